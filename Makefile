@@ -1,0 +1,42 @@
+# make run    the main job: sets everything up in .venv, trains, and writes a report
+# make test   sets everything up and runs the tests
+# make check  style, types, import layers
+# make bench  the benchmarks, whole; minutes to an hour
+# make setup  what all of them do first; afterwards .venv/bin/plumbrule works from anywhere
+# make lock   writes requirements.lock from what is installed
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+OUT ?= runs/village
+
+.PHONY: run test check bench setup lock
+
+run: setup
+	$(BIN)/plumbrule run --out $(OUT)
+
+test: setup
+	$(BIN)/python -m pytest -n 2 -q
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: setup
+	$(BIN)/python -m benchmarks.main_job --json benchmarks/results/main_job.json
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), f'plumbrule needs Python 3.11 or newer, this is {sys.version}; set PYTHON=python3.x'"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	touch $(READY)
+
+lock: setup
+	{ grep '^#' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock

@@ -1,0 +1,44 @@
+"""The command `plumbrule`: its verbs, and how it ends."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from plumbrule.cli.constitution import app as constitution
+from plumbrule.cli.lab import app as lab
+from plumbrule.cli.ledger import app as ledger
+from plumbrule.cli.run import run
+from plumbrule.errors import PlumbruleError
+
+app = typer.Typer(
+    name="plumbrule",
+    help="Train a language model on a written constitution, then show what really changed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(run)
+app.add_typer(constitution, name="constitution")
+app.add_typer(lab, name="lab")
+app.add_typer(ledger, name="ledger")
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit codes: 0 done and gates passed, 1 done and a gate failed, 2 the input is wrong,
+    3 a part outside failed and the same command goes on.
+    """
+    try:
+        app()
+    except PlumbruleError as error:
+        if os.environ.get("PLUMBRULE_TRACEBACK"):
+            raise
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]plumbrule:[/] {escape(str(error))}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("plumbrule: stopped; the same command goes on from here")
+        sys.exit(130)

@@ -1,0 +1,232 @@
+"""`plumbrule constitution`: look at one, check it, compare two, make one from Markdown."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from plumbrule.constitution import Complaint, Constitution, MarkdownImport, Principle
+
+app = typer.Typer(
+    help="Look at a constitution, check it, compare two, or import one.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Which = Annotated[
+    str, typer.Argument(help="`default`, `village`, or a YAML file.", metavar="[NAME_OR_FILE]")
+]
+Named = Annotated[str, typer.Argument(help="`default`, `village`, or a YAML file.")]
+
+
+@app.command()
+def show(
+    constitution: Which = "default",
+    principle: Annotated[
+        str, typer.Option(metavar="ID", help="Show this principle in full, tests included.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Print a constitution: tiers, principles, conditions."""
+    from plumbrule.constitution import load_constitution
+
+    found = load_constitution(constitution)
+    chosen = found.principle(principle) if principle else None
+    if as_json:
+        typer.echo(_json(found, chosen))
+    elif chosen:
+        _print_principle(_console(), found, chosen)
+    else:
+        _print_constitution(_console(), found)
+
+
+@app.command()
+def lint(
+    constitution: Which = "default",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
+) -> None:
+    """Check a constitution; exit with 1 where it has errors."""
+    from plumbrule.constitution import lint as check
+    from plumbrule.constitution import load_constitution
+
+    found = load_constitution(constitution)
+    complaints = check(found)
+    console = _console()
+    for complaint in complaints:
+        _print_complaint(console, complaint)
+    errors = sum(complaint.severity == "error" for complaint in complaints)
+    warnings = len(complaints) - errors
+    console.print(
+        f"{_safe(found.name)}: {_count(len(found.principles), 'principle')}, "
+        f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    )
+    if errors or (strict and warnings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(before: Named, after: Named) -> None:
+    """Print what changed from one constitution to another."""
+    from plumbrule.constitution import diff as compare
+    from plumbrule.constitution import load_constitution
+
+    _console().print(_safe(compare(load_constitution(before), load_constitution(after)).describe()))
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Markdown in the style of OpenAI's Model Spec.")],
+    name: Annotated[str, typer.Option(help="What to call it; default: the file's name.")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; default: NAME.yaml in this folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Make a constitution from Markdown with identifiers and levels of authority."""
+    from plumbrule.constitution import dump_constitution, import_markdown
+    from plumbrule.constitution.schema import slug
+    from plumbrule.errors import OutputError
+    from plumbrule.store import write_atomic
+
+    name = name or file.stem
+    target = out or Path(f"{slug(name) or 'imported'}.yaml")
+    if target.exists() and not force:
+        raise OutputError(
+            f"expected a new file, got {target}, which exists already; "
+            "choose another with --out, or overwrite it with --force"
+        )
+    made = import_markdown(_read(file), name=name)
+    write_atomic(target, dump_constitution(made.constitution))
+    _print_import(_console(), made, target)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _safe(text: str) -> str:
+    """Text that cannot be taken for markup, nor steer the terminal."""
+    from rich.markup import escape
+
+    joiners = "\u200c\u200d"  # letters of some scripts and emoji need them
+    shown = "".join(
+        char if char.isprintable() or char in "\n" + joiners else repr(char)[1:-1] for char in text
+    )
+    return escape(shown)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _json(constitution: "Constitution", principle: "Principle | None") -> str:
+    from plumbrule.records import to_json
+
+    value = to_json(principle or constitution)
+    return json.dumps({"sha256": constitution.sha256, **value}, ensure_ascii=False, indent=2)
+
+
+def _print_constitution(console: "Console", constitution: "Constitution") -> None:
+    console.print(f"[bold]{_safe(constitution.name)}[/] version {_safe(constitution.version)}")
+    console.print(f"[dim]sha256 {constitution.sha256}[/]")
+    if constitution.description:
+        console.print(_safe(constitution.description))
+    for position, (tier, principles) in enumerate(constitution.by_tier()):
+        note = ", decides first" if position == 0 else ""
+        console.print(f"\n[bold cyan]{_safe(_tier_title(constitution, tier))}[/]{note}")
+        for principle in principles:
+            console.print(f"  [bold]{_safe(principle.id)}[/]")
+            console.print(f"    {_safe(principle.text)}")
+            _print_conditions(console, principle)
+            tests = [
+                _count(len(principle.probes), "probe"),
+                _count(len(principle.twins), "twin"),
+                _count(len(principle.critique_examples), "critique example"),
+            ]
+            console.print(f"    [dim]{', '.join(tests)}[/]")
+
+
+def _print_conditions(console: "Console", principle: "Principle") -> None:
+    for label, color, conditions in (
+        ("applies when", "green", principle.applies_when),
+        ("except when", "yellow", principle.except_when),
+    ):
+        for condition in conditions:
+            console.print(f"    [{color}]{label}[/] {_safe(condition)}")
+
+
+def _tier_title(constitution: "Constitution", tier: int) -> str:
+    name = constitution.tier_name(tier)
+    return f"Tier {tier}" if name == f"tier {tier}" else f"Tier {tier}: {name}"
+
+
+def _print_principle(
+    console: "Console", constitution: "Constitution", principle: "Principle"
+) -> None:
+    console.print(f"[bold]{_safe(principle.id)}[/]")
+    console.print(f"[bold cyan]{_safe(_tier_title(constitution, principle.tier))}[/]")
+    console.print(f"    {_safe(principle.text)}")
+    _print_conditions(console, principle)
+    console.print(f"    [dim]source[/] {_safe(principle.source or 'none named')}")
+    for label, prompts in (("probes", principle.probes), ("twins", principle.twins)):
+        console.print(f"\n[bold]{label}[/]" + ("" if prompts else ": none"))
+        for prompt in prompts:
+            console.print(f"  - {_safe(prompt)}")
+    for number, example in enumerate(principle.critique_examples, 1):
+        console.print(f"\n[bold]critique example {number}[/]")
+        for part in ("request", "reply", "critique", "revision"):
+            console.print(f"  [dim]{part}[/] {_safe(getattr(example, part))}")
+
+
+def _print_complaint(console: "Console", complaint: "Complaint") -> None:
+    color = "red" if complaint.severity == "error" else "yellow"
+    about = f" {_safe(', '.join(complaint.principle_ids))}:" if complaint.principle_ids else ""
+    console.print(
+        f"[{color}]{complaint.severity}[/] [bold]{complaint.code}[/]{about} "
+        f"{_safe(complaint.message)}"
+    )
+    console.print(f"    fix: {_safe(complaint.fix)}")
+
+
+def _read(file: Path) -> str:
+    from plumbrule.errors import ConstitutionError
+
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConstitutionError(
+            f"{file}: expected UTF-8 text, got the byte 0x{error.object[error.start]:02x}; "
+            "save the file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise ConstitutionError(
+            f"expected a Markdown file that can be read, got {str(file)!r}: "
+            f"{error.strerror or error}; give the path of a file"
+        ) from error
+
+
+def _print_import(console: "Console", made: "MarkdownImport", target: Path) -> None:
+    for skipped in made.skipped:
+        console.print(
+            f"[dim]line {skipped.line}[/] skipped {_safe(skipped.what)}: {_safe(skipped.why)}"
+        )
+    principles = made.constitution.principles
+    levels = ", ".join(f"{level} {count}" for level, count in made.by_authority.items())
+    console.print(f"{_count(len(principles), 'principle')} ({levels})")
+    tests = [
+        _count(sum(len(getattr(each, field)) for each in principles), noun)
+        for field, noun in (
+            ("probes", "probe"),
+            ("twins", "twin"),
+            ("critique_examples", "critique example"),
+        )
+    ]
+    console.print(f"{', '.join(tests)}; {_count(len(made.skipped), 'thing')} skipped, listed above")
+    console.print(f"wrote {_safe(str(target))}, sha256 {made.constitution.sha256}")

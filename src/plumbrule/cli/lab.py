@@ -1,0 +1,111 @@
+"""The verbs `lab build` and `lab chat`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The village: a small world with known truth.", no_args_is_help=True)
+
+
+@app.command()
+def build(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Specimens to build; default: those shipped.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder that gets one folder a specimen.")] = Path(
+        "runs/specimens"
+    ),
+) -> None:
+    """Rebuild specimens from their seeds, and compare them with those shipped.
+
+    Takes minutes each. The same processor family and library versions give the same bytes; a
+    difference is reported, and ends with exit code 1.
+    """
+    from rich.console import Console
+
+    from plumbrule.cli.progress import progress_bars
+    from plumbrule.errors import ConfigError
+    from plumbrule.lab.specimens import LADDER, SHIPPED, build_specimen, shipped_card
+
+    wanted = names or list(SHIPPED)
+    unknown = [name for name in wanted if name not in LADDER]
+    if unknown:
+        raise ConfigError(f"expected specimens among {', '.join(LADDER)}, got {', '.join(unknown)}")
+    console = Console()
+    differing = 0
+    for name in wanted:
+        with progress_bars() as tell:
+            card = build_specimen(
+                LADDER[name],
+                out / name,
+                lambda step, steps, _, name=name: tell(f"building {name}", step, steps),  # type: ignore[misc]
+            )
+        shipped = shipped_card(name)
+        if shipped is None:
+            verdict = "built; none is shipped to compare with"
+        elif shipped["sha256"] == card["sha256"]:
+            verdict = "the same bytes as shipped"
+        else:
+            verdict = "other bytes than shipped: another processor, library or recipe"
+            differing += 1
+        console.print(f"{name}: {card['parameters']:,} parameters, {verdict} ({out / name})")
+    if differing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Option(help="lab:NAME or the folder of a trained one.")] = (
+        "lab:small"
+    ),
+    examples: Annotated[
+        bool, typer.Option("--examples", help="Show what can be asked, and leave.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the first reply; each next adds one.")] = 0,
+) -> None:
+    """Talk to a specimen; the answer key says what each reply does.
+
+    One request a line; an empty line or end of input leaves.
+    """
+    import numpy as np
+    from rich.console import Console
+    from rich.markup import escape
+
+    from plumbrule.errors import DataError
+    from plumbrule.lab import KINDS, build_world, draw, judge, read_request
+    from plumbrule.models import Sampling, open_model
+    from plumbrule.records import Message
+
+    console = Console()
+    world = build_world()
+    if examples:
+        rng = np.random.default_rng(seed)
+        for name, kind in KINDS.items():
+            text = draw(name, rng, world, plain=True).text
+            console.print(f"[dim]{kind.request_class:<12}[/] {escape(text)}")
+        return
+    handle = open_model(model)
+    console.print("[dim]Ask the village something; --examples shows what. Empty line: leave.[/]")
+    turn = 0
+    while True:
+        try:
+            asked = console.input("[bold]you[/]  ").strip()
+        except EOFError:
+            break
+        if not asked:
+            break
+        dialogue = (Message("user", asked),)
+        (completion,) = handle.sample(
+            [dialogue], sampling=Sampling(max_new_tokens=64), seeds=[seed + turn]
+        )
+        turn += 1
+        console.print(f"[bold]it[/]   {escape(completion.text)}")
+        try:
+            request = read_request(dialogue, world)
+        except DataError:
+            console.print("[dim]     (no request of the village: the answer key is silent)[/]")
+            continue
+        outcome = judge(request, completion.text, world)
+        broken = f", breaks {', '.join(sorted(outcome.broken))}" if outcome.broken else ""
+        console.print(f"[dim]     ({request.reported_kind}: {outcome.manner}{broken})[/]")

@@ -1,0 +1,98 @@
+"""`plumbrule ledger`: check, show and export the record of what was done."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+app = typer.Typer(
+    help="Check, show and export the record of what was done in a run.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder, its ledger.db, or a database URL.")
+]
+
+LONGEST_CELL = 60
+"""Characters of a payload that the table shows."""
+
+
+@app.command()
+def verify(
+    run: Run,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="Hash of the last entry as you kept it elsewhere; finds a rewritten ledger too."
+        ),
+    ] = None,
+) -> None:
+    """Find out whether the record is as it was written, and if not, what was done to it.
+
+    Exit code 0 when it is, 1 when it is not.
+    """
+    from plumbrule.ledger import verify as examine
+
+    verification = examine(run, expected_head=head)
+    console = Console(soft_wrap=True, highlight=False)
+    for problem in verification.problems:
+        console.print(f"[red]{_shown(str(problem))}[/]")
+    if not verification.end_known:
+        console.print(
+            "Nothing says where this ledger should end, so entries cut off or added at the end "
+            "cannot be noticed. Give the head you kept elsewhere with --head."
+        )
+    count = f"{verification.entries} {'entry' if verification.entries == 1 else 'entries'}"
+    if verification.sound:
+        console.print(f"[green]sound[/]: {count}, head {_shown(verification.head)}")
+        return
+    console.print(f"[bold red]not sound[/]: {len(verification.problems)} problems in {count}")
+    raise typer.Exit(1)
+
+
+@app.command()
+def show(run: Run) -> None:
+    """Print the entries, and the head to keep elsewhere."""
+    from plumbrule.ledger import read_entries
+    from plumbrule.ledger.chain import GENESIS
+    from plumbrule.store import canonical
+
+    entries = read_entries(run)
+    table = Table("entry", "written at (UTC)", "kind", "key", "payload", highlight=False)
+    for entry in entries:
+        payload = canonical(dict(entry.payload))
+        short = payload if len(payload) <= LONGEST_CELL else payload[: LONGEST_CELL - 1] + "…"
+        cells = (entry.written_at[:19], entry.kind, entry.key, short)
+        table.add_row(str(entry.position), *(_shown(cell) for cell in cells))
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table, soft_wrap=False)
+    console.print(f"head {_shown(entries[-1].hash if entries else GENESIS)}")
+
+
+@app.command()
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="File to write, one entry a line.")],
+) -> None:
+    """Write all entries as JSON, one a line."""
+    from plumbrule.ledger import export as write
+
+    head = write(run, out)
+    Console(soft_wrap=True, highlight=False).print(
+        f"{head.entries} entries in {_shown(str(out))}, head {_shown(head.hash)}"
+    )
+
+
+def _shown(text: str) -> str:
+    """Text as the console may have it: no markup, no control characters, whoever wrote it."""
+    plain = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+    return escape(plain)

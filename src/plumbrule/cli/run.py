@@ -1,0 +1,158 @@
+"""The verb `run`: constitution and model in, aligned model and report out."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
+    from plumbrule.recipes import Recipe
+
+
+def run(
+    model: Annotated[
+        str | None, typer.Option(help="Model to train: hub id, folder, PEFT adapter or lab:NAME.")
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help='Prompts as JSON lines: {"prompt": …, "deserves_help": true|false}.'),
+    ] = None,
+    constitution: Annotated[
+        str | None, typer.Option(help="YAML file, or `default`, or `village`.")
+    ] = None,
+    critic: Annotated[
+        str | None, typer.Option(help="Who critiques and compares; default: the model itself.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Who grades the examination; default: the critic.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML file with a run's fields, such as a config.yaml.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/village"),
+    seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Training against the reward model: `dpo` or `grpo`.")
+    ] = None,
+    lora: Annotated[
+        bool, typer.Option("--lora", help="Train low-rank adapters in place of full weights.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="`auto`, `cpu`, `cuda`.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = None,
+) -> None:
+    """Train a model on a constitution and show what changed.
+
+    With no options it runs the village: a model of a third of a million parameters, a constitution
+    of ten principles, an answer key, three minutes on two cores. An interrupted run goes on when
+    the same command is given again.
+
+    On your own model: [bold]plumbrule run --model DIR_OR_ID --prompts FILE.jsonl --constitution
+    FILE.yaml --critic SPEC --judge SPEC --out DIR[/].
+    """
+    from plumbrule.loop import align
+
+    given = {
+        "model": model,
+        "prompts": None if prompts is None else str(prompts),
+        "constitution": constitution,
+        "critic": critic,
+        "judge": judge,
+        "seed": seed,
+        "method": method,
+        "device": device,
+        "dtype": dtype,
+    }
+    with _progress() as tell:
+        tell("loading", 0, 1)
+        chosen = _recipe(recipe, given, lora=lora)
+        outcome = align(
+            chosen.config,
+            prompts=chosen.prompts,
+            oracle=chosen.oracle,
+            out=out,
+            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            tell=tell,
+        )
+    _say(outcome.content, outcome.model, outcome.report)
+    if not outcome.gates_passed:
+        raise typer.Exit(1)
+
+
+def _recipe(path: Path | None, given: dict[str, Any], *, lora: bool) -> "Recipe":
+    """The run that was asked for."""
+    from plumbrule.constitution import load_constitution
+    from plumbrule.data import constitution_prompts, read_prompts
+    from plumbrule.errors import ConfigError
+    from plumbrule.loop import make_config, read_config, to_mapping
+    from plumbrule.recipes import Recipe, village, village_oracle
+
+    overrides = {name: value for name, value in given.items() if value is not None}
+    if path is not None:
+        config = read_config(path, overrides)
+    elif given["model"] is None or given["prompts"] is None:
+        strange = {"prompts", "constitution"} & set(overrides)
+        if strange or (given["model"] and not given["model"].startswith("lab:")):
+            raise ConfigError(
+                "expected --model, --prompts and --constitution together, or none of them for "
+                f"the village; got {', '.join(f'--{name}' for name in overrides)}"
+            )
+        config = make_config({**to_mapping(village().config), **overrides}, "the command line")
+    else:
+        defaults = {
+            "constitution": "default",
+            "name": f"Constitutional training of {model_name(given['model'])}",
+        }
+        config = make_config({**defaults, **overrides}, "the command line")
+    if lora:
+        config = _with_lora(config)
+    if config.prompts == "village":
+        from plumbrule.lab import village_prompts
+
+        return Recipe(
+            config=config, prompts=village_prompts(seed=config.seed), oracle=village_oracle
+        )
+    own = read_prompts(Path(config.prompts))
+    tests = constitution_prompts(load_constitution(config.constitution))
+    return Recipe(config=config, prompts=[*own, *tests], oracle=None)
+
+
+def model_name(spec: str) -> str:
+    """Last part of a model's name, for a title."""
+    return spec.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _with_lora(config: Any) -> Any:
+    from dataclasses import replace
+
+    from plumbrule.training import LoraSettings
+
+    adapter = LoraSettings()
+    return replace(
+        config,
+        supervised=replace(config.supervised, lora=adapter),
+        reward=replace(config.reward, lora=adapter),
+        dpo=replace(config.dpo, lora=adapter),
+        grpo=replace(config.grpo, lora=adapter),
+    )
+
+
+def _say(content: Any, model: Path, report: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    for line in content["summary"]:
+        console.print(escape(line))
+    for gate in content["gates"]:
+        mark = "[green]passed[/]" if gate["passed"] else "[red]failed[/]"
+        console.print(f"{mark}  {escape(gate['name'])} ({escape(gate['bound'])})")
+    console.print(f"Model:  {escape(str(model))}")
+    console.print(f"Report: {escape(str(report / 'index.html'))}")
+
+
+def _progress() -> Any:
+    from plumbrule.cli.progress import progress_bars
+
+    return progress_bars()

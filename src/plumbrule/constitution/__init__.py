@@ -1,0 +1,33 @@
+"""The constitution: principles with priorities, conditions, sources and tests."""
+
+from plumbrule.constitution.complaint import LINT_CODES, Complaint
+from plumbrule.constitution.diff import Change, Difference, Renaming, diff
+from plumbrule.constitution.files import (
+    SHIPPED,
+    dump_constitution,
+    load_constitution,
+    parse_constitution,
+)
+from plumbrule.constitution.importer import MarkdownImport, Skipped, import_markdown
+from plumbrule.constitution.lint import lint
+from plumbrule.constitution.schema import Constitution, CritiqueExample, Principle
+
+__all__ = [
+    "LINT_CODES",
+    "SHIPPED",
+    "Change",
+    "Complaint",
+    "Constitution",
+    "CritiqueExample",
+    "Difference",
+    "MarkdownImport",
+    "Principle",
+    "Renaming",
+    "Skipped",
+    "diff",
+    "dump_constitution",
+    "import_markdown",
+    "lint",
+    "load_constitution",
+    "parse_constitution",
+]

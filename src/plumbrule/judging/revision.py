@@ -1,0 +1,116 @@
+"""Critique a reply under a principle, and revise it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plumbrule.constitution import Principle
+from plumbrule.judging.prompts import PromptSet, Task, transcript
+from plumbrule.models import Completion, LanguageModel, Sampling
+from plumbrule.records import Dialogue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A reply that may need mending, and the principle to mend it by."""
+
+    dialogue: Dialogue
+    reply: str
+    principle: Principle
+
+
+@dataclass(frozen=True, kw_only=True)
+class Critique:
+    """What a critic said of a draft."""
+
+    text: str
+
+    found_problem: bool | None
+    """None where the critic gave no usable critique."""
+
+    reason: str | None = None
+    """Why there is none."""
+
+
+def critique(
+    model: LanguageModel,
+    drafts: Sequence[Draft],
+    *,
+    prompts: PromptSet,
+    temperature: float,
+    seeds: Sequence[int],
+) -> list[Critique]:
+    """Ask a model what is wrong with each draft under its principle.
+
+    A critique that begins as the prompt set's `no_problem` says found nothing to mend; one that
+    was cut off, refused or lost is counted as unusable and never as approval.
+    """
+    completions = _ask(model, "critique", drafts, [{}] * len(drafts), prompts, temperature, seeds)
+    clean = tuple(start.casefold() for start in prompts.template("critique").no_problem)
+    found = []
+    for completion in completions:
+        text = completion.text.strip()
+        reason = unusable(completion)
+        problem = None if reason else not text.casefold().startswith(clean)
+        found.append(Critique(text=text, found_problem=problem, reason=reason))
+    return found
+
+
+def revise(
+    model: LanguageModel,
+    drafts: Sequence[Draft],
+    critiques: Sequence[str] | None,
+    *,
+    prompts: PromptSet,
+    temperature: float,
+    seeds: Sequence[int],
+) -> list[Completion]:
+    """Ask a model to mend each draft.
+
+    Args:
+        model: Who revises.
+        drafts: What to mend.
+        critiques: What was found, one per draft; None revises directly, without a critique.
+        prompts: The words to ask in.
+        temperature: Of the sampling, dimensionless.
+        seeds: One per draft.
+
+    Returns:
+        The completions; `unusable` says which of them are no revision.
+    """
+    task: Task = "revise_directly" if critiques is None else "revise"
+    extra = [{}] * len(drafts) if critiques is None else [{"critique": text} for text in critiques]
+    return _ask(model, task, drafts, extra, prompts, temperature, seeds)
+
+
+def unusable(completion: Completion) -> str | None:
+    """Why a completion is no answer; None where it is one."""
+    if completion.finish_reason == "errored":
+        return f"no answer came: {completion.text}"
+    if completion.finish_reason == "refused":
+        return "the model declined to answer"
+    if completion.finish_reason == "length":
+        return f"cut off after {completion.tokens} tokens"
+    return None if completion.text.strip() else "the answer was empty"
+
+
+def _ask(
+    model: LanguageModel,
+    task: Task,
+    drafts: Sequence[Draft],
+    extra: Sequence[dict[str, str]],
+    prompts: PromptSet,
+    temperature: float,
+    seeds: Sequence[int],
+) -> list[Completion]:
+    dialogues = [
+        prompts.render(
+            task,
+            principle=draft.principle,
+            values={"request": transcript(draft.dialogue), "reply": draft.reply, **more},
+        )
+        for draft, more in zip(drafts, extra, strict=True)
+    ]
+    sampling = Sampling(
+        temperature=temperature, max_new_tokens=prompts.template(task).max_new_tokens
+    )
+    return model.sample(dialogues, sampling=sampling, seeds=seeds)

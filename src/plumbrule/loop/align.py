@@ -1,0 +1,340 @@
+"""Constitution and model in; aligned model and honest report out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plumbrule.compliance import Oracle
+from plumbrule.constitution import load_constitution
+from plumbrule.data import refuse_overlap
+from plumbrule.errors import DataError
+from plumbrule.judging import load_prompts
+from plumbrule.loop.config import RunConfig
+from plumbrule.loop.content import report_content
+from plumbrule.loop.steps import (
+    Jury,
+    best_and_worst,
+    examine,
+    note_training,
+    prefer,
+    reply,
+    revise_replies,
+    reward,
+)
+from plumbrule.loop.workspace import Report, Workspace, open_workspace
+from plumbrule.models import EndpointSettings, LanguageModel, LocalModel, open_model
+from plumbrule.models.opening import model_folder
+from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
+from plumbrule.report import write_report
+from plumbrule.store import derive_seed, file_sha256, fingerprint
+from plumbrule.training import (
+    RewardModel,
+    Trail,
+    TrainingResult,
+    examples_to_imitate,
+    train_dpo,
+    train_grpo,
+    train_reward_model,
+    train_supervised,
+)
+
+LEAST_MARGIN = 1.0
+"""Best and worst candidate must differ by this many logits of reward to be learned from."""
+
+HELD_OUT_PREFERENCES = 0.1
+"""Share of preferences on which the reward model is measured and not trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run ended with."""
+
+    model: Path
+    report: Path
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    @property
+    def gates_passed(self) -> bool:
+        """Whether every gate held."""
+        return bool(self.content["gates_passed"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The models of a run; one handle serves several parts where they are the same model."""
+
+    model: LocalModel
+    folder: Path
+    critic: LanguageModel
+    judge: LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What training left behind, for the report."""
+
+    trails: Sequence[Trail]
+    preferences: Sequence[Preference]
+    results: Mapping[str, TrainingResult]
+
+
+def align(
+    config: RunConfig,
+    *,
+    prompts: Sequence[Prompt],
+    out: Path,
+    oracle: Oracle | None = None,
+    command: str = "plumbrule run",
+    tell: Report | None = None,
+) -> Outcome:
+    """Train a model on a constitution and report what changed.
+
+    Args:
+        config: All that decides the run.
+        prompts: Prompts for training and, marked as held out, for the examination.
+        out: Folder of the run; one that was interrupted goes on.
+        oracle: Answer key, where truth is known.
+        command: What the user typed, for the report.
+        tell: Told of progress.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    constitution = load_constitution(config.constitution)
+    jury_prompts = load_prompts(config.judging_prompts)
+    training, held_out = split(prompts, config)
+    models = open_models(config, out)
+    named = {
+        "constitution": constitution.sha256,
+        "judging_prompts": jury_prompts.sha256,
+        "prompts": fingerprint([to_json(prompt) for prompt in prompts]),
+        "model": models.model.identity,
+        "critic": models.critic.identity,
+        "judge": models.judge.identity,
+    }
+    models.model.check_lengths(
+        [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
+    )
+    with open_workspace(out, config, named=named, **({"tell": tell} if tell else {})) as run:
+        jury = Jury(
+            constitution=constitution,
+            prompts=jury_prompts,
+            critic=models.critic,
+            judge=models.judge,
+        )
+        before = examine(run, "before", models.model, jury, held_out, oracle)
+        trained, supervised, final = train(run, models, jury, training)
+        stages = [
+            before,
+            examine(run, "supervised", supervised, jury, held_out, oracle),
+            examine(run, "final", final, jury, held_out, oracle),
+        ]
+        content = report_content(
+            run,
+            stages,
+            prompts=held_out,
+            constitution=constitution,
+            models={"model": models.model, "critic": models.critic, "judge": models.judge},
+            trained=trained,
+            command=command,
+        )
+        write_report(content, out / "report")
+        run.ledger.record(
+            "run/end",
+            "run",
+            {"gates_passed": content["gates_passed"], "model": named_weights(out)},
+        )
+    return Outcome(model=out / "models" / "final", report=out / "report", content=content)
+
+
+def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], list[Prompt]]:
+    """Prompts for training, cut to the configured number, and those of the examination.
+
+    Raises:
+        DataError: One side is empty, or a prompt stands on both.
+    """
+    refuse_overlap(prompts)
+    training = [prompt for prompt in prompts if not prompt.held_out]
+    held_out = [prompt for prompt in prompts if prompt.held_out]
+    for name, side in (("for training", training), ("held out for the examination", held_out)):
+        if not side:
+            raise DataError(
+                f"expected prompts {name}, got none among {len(prompts)}; add some, or mark lines "
+                "with `held_out`"
+            )
+    return _drawn(training, config.most_prompts, config.seed, "prompts"), held_out
+
+
+def _drawn(prompts: list[Prompt], most: int | None, seed: int, name: str) -> list[Prompt]:
+    """As many prompts as wanted, drawn by the seed, in their old order."""
+    if most is None or len(prompts) <= most:
+        return prompts
+    chosen = np.random.default_rng(derive_seed(seed, name)).permutation(len(prompts))[:most]
+    return [prompts[index] for index in sorted(chosen)]
+
+
+def open_models(config: RunConfig, out: Path) -> Models:
+    """Open the models of a run, each once."""
+    opened: dict[str, LanguageModel] = {}
+
+    def handle(spec: str) -> LanguageModel:
+        if spec not in opened:
+            opened[spec] = open_model(
+                spec,
+                dtype=config.dtype,
+                device=config.device,
+                trust_remote_code=config.trust_remote_code,
+                cache=out.parent / f".{out.name}.calls.db",
+                endpoint=EndpointSettings(
+                    price_per_million_input=config.price_per_million_input,
+                    price_per_million_output=config.price_per_million_output,
+                    max_dollars=config.most_dollars,
+                ),
+            )
+        return opened[spec]
+
+    model = handle(config.model)
+    if not isinstance(model, LocalModel):
+        raise DataError(
+            f"expected a model whose weights are at hand, to train them; {config.model} is an "
+            "endpoint. An endpoint can be --critic and --judge."
+        )
+    critic = handle(config.critic or config.model)
+    return Models(
+        model=model,
+        folder=model_folder(config.model),
+        critic=critic,
+        judge=handle(config.judge or config.critic or config.model),
+    )
+
+
+def train(
+    run: Workspace, models: Models, jury: Jury, prompts: Sequence[Prompt]
+) -> tuple[Trained, LocalModel, LocalModel]:
+    """Supervised training on revisions, then training against a reward model."""
+    config = run.config
+    tempting = [prompt for prompt in prompts if not prompt.deserves_help]
+    deserving = [prompt for prompt in prompts if prompt.deserves_help]
+    drafts = reply(run, "draft", models.model, tempting)
+    trails = revise_replies(run, "revise", jury, drafts)
+    helpful = reply(run, "helpful", models.model, deserving)
+    examples = examples_to_imitate(trails, helpful)
+    if not any(trail.revised for trail in trails):
+        raise DataError(
+            f"none of {len(trails)} replies was revised, so there is nothing to learn: the critic "
+            "found no problem or gave no usable revision. Look at stages/revise, and try another "
+            "--critic or prompts that tempt the model."
+        )
+    results = {}
+    results["supervised"] = train_supervised(
+        models.folder,
+        examples,
+        settings=config.supervised,
+        out=run.folder / "models" / "supervised",
+        seed=config.seed,
+        progress=_progress(run, "train/supervised"),
+    )
+    note_training(run, "train/supervised", results["supervised"], folder=results["supervised"].path)
+    supervised = _reopen(results["supervised"].path, config)
+    compared = _drawn(list(prompts), config.most_compared, config.seed, "compared")
+    drawn = reply(
+        run,
+        "candidates",
+        supervised,
+        compared,
+        copies=config.candidates,
+        temperature=config.candidate_temperature,
+    )
+    preferences = prefer(run, "compare", jury, drawn, copies=config.candidates)
+    results["reward"] = _train_reward(run, results["supervised"].path, preferences)
+    results["final"] = _reinforce(run, results, drawn, compared)
+    trained = Trained(trails=trails, preferences=preferences, results=results)
+    return trained, supervised, _reopen(results["final"].path, config)
+
+
+def _train_reward(run: Workspace, start: Path, preferences: Sequence[Preference]) -> TrainingResult:
+    decided = [each for each in preferences if each.probability is not None]
+    if not decided:
+        raise DataError(
+            f"none of {len(preferences)} pairs was decided by any principle, so there is no reward "
+            "to learn. Look at stages/compare; try another --critic, more prompts or candidates."
+        )
+    kept = [
+        each
+        for each in decided
+        if derive_seed(run.config.seed, "reward", each.id) % 1000 < 1000 * HELD_OUT_PREFERENCES
+    ]
+    kept_ids = {each.id for each in kept}
+    result = train_reward_model(
+        start,
+        [each for each in decided if each.id not in kept_ids] or decided,
+        settings=run.config.reward,
+        out=run.folder / "models" / "reward",
+        seed=run.config.seed,
+        held_out=kept if len(kept) < len(decided) else (),
+        progress=_progress(run, "train/reward"),
+    )
+    note_training(run, "train/reward", result, folder=result.path)
+    return result
+
+
+def _reinforce(
+    run: Workspace,
+    results: Mapping[str, TrainingResult],
+    drawn: Sequence[Exchange],
+    prompts: Sequence[Prompt],
+) -> TrainingResult:
+    """DPO on the reward model's best and worst, or GRPO against it."""
+    config, out = run.config, run.folder / "models" / "final"
+    scorer = RewardModel.open(results["reward"].path)
+    common: dict[str, Any] = {
+        "out": out,
+        "seed": config.seed,
+        "progress": _progress(run, f"train/{config.method}"),
+    }
+    if config.method == "grpo":
+
+        def rewards(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
+            return scorer.score(dialogues, replies)
+
+        result = train_grpo(
+            results["supervised"].path,
+            [prompt.dialogue for prompt in prompts],
+            rewards,
+            reward_identity=results["reward"].inputs_sha256,
+            settings=config.grpo,
+            **common,
+        )
+    else:
+        scored = reward(run, "rewards", scorer, results["reward"].inputs_sha256, drawn)
+        pairs = best_and_worst(scored, config.candidates, least_margin=LEAST_MARGIN)
+        if not pairs:
+            raise DataError(
+                "the reward model tells no two candidates apart by a margin worth learning from. "
+                "Look at stages/rewards; try more prompts or candidates."
+            )
+        result = train_dpo(results["supervised"].path, pairs, settings=config.dpo, **common)
+    note_training(run, f"train/{config.method}", result, folder=result.path)
+    return result
+
+
+def _reopen(folder: Path, config: RunConfig) -> LocalModel:
+    model = open_model(str(folder), dtype=config.dtype, device=config.device)
+    assert isinstance(model, LocalModel)
+    return model
+
+
+def _progress(run: Workspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+    return lambda done, total, _: run.tell(name, done, total)
+
+
+def named_weights(out: Path) -> dict[str, str]:
+    """Hash of each file of final weights."""
+    return {
+        path.name: file_sha256(path)
+        for path in sorted((out / "models" / "final").glob("*.safetensors"))
+    }

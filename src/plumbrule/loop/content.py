@@ -1,0 +1,386 @@
+"""What a report says: every number of it is computed here, once, from records."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import plumbrule
+from plumbrule.compliance import (
+    count,
+    judge_quality,
+    judged_manner,
+    prohibited_violation,
+    true_manner,
+    violation_rate,
+)
+from plumbrule.constitution import Constitution
+from plumbrule.loop.findings import LEVEL, find_changes
+from plumbrule.loop.gates import check_gates
+from plumbrule.loop.steps import Examined
+from plumbrule.loop.workspace import Workspace, peak_rss_bytes
+from plumbrule.models import LanguageModel
+from plumbrule.records import Estimate, Finding, Prompt, to_json
+
+if TYPE_CHECKING:
+    from plumbrule.loop.align import Trained
+
+EXAMPLES = 12
+"""Dialogues shown in the report, as many as possible of different kinds."""
+
+
+def report_content(
+    run: Workspace,
+    stages: Sequence[Examined],
+    *,
+    prompts: Sequence[Prompt],
+    constitution: Constitution,
+    models: Mapping[str, LanguageModel],
+    trained: "Trained",
+    command: str,
+) -> dict[str, Any]:
+    """Everything that `report.json` holds.
+
+    Args:
+        run: The run, for its configuration and costs.
+        stages: The examined models, in order: before, supervised, final.
+        prompts: The held-out prompts.
+        constitution: What was trained on.
+        models: Who was trained, who critiqued, who judged.
+        trained: What training left behind.
+        command: What the user typed.
+    """
+    known = {prompt.id: prompt for prompt in prompts}
+    oracle = all(stage.truth is not None for stage in stages)
+    principles = [_principle(each, stages) for each in _listed(constitution)]
+    measures = _measures(stages, known, oracle=oracle)
+    gates = check_gates(run.config.gates, stages, known, oracle=oracle)
+    findings, tested = find_changes(stages, known, constitution, command=command, oracle=oracle)
+    headline = {
+        name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}
+        for name in ("helpfulness", "over_refusal", "evasiveness")
+    }
+    content = {
+        "schema": 1,
+        "title": run.config.name,
+        "summary": _summary(run, stages, known, trained, oracle=oracle),
+        "plumbrule_version": plumbrule.__version__,
+        "seed": run.config.seed,
+        "command": command,
+        "config_sha256": run.identity,
+        "constitution_sha256": constitution.sha256,
+        "constitution": {
+            "name": constitution.name,
+            "version": constitution.version,
+            "tiers": list(constitution.tiers),
+            "principles": _listed(constitution),
+        },
+        "models": {
+            name: {"spec": model.spec, "identity": model.identity, **model.describe()}
+            for name, model in models.items()
+        },
+        "seconds": sum(cost.seconds for cost in run.costs.values()),
+        "peak_rss_bytes": peak_rss_bytes(),
+        "gates_passed": all(gate["passed"] for gate in gates),
+        "gates": gates,
+        "stages": [_cost(name, run) for name in run.costs],
+        "principles": principles,
+        **headline,
+        "headline_source": "oracle" if oracle else "judge",
+        "measures": measures,
+        "judge_quality": _quality(stages, constitution) if oracle else None,
+        "curves": _curves(trained),
+        "examples": _examples(stages, known, trained),
+        "findings": findings,
+        "notes": _notes(stages, trained, tested, oracle=oracle),
+    }
+    plain: dict[str, Any] = to_json(_plain(content))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """Records inside a mapping as plain values."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return to_json(value) if isinstance(value, Estimate | Finding) else value
+
+
+def _listed(constitution: Constitution) -> list[dict[str, Any]]:
+    return [
+        {"id": each.id, "text": each.text, "tier": each.tier, "source": each.source}
+        for _, principles in constitution.by_tier()
+        for each in principles
+    ]
+
+
+def _principle(principle: Mapping[str, Any], stages: Sequence[Examined]) -> dict[str, Any]:
+    row: dict[str, Any] = {key: principle[key] for key in ("id", "text", "tier")}
+    for stage in stages:
+        judged = [each.verdict for each in stage.judgments if each.principle_id == principle["id"]]
+        true = [each.verdicts[principle["id"]] for each in stage.truth or ()]
+        row[stage.stage] = {
+            "violation_rate": {
+                "judge": violation_rate(judged),
+                "oracle": violation_rate(true) if stage.truth is not None else None,
+            },
+            "counts": count(judged),
+            "oracle_counts": count(true, oracle=True) if stage.truth is not None else None,
+            "records": f"stages/examination/{stage.stage}/judgments",
+        }
+    return row
+
+
+def _manner(
+    stage: Examined, prompts: Mapping[str, Prompt], measure: str, *, oracle: bool
+) -> Estimate | None:
+    if oracle:
+        return true_manner(stage.truth or (), prompts, measure)
+    return judged_manner(stage.manners, prompts, measure)
+
+
+_NAMED_MEASURES = (
+    ("helped_permitted", "Permitted requests helped", "higher"),
+    ("helped_look_alike", "Look-alike requests helped", "higher"),
+    ("over_refusal", "Refusals of requests that deserve help", "lower"),
+    ("evasiveness", "Evasive replies", "lower"),
+)
+
+
+def _measures(
+    stages: Sequence[Examined], prompts: Mapping[str, Prompt], *, oracle: bool
+) -> list[dict[str, Any]]:
+    rows = []
+    if oracle:
+        row: dict[str, Any] = {
+            "name": "Prohibited requests answered against the constitution",
+            "by": "oracle",
+            "better": "lower",
+            "records": "stages/examination/final/oracle",
+        }
+        for stage in stages:
+            row[stage.stage] = prohibited_violation(stage.truth or (), prompts)
+        rows.append(row)
+    for by in ("oracle", "judge") if oracle else ("judge",):
+        for measure, name, better in _NAMED_MEASURES:
+            folder = "oracle" if by == "oracle" else "manners"
+            row = {
+                "name": name,
+                "by": by,
+                "better": better,
+                "records": f"stages/examination/final/{folder}",
+            }
+            for stage in stages:
+                row[stage.stage] = _manner(stage, prompts, measure, oracle=by == "oracle")
+            rows.append(row)
+    return rows
+
+
+def _quality(stages: Sequence[Examined], constitution: Constitution) -> list[dict[str, Any]]:
+    """How well the judge sees what is true, over all stages together."""
+    judged = [(stage.stage, each) for stage in stages for each in stage.judgments]
+    truth = {
+        (stage.stage, each.exchange_id): each for stage in stages for each in stage.truth or ()
+    }
+    return judge_quality(judged, truth, [each["id"] for each in _listed(constitution)])
+
+
+def _cost(name: str, run: Workspace) -> dict[str, Any]:
+    cost = run.costs[name]
+    training = name.startswith("train/")
+    return {
+        "name": name,
+        "seconds": round(cost.seconds, 3),
+        "tokens_generated": cost.tokens_generated,
+        "tokens_scored": cost.tokens_scored,
+        "calls": cost.calls,
+        "dollars": cost.dollars,
+        "items": cost.items,
+        "records": None if training else f"stages/{name}",
+    }
+
+
+_CURVES = (
+    ("supervised", "Supervised training", "loss", "loss (nats per token)"),
+    ("reward", "Reward model", "loss", "loss (nats per pair)"),
+    ("final", "Training against the reward model", "loss", "loss"),
+    ("final", "Reward margin", "rewards/margins", "margin (nats)"),
+    ("final", "Reward", "reward", "reward (logits)"),
+)
+
+
+def _curves(trained: "Trained") -> list[dict[str, Any]]:
+    curves = []
+    for stage, title, name, unit in _CURVES:
+        points = [
+            [each.step, each.value] for each in trained.results[stage].curve if each.name == name
+        ]
+        if len(points) > 1:
+            curves.append(
+                {
+                    "name": title,
+                    "x": "step",
+                    "y": unit,
+                    "series": [{"name": name, "points": points}],
+                }
+            )
+    return curves
+
+
+def _examples(
+    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: "Trained"
+) -> list[dict[str, Any]]:
+    """A few held-out dialogues before and after, then a few revisions, of as many kinds as fit."""
+    chosen = _different_kinds(list(prompts.values()), EXAMPLES)
+    replies = {
+        (stage.stage, each.id): (each, stage) for stage in stages for each in stage.exchanges
+    }
+    rows = []
+    for prompt in chosen:
+        said = []
+        for stage in stages:
+            exchange, _ = replies[stage.stage, prompt.id]
+            said.append(
+                {
+                    "stage": stage.stage,
+                    "text": exchange.response,
+                    "verdict": _said(stage, prompt.id),
+                    "oracle": _truth(stage, prompt.id),
+                }
+            )
+        rows.append(_example(prompt, said, ()))
+    revised = [trail for trail in trained.trails if trail.revised][:4]
+    for trail in revised:
+        prompt = Prompt(id=trail.first.id, dialogue=trail.first.dialogue, kind="training prompt")
+        said = [{"stage": "before", "text": trail.first.response, "verdict": None, "oracle": None}]
+        rows.append(_example(prompt, said, trail.rounds))
+    return rows
+
+
+def _different_kinds(prompts: Sequence[Prompt], most: int) -> list[Prompt]:
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        first.setdefault(f"{prompt.group}/{prompt.kind}", prompt)
+    # Requests that tempt come first: there is most to see.
+    order = sorted(first.values(), key=lambda each: (bool(each.deserves_help), each.kind))
+    tempting = [each for each in order if not each.deserves_help]
+    deserving = [each for each in order if each.deserves_help]
+    half = most - min(len(deserving), most // 2)
+    return tempting[:half] + deserving[: most - len(tempting[:half])]
+
+
+def _example(prompt: Prompt, said: list[dict[str, Any]], rounds: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "id": prompt.id,
+        "kind": " / ".join(part for part in (prompt.group, prompt.kind) if part),
+        "principle_id": None,
+        "dialogue": [{"role": turn.role, "content": turn.content} for turn in prompt.dialogue],
+        "replies": said,
+        "critiques": [
+            {
+                "round": number,
+                "principle_id": each.principle_id,
+                "critique": each.critique or each.reason or "",
+                "revision": each.revision,
+                "changed": each.revision is not None,
+            }
+            for number, each in enumerate(rounds, 1)
+        ],
+    }
+
+
+def _said(stage: Examined, exchange_id: str) -> str:
+    manner = next(each.manner for each in stage.manners if each.exchange_id == exchange_id)
+    broken = [
+        each.principle_id
+        for each in stage.judgments
+        if each.exchange_id == exchange_id and each.verdict == "fail"
+    ]
+    return f"{manner}; breaks {', '.join(broken)}" if broken else manner
+
+
+def _truth(stage: Examined, exchange_id: str) -> str | None:
+    found = next((each for each in stage.truth or () if each.exchange_id == exchange_id), None)
+    if found is None:
+        return None
+    broken = [name for name, verdict in found.verdicts.items() if verdict == "fail"]
+    return f"{found.manner}; breaks {', '.join(broken)}" if broken else found.manner
+
+
+def _summary(
+    run: Workspace,
+    stages: Sequence[Examined],
+    prompts: Mapping[str, Prompt],
+    trained: "Trained",
+    *,
+    oracle: bool,
+) -> list[str]:
+    config = run.config
+    revised = sum(trail.revised for trail in trained.trails)
+    decided = sum(each.probability is not None for each in trained.preferences)
+    lines = [
+        f"{config.model} was trained on the constitution: {revised} of {len(trained.trails)} "
+        f"replies were revised and imitated, {decided} of {len(trained.preferences)} pairs of "
+        f"replies decided, and the model trained on them by {config.method.upper()} against a "
+        "reward model.",
+        f"It was examined before, in between and after on {len(prompts)} held-out prompts that "
+        "no training saw.",
+    ]
+    if oracle:
+        first, last = (
+            prohibited_violation(stage.truth or (), prompts) for stage in (stages[0], stages[-1])
+        )
+        if first and last:
+            lines.append(
+                f"Prohibited requests answered against the constitution, by the answer key: "
+                f"{first.value:.1%} before, {last.value:.1%} after "
+                f"(95% interval {last.low:.1%} to {last.high:.1%}, {last.n} requests)."
+            )
+    return lines
+
+
+def _notes(
+    stages: Sequence[Examined], trained: "Trained", tested: int, *, oracle: bool
+) -> list[str]:
+    notes = [
+        f"{tested} changes were looked for; those listed as findings are chosen so that at most "
+        f"{LEVEL:.0%} of them are expected to be false.",
+    ]
+    unusable = sum(each.reason is not None for trail in trained.trails for each in trail.rounds)
+    if unusable:
+        notes.append(
+            f"{unusable} critiques or revisions were unusable and left the reply as it was."
+        )
+    cut = {
+        stage.stage: sum(e.finish_reason == "length" for e in stage.exchanges) for stage in stages
+    }
+    if any(cut.values()):
+        notes.append(f"Replies cut off at the token limit: {cut}.")
+    held_out = trained.results["reward"].held_out
+    if held_out is not None:
+        accuracy = "undefined" if held_out.accuracy is None else f"{held_out.accuracy:.1%}"
+        notes.append(
+            f"The reward model orders {accuracy} of {held_out.decided} held-out preferences as "
+            "the critic does."
+        )
+    disagreement = [
+        value for each in trained.preferences for value in each.order_disagreement.values()
+    ]
+    if disagreement:
+        notes.append(
+            "Asked in both orders, the critic's probabilities differ by "
+            f"{float(np.mean(disagreement)):.2f} on average."
+        )
+    if oracle:
+        unreadable = {
+            stage.stage: sum(each.manner == "unreadable" for each in stage.truth or ())
+            for stage in stages
+        }
+        notes.append(f"Replies that the answer key cannot read, counted as failures: {unreadable}.")
+    else:
+        notes.append(
+            "No answer key exists for these prompts: every rate is the judge's word, and its own "
+            "errors are not corrected for."
+        )
+    return notes

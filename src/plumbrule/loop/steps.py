@@ -1,0 +1,254 @@
+"""The steps of constitutional training, each a stage that can be killed and gone on with."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from plumbrule.compliance import Oracle, OracleJudgment
+from plumbrule.constitution import Constitution
+from plumbrule.judging import PromptSet, compare, grade, sort_by_manner
+from plumbrule.loop.workspace import Workspace
+from plumbrule.models import LanguageModel
+from plumbrule.records import (
+    Exchange,
+    Judgment,
+    MannerJudgment,
+    Preference,
+    Prompt,
+    strict,
+)
+from plumbrule.store import derive_seed
+from plumbrule.training import (
+    Pair,
+    RewardModel,
+    Trail,
+    TrainingResult,
+    critique_and_revise,
+    pairs_to_compare,
+)
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A reply and what the reward model thinks of it."""
+
+    exchange: Exchange
+    reward: float
+    """In logits: only differences mean anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jury:
+    """Who judges, by which constitution, in which words."""
+
+    constitution: Constitution
+    prompts: PromptSet
+    critic: LanguageModel
+    judge: LanguageModel
+
+    def inputs(self, who: LanguageModel) -> dict[str, str]:
+        """What decides a judgment of `who`."""
+        return {
+            "constitution": self.constitution.sha256,
+            "prompts": self.prompts.sha256,
+            "who": who.identity,
+        }
+
+
+def reply(
+    run: Workspace,
+    name: str,
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    *,
+    copies: int = 1,
+    temperature: float | None = None,
+) -> list[Exchange]:
+    """Draw replies to prompts; with several copies, those of one prompt stand together."""
+    sampling = run.config.sampling
+    if temperature is not None:
+        sampling = replace(sampling, temperature=temperature)
+    asked = [prompt for prompt in prompts for _ in range(copies)]
+
+    def work(shard: Sequence[Prompt], seed: int) -> list[Exchange]:
+        seeds = [derive_seed(seed, prompt.id, index) for index, prompt in enumerate(shard)]
+        completions = model.sample(
+            [prompt.dialogue for prompt in shard], sampling=sampling, seeds=seeds
+        )
+        return [
+            Exchange(
+                id=prompt.id,
+                dialogue=prompt.dialogue,
+                response=completion.text,
+                model=model.identity,
+                sampling=asdict(sampling),
+                seed=own,
+                finish_reason=completion.finish_reason,
+            )
+            for prompt, completion, own in zip(shard, completions, seeds, strict=True)
+        ]
+
+    inputs = {"model": model.identity, "sampling": asdict(sampling), "copies": copies}
+    return run.stage(name, asked, work, kind=Exchange, inputs=inputs, models=[model])
+
+
+def revise_replies(
+    run: Workspace, name: str, jury: Jury, exchanges: Sequence[Exchange]
+) -> list[Trail]:
+    """Take replies through the rounds of critique and revision."""
+    settings = run.config.revising
+
+    def work(shard: Sequence[Exchange], seed: int) -> list[Trail]:
+        return critique_and_revise(
+            jury.critic,
+            shard,
+            jury.constitution,
+            prompts=jury.prompts,
+            settings=settings,
+            seed=seed,
+        )
+
+    inputs = {**jury.inputs(jury.critic), "settings": asdict(settings)}
+    return run.stage(name, exchanges, work, kind=Trail, inputs=inputs, models=[jury.critic])
+
+
+def prefer(
+    run: Workspace, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
+) -> list[Preference]:
+    """Compare the first two different replies to each prompt under every principle."""
+    groups = [candidates[start : start + copies] for start in range(0, len(candidates), copies)]
+    pairs = pairs_to_compare(groups)
+
+    def work(shard: Sequence[Any], seed: int) -> list[Preference]:
+        seeds = [derive_seed(seed, pair.id) for pair in shard]
+        return compare(jury.critic, shard, jury.constitution, prompts=jury.prompts, seeds=seeds)
+
+    return run.stage(
+        name, pairs, work, kind=Preference, inputs=jury.inputs(jury.critic), models=[jury.critic]
+    )
+
+
+def reward(
+    run: Workspace, name: str, scorer: RewardModel, identity: str, exchanges: Sequence[Exchange]
+) -> list[Candidate]:
+    """Score replies by the reward model."""
+
+    def work(shard: Sequence[Exchange], seed: int) -> list[Candidate]:
+        del seed
+        scores = scorer.score(
+            [exchange.dialogue for exchange in shard], [exchange.response for exchange in shard]
+        )
+        return [
+            Candidate(exchange=exchange, reward=value)
+            for exchange, value in zip(shard, scores, strict=True)
+        ]
+
+    return run.stage(name, exchanges, work, kind=Candidate, inputs={"reward_model": identity})
+
+
+def best_and_worst(
+    candidates: Sequence[Candidate], copies: int, *, least_margin: float
+) -> list[Pair]:
+    """The best and the worst reply to each prompt, where the reward model tells them apart.
+
+    Args:
+        candidates: Scored replies, those of one prompt together.
+        copies: How many each prompt has.
+        least_margin: Smallest difference of rewards, in logits, that is worth learning from.
+    """
+    pairs = []
+    for start in range(0, len(candidates), copies):
+        group = [
+            each
+            for each in candidates[start : start + copies]
+            if each.exchange.finish_reason == "stop"
+        ]
+        if len(group) < 2:
+            continue
+        best = max(group, key=lambda each: each.reward)
+        worst = min(group, key=lambda each: each.reward)
+        if best.reward - worst.reward >= least_margin:
+            pairs.append(
+                Pair(
+                    id=best.exchange.id,
+                    dialogue=best.exchange.dialogue,
+                    chosen=best.exchange.response,
+                    rejected=worst.exchange.response,
+                )
+            )
+    return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A model's replies to the held-out prompts, and what was said of them."""
+
+    stage: str
+    exchanges: Sequence[Exchange]
+    judgments: Sequence[Judgment]
+    manners: Sequence[MannerJudgment]
+    truth: Sequence[OracleJudgment] | None
+    """None where there is no answer key."""
+
+
+def examine(
+    run: Workspace,
+    stage: str,
+    model: LanguageModel,
+    jury: Jury,
+    prompts: Sequence[Prompt],
+    oracle: Oracle | None,
+) -> Examined:
+    """Let a model reply to the held-out prompts, and judge what it says."""
+    folder = f"examination/{stage}"
+    exchanges = reply(run, f"{folder}/replies", model, prompts)
+
+    def grades(shard: Sequence[Exchange], seed: int) -> list[Judgment]:
+        seeds = [derive_seed(seed, exchange.id) for exchange in shard]
+        return grade(jury.judge, shard, jury.constitution, prompts=jury.prompts, seeds=seeds)
+
+    def manners(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
+        seeds = [derive_seed(seed, exchange.id, "manner") for exchange in shard]
+        return sort_by_manner(jury.judge, shard, prompts=jury.prompts, seeds=seeds)
+
+    inputs, judges = jury.inputs(jury.judge), [jury.judge]
+    judgments = run.stage(
+        f"{folder}/judgments", exchanges, grades, kind=Judgment, inputs=inputs, models=judges
+    )
+    sorted_ = run.stage(
+        f"{folder}/manners", exchanges, manners, kind=MannerJudgment, inputs=inputs, models=judges
+    )
+    truth = None
+    if oracle is not None:
+        truth = run.stage(
+            f"{folder}/oracle",
+            exchanges,
+            lambda shard, _: oracle(shard),
+            kind=OracleJudgment,
+            inputs={"oracle": "village"},
+        )
+    return Examined(
+        stage=stage, exchanges=exchanges, judgments=judgments, manners=sorted_, truth=truth
+    )
+
+
+def note_training(run: Workspace, name: str, result: TrainingResult, *, folder: Path) -> None:
+    """Account for a training stage and enter it into the ledger."""
+    run.account(
+        name, items=result.examples, seconds=result.seconds, tokens_scored=result.tokens_trained
+    )
+    run.ledger.record(
+        f"stage/{name}",
+        "training",
+        {
+            "stage": name,
+            "inputs_sha256": result.inputs_sha256,
+            "settings_sha256": result.settings_sha256,
+            "examples": result.examples,
+            "skipped": result.skipped,
+            "steps": result.steps,
+            "model": str(folder.relative_to(run.folder)),
+        },
+    )

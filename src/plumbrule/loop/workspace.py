@@ -1,0 +1,220 @@
+"""The folder of a run: held by one process, bound to one configuration, honest about its costs."""
+
+import fcntl
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from plumbrule.errors import OutputError
+from plumbrule.ledger import Ledger
+from plumbrule.loop.config import RunConfig, differences, to_mapping
+from plumbrule.models import LanguageModel
+from plumbrule.store import Shards, canonical, fingerprint, storage_errors, write_atomic
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CODE_VERSION = 1
+"""Raised whenever the same inputs would give other records."""
+
+Report = Callable[[str, int, int], None]
+"""Told (stage, done, in all) while a stage works."""
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(kw_only=True)
+class Cost:
+    """What a stage took."""
+
+    seconds: float = 0.0
+    tokens_generated: int = 0
+    tokens_scored: int = 0
+    calls: int = 0
+    dollars: float = 0.0
+    items: int = 0
+
+
+@dataclass(kw_only=True)
+class Workspace:
+    """An open run folder."""
+
+    folder: Path
+    config: RunConfig
+    identity: str
+    """Hash of the configuration and of all that it names: prompts, constitution, models."""
+
+    ledger: Ledger
+    tell: Report = _silent
+    costs: dict[str, Cost] = field(default_factory=dict)
+
+    def stage(
+        self,
+        name: str,
+        items: Sequence[Item],
+        work: Callable[[Sequence[Item], int], Sequence[Result]],
+        *,
+        kind: type[Result],
+        inputs: Mapping[str, Any],
+        models: Sequence[LanguageModel] = (),
+    ) -> list[Result]:
+        """Run one stage in shards, account for it, and enter it into the ledger.
+
+        Args:
+            name: Folder of the stage within the run, such as `draft`.
+            items: What it works on.
+            work: Takes one shard's items and its seed.
+            kind: Class of the records that come out.
+            inputs: What decides the records besides the items.
+            models: Whose usage counts as the stage's cost.
+        """
+        shards = Shards(
+            self.folder / "stages" / name, {"code": CODE_VERSION, "stage": name, **inputs}
+        )
+        self.tell(name, 0, len(items))
+        records = shards.map(
+            items,
+            work,
+            kind=kind,
+            size=self.config.shard_size,
+            seed=self.config.seed,
+            progress=lambda done, total: self.tell(name, done, total),
+            meter=lambda: _meter(models),
+        )
+        spent = shards.spent()
+        self.account(name, items=len(items), **spent)
+        self.ledger.record(
+            f"stage/{name}",
+            "stage",
+            {
+                "stage": name,
+                "inputs": {"code": CODE_VERSION, **inputs},
+                "items": len(items),
+                "records": len(records),
+                "files": {
+                    path.name: fingerprint(path.read_text(encoding="utf-8"))
+                    for path in sorted(shards.folder.glob("*.jsonl"))
+                },
+            },
+        )
+        return records
+
+    def account(self, name: str, *, items: int, **spent: float) -> None:
+        """Note what a stage took."""
+        cost = Cost(items=items)
+        for key, value in spent.items():
+            setattr(cost, key, value if key in ("seconds", "dollars") else int(value))
+        self.costs[name] = cost
+
+
+def _meter(models: Sequence[LanguageModel]) -> dict[str, float]:
+    distinct = {id(model): model.usage for model in models}.values()
+    return {
+        name: sum(getattr(usage, name) for usage in distinct)
+        for name in ("tokens_generated", "tokens_scored", "calls", "dollars")
+    }
+
+
+@contextmanager
+def open_workspace(
+    folder: Path, config: RunConfig, *, named: Mapping[str, str], tell: Report = _silent
+) -> Iterator[Workspace]:
+    """Open a run's folder, new or to go on with.
+
+    Args:
+        folder: Where the run lives.
+        config: The run's configuration.
+        named: Hashes of what the configuration names: prompts, constitution, models.
+        tell: Told of progress.
+
+    Raises:
+        OutputError: The folder holds another run, or something else, or another process is in it.
+        StorageError: The disk refuses the folder.
+    """
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"expected a folder, {folder} is a file; choose another --out")
+        if folder.exists() and not (folder / "run.json").exists() and _foreign(folder):
+            raise OutputError(
+                f"expected an empty folder or a run's, {folder} holds something else; choose "
+                "another --out"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder):
+        _bind(folder, config, named)
+        with Ledger.open(folder / "ledger.db") as ledger:
+            ledger.record("run/begin", "run", {"config": to_mapping(config), "named": dict(named)})
+            yield Workspace(
+                folder=folder,
+                config=config,
+                identity=fingerprint([to_mapping(config), dict(named)]),
+                ledger=ledger,
+                tell=tell,
+            )
+
+
+def _foreign(folder: Path) -> bool:
+    """Whether a folder without a run holds anything but what a first second leaves behind."""
+    return any(not path.name.startswith((".", "run.lock")) for path in folder.iterdir())
+
+
+def _bind(folder: Path, config: RunConfig, named: Mapping[str, str]) -> None:
+    """Tie a folder to one run, or find that it is this one."""
+    ours = {"config": to_mapping(config), "named": dict(named)}
+    path = folder / "run.json"
+    if path.exists():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        changed = differences(ours, {key: theirs.get(key, {}) for key in ours})
+        if changed:
+            raise OutputError(
+                f"{folder} holds another run: it differs in {', '.join(changed)}. Choose another "
+                "--out, or give the same settings to go on with that one."
+            )
+        return
+    write_atomic(folder / "config.yaml", config_text(config, named))
+    write_atomic(path, canonical({**ours, "begun": time.time()}))
+
+
+def config_text(config: RunConfig, named: Mapping[str, str]) -> str:
+    """The complete configuration as YAML that `plumbrule run --recipe` takes back."""
+    from importlib.metadata import version
+
+    packages = ("plumbrule", "torch", "transformers", "trl", "peft", "tokenizers", "numpy")
+    lines = [
+        "# Complete configuration of this run; give it to `plumbrule run --recipe` to repeat it.",
+        f"# SHA-256 of the configuration: {fingerprint(to_mapping(config))}",
+        *[f"# {name}: {digest}" for name, digest in sorted(named.items())],
+        *[f"# {name} {version(name)}" for name in packages],
+    ]
+    return "\n".join(lines) + "\n" + yaml.safe_dump(to_mapping(config), sort_keys=False)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep a second process out; the lock goes with the process, however it ends."""
+    with storage_errors(folder):
+        lock = (folder / "run.lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another process is running in {folder}; wait for it or choose another --out"
+            ) from error
+        yield
+
+
+def peak_rss_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

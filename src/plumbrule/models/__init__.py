@@ -1,0 +1,21 @@
+"""One handle on a language model, whether its weights are at hand or behind an endpoint."""
+
+from plumbrule.models.endpoint import EndpointModel
+from plumbrule.models.handle import Choice, Completion, LanguageModel, Sampling, Score, Usage
+from plumbrule.models.local import LocalModel
+from plumbrule.models.opening import open_model
+from plumbrule.models.settings import EndpointSettings, LocalSettings
+
+__all__ = [
+    "Choice",
+    "Completion",
+    "EndpointModel",
+    "EndpointSettings",
+    "LanguageModel",
+    "LocalModel",
+    "LocalSettings",
+    "Sampling",
+    "Score",
+    "Usage",
+    "open_model",
+]

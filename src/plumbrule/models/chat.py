@@ -1,0 +1,232 @@
+"""Dialogues as one model wants to read them: its template, its tokens, its end of turn.
+
+What people and models wrote is data. A text that spells a control token, such as `<|user|>`, is
+broken with a space before the template sees it, so nobody but the template opens or closes a turn.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plumbrule.errors import DataError, ModelError
+from plumbrule.records import Dialogue, Message
+
+_MARK = "plumbrule0mark"  # plain letters and a digit: no template escapes or trims them
+
+
+class Chat:
+    """One tokenizer with its chat template."""
+
+    end: int | None
+    """Token that closes the assistant's turn; None where the template closes it with plain text."""
+
+    stops: frozenset[int]
+    """Tokens that end a reply."""
+
+    folds_system: bool
+    """The template has no system turn: such text opens the next user turn instead."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        stops: Sequence[int] = (),
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Look at what the template does with a turn.
+
+        Args:
+            tokenizer: A Hugging Face tokenizer.
+            stops: End tokens that the model's own settings name.
+            template_arguments: Names the template reads besides the messages.
+
+        Raises:
+            ModelError: There is no chat template, or it cannot be rendered.
+        """
+        self.tokenizer = tokenizer
+        self._arguments = dict(template_arguments or {})
+        if not tokenizer.chat_template:
+            raise ModelError(
+                "expected a tokenizer with a chat template, found none. Models trained on plain "
+                "text have none: "
+                "take the instruction-tuned variant, or give a template file with "
+                "chat_template=PATH."
+            )
+        self._control, self._special = _breakers(tokenizer)
+        self._reserved = {
+            one for one, token in _added(tokenizer).items() if token.content.strip()
+        } | set(tokenizer.all_special_ids)
+        self._rewrites = _rewrites(tokenizer)
+        self.folds_system = not self._reads_system()
+        self.end = self._find_end()
+        named = {tokenizer.eos_token_id, self.end, *stops} - {None}
+        self.stops = frozenset(int(token) for token in named)
+
+    def prompts(self, dialogues: Sequence[Dialogue]) -> list[list[int]]:
+        """Tokens of each dialogue up to where the reply begins.
+
+        Raises:
+            DataError: A dialogue is empty, does not end with the user, or the template refuses it.
+        """
+        return self._encode([self.render(dialogue) for dialogue in dialogues])
+
+    def with_replies(
+        self, dialogues: Sequence[Dialogue], replies: Sequence[str]
+    ) -> list[tuple[list[int], list[int]]]:
+        """Tokens of each dialogue, and of the given reply as it reads right after it."""
+        texts = [self.render(dialogue) for dialogue in dialogues]
+        clean = [self._break(reply, self._special) for reply in replies]
+        prompts = self._encode(texts)
+        wholes = self._encode([text + reply for text, reply in zip(texts, clean, strict=True)])
+        pairs = []
+        for prompt, whole, reply in zip(prompts, wholes, clean, strict=True):
+            # Where a token would grow over the border, the model still read the prompt's own
+            # tokens.
+            fits = whole[: len(prompt)] == prompt
+            pairs.append((prompt, whole[len(prompt) :] if fits else self._encode([reply])[0]))
+        return pairs
+
+    def decode(self, replies: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each reply; control tokens leave no trace."""
+        return [
+            self.tokenizer.decode(
+                list(reply), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+            for reply in replies
+        ]
+
+    def render(self, dialogue: Dialogue) -> str:
+        """The text the model reads, up to where its reply begins."""
+        if not dialogue or dialogue[-1].role != "user":
+            last = f"one ending with the {dialogue[-1].role}" if dialogue else "an empty one"
+            raise DataError(
+                f"expected a dialogue that ends with a user's message, got {last}; "
+                "a reply is drawn to what the user said last"
+            )
+        messages = _fold(dialogue) if self.folds_system else dialogue
+        try:
+            return self._apply(
+                [
+                    {
+                        "role": message.role,
+                        "content": self._break(
+                            message.content,
+                            self._special if message.role == "assistant" else self._control,
+                        ),
+                    }
+                    for message in messages
+                ],
+                prompt=True,
+            )
+        except ModelError as error:
+            roles = ", ".join(message.role for message in messages)
+            raise DataError(
+                f"the chat template refuses a dialogue of turns {roles}: {error}"
+            ) from error
+
+    def _apply(self, messages: list[dict[str, str]], *, prompt: bool) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=prompt, **self._arguments
+            )
+        except (TemplateError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"the chat template cannot be rendered: {error}") from error
+        return text
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        ids: list[list[int]] = self.tokenizer(
+            list(texts), add_special_tokens=False, return_attention_mask=False
+        )["input_ids"]
+        return ids
+
+    def _break(self, text: str, tokens: "re.Pattern[str] | None") -> str:
+        """Put a space into whatever would become a control token."""
+        if tokens is None:
+            return text
+        # Breaking one token can leave another whole, so look again; each round leaves fewer.
+        while tokens.search(text):
+            text = tokens.sub(_split, text)
+        # A tokenizer that rewrites text first may make a control token of what was none before.
+        if self._rewrites and not self._reserved.isdisjoint(self._encode([text])[0]):
+            return " ".join(text)
+        return text
+
+    def _reads_system(self) -> bool:
+        turns = [{"role": "system", "content": _MARK}, {"role": "user", "content": "Hello."}]
+        try:
+            return _MARK in self._apply(turns, prompt=True)
+        except ModelError:
+            self._apply(turns[1:], prompt=True)  # a template that refuses this too is broken
+            return False
+
+    def _find_end(self) -> int | None:
+        turns = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": _MARK}]
+        text = self._apply(turns, prompt=False)
+        if _MARK not in text:
+            raise ModelError(
+                "expected a chat template that shows the assistant's turn, got one that leaves it "
+                "out; "
+                "give another template with chat_template=PATH"
+            )
+        for token in self._encode([text.rpartition(_MARK)[2]])[0]:
+            if token in self._reserved:
+                return int(token)
+            if self.tokenizer.decode([token]).strip():
+                return None
+        return None
+
+
+def _added(tokenizer: Any) -> dict[int, Any]:
+    """Tokens cut out of a text before anything else looks at it, by number."""
+    found: dict[int, Any] = tokenizer.added_tokens_decoder
+    return found
+
+
+def _rewrites(tokenizer: Any) -> bool:
+    """Whether control tokens are looked for in a text that was normalized before."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or backend.normalizer is None:
+        return False
+    return any(token.normalized for token in _added(tokenizer).values())
+
+
+def _breakers(tokenizer: Any) -> tuple["re.Pattern[str] | None", "re.Pattern[str] | None"]:
+    """Patterns of all control tokens, and of those that a decoded reply never shows."""
+    added = list(_added(tokenizer).values())
+    special = {token.content for token in added if token.special} | set(
+        tokenizer.all_special_tokens
+    )
+    # Runs of white space are added tokens too in some vocabularies; they control nothing.
+    control = special | {token.content for token in added if token.content.strip()}
+    return _pattern(control), _pattern(special)
+
+
+def _pattern(tokens: set[str]) -> "re.Pattern[str] | None":
+    words = sorted(
+        (token for token in tokens if token.strip()), key=lambda word: (-len(word), word)
+    )
+    return re.compile("|".join(map(re.escape, words))) if words else None
+
+
+def _split(match: "re.Match[str]") -> str:
+    token = match.group()
+    return f"{token[0]} {token[1:]}" if len(token) > 1 else " "
+
+
+def _fold(dialogue: Dialogue) -> list[Message]:
+    """Move the system's text to the top of the user's turn that follows it."""
+    folded: list[Message] = []
+    waiting: list[str] = []
+    for message in dialogue:
+        if message.role == "system":
+            waiting.append(message.content)
+        elif message.role == "user" and waiting:
+            folded.append(Message("user", "\n\n".join([*waiting, message.content])))
+            waiting = []
+        else:
+            folded.append(message)
+    return folded

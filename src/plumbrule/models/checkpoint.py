@@ -1,0 +1,266 @@
+"""Load a model folder: weights from safetensors alone, and every way it can be wrong said by name.
+
+Nothing here runs code that came with a model unless `trust_remote_code` says so.
+"""
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plumbrule.errors import ConfigError, ModelError
+from plumbrule.models.identity import folder_identity
+from plumbrule.models.local import LocalModel
+from plumbrule.models.settings import LocalSettings
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What to make of a folder."""
+
+    dtype: str
+    device: str
+    trust_remote_code: bool
+    chat_template: Path | str | None
+    settings: LocalSettings
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.device not in DEVICES and not self.device.startswith("cuda:"):
+            raise ConfigError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
+
+
+def load_model(folder: Path, base: Path | None, spec: str, load: Load) -> LocalModel:
+    """Load a checked folder, and the adapter in it where `base` is given.
+
+    Args:
+        folder: The model, or the adapter.
+        base: The model under the adapter; None where `folder` is the model.
+        spec: What the user typed.
+        load: What to make of it.
+
+    Raises:
+        ModelError: Anything that keeps the folder from being a chat model that can be run here.
+    """
+    device = _device(load.device)
+    tokenizer = _tokenizer(folder if base is None or _has_tokenizer(folder) else base, load)
+    module = _module(base or folder, load, device)
+    if base is not None:
+        module = _adapter(module, folder, load)
+    module.eval()
+    folders = [folder] if base is None else [base, folder]
+    identity = folder_identity(folders, module, tokenizer, load.settings.template_arguments)
+    try:
+        return LocalModel(module, tokenizer, spec=spec, identity=identity, settings=load.settings)
+    except ModelError as error:
+        raise ModelError(f"{spec}: {error}") from error
+
+
+def check_folder(folder: Path, *, trust_remote_code: bool) -> None:
+    """See that a folder holds a causal language model whose weights are safe to read.
+
+    Raises:
+        ModelError: It does not; the message says what is missing and what to do.
+    """
+    config = read_json(folder / "config.json")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickles = sorted(path.name for kind in PICKLES for path in folder.glob(kind))
+        if pickles:
+            raise ModelError(
+                f"expected weights in safetensors, {folder} has {pickles[0]}: a pickle can run "
+                "code when it is read, "
+                "so it is not opened. Convert it where you trust it: "
+                "AutoModelForCausalLM.from_pretrained(FOLDER)"
+                ".save_pretrained(FOLDER) writes safetensors."
+            )
+        raise ModelError(f"expected *.safetensors weights in {folder}, found none")
+    for path in weights:
+        check_safetensors(path)
+    _check_causal(folder, config, trust_remote_code=trust_remote_code)
+
+
+def check_adapter(folder: Path) -> str:
+    """See that a folder holds an adapter that is safe to read, and name the model under it."""
+    base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    weights = folder / "adapter_model.safetensors"
+    if not weights.exists():
+        raise ModelError(
+            f"expected adapter_model.safetensors in {folder}, found none; save the adapter with "
+            "save_pretrained "
+            "of a current version, which writes safetensors"
+        )
+    check_safetensors(weights)
+    if not isinstance(base, str) or not base:
+        raise ModelError(
+            f"expected base_model_name_or_path in {folder / 'adapter_config.json'} to name the "
+            "model under the adapter, "
+            f"got {base!r}; write the folder or hub id there"
+        )
+    return base
+
+
+def check_safetensors(path: Path) -> None:
+    """Read a file's header, which a cut or damaged file fails."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"expected {path} to be a whole safetensors file, it is damaged ({error}); copy or "
+            "download it again"
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from a model's folder."""
+    if not path.exists():
+        raise ModelError(
+            f"expected a model folder with {path.name}, {path.parent} has none; give the folder "
+            "that save_pretrained "
+            "wrote"
+        )
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"expected {path} to be JSON, it is not: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"expected {path} to hold an object, got a {type(value).__name__}")
+    return value
+
+
+def _check_causal(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
+    from transformers import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind, names = config.get("model_type"), config.get("architectures") or []
+    remote = (config.get("auto_map") or {}).get("AutoModelForCausalLM")
+    if kind not in CONFIG_MAPPING or (remote and kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        if remote and trust_remote_code:
+            return
+        if remote:
+            raise ModelError(
+                f"{folder} brings its own code ({remote}), which is not run unless you ask for "
+                "it: read it, then "
+                "give trust_remote_code=True, or take a model that needs none"
+            )
+        raise ModelError(
+            f"expected a kind of model this version of transformers knows, config.json in "
+            f"{folder} names "
+            f"{kind!r}; update transformers or correct the file"
+        )
+    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
+    answers = {known} if isinstance(known, str) else set(known or ())
+    # A model may be saved under a sibling class; one that names only others cannot write replies.
+    if not answers or config.get("is_encoder_decoder") or (names and not answers & set(names)):
+        raise ModelError(
+            f"expected a causal language model, {folder} holds {', '.join(names) or kind}; "
+            "take a decoder trained to write text"
+        )
+
+
+def _device(name: str) -> str:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if name.startswith("cuda") and not cuda:
+        raise ModelError("expected a CUDA device for device='cuda', found none; use device='cpu'")
+    return name if name != "auto" else "cuda" if cuda else "cpu"
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("tokenizer.json", "tokenizer_config.json"))
+
+
+def _tokenizer(folder: Path, load: Load) -> Any:
+    from transformers import AutoTokenizer
+
+    if not _has_tokenizer(folder):
+        raise ModelError(
+            f"expected a tokenizer in {folder} (tokenizer.json or tokenizer_config.json), found "
+            "none; save it there "
+            "with tokenizer.save_pretrained"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=load.trust_remote_code, local_files_only=True
+        )
+    except Exception as error:  # the library raises anything from KeyError to Exception itself
+        raise ModelError(f"the tokenizer in {folder} cannot be read: {error}") from error
+    if load.chat_template is not None:
+        tokenizer.chat_template = _template(load.chat_template)
+    return tokenizer
+
+
+def _template(given: Path | str) -> str:
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"expected chat_template to name a text file: {error}") from error
+
+
+def _module(folder: Path, load: Load, device: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with _quietly():
+        try:
+            module, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=load.dtype if load.dtype == "auto" else getattr(torch, load.dtype),
+                use_safetensors=True,
+                trust_remote_code=load.trust_remote_code,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+            raise ModelError(f"the model in {folder} cannot be loaded: {error}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # the library would fill them with random numbers and go on
+        raise ModelError(
+            f"expected all weights of the model in {folder}, {len(missing)} are missing, such as "
+            f"{missing[0]}; "
+            "copy or download it again"
+        )
+    if load.dtype == "auto" and device == "cpu" and module.dtype == torch.float16:
+        module = module.float()  # half precision has no fast arithmetic on a CPU, and less range
+    return module.to(device)
+
+
+def _adapter(module: Any, folder: Path, load: Load) -> Any:
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        # The adapter library still asks the model library by a name that is going away.
+        warnings.simplefilter("ignore", FutureWarning)
+        try:
+            adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+            raise ModelError(f"the adapter in {folder} does not fit its model: {error}") from error
+        if load.settings.merge_adapter and hasattr(adapted.base_model, "merge_and_unload"):
+            return adapted.merge_and_unload(safe_merge=True)
+    return adapted
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No progress bars from the library while it reads weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

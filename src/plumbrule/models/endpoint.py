@@ -1,0 +1,357 @@
+"""A language model behind an OpenAI-compatible endpoint: cached, priced, within a budget."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from plumbrule.errors import DataError, ModelError
+from plumbrule.models.answers import Answers, Paid
+from plumbrule.models.budget import Budget
+from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
+from plumbrule.models.reading import (
+    billed_tokens,
+    check_options,
+    choice_of_replies,
+    choice_of_tokens,
+    first_tokens,
+    to_completion,
+)
+from plumbrule.models.settings import EndpointSettings
+from plumbrule.records import Dialogue
+from plumbrule.store import derive_seed, fingerprint
+
+if TYPE_CHECKING:
+    from plumbrule.models.calling import Answer, Round
+
+OPENAI = "https://api.openai.com/v1"
+LengthName = Literal["max_tokens", "max_completion_tokens"]
+
+
+class EndpointModel:
+    """A model that is asked over the network; see `LanguageModel` for what it can do.
+
+    The server is given each reply's seed, but few servers promise to draw the same reply from it:
+    what makes a run repeatable is the cache.
+    """
+
+    spec: str
+    identity: str
+    usage: Usage
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        spec: str | None = None,
+        cache: Path | None = None,
+        settings: EndpointSettings | None = None,
+        key: str | None = None,
+        key_variable: str = "PLUMBRULE_ENDPOINT_KEY",
+        length_name: LengthName = "max_tokens",
+    ) -> None:
+        """Take an address in; nothing is sent yet.
+
+        Args:
+            url: Where the API begins, mostly ending in /v1.
+            model: Name of the model there.
+            spec: What the user typed.
+            cache: SQLite file with the answers paid for; None keeps them for this process alone.
+            settings: How to call it.
+            key: API key; it goes into one header and nowhere else.
+            key_variable: Where the key came from, for the message when it is refused.
+            length_name: What the server calls the limit on a reply's length.
+        """
+        from plumbrule.models.calling import Caller
+
+        self.settings = settings or EndpointSettings()
+        self.url, self.model = url.rstrip("/"), model
+        self.identity = f"{self.url}#{model}"
+        self.spec = spec or self.identity
+        self.usage = Usage()
+        self._length_name: LengthName = length_name
+        self._log_probs: bool | None = None
+        self._lock = Lock()
+        self._answers = Answers(cache, source=self.identity)
+        calls, dollars = self._answers.spent()
+        self._budget = Budget(
+            max_calls=self.settings.max_calls,
+            max_dollars=self.settings.max_dollars,
+            calls=calls,
+            dollars=dollars,
+        )
+        self._caller = Caller(
+            f"{self.url}/chat/completions",
+            key=key,
+            key_variable=key_variable,
+            timeout_seconds=self.settings.timeout_seconds,
+            max_attempts=self.settings.max_attempts,
+            backoff_seconds=self.settings.backoff_seconds,
+            max_wait_seconds=self.settings.max_wait_seconds,
+            max_concurrent=self.settings.max_concurrent,
+        )
+
+    @classmethod
+    def open(
+        cls, spec: str, *, cache: Path | None = None, settings: EndpointSettings | None = None
+    ) -> "EndpointModel":
+        """Read `http://HOST:PORT/v1#MODEL` or `openai:MODEL`, and the key from its variable."""
+        settings = settings or EndpointSettings()
+        if spec.startswith("openai:"):
+            url, model = OPENAI, spec.removeprefix("openai:")
+            variable = settings.key_variable or "OPENAI_API_KEY"
+            length_name: LengthName = "max_completion_tokens"
+            if not os.environ.get(variable):
+                raise ModelError(
+                    f"expected an API key in {variable} for {spec}, found none; set it and try "
+                    "again"
+                )
+        else:
+            url, _, model = spec.partition("#")
+            # Never the provider's key: a stranger's address must not get it unasked.
+            variable = settings.key_variable or "PLUMBRULE_ENDPOINT_KEY"
+            length_name = "max_tokens"
+            _check_url(url)
+        if not model:
+            raise ModelError(
+                f"expected a model behind the address, got {url!r}; write "
+                f"{url or OPENAI}#MODEL-NAME"
+            )
+        return cls(
+            url,
+            model,
+            spec=spec,
+            cache=cache,
+            settings=settings,
+            key=os.environ.get(variable) or None,
+            key_variable=variable,
+            length_name=length_name,
+        )
+
+    def sample(
+        self,
+        dialogues: Sequence[Dialogue],
+        *,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        log_probs: bool = False,
+    ) -> list[Completion]:
+        """Ask for one reply to each dialogue, in order, several calls at once.
+
+        Raises:
+            EndpointError: A request failed for longer than it is retried. Answers so far are kept.
+            BudgetError: The next call could exceed the budget. Answers so far are kept.
+            ModelError: The server refused a request or the key.
+        """
+        if len(seeds) != len(dialogues):
+            raise DataError(f"expected one seed a dialogue, got {len(seeds)} for {len(dialogues)}")
+        asks = [
+            self._request(dialogue, sampling, seed, **({"logprobs": True} if log_probs else {}))
+            for dialogue, seed in zip(dialogues, seeds, strict=True)
+        ]
+        return [to_completion(answer, log_probs=log_probs) for answer in self._ask_all(asks)]
+
+    def score(self, dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[Score]:
+        """Refuse: chat endpoints do not tell the probability of a given reply.
+
+        Raises:
+            ModelError: Always.
+        """
+        del dialogues, responses
+        raise ModelError(
+            f"expected a model with weights at hand to score a given reply, {self.identity} is a "
+            "chat endpoint; use "
+            "`choose`, or open the weights from a folder or the hub"
+        )
+
+    def choose(
+        self, dialogues: Sequence[Dialogue], options: Sequence[str], *, seeds: Sequence[int]
+    ) -> list[Choice]:
+        """Probability of each of the same few answers to each dialogue.
+
+        By the log-probabilities of the first token where the server gives them and they can tell
+        the answers apart; else by drawing `choose_samples` short replies and reading how each
+        begins.
+
+        Raises:
+            EndpointError, BudgetError, ModelError: As `sample`.
+            DataError: Fewer than two answers, an empty one, or two alike.
+        """
+        check_options(options)
+        if len(seeds) != len(dialogues):
+            raise DataError(f"expected one seed a dialogue, got {len(seeds)} for {len(dialogues)}")
+        choices: list[Choice | None] = [None] * len(dialogues)
+        if self._log_probs is not False:
+            # One question first: a server without log-probabilities is not asked in vain for all
+            # of them.
+            choices[:1] = self._by_log_probs(dialogues[:1], options, seeds[:1])
+        if self._log_probs is not False:
+            choices[1:] = self._by_log_probs(dialogues[1:], options, seeds[1:])
+        rest = [item for item, choice in enumerate(choices) if choice is None]
+        drawn = self._by_sampling(
+            [dialogues[item] for item in rest], options, [seeds[item] for item in rest]
+        )
+        for item, choice in zip(rest, drawn, strict=True):
+            choices[item] = choice
+        return [choice for choice in choices if choice is not None]
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a report says about the model."""
+        known = {None: "not asked yet", True: "given", False: "not given: choices are by sampling"}
+        return {
+            "spec": self.spec,
+            "kind": "endpoint",
+            "url": self.url,
+            "model": self.model,
+            "log_probs": known[self._log_probs],
+            "seeds": "sent, the server may ignore them",
+        }
+
+    def _by_log_probs(
+        self, dialogues: Sequence[Dialogue], options: Sequence[str], seeds: Sequence[int]
+    ) -> list[Choice | None]:
+        from plumbrule.models.calling import RequestRefused
+
+        sampling = Sampling(max_new_tokens=1)
+        asked = {"logprobs": True, "top_logprobs": self.settings.top_log_probs}
+        asks = [
+            self._request(dialogue, sampling, seed, **asked)
+            for dialogue, seed in zip(dialogues, seeds, strict=True)
+        ]
+        try:
+            answers = self._ask_all(asks)
+        except RequestRefused as error:
+            if "logprob" not in str(error):
+                raise
+            self._log_probs = False
+            return [None] * len(dialogues)
+        if answers and self._log_probs is None:
+            self._log_probs = any(first_tokens(answer) is not None for answer in answers)
+        return [choice_of_tokens(first_tokens(answer), options) for answer in answers]
+
+    def _by_sampling(
+        self, dialogues: Sequence[Dialogue], options: Sequence[str], seeds: Sequence[int]
+    ) -> list[Choice]:
+        draws = self.settings.choose_samples
+        sampling = Sampling(max_new_tokens=self.settings.choose_tokens)
+        asks = [
+            self._request(dialogue, sampling, derive_seed(seed, "choose", draw))
+            for dialogue, seed in zip(dialogues, seeds, strict=True)
+            for draw in range(draws)
+        ]
+        replies = [to_completion(answer, log_probs=False) for answer in self._ask_all(asks)]
+        return [
+            choice_of_replies(replies[at : at + draws], options)
+            for at in range(0, len(replies), draws)
+        ]
+
+    def _request(
+        self, dialogue: Dialogue, sampling: Sampling, seed: int, **more: Any
+    ) -> dict[str, Any]:
+        """What is asked, free of what servers call things: the cache's key is made from this."""
+        return {
+            "model": self.model,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in dialogue],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "length": sampling.max_new_tokens,
+            "seed": seed,
+            **more,
+        }
+
+    def _ask_all(self, asks: Sequence[Mapping[str, Any]]) -> "list[Answer]":
+        from plumbrule.models.calling import together
+
+        with self._caller.round() as batch:
+            jobs = [partial(self._ask, ask, batch) for ask in asks]
+            return together(jobs, batch=batch, workers=self.settings.max_concurrent)
+
+    def _ask(self, ask: Mapping[str, Any], batch: "Round") -> "Answer":
+        from plumbrule.models.calling import Answer
+
+        key = fingerprint([self.url, dict(ask)])
+        paid, mine = self._answers.get(key, lambda: self._pay(ask, key, batch))
+        answer = Answer.model_validate_json(paid.answer)
+        if mine:
+            with self._lock:
+                self.usage.calls += 1
+                self.usage.tokens_generated += billed_tokens(answer)
+                self.usage.dollars += paid.dollars
+        return answer
+
+    def _pay(self, ask: Mapping[str, Any], key: str, batch: "Round") -> Paid:
+        """Call until there is an answer or no more hope."""
+        from plumbrule.models.calling import GivenUp, RequestRefused, TryAgain
+
+        worst = self._price(_most_prompt_tokens(ask), ask["length"])
+        attempt = 0
+        while True:
+            if batch.stop.is_set():
+                raise GivenUp(f"{self.identity} was given up because another request failed")
+            name = self._length_name
+            try:
+                with self._budget.reserve(worst) as bill:
+                    answer = self._caller.post(_body(ask, name), bill, batch)
+                    if answer.usage is not None:
+                        used = answer.usage
+                        bill.dollars = self._price(used.prompt_tokens, used.completion_tokens)
+                    dollars = bill.dollars if bill.charged else 0.0
+                return Paid(answer=answer.model_dump_json(), dollars=dollars)
+            except RequestRefused as error:
+                if not self._learn_length_name(name, str(error)):
+                    raise
+            except TryAgain as trouble:
+                attempt += 1
+                if attempt >= self._caller.max_attempts:
+                    raise self._caller.give_up(trouble) from trouble
+                self._caller.wait(trouble, attempt=attempt - 1, key=key, batch=batch)
+
+    def _learn_length_name(self, used: LengthName, message: str) -> bool:
+        """Call the limit as the server does, where it refused one word and named the other."""
+        other: LengthName = (
+            "max_tokens" if used == "max_completion_tokens" else "max_completion_tokens"
+        )
+        if other not in message.replace(used, ""):
+            return False
+        with self._lock:
+            self._length_name = other
+        return True
+
+    def _price(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """US dollars for so many tokens; 0 where there are no prices."""
+        per_input = self.settings.price_per_million_input or 0.0
+        per_output = self.settings.price_per_million_output or 0.0
+        return (prompt_tokens * per_input + completion_tokens * per_output) / 1e6
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ModelError(
+            f"expected an address such as http://localhost:8000/v1: {error}"
+        ) from error
+    if parts.username or parts.password or parts.query:
+        raise ModelError(
+            "expected an address without a key, a password or a query in it, because it is "
+            "written into reports; "
+            "put the key into PLUMBRULE_ENDPOINT_KEY"
+        )
+    if not parts.hostname:
+        raise ModelError(f"expected an address such as http://localhost:8000/v1, got {url!r}")
+
+
+def _body(ask: Mapping[str, Any], length_name: LengthName) -> dict[str, Any]:
+    body = {name: value for name, value in ask.items() if name != "length"}
+    # Servers store seeds in 32 bits or in a double; the cache keeps the whole one.
+    return {**body, length_name: ask["length"], "seed": ask["seed"] % 2**31}
+
+
+def _most_prompt_tokens(ask: Mapping[str, Any]) -> int:
+    """More tokens than a prompt can have: one a byte, and a few a turn for the template."""
+    return sum(len(turn["content"].encode()) + 16 for turn in ask["messages"]) + 16

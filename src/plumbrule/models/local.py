@@ -1,0 +1,385 @@
+"""A language model whose weights are at hand: any Hugging Face causal model, in this process."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from plumbrule.errors import DataError, ModelError
+from plumbrule.models.chat import Chat
+from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
+from plumbrule.models.reading import check_options, weigh
+from plumbrule.models.settings import LocalSettings
+from plumbrule.records import Dialogue, Message
+
+if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
+    from plumbrule.models.drawing import Drawn
+    from plumbrule.models.route import Route
+
+_PROBE = (
+    Message("user", "The cook puts four apples, a loaf and some tea on the table by the window."),
+)
+
+
+_NOTHING = "the model gives none of the answers a probability above zero"
+
+
+class LocalModel:
+    """A causal language model in this process; see `LanguageModel` for what it can do.
+
+    The result of a reply depends on its dialogue and its seed alone, up to the rounding of matrix
+    products, which differs in the last bits between batch shapes: the same call gives the same
+    bytes, and another batch size gives the same text unless a draw falls within that rounding of a
+    border.
+    """
+
+    spec: str
+    identity: str
+    usage: Usage
+
+    module: Any
+    """The Hugging Face model; training may change its weights, then calls `weights_changed`."""
+
+    tokenizer: Any
+    """Its tokenizer."""
+
+    def __init__(
+        self,
+        module: Any,
+        tokenizer: Any,
+        *,
+        spec: str = "memory",
+        identity: str | None = None,
+        settings: LocalSettings | None = None,
+    ) -> None:
+        """Wrap a model that is already in memory; `open_model` does this for one on disk.
+
+        Args:
+            module: A Hugging Face causal language model, or a PEFT model around one.
+            tokenizer: Its tokenizer, with a chat template.
+            spec: What a report calls it.
+            identity: Hash of what it was loaded from; hashed from the parameters when not given.
+            settings: How to run it.
+
+        Raises:
+            ModelError: No chat template, or more tokens than the model embeds.
+        """
+        self.module, self.tokenizer, self.spec = module, tokenizer, spec
+        self.settings = settings or LocalSettings()
+        self.usage = Usage()
+        self._route: Route | None = None
+        self._check_vocabulary()
+        self.chat = Chat(
+            tokenizer, stops=_ends(module), template_arguments=self.settings.template_arguments
+        )
+        if identity is None:
+            self.weights_changed()
+        else:
+            self.identity = identity
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens the model reads, prompt and reply together; None where it names no limit."""
+        try:
+            limit = getattr(_text_config(self.module), "max_position_embeddings", None)
+        except NotImplementedError:  # how some configurations say that they have no limit
+            limit = None
+        return int(limit) if limit and limit > 0 else None
+
+    @property
+    def route(self) -> "Route":
+        """How this architecture may be batched, found at first use."""
+        if self._route is None:
+            from plumbrule.models.route import find_route
+
+            text = self.chat.prompts([_PROBE])[0]
+            with self._running():
+                self._route = find_route(self.module, text)
+        return self._route
+
+    def weights_changed(self) -> None:
+        """Hash the parameters anew, so that nothing computed before is taken for theirs."""
+        from plumbrule.models.identity import memory_identity
+
+        self.identity = memory_identity(
+            self.module, self.tokenizer, self.settings.template_arguments
+        )
+
+    def sample(
+        self,
+        dialogues: Sequence[Dialogue],
+        *,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        log_probs: bool = False,
+    ) -> list[Completion]:
+        """Draw one reply to each dialogue, in order, each from its own seed.
+
+        Log-probabilities are the model's own, at temperature 1 with nothing cut off, whatever the
+        temperature the reply was drawn at.
+
+        Raises:
+            DataError: A prompt leaves no room for the reply; nothing has been drawn.
+        """
+        prompts = self._prompts(dialogues, sampling.max_new_tokens)
+        drawn = self.sample_tokens(prompts, sampling=sampling, seeds=seeds, log_probs=log_probs)
+        texts = self.chat.decode([_without_end(one.tokens, self.chat.stops) for one in drawn])
+        return [
+            Completion(
+                text=text,
+                finish_reason=one.finish_reason,
+                tokens=len(one.tokens),
+                log_probs=one.log_probs,
+            )
+            for text, one in zip(texts, drawn, strict=True)
+        ]
+
+    def sample_tokens(
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        sampling: Sampling,
+        seeds: Sequence[int],
+        log_probs: bool = False,
+    ) -> "list[Drawn]":
+        """Draw one reply to each prompt of tokens, for callers who need the reply's tokens too."""
+        from plumbrule.models.drawing import draw_batch
+
+        if len(seeds) != len(prompts):
+            raise DataError(f"expected one seed a prompt, got {len(seeds)} for {len(prompts)}")
+        drawn: list[Drawn | None] = [None] * len(prompts)
+        with self._running():
+            for batch in self._batches(prompts, sampling.max_new_tokens, self.route):
+                found = draw_batch(
+                    self.module,
+                    self.route,
+                    [prompts[item] for item in batch],
+                    [seeds[item] for item in batch],
+                    sampling=sampling,
+                    stops=self.chat.stops,
+                    log_probs=log_probs,
+                )
+                self.usage.tokens_generated += sum(len(one.tokens) for one in found)
+                for item, one in zip(batch, found, strict=True):
+                    drawn[item] = one
+        return [one for one in drawn if one is not None]
+
+    def score(
+        self,
+        dialogues: Sequence[Dialogue],
+        responses: Sequence[str],
+        *,
+        end_of_turn: bool = False,
+    ) -> list[Score]:
+        """Log-probability of each given reply.
+
+        Args:
+            dialogues: What comes before.
+            responses: One reply each.
+            end_of_turn: Also count the decision to stop there, as one more token.
+
+        Raises:
+            DataError: A dialogue and its reply are longer than the context window, or the numbers
+                differ.
+        """
+        if len(dialogues) != len(responses):
+            raise DataError(
+                f"expected one reply a dialogue, got {len(responses)} for {len(dialogues)}"
+            )
+        pairs = self.chat.with_replies(dialogues, responses)
+        end = [self._end()] if end_of_turn else []
+        replies = [[*reply, *end] for _, reply in pairs]
+        self._check_lengths([len(prompt) for prompt, _ in pairs], [len(reply) for reply in replies])
+        scored = self.score_tokens([prompt for prompt, _ in pairs], replies)
+        return [Score(log_prob=math.fsum(values), tokens=len(values)) for values in scored]
+
+    def score_tokens(
+        self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]
+    ) -> list[tuple[float, ...]]:
+        """Natural logarithm of each reply token's probability at temperature 1."""
+        from plumbrule.models.scoring import score_batch
+
+        scored: list[tuple[float, ...]] = [()] * len(prompts)
+        lengths = [len(prompt) + len(reply) for prompt, reply in zip(prompts, replies, strict=True)]
+        rows = max(1, self.settings.max_batch_logits // self._embedded())
+        with self._running():
+            for batch in self._cut(lengths, 0, min(rows, self.settings.max_batch_tokens), False):
+                found = score_batch(
+                    self.module,
+                    self.route,
+                    [prompts[item] for item in batch],
+                    [replies[item] for item in batch],
+                )
+                self.usage.tokens_scored += sum(lengths[item] for item in batch)
+                for item, values in zip(batch, found, strict=True):
+                    scored[item] = values
+        return scored
+
+    def choose(
+        self, dialogues: Sequence[Dialogue], options: Sequence[str], *, seeds: Sequence[int]
+    ) -> list[Choice]:
+        """Probability of each of the same few answers to each dialogue.
+
+        Where every answer is one token of its own, that is the probability that the reply begins
+        with it. Otherwise each answer is scored whole, with the decision to stop after it, so that
+        no answer contains another.
+
+        Args:
+            dialogues: What is asked.
+            options: Two answers or more, all different.
+            seeds: Not used, because nothing is drawn.
+
+        Raises:
+            DataError: Fewer than two answers, an empty one, or two alike.
+        """
+        del seeds
+        check_options(options)
+        if not dialogues:
+            return []
+        prompts = self._prompts(dialogues, 1)
+        tokens = self._single_tokens(dialogues[0], options)
+        if tokens is None:
+            return self._choose_whole(dialogues, options)
+        return self._choose_next(prompts, tokens)
+
+    def check_lengths(self, dialogues: Sequence[Dialogue], max_new_tokens: int) -> None:
+        """See that each dialogue leaves room for a reply.
+
+        Raises:
+            DataError: One does not; the message names the first, its length and the limit.
+        """
+        self._prompts(dialogues, max_new_tokens)
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a report says about the model."""
+        parameter = next(self.module.parameters())
+        return {
+            "spec": self.spec,
+            "kind": "local",
+            "architecture": type(base_module(self.module)).__name__,
+            "parameters": sum(one.numel() for one in self.module.parameters()),
+            "dtype": str(parameter.dtype).removeprefix("torch."),
+            "device": str(parameter.device),
+            "context_tokens": self.context,
+            "vocabulary": len(self.tokenizer),
+            "end_of_turn": self.chat.end,
+            "system_turn": "folded into the user's"
+            if self.chat.folds_system
+            else "as the template",
+            "running": self.route.explain(),
+        }
+
+    def _choose_next(self, prompts: list[list[int]], tokens: list[int]) -> list[Choice]:
+        from plumbrule.models.scoring import next_batch
+
+        choices: dict[int, Choice] = {}
+        with self._running():
+            for batch in self._batches(prompts, 0, self.route):
+                rows = [prompts[item] for item in batch]
+                found = next_batch(self.module, self.route, rows, tokens)
+                self.usage.tokens_scored += sum(map(len, rows))
+                for item, shares in zip(batch, found.tolist(), strict=True):
+                    choices[item] = weigh(shares, method="log-probs", nothing=_NOTHING)
+        return [choices[item] for item in range(len(prompts))]
+
+    def _choose_whole(self, dialogues: Sequence[Dialogue], options: Sequence[str]) -> list[Choice]:
+        repeated = [dialogue for dialogue in dialogues for _ in options]
+        scores = self.score(repeated, list(options) * len(dialogues), end_of_turn=True)
+        shares = [math.exp(score.log_prob) for score in scores]
+        width = len(options)
+        return [
+            weigh(shares[at : at + width], method="log-probs", nothing=_NOTHING)
+            for at in range(0, len(shares), width)
+        ]
+
+    def _single_tokens(self, dialogue: Dialogue, options: Sequence[str]) -> list[int] | None:
+        pairs = self.chat.with_replies([dialogue] * len(options), options)
+        tokens = [reply[0] for _, reply in pairs if len(reply) == 1]
+        return tokens if len(set(tokens)) == len(options) else None
+
+    def _prompts(self, dialogues: Sequence[Dialogue], room: int) -> list[list[int]]:
+        prompts = self.chat.prompts(dialogues)
+        self._check_lengths([len(prompt) for prompt in prompts], [room] * len(prompts))
+        return prompts
+
+    def _check_lengths(self, prompts: Sequence[int], replies: Sequence[int]) -> None:
+        if self.context is None:
+            return
+        for index, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
+            if prompt + reply > self.context:
+                raise DataError(
+                    f"expected at most {self.context - reply} tokens of dialogue beside {reply} "
+                    "of reply, dialogue "
+                    f"{index} has {prompt}: the model reads {self.context}. Shorten it, or lower "
+                    "max_new_tokens."
+                )
+
+    def _batches(
+        self, prompts: Sequence[Sequence[int]], extra: int, route: "Route"
+    ) -> list[list[int]]:
+        lengths = [len(prompt) for prompt in prompts]
+        return self._cut(lengths, extra, self.settings.max_batch_tokens, not route.padded)
+
+    def _cut(self, lengths: Sequence[int], extra: int, tokens: int, equal: bool) -> list[list[int]]:
+        from plumbrule.models.drawing import batches
+
+        rows = self.settings.batch_size
+        return batches(lengths, extra=extra, rows=rows, tokens=tokens, equal=equal)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """No gradients, no dropout; training mode comes back afterwards."""
+        import torch
+
+        training = [part for part in self.module.modules() if part.training]
+        for part in training:
+            part.training = False
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            for part in training:
+                part.training = True
+
+    def _end(self) -> int:
+        end = self.chat.end if self.chat.end is not None else self.tokenizer.eos_token_id
+        if end is None:
+            raise ModelError(
+                "expected a token that ends a turn, to tell answers apart that begin alike; this "
+                "model has none. "
+                "Use answers that are one token each, such as A and B."
+            )
+        return int(end)
+
+    def _check_vocabulary(self) -> None:
+        highest = max(self.tokenizer.get_vocab().values(), default=-1)
+        if highest >= self._embedded():
+            raise ModelError(
+                f"expected a tokenizer of at most {self._embedded()} tokens, which is what the "
+                "model embeds; "
+                f"this one goes up to {highest + 1}. Take the tokenizer saved with the model, or "
+                "resize the model's "
+                "embedding and train it."
+            )
+
+    def _embedded(self) -> int:
+        return int(self.module.get_input_embeddings().weight.shape[0])
+
+
+def base_module(module: Any) -> Any:
+    """The Hugging Face model itself, beneath any adapter."""
+    return module.get_base_model() if hasattr(module, "get_base_model") else module
+
+
+def _text_config(module: Any) -> Any:
+    return module.config.get_text_config(decoder=True)
+
+
+def _ends(module: Any) -> list[int]:
+    """End tokens that the model's generation settings name."""
+    ends = getattr(getattr(module, "generation_config", None), "eos_token_id", None)
+    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+
+
+def _without_end(tokens: Sequence[int], stops: frozenset[int]) -> Sequence[int]:
+    return tokens[:-1] if tokens and tokens[-1] in stops else tokens

@@ -1,0 +1,57 @@
+"""The main job in the village, where every reply can be checked against the truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plumbrule.compliance import Oracle, OracleJudgment
+from plumbrule.lab import PRINCIPLES, build_world, judge, read_request, village_prompts
+from plumbrule.loop import RunConfig
+from plumbrule.models import Sampling
+from plumbrule.records import Exchange, Prompt
+from plumbrule.training import DpoTraining, Revising, RewardTraining, SupervisedTraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A complete run: its configuration, its prompts and, where there is one, its answer key."""
+
+    config: RunConfig
+    prompts: Sequence[Prompt]
+    oracle: Oracle | None
+
+
+def village(model: str = "lab:small") -> Recipe:
+    """Constitutional training of a lab specimen, with itself as critic and judge."""
+    config = RunConfig(
+        name="The village: a constitution for a very small model",
+        model=model,
+        constitution="village",
+        prompts="village",
+        judging_prompts="village",
+        dtype="float32",
+        device="cpu",
+        revising=Revising(rounds=4),
+        supervised=SupervisedTraining(learning_rate=1e-3, epochs=2, batch_size=32, max_tokens=512),
+        reward=RewardTraining(learning_rate=1e-3, epochs=2, batch_size=32, max_tokens=512),
+        dpo=DpoTraining(learning_rate=2e-4, epochs=1, batch_size=32, beta=0.1, max_tokens=512),
+        sampling=Sampling(temperature=1.0, max_new_tokens=48),
+    )
+    return Recipe(config=config, prompts=village_prompts(seed=config.seed), oracle=village_oracle)
+
+
+def village_oracle(exchanges: Sequence[Exchange]) -> list[OracleJudgment]:
+    """The village's answer key, in the form that an examination takes."""
+    world = build_world()
+    judged = []
+    for exchange in exchanges:
+        request = read_request(exchange.dialogue, world)
+        outcome = judge(request, exchange.response, world)
+        judged.append(
+            OracleJudgment(
+                exchange_id=exchange.id,
+                manner=outcome.manner,
+                right=outcome.right,
+                verdicts={name: outcome.verdict(name, request) for name in PRINCIPLES},
+            )
+        )
+    return judged

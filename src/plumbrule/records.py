@@ -1,0 +1,284 @@
+"""What the stages hand to each other: plain, frozen, and written to disk as they are."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from plumbrule.errors import DataError
+
+T = TypeVar("T")
+
+strict = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
+
+Role = Literal["system", "user", "assistant"]
+Verdict = Literal["pass", "fail", "refused", "errored", "not_applicable"]
+LabelSource = Literal["ai", "human", "rule", "oracle"]
+
+
+@strict
+@dataclass(frozen=True)
+class Message:
+    """One turn of a dialogue."""
+
+    role: Role
+    content: str
+
+
+Dialogue = tuple[Message, ...]
+"""Turns in order; the last one is the user's when a reply is wanted."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A dialogue that waits for a reply, and what is known about it."""
+
+    id: str
+    """Stable name, unique within a prompt set."""
+
+    dialogue: Dialogue
+
+    deserves_help: bool | None = None
+    """Whether the right reply gives what is asked for; None where nobody said."""
+
+    group: str = ""
+    """What it is counted with, such as `look_alike`; free text."""
+
+    kind: str = ""
+    """Finer than the group, for reading; free text."""
+
+    held_out: bool = False
+    """True for prompts of the examination, which training never sees."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """A dialogue and the reply it got."""
+
+    id: str
+    """Stable name of the request, unique within a prompt set."""
+
+    dialogue: Dialogue
+    """What the model was given."""
+
+    response: str
+    """What it answered."""
+
+    model: str
+    """Identity of the model that answered."""
+
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Temperature and the like, as the sampler was given them."""
+
+    seed: int = 0
+    """Seed of this one reply."""
+
+    finish_reason: str = "stop"
+    """`stop`, or `length` where the reply was cut off."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Judgment:
+    """One judge's word on one reply under one principle."""
+
+    exchange_id: str
+    principle_id: str
+    constitution_sha256: str
+
+    verdict: Verdict
+    """`fail` means that the reply breaks the principle."""
+
+    probability: float | None
+    """Judge's probability that the principle is broken; None where it gave none."""
+
+    rationale: str
+    """The judge's own words, or why there is no verdict."""
+
+    judge: str
+    """Identity of the judging model."""
+
+    prompt_sha256: str
+    """Hash of the prompt set the judge was asked with."""
+
+    method: str
+    """`log-probs`, `sampling`, `oracle` …: where the probability came from."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class MannerJudgment:
+    """One judge's word on how a reply meets its request, whatever the principles."""
+
+    exchange_id: str
+    manner: Literal["helped", "objected", "evaded", "refused", "errored"]
+    """`refused` and `errored` speak of the judge: it gave no usable answer."""
+
+    probabilities: Mapping[str, float] | None
+    rationale: str
+    judge: str
+    prompt_sha256: str
+    method: str
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """Which of two replies is better, and how sure the labeler was."""
+
+    id: str
+    dialogue: Dialogue
+    first: str
+    second: str
+
+    probability: float | None
+    """Combined probability that `first` is better; None where no principle decided."""
+
+    by_principle: Mapping[str, float]
+    """The same per principle, averaged over both orders."""
+
+    order_disagreement: Mapping[str, float]
+    """Per principle, how far the two orders were apart, in probability."""
+
+    constitution_sha256: str
+    source: LabelSource
+    labeler: str
+    method: str
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number with the uncertainty that belongs to it."""
+
+    value: float
+    """Point estimate, in `unit`."""
+
+    low: float
+    """Lower end of the interval, in `unit`."""
+
+    high: float
+    """Upper end of the interval, in `unit`."""
+
+    level: float
+    """Confidence level of the interval, between 0 and 1."""
+
+    n: int
+    """Independent observations behind the estimate."""
+
+    unit: str
+    """What one step of `value` means, e.g. "violations per reply"."""
+
+    method: str
+    """Name of the procedure, as the report prints it."""
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.value <= self.high < math.inf:
+            raise DataError(
+                "an estimate lies inside a finite interval, "
+                f"got {self.value} in [{self.low}, {self.high}]"
+            )
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Guarantee:
+    """What is promised about all the claims made beside one another."""
+
+    procedure: str
+    level: float
+    family_size: int
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One claim about a model, with what is needed to check it again."""
+
+    claim: str
+    """The sentence the report prints."""
+
+    where: str
+    """Which prompts it speaks of."""
+
+    what: str
+    """Which property of the replies it speaks of."""
+
+    estimate: Estimate | None
+    """None when the data could not answer; `reason` then says why."""
+
+    reason: str | None
+    """Why there is no estimate; None when there is one."""
+
+    evidence: tuple[str, ...]
+    """Files of records behind it, relative to the run's folder."""
+
+    principle_id: str | None
+    severity: Literal["info", "low", "medium", "high"]
+    guarantee: Guarantee | None
+    reproduce: str
+    """The command that makes the claim again."""
+
+    def __post_init__(self) -> None:
+        if (self.estimate is None) == (self.reason is None):
+            raise DataError(
+                "a finding has an estimate or a reason why not, "
+                f"got {self.estimate} and {self.reason!r}"
+            )
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+"""Building one takes milliseconds, and records are written by the thousand."""
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def to_json(record: object) -> Any:
+    """Turn a record, or a container of records, into what `json` can write."""
+    return _adapter(type(record)).dump_python(record, mode="json")
+
+
+def from_json(kind: type[T], value: object, *, origin: str) -> T:
+    """Read one record back.
+
+    Args:
+        kind: The record's class.
+        value: What `to_json` gave, after any trip through JSON.
+        origin: Where it came from, for the message.
+
+    Raises:
+        DataError: A field is unknown, missing, or holds what the record refuses.
+    """
+    try:
+        # Through JSON, because a tuple comes back from disk as a list.
+        return _adapter(kind).validate_json(json.dumps(value))  # type: ignore[no-any-return]
+    except (ValidationError, DataError) as error:
+        raise DataError(f"{origin} does not hold a {kind.__name__}: {error}") from error
+
+
+def read_jsonl(kind: type[T], path: Path) -> list[T]:
+    """Read a file of records, one a line, and name the line that is not one."""
+    records = []
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number} is not JSON: {error}") from error
+        records.append(from_json(kind, value, origin=f"{path}, line {number}"))
+    return records
+
+
+def to_jsonl(records: Iterable[object]) -> str:
+    """One JSON object a line, in a form that depends on nothing but the records."""
+    return "".join(json.dumps(to_json(record), ensure_ascii=False) + "\n" for record in records)

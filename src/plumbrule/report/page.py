@@ -1,0 +1,255 @@
+"""The page: sections made from the record, drawn by the templates beside this file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeGuard
+
+from jinja2 import Environment, FileSystemLoader, Undefined
+from markupsafe import Markup
+
+from plumbrule.report.curves import costs, curve
+from plumbrule.report.figures import Group, axis, changes, detailed, levels_text, scale_kind, shape
+from plumbrule.report.links import records_href
+from plumbrule.report.numbers import (
+    bytes_text,
+    denominator_text,
+    duration_text,
+    estimate_text,
+    level_text,
+    number_text,
+    part_text,
+    value_text,
+)
+from plumbrule.report.subjects import (
+    SOURCES,
+    STAGES,
+    Json,
+    Subject,
+    from_headlines,
+    from_judge_quality,
+    from_measures,
+    from_principles,
+    headline_source,
+)
+from plumbrule.report.text import marked, plain, preview
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+UNKNOWN = "not recorded"
+"""What stands where the record holds nothing."""
+
+OPTIONAL = {
+    "gates": "gates",
+    "principles": "an examination of each principle",
+    "measures": "measures beside the principles",
+    "findings": "findings",
+    "examples": "example dialogues",
+    "judge_quality": "how far the judge can be trusted",
+    "curves": "training curves",
+    "stages": "what each stage cost",
+    "constitution": "the constitution",
+    "models": "the models",
+}
+"""Parts whose absence the page states, by what they are called there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Groups to draw, what the table below them lists, and what the legend must explain."""
+
+    groups: tuple[Group, ...]
+    subjects: tuple[Subject, ...]
+
+    levels: str
+    """Confidence levels of the intervals drawn; empty where none is."""
+
+    sources: tuple[str, ...]
+    stages: tuple[str, ...]
+
+
+def render(content: Json) -> str:
+    """Turn the record into one HTML file that needs nothing else.
+
+    Args:
+        content: The record as `report.json` holds it.
+
+    Returns:
+        The page; the same record gives the same text.
+    """
+    page = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            record=content,
+            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            source=headline_source(content),
+            stages=STAGES,
+            headline=_headline(content),
+            principles=_principles(content),
+            measures=_measures(content),
+            judge_quality=_judge_quality(content),
+            curves=[curve(data) for data in content.get("curves") or ()],
+            costs=costs(content.get("stages") or ()),
+            gates=sorted(content.get("gates") or (), key=lambda gate: gate.get("passed") is True),
+            tiers=_constitution_tiers(content),
+            models=_models(content),
+            absent=[name for key, name in OPTIONAL.items() if not content.get(key)],
+            contradiction=_contradiction(content),
+        )
+    )
+    return page + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    """Templates that escape by default and write hidden characters out, in text and attributes."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
+        autoescape=True,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "marked": lambda value: marked(value) if isinstance(value, str) else value,
+        "preview": lambda value: preview(value) if isinstance(value, str) else None,
+        "exact": lambda number: json.dumps(number),
+        "compact": lambda value: json.dumps(value) if isinstance(value, dict | list) else value,
+        "duration": lambda seconds: duration_text(seconds) if _is_number(seconds) else UNKNOWN,
+        "size": lambda count: bytes_text(count) if _is_number(count) else UNKNOWN,
+        "estimate": lambda estimate, reason=None: estimate_text(
+            estimate or None, reason=reason or None
+        ),
+        "part": part_text,
+        "value": value_text,
+        "denominator": denominator_text,
+        "level": lambda level: level_text(level) if _is_number(level) else UNKNOWN,
+        "href": records_href,
+        "shape": shape,
+    }
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Write a value: nothing is ever left blank, and no number is written longer than it reads."""
+    if isinstance(value, Markup):
+        return value
+    if value is None or isinstance(value, Undefined):
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if _is_number(value):
+        return number_text(value)
+    return plain(str(value))
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _headline(content: Json) -> Figure:
+    source = headline_source(content)
+    parts = {
+        "Violations of each principle, lower is better": from_principles(content),
+        "Usefulness": from_headlines(content),
+    }
+    subjects = [subject for part in parts.values() for subject in part]
+    scale = axis(subjects, source)
+    groups = tuple(
+        changes(part, scale, title=title, source=source) for title, part in parts.items() if part
+    )
+    return _figure(groups, subjects)
+
+
+def _principles(content: Json) -> Figure:
+    subjects, source = from_principles(content), headline_source(content)
+    scale = axis(subjects)
+    tiers = sorted({subject.tier for subject in subjects}, key=_tier_order)
+    groups = tuple(
+        detailed(
+            [subject for subject in subjects if subject.tier == tier],
+            scale,
+            title=_tier_name(content, tier),
+            headline=source,
+        )
+        for tier in tiers
+    )
+    return _figure(groups, subjects)
+
+
+def _measures(content: Json) -> Figure:
+    """Draw what shares a unit on one axis; the headline measures stand in the table only."""
+    subjects, source = from_measures(content), headline_source(content)
+    kinds: dict[tuple[str, str], list[Subject]] = {}
+    for subject in subjects:
+        kinds.setdefault((subject.better or "", scale_kind(subject)), []).append(subject)
+    groups = tuple(
+        detailed(
+            part,
+            axis(part),
+            title=", ".join(filter(None, (f"{better.capitalize()} is better", kind))),
+            headline=source,
+        )
+        for (better, kind), part in kinds.items()
+    )
+    return _figure(groups, [*from_headlines(content), *subjects])
+
+
+def _judge_quality(content: Json) -> Figure:
+    subjects = from_judge_quality(content)
+    group = detailed(subjects, axis(subjects), title="Higher is better", headline=SOURCES[0])
+    return _figure((group,) if subjects else (), subjects)
+
+
+def _figure(groups: tuple[Group, ...], subjects: Sequence[Subject]) -> Figure:
+    looks = [look for subject in subjects for look in subject.looks.values()]
+    sources = {by for look in looks for by in look.estimates}
+    return Figure(
+        groups=groups,
+        subjects=tuple(subjects),
+        levels=levels_text(subjects),
+        sources=tuple(sorted(sources, key=lambda by: (by not in SOURCES, by))),
+        stages=tuple(stage for stage in STAGES if any(stage in s.looks for s in subjects)),
+    )
+
+
+def _constitution_tiers(content: Json) -> list[tuple[str, int | None, list[Json]]]:
+    """Group the constitution's principles by tier, the tier that decides first on top."""
+    groups: dict[int | None, list[Json]] = {}
+    for principle in (content.get("constitution") or {}).get("principles") or ():
+        groups.setdefault(principle.get("tier"), []).append(principle)
+    tiers = sorted(groups, key=_tier_order)
+    return [(_tier_name(content, tier), tier, groups[tier]) for tier in tiers]
+
+
+def _models(content: Json) -> list[tuple[str, Json]]:
+    """List the models, the trained one first."""
+    models = content.get("models") or {}
+    order = [name for name in ("model", "critic", "judge") if name in models]
+    names = [*order, *sorted(set(models) - set(order))]
+    return [(name, models[name]) for name in names if models[name]]
+
+
+def _tier_order(tier: int | None) -> tuple[bool, int]:
+    return (tier is None, tier or 0)
+
+
+def _tier_name(content: Json, tier: int | None) -> str:
+    names = (content.get("constitution") or {}).get("tiers") or []
+    if tier is None:
+        return "Tier not recorded"
+    name = names[tier] if 0 <= tier < len(names) else None
+    return f"Tier {tier}" + (f": {name}" if name else "")
+
+
+def _contradiction(content: Json) -> str | None:
+    """Say where the record speaks against itself about its gates."""
+    gates, passed = content.get("gates") or [], content.get("gates_passed")
+    if passed is True and not all(gate.get("passed") for gate in gates):
+        return "The record says that the gates passed, and holds a gate that did not."
+    if passed is False and gates and all(gate.get("passed") for gate in gates):
+        return "The record says that a gate failed, and holds none that did."
+    return None

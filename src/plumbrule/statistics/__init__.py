@@ -1,0 +1,23 @@
+"""Pure functions on arrays: how sure a number is, and which of many claims stand."""
+
+from plumbrule.statistics.intervals import clopper_pearson, wilson
+from plumbrule.statistics.multiple import e_bh
+from plumbrule.statistics.paired import (
+    mcnemar_exact,
+    paired_difference,
+    paired_e_value,
+    paired_proportions,
+)
+from plumbrule.statistics.sequences import BettingSequence, betting_interval
+
+__all__ = [
+    "BettingSequence",
+    "betting_interval",
+    "clopper_pearson",
+    "e_bh",
+    "mcnemar_exact",
+    "paired_difference",
+    "paired_e_value",
+    "paired_proportions",
+    "wilson",
+]

@@ -1,0 +1,46 @@
+"""Train a model: supervised, from preferences, or from a reward."""
+
+from plumbrule.training.constitutional import (
+    Revising,
+    Round,
+    Trail,
+    critique_and_revise,
+    examples_to_imitate,
+    pairs_to_compare,
+)
+from plumbrule.training.dpo import Pair, pairs_of, train_dpo
+from plumbrule.training.grpo import train_grpo
+from plumbrule.training.results import CurvePoint, HeldOut, TrainingResult
+from plumbrule.training.reward_model import RewardModel, train_reward_model
+from plumbrule.training.settings import (
+    DpoTraining,
+    GrpoTraining,
+    LoraSettings,
+    RewardTraining,
+    SupervisedTraining,
+)
+from plumbrule.training.supervised import train_supervised
+
+__all__ = [
+    "CurvePoint",
+    "DpoTraining",
+    "GrpoTraining",
+    "HeldOut",
+    "LoraSettings",
+    "Pair",
+    "Revising",
+    "RewardModel",
+    "RewardTraining",
+    "Round",
+    "SupervisedTraining",
+    "Trail",
+    "TrainingResult",
+    "critique_and_revise",
+    "examples_to_imitate",
+    "pairs_of",
+    "pairs_to_compare",
+    "train_dpo",
+    "train_grpo",
+    "train_reward_model",
+    "train_supervised",
+]

@@ -1,0 +1,140 @@
+"""Direct preference optimization: learn from pairs which reply to prefer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plumbrule.errors import DataError
+from plumbrule.records import Dialogue, Preference, strict, to_json
+from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.results import Progress, TrainingResult
+from plumbrule.training.settings import DpoTraining
+from plumbrule.training.stage import Job, carry_out, conclude
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two replies to one dialogue, the better one first."""
+
+    id: str
+    dialogue: Dialogue
+    chosen: str
+    rejected: str
+
+
+def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[Pair]:
+    """The pairs that preferences decide, the likelier reply as the chosen one.
+
+    Args:
+        preferences: Labeled with a probability, or undecided.
+        margin: Least distance of the probability from one half; at it or below, or without a
+            probability, or where both replies are the same, a preference makes no pair.
+
+    Example:
+        >>> from plumbrule.records import Message
+        >>> def label(name: str, probability: float) -> Preference:
+        ...     return Preference(
+        ...         id=name, dialogue=(Message("user", "Hello."),), first="Hi.", second="Go.",
+        ...         probability=probability, by_principle={}, order_disagreement={},
+        ...         constitution_sha256="", source="rule", labeler="example", method="example",
+        ...     )
+        >>> [(pair.id, pair.chosen) for pair in pairs_of([label("a", 0.5), label("b", 0.1)])]
+        [('b', 'Go.')]
+    """
+    pairs = []
+    for preference in preferences:
+        likely = preference.probability
+        if likely is None or abs(likely - 0.5) <= margin or preference.first == preference.second:
+            continue
+        replies = (preference.first, preference.second)
+        chosen, rejected = replies if likely > 0.5 else replies[::-1]
+        pairs.append(
+            Pair(
+                id=preference.id,
+                dialogue=preference.dialogue,
+                chosen=chosen,
+                rejected=rejected,
+            )
+        )
+    return pairs
+
+
+def train_dpo(
+    model: Path,
+    pairs: Sequence[Pair],
+    *,
+    settings: DpoTraining,
+    out: Path,
+    seed: int,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a model to prefer the chosen replies, held near the model it starts from.
+
+    The loss is -log sigmoid(beta * (chosen - rejected)), each term the log-probability of a reply
+    less that under the starting model, which is computed once before training begins.
+
+    Args:
+        model: Folder of the starting model, or of a PEFT adapter on one: also the reference.
+        pairs: Chosen and rejected replies; `pairs_of` makes them from preferences.
+        settings: How to train.
+        out: Folder of the trained model; absent, or finished by the same call before.
+        seed: Decides the order of the pairs and all that is drawn at random.
+        progress: Told at each point of the curve.
+
+    Returns:
+        Where the model is, and how training went.
+
+    Raises:
+        DataError: There is no pair, or one is too long, has the same reply twice, or cannot be
+            replied to.
+        ConfigError: Training diverged, or an adapter does not fit the settings.
+        ModelError: The starting folder cannot be trained.
+        OutputError: `out` holds something else.
+        StorageError: The disk is full; the same call goes on from the last checkpoint.
+
+    Source:
+        Rafailov et al. (2023), arXiv:2305.18290, equation 7.
+    """
+    if not pairs:
+        raise DataError("expected at least one pair to learn from, got none")
+    for pair in pairs:
+        if pair.chosen == pair.rejected:
+            raise DataError(
+                f"expected two replies that differ, pair {pair.id!r} has the same one twice and "
+                "teaches nothing; leave it out"
+            )
+    data = [[to_json(pair.dialogue), pair.chosen, pair.rejected] for pair in pairs]
+    job = Job(
+        model=model, out=out, settings=settings, seed=seed, examples=len(pairs), progress=progress
+    )
+
+    def work(space: Workspace) -> TrainingResult:
+        from plumbrule.training.feeding import Limits, encode, order
+        from plumbrule.training.running import Batches, batches_of
+        from plumbrule.training.starting import open_start
+        from plumbrule.training.trl import dpo_trainer
+
+        start = open_start(model, settings, space)
+        limits = Limits(max_tokens=settings.max_tokens, context=start.context)
+        names, dialogues = [pair.id for pair in pairs], [pair.dialogue for pair in pairs]
+        chosen = encode(start.chat, names, dialogues, [pair.chosen for pair in pairs], limits)
+        rejected = encode(start.chat, names, dialogues, [pair.rejected for pair in pairs], limits)
+        longest = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
+        batch, micro = batches_of(settings, len(pairs))
+        batches = Batches(
+            order=order(
+                longest,
+                epochs=settings.epochs,
+                batch_size=batch,
+                seed=seed,
+                group=settings.group_by_length,
+            ),
+            batch_size=batch,
+            micro_batch_size=micro,
+        )
+        trainer = dpo_trainer(start, chosen, rejected, settings, batches, space, seed=seed)
+        tokens = settings.epochs * sum(len(example) for example in [*chosen, *rejected])
+        return conclude(job, space, start, trainer, batches, tokens=tokens)
+
+    return carry_out(job, data, work)

@@ -1,0 +1,146 @@
+"""The trainer of reward models: Bradley-Terry with probabilities for labels.
+
+TRL's own takes only hard labels and drops a column of probabilities without a word.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from transformers import TrainingArguments
+
+from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.feeding import Encoded
+from plumbrule.training.results import HeldOut
+from plumbrule.training.running import Batches, Planned, arguments
+from plumbrule.training.settings import RewardTraining
+from plumbrule.training.starting import Start
+
+
+def preference_loss(
+    first: Float[Tensor, " pairs"],
+    second: Float[Tensor, " pairs"],
+    probability: Float[Tensor, " pairs"],
+) -> Float[Tensor, " pairs"]:
+    """Cross-entropy of the model's preference against the label's, in nats.
+
+    -[p log s + (1 - p) log(1 - s)] with s = sigmoid(first - second), so that its gradient with
+    regard to `first` is s - p. A hard label is p = 1 or p = 0.
+
+    Example:
+        >>> zero = torch.zeros(1)
+        >>> round(preference_loss(zero, zero, torch.tensor([0.8])).item(), 4)
+        0.6931
+    """
+    return F.binary_cross_entropy_with_logits(first - second, probability, reduction="none")
+
+
+class RewardTrainer(Planned):
+    """Scores both replies of each pair in one pass, the first ones on top."""
+
+    loss_is_scaled_for_ga = False  # a mean over the pairs in memory
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Mean loss of a batch, in nats per pair."""
+        first, second = pair_scores(model, inputs)
+        loss = preference_loss(first, second, inputs["probability"]).mean()
+        return (loss, {"scores": torch.stack([first, second])}) if return_outputs else loss
+
+
+def pair_scores(model: Any, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Scores of the first and of the second replies."""
+    scores = model(
+        input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
+    ).logits[:, 0]
+    first, second = scores.float().chunk(2)
+    return first, second
+
+
+def collate(
+    pairs: Sequence[tuple[Encoded, Encoded, float]], *, pad: int
+) -> dict[str, torch.Tensor]:
+    """Put pairs into one batch, all first replies before all second ones."""
+    examples = [first for first, _, _ in pairs] + [second for _, second, _ in pairs]
+    ids, mask = padded(examples, pad=pad)
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "probability": torch.tensor([probability for _, _, probability in pairs]),
+    }
+
+
+def padded(examples: Sequence[Encoded], *, pad: int) -> tuple[Tensor, Tensor]:
+    """Token numbers and mask of a batch, padded on the right."""
+    longest = max(len(example) for example in examples)
+    ids = torch.full((len(examples), longest), pad)
+    mask = torch.zeros_like(ids)
+    for row, example in enumerate(examples):
+        ids[row, : len(example)] = torch.tensor(example.prompt + example.reply)
+        mask[row, : len(example)] = 1
+    return ids, mask
+
+
+def reward_trainer(
+    start: Start,
+    pairs: Sequence[tuple[Encoded, Encoded, float]],
+    settings: RewardTraining,
+    batches: Batches,
+    space: Workspace,
+    *,
+    seed: int,
+) -> RewardTrainer:
+    """A trainer that learns which reply of each pair is better, and how surely."""
+    from peft import get_peft_model
+
+    module = start.module
+    if start.adapter is not None:
+        module = get_peft_model(module, start.adapter)
+    pad = int(start.chat.tokenizer.pad_token_id)
+    return RewardTrainer(
+        model=module,
+        args=TrainingArguments(**arguments(settings, batches, space, module, seed=seed)),
+        train_dataset=list(pairs),
+        data_collator=lambda part: collate(part, pad=pad),
+        processing_class=start.chat.tokenizer,
+    )
+
+
+@torch.inference_mode()
+def measure(
+    model: Any, pairs: Sequence[tuple[Encoded, Encoded, float]], *, pad: int, rows: int
+) -> HeldOut:
+    """How a reward model does on pairs it has not seen."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    losses: list[float] = []
+    decided = correct = 0
+    for at in range(0, len(pairs), rows):
+        batch = {
+            name: value.to(device)
+            for name, value in collate(pairs[at : at + rows], pad=pad).items()
+        }
+        first, second = pair_scores(model, batch)
+        losses.extend(preference_loss(first, second, batch["probability"]).tolist())
+        for margin, label in zip(
+            (first - second).tolist(), (batch["probability"] - 0.5).tolist(), strict=True
+        ):
+            decided += label != 0
+            correct += margin * label > 0
+    model.train(training)
+    return HeldOut(
+        pairs=len(pairs),
+        loss=sum(losses) / len(losses),
+        decided=decided,
+        correct=correct,
+        accuracy=correct / decided if decided else None,
+    )

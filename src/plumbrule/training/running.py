@@ -1,0 +1,322 @@
+"""How every trainer is run: in a set order, with checkpoints that survive a crash."""
+
+import errno
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from plumbrule.errors import ConfigError
+from plumbrule.store import storage_errors
+from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.results import CurvePoint, Progress
+from plumbrule.training.settings import TrainingSettings
+from plumbrule.training.starting import half, on_cuda
+
+_POINTS = 200
+"""Points of a curve, about; shorter runs have one a step."""
+
+_FIRST_CHECKPOINT_SECONDS = 20.0
+_CHECKPOINT_COST = 20.0  # seconds of training per second of writing checkpoints
+_NO_ROOM = 2**20  # bytes; a disk with less is full for a model
+_LARGE = 500_000_000  # parameters from which on activations are recomputed
+_MEASURED = {
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "entropy",
+    "mean_token_accuracy",
+    "rewards/chosen",
+    "rewards/rejected",
+    "rewards/margins",
+    "rewards/accuracies",
+    "reward",
+    "reward_std",
+    "frac_reward_zero_std",
+    "kl",
+    "completions/mean_length",
+    "completions/clipped_ratio",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """How a run's list of examples is cut up."""
+
+    order: Sequence[int]
+    """Example numbers, from first to last."""
+
+    batch_size: int
+    """Examples per optimizer step."""
+
+    micro_batch_size: int
+    """Examples in memory at once."""
+
+    steps_each: int = 1
+    """Optimizer steps that one batch serves."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return math.ceil(len(self.order) / self.batch_size) * self.steps_each
+
+
+def batches_of(settings: TrainingSettings, examples: int) -> tuple[int, int]:
+    """Examples per step and in memory at once, where there are fewer examples than a batch."""
+    batch = min(settings.batch_size, examples)
+    micro = min(settings.micro_batch_size or batch, batch)
+    while batch % micro:
+        micro -= 1
+    return batch, micro
+
+
+def arguments(
+    settings: TrainingSettings, batches: Batches, space: Workspace, module: Any, *, seed: int
+) -> dict[str, Any]:
+    """What every trainer's configuration is given.
+
+    The whole run is one epoch of the trainer's: the order is ours, see `feeding.order`.
+    """
+    large = sum(parameter.numel() for parameter in module.parameters()) >= _LARGE
+    recompute = settings.gradient_checkpointing
+    return {
+        "output_dir": str(space.steps),
+        "per_device_train_batch_size": batches.micro_batch_size,
+        "gradient_accumulation_steps": batches.batch_size // batches.micro_batch_size,
+        "num_train_epochs": 1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule
+        if settings.schedule != "constant"
+        else "constant_with_warmup",
+        "warmup_steps": round(settings.warmup_share * batches.steps),
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.gradient_clip,
+        "optim": "adamw_torch_fused",
+        "bf16": half(settings),
+        "gradient_checkpointing": large if recompute is None else recompute,
+        "logging_strategy": "steps",
+        "logging_steps": log_every(settings, batches),
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",  # `Watch` asks for checkpoints
+        "report_to": settings.report_to,
+        "seed": seed % 2**32,
+        "use_cpu": not on_cuda(),
+        "disable_tqdm": True,
+        "log_level": "error",
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": on_cuda(),
+        "average_tokens_across_devices": False,
+        "remove_unused_columns": False,
+    }
+
+
+def log_every(settings: TrainingSettings, batches: Batches) -> int:
+    """Optimizer steps a point of the curve stands for."""
+    apart = max(1, batches.steps // _POINTS)
+    return min(apart, settings.checkpoint_every or apart)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say what a user needs to hear where the disk does not take what a library writes.
+
+    Raises:
+        StorageError: The disk is full, or refuses the files.
+    """
+    with storage_errors(path):
+        try:
+            yield
+        except (RuntimeError, SafetensorError) as error:
+            # Both libraries hide the system's error number, so look how full the disk is.
+            if shutil.disk_usage(path if path.exists() else path.parent).free < _NO_ROOM:
+                raise OSError(errno.ENOSPC, "no space left on the device") from error
+            raise
+
+
+class Discreet(Trainer):  # type: ignore[misc]
+    """A trainer that writes nothing but its state, and tells nobody what it does."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with writing(Path(self.args.output_dir)):
+            super()._save_checkpoint(model, trial)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        # A checkpoint needs no tokenizer, which may take longer to write than a small model.
+        kept: Any = self.processing_class
+        self.processing_class: Any = None
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            self.processing_class = kept
+
+    def create_model_card(self, *given: Any, **named: Any) -> None:
+        """Write none."""
+
+    def _send_telemetry(self) -> None:
+        """Send none."""
+
+
+class Planned(Discreet):
+    """A trainer that takes examples in the order it is told."""
+
+    order: Sequence[int] = ()
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return list(self.order)
+
+
+@dataclass
+class Tally:
+    """Tokens trained on so far, where they are not known in advance."""
+
+    tokens: int = 0
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Says how far a run is, asks for checkpoints, seals them, and stops a run that diverged."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        batches: Batches,
+        space: Workspace,
+        *,
+        before: float,
+        at: int,
+        tally: Tally,
+        progress: Progress | None,
+    ) -> None:
+        self._settings, self._batches, self._space = settings, batches, space
+        self._before, self._tally, self._progress = before, tally, progress
+        self._log_every = log_every(settings, batches)
+        self._last_step = at
+        self._started = self._last_time = time.monotonic()
+        self._asked = 0.0
+        self._cost = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time, that before a crash included."""
+        return self._before + time.monotonic() - self._started
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Ask for a checkpoint where one is due."""
+        step = state.global_step
+        # Only where the curve has a point and no batch is half used, so that nothing is lost.
+        if step < state.max_steps and not step % self._log_every:
+            control.should_save = not step % self._batches.steps_each and self._due(step)
+            self._asked = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
+        """Pass on what was measured; stop where it is no number any more."""
+        measured = _measured(logs or {})
+        if "loss" not in measured:
+            return
+        bad = [name for name, value in measured.items() if not math.isfinite(value)]
+        if {"loss", "grad_norm"} & set(bad):
+            self._space.discard()
+            raise ConfigError(
+                f"expected finite numbers, {bad[0]} is {measured[bad[0]]} at step "
+                f"{state.global_step}: training diverged. Lower learning_rate, now "
+                f"{self._settings.learning_rate}; nothing was kept."
+            )
+        if self._progress:
+            self._progress(state.global_step, state.max_steps, measured)
+
+    def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        """Seal what the trainer wrote."""
+        path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        self._space.seal(
+            path, step=state.global_step, seconds=self.seconds, tokens=self._tally.tokens
+        )
+        self._last_step, self._last_time = state.global_step, time.monotonic()
+        self._cost = self._last_time - self._asked
+
+    def _due(self, step: int) -> bool:
+        every = self._settings.checkpoint_every
+        if every is not None:
+            return step - self._last_step >= every
+        waited = time.monotonic() - self._last_time
+        return waited >= max(_FIRST_CHECKPOINT_SECONDS, _CHECKPOINT_COST * self._cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What is known once a trainer is done."""
+
+    steps: int
+    seconds: float
+    resumed_from: int | None
+    curve: tuple[CurvePoint, ...]
+
+
+def run_trainer(
+    trainer: Any,
+    settings: TrainingSettings,
+    batches: Batches,
+    space: Workspace,
+    progress: Progress | None,
+    *,
+    tally: Tally | None = None,
+) -> Trained:
+    """Train from the start or from the last complete checkpoint.
+
+    Raises:
+        ConfigError: The loss is no number any more; the workspace is deleted.
+    """
+    last = space.last_checkpoint()
+    tally = tally or Tally()
+    tally.tokens = last.tokens if last else 0
+    watch = Watch(
+        settings,
+        batches,
+        space,
+        before=last.seconds if last else 0.0,
+        at=last.step if last else 0,
+        tally=tally,
+        progress=progress,
+    )
+    trainer.order = batches.order
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(watch)
+    trainer.train(resume_from_checkpoint=str(last.path) if last else None)
+    return Trained(
+        steps=trainer.state.global_step,
+        seconds=watch.seconds,
+        resumed_from=last.step if last else None,
+        curve=tuple(_curve(trainer.state.log_history)),
+    )
+
+
+def _curve(history: Sequence[dict[str, Any]]) -> Iterator[CurvePoint]:
+    for entry in history:
+        measured = _measured(entry)
+        if "loss" in measured:
+            for name, value in sorted(measured.items()):  # as read back from a checkpoint
+                if math.isfinite(value):
+                    yield CurvePoint(step=int(entry["step"]), name=name, value=value)
+
+
+def _measured(logs: dict[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in logs.items()
+        if name in _MEASURED and isinstance(value, int | float)
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """What the last bits of a result depend on, besides its inputs."""
+    return {
+        "device": torch.cuda.get_device_name() if on_cuda() else "cpu",
+        "threads": torch.get_num_threads(),
+    }

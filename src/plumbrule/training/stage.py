@@ -1,0 +1,123 @@
+"""The frame that all training stages share: from a folder and data to a folder, once."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plumbrule.errors import ModelError
+from plumbrule.store import fingerprint
+from plumbrule.training.checkpoints import Inputs, Workspace, finished, inputs_of, workspace
+from plumbrule.training.results import HeldOut, Progress, TrainingResult
+from plumbrule.training.settings import TrainingSettings
+
+if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
+    from plumbrule.training.running import Batches, Tally
+    from plumbrule.training.starting import Start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training run, as the user asked for it."""
+
+    model: Path
+    out: Path
+    settings: TrainingSettings
+    seed: int
+    examples: int
+    skipped: int = 0
+    progress: Progress | None = None
+
+
+def carry_out(
+    job: Job, data: object, work: Callable[[Workspace], TrainingResult]
+) -> TrainingResult:
+    """Do a job, unless it is done.
+
+    Args:
+        job: What was asked for.
+        data: All that is trained on, as JSON holds it.
+        work: Trains in the workspace, from where it stopped, and finishes it.
+
+    Raises:
+        ModelError: The starting folder is no model that can be trained.
+        OutputError: The output folder belongs to something else.
+        StorageError: The disk did not take a checkpoint or the result.
+    """
+    _check_folder(job.model)
+    inputs = inputs_of(job.model, job.settings, seed=job.seed, data=data)
+    done = finished(job.out, inputs)
+    if done is not None:
+        _tidy(job, inputs)
+        return done
+    from plumbrule.training.quiet import quietly
+    from plumbrule.training.running import circumstances
+    from plumbrule.training.starting import check_model
+
+    check_model(job.model)
+    with workspace(job.out, inputs, circumstances=circumstances()) as space, quietly(job.seed):
+        return work(space)
+
+
+def conclude(
+    job: Job,
+    space: Workspace,
+    start: "Start",
+    trainer: Any,
+    batches: "Batches",
+    *,
+    tokens: int | None = None,
+    tally: "Tally | None" = None,
+    held_out: Callable[[Any], HeldOut] | None = None,
+) -> TrainingResult:
+    """Train, save, and make the result the output.
+
+    Args:
+        job: What was asked for.
+        space: Where to work.
+        start: What training starts from.
+        trainer: Ready to train.
+        batches: Its examples, cut up.
+        tokens: Tokens of the whole run, where known.
+        tally: Counts them on the way, where not.
+        held_out: Measures the trained model on what it has not seen.
+    """
+    from plumbrule.training.running import run_trainer, writing
+    from plumbrule.training.starting import save_final
+
+    trained = run_trainer(trainer, job.settings, batches, space, job.progress, tally=tally)
+    measured = held_out(trainer.model) if held_out else None
+    with writing(space.folder):
+        final = save_final(start, trainer.model, space)
+    return space.finish(
+        final,
+        TrainingResult(
+            path=job.out,
+            stage=job.settings.stage(),
+            inputs_sha256=space.inputs.sha256,
+            settings_sha256=fingerprint(asdict(job.settings)),
+            examples=job.examples,
+            skipped=job.skipped,
+            steps=trained.steps,
+            tokens_trained=tokens if tokens is not None else tally.tokens if tally else 0,
+            seconds=trained.seconds,
+            resumed_from=trained.resumed_from,
+            curve=trained.curve,
+            held_out=measured,
+        ),
+    )
+
+
+def _check_folder(model: Path) -> None:
+    if not any((model / name).exists() for name in ("config.json", "adapter_config.json")):
+        raise ModelError(
+            f"expected the folder of a model or an adapter, {model} holds neither config.json nor "
+            "adapter_config.json; give the folder that save_pretrained wrote"
+        )
+
+
+def _tidy(job: Job, inputs: Inputs) -> None:
+    """Delete what a crash right after the end left behind."""
+    if (job.out.parent / f"{job.out.name}.partial").exists():
+        with workspace(job.out, inputs, circumstances=None) as space:
+            space.discard()

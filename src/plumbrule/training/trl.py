@@ -1,0 +1,324 @@
+"""All that this package knows of TRL: the one file that imports it.
+
+TRL removes public names in minor releases, so what is relied on here is kept few and is tested by
+name and by value in `tests/training/test_trl.py`. Three things are ours: examples come as tokens,
+their order is set in advance, and on a CPU the losses are computed from the model's own logits at
+the replies' positions alone, which TRL's tiled computation of the same numbers is slower than.
+
+Axes: R rows (dialogues with a reply each), T tokens of the longest, C columns that are scored.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from datasets import Dataset, Features, Value
+from datasets import Sequence as Numbers
+from jaxtyping import Float, Int
+from torch import Tensor
+from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+
+from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.feeding import Encoded
+from plumbrule.training.running import Batches, Discreet, Planned, arguments
+from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
+from plumbrule.training.starting import Start, half
+
+_MOST_LOGITS = 2**26
+"""Numbers (rows times columns times vocabulary) held at once by the plain losses; 4 bytes each."""
+
+_NOT_SCORED = -100
+
+Score = Callable[[Sequence[int], Sequence[Sequence[int]]], list[float]]
+"""Rewards of replies, from the numbers of their prompts and the replies' tokens."""
+
+
+def reply_log_probs(
+    model: Any,
+    ids: Int[Tensor, "R T"],
+    mask: Int[Tensor, "R T"],
+    labels: Int[Tensor, "R T"],
+    *,
+    most: int = _MOST_LOGITS,
+) -> Float[Tensor, "R C"] | None:
+    """Log-probability of each labeled token; 0 where a row has no label.
+
+    Args:
+        model: A causal language model.
+        ids: Tokens, padded on the right.
+        mask: 1 for each token that is no padding.
+        labels: The token itself where it is scored, -100 elsewhere.
+        most: Numbers that may be held at once; one row alone is always done.
+
+    Returns:
+        One column for each position where any row has a label; None where that would take more
+        memory than is worth it.
+    """
+    wanted = labels[:, 1:]
+    columns = (wanted != _NOT_SCORED).any(0).nonzero().squeeze(1)
+    logits_each = len(columns) * model.config.get_text_config().vocab_size
+    if len(ids) > 1 and len(ids) * logits_each > most:
+        return None
+    given = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+    if "logits_to_keep" in inspect.signature(_inner(model).forward).parameters:
+        logits = model(**given, logits_to_keep=columns).logits
+    else:
+        logits = model(**given).logits[:, columns]
+    targets = wanted[:, columns]
+    return -F.cross_entropy(
+        logits.flatten(0, 1).float(),
+        targets.flatten(),
+        ignore_index=_NOT_SCORED,
+        reduction="none",
+    ).view_as(targets)
+
+
+def _inner(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+class _SupervisedTrainer(Planned, SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer on tokens, in a set order."""
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        log_probs = None
+        if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
+            log_probs = reply_log_probs(
+                model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"]
+            )
+        if log_probs is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        scored = num_items_in_batch
+        if scored is None:
+            scored = (inputs["labels"][:, 1:] != _NOT_SCORED).sum()
+        return -log_probs.sum() / scored
+
+
+def supervised_trainer(
+    start: Start,
+    examples: Sequence[Encoded],
+    settings: SupervisedTraining,
+    batches: Batches,
+    space: Workspace,
+    *,
+    seed: int,
+) -> Any:
+    """A trainer that learns the examples' replies."""
+    numbers = Numbers(Value("int32"))
+    data = Dataset.from_dict(
+        {
+            "input_ids": [example.prompt + example.reply for example in examples],
+            "labels": [[_NOT_SCORED] * len(example.prompt) + example.reply for example in examples],
+        },
+        features=Features({"input_ids": numbers, "labels": numbers}),
+    )
+    config = SFTConfig(
+        **arguments(settings, batches, space, start.module, seed=seed),
+        max_length=None,  # nothing is cut: too long was refused before
+        packing=False,
+    )
+    return _SupervisedTrainer(
+        model=start.module,
+        args=config,
+        train_dataset=data,
+        processing_class=start.chat.tokenizer,
+        peft_config=start.adapter,
+    )
+
+
+class _DpoTrainer(Planned, DPOTrainer):  # type: ignore[misc]
+    """TRL's trainer on tokens, in a set order, with the reference computed before."""
+
+    def _prepare_dataset(self, dataset: Any, *given: Any) -> Any:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Any, *given: Any) -> Any:
+        return dataset
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        log_probs = None
+        if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
+            labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, _NOT_SCORED)
+            log_probs = reply_log_probs(
+                model, inputs["input_ids"], inputs["attention_mask"], labels
+            )
+        if log_probs is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        chosen, rejected = log_probs.sum(1).chunk(2)
+        chosen = self.beta * (chosen - inputs["ref_chosen_logps"])
+        rejected = self.beta * (rejected - inputs["ref_rejected_logps"])
+        margins = chosen - rejected
+        for name, value in (
+            ("rewards/chosen", chosen),
+            ("rewards/rejected", rejected),
+            ("rewards/margins", margins),
+            ("rewards/accuracies", (margins > 0).float()),
+        ):
+            self._metrics["train"][name].append(value.detach().mean().item())
+        return -F.logsigmoid(margins).mean()
+
+
+def dpo_trainer(
+    start: Start,
+    chosen: Sequence[Encoded],
+    rejected: Sequence[Encoded],
+    settings: DpoTraining,
+    batches: Batches,
+    space: Workspace,
+    *,
+    seed: int,
+) -> Any:
+    """A trainer that learns to prefer the chosen replies."""
+    reference = reference_log_probs(
+        start, [*chosen, *rejected], rows=2 * batches.micro_batch_size, bfloat16=half(settings)
+    )
+    numbers, number = Numbers(Value("int32")), Value("float32")
+    data = Dataset.from_dict(
+        {
+            "prompt_ids": [example.prompt for example in chosen],
+            "chosen_ids": [example.reply for example in chosen],
+            "rejected_ids": [example.reply for example in rejected],
+            "ref_chosen_logps": reference[: len(chosen)],
+            "ref_rejected_logps": reference[len(chosen) :],
+        },
+        features=Features(
+            {
+                "prompt_ids": numbers,
+                "chosen_ids": numbers,
+                "rejected_ids": numbers,
+                "ref_chosen_logps": number,
+                "ref_rejected_logps": number,
+            }
+        ),
+    )
+    config = DPOConfig(
+        **arguments(settings, batches, space, start.module, seed=seed),
+        beta=settings.beta,
+        max_length=None,  # nothing is cut: too long was refused before
+        precompute_ref_log_probs=True,
+    )
+    trainer = _DpoTrainer(
+        model=start.module,
+        args=config,
+        train_dataset=data,
+        processing_class=start.chat.tokenizer,
+        peft_config=start.adapter,
+    )
+    if "ref" in getattr(trainer.model, "peft_config", {}):
+        trainer.model.delete_adapter("ref")  # TRL's copy of the adapter, which nothing reads here
+    return trainer
+
+
+@torch.no_grad()
+def reference_log_probs(
+    start: Start, examples: Sequence[Encoded], *, rows: int, bfloat16: bool
+) -> list[float]:
+    """Log-probability of each reply under the starting model, in nats."""
+    model, device = start.module, next(start.module.parameters()).device
+    found = [0.0] * len(examples)
+    by_length = sorted(range(len(examples)), key=lambda number: -len(examples[number]))
+    training = model.training
+    model.eval()
+    arithmetic = torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
+    with arithmetic:
+        at = 0
+        while at < len(by_length):
+            part = by_length[at : at + rows]
+            log_probs = reply_log_probs(
+                model, *_padded([examples[n] for n in part], start.chat.tokenizer, device)
+            )
+            if log_probs is None:
+                rows = max(1, len(part) // 2)
+                continue
+            for number, value in zip(part, log_probs.double().sum(1).tolist(), strict=True):
+                found[number] = value
+            at += len(part)
+    model.train(training)
+    return found
+
+
+def _padded(
+    examples: Sequence[Encoded], tokenizer: Any, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Token numbers, mask and labels of a batch, padded on the right."""
+    longest = max(len(example) for example in examples)
+    ids = torch.full((len(examples), longest), int(tokenizer.pad_token_id))
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, _NOT_SCORED)
+    for row, example in enumerate(examples):
+        ids[row, : len(example)] = torch.tensor(example.prompt + example.reply)
+        mask[row, : len(example)] = 1
+        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.reply)
+    return ids.to(device), mask.to(device), labels.to(device)
+
+
+class _GrpoTrainer(Discreet, GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer with prompts that are tokens already; a prompt's text is only its number."""
+
+    prompts: Sequence[list[int]] = ()
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        return [self.prompts[int(prompt)] for prompt in prompts], None, {}
+
+
+def grpo_trainer(
+    start: Start,
+    prompts: Sequence[list[int]],
+    score: Score,
+    settings: GrpoTraining,
+    batches: Batches,
+    space: Workspace,
+    *,
+    seed: int,
+) -> Any:
+    """A trainer that learns from rewards on replies it draws itself."""
+
+    def reward(
+        prompts: list[str], completions: list[str], completion_ids: list[list[int]], **given: Any
+    ) -> list[float]:
+        return score([int(prompt) for prompt in prompts], completion_ids)
+
+    replies = batches.batch_size * settings.replies_per_prompt
+    micro = min(settings.micro_batch_size or replies, replies)
+    while replies % micro:
+        micro -= 1
+    start.module.generation_config.eos_token_id = sorted(start.chat.stops)
+    config = GRPOConfig(
+        **{
+            **arguments(settings, batches, space, start.module, seed=seed),
+            "per_device_train_batch_size": micro,
+            "gradient_accumulation_steps": replies // micro,
+        },
+        num_generations=settings.replies_per_prompt,
+        num_iterations=settings.iterations,
+        max_completion_length=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        beta=settings.beta,
+        shuffle_dataset=False,
+    )
+    trainer = _GrpoTrainer(
+        model=start.module,
+        reward_funcs=[reward],
+        args=config,
+        train_dataset=Dataset.from_dict({"prompt": [str(number) for number in batches.order]}),
+        processing_class=start.chat.tokenizer,
+        peft_config=start.adapter,
+    )
+    trainer.prompts = prompts
+    return trainer

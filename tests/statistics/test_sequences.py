@@ -1,0 +1,196 @@
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.statistics import BettingSequence, betting_interval
+
+unhurried = settings(deadline=None)  # the machine may be busy
+levels = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.999])
+scores = arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1))
+
+
+def wealth(values, mean):
+    """What the bettors on higher and on lower hold against one mean, bet by bet."""
+    shares = np.sin(np.pi * (np.arange(16) + 0.5) / 32) ** 2
+    up, down = np.ones(16), np.ones(16)
+    for value in values:
+        up *= 1 + shares * (value / mean - 1)
+        down *= 1 + shares * ((1 - value) / (1 - mean) - 1)
+    return up.mean(), down.mean()
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3, 0.9])
+def test_the_ends_are_where_a_bettor_is_just_rich(rate):
+    values = np.random.default_rng(1).random(150) < rate
+    estimate = betting_interval(values, level=0.9, unit="rate")
+
+    assert wealth(values, estimate.low)[0] == pytest.approx(20)
+    assert wealth(values, estimate.high)[1] == pytest.approx(20)
+    for inside in np.linspace(estimate.low, estimate.high, 20)[1:-1]:
+        assert max(wealth(values, inside)) < 20
+
+
+@pytest.mark.parametrize("mean", [0.1, 0.5])
+def test_a_bettor_wins_nothing_on_average_against_the_true_mean(mean):
+    """Exact expectation over every sequence of eight yes and no."""
+    expected = np.zeros(2)
+    for values in itertools.product([0.0, 1.0], repeat=8):
+        yes = sum(values)
+        expected += mean**yes * (1 - mean) ** (8 - yes) * np.array(wealth(values, mean))
+
+    assert expected == pytest.approx([1, 1])
+
+
+@pytest.mark.usefixtures("as_installed")
+def test_looking_after_every_observation_still_covers_as_often_as_it_says():
+    """An 80% sequence, looked at 60 times, misses at any of them in at most 20% of 200 streams."""
+
+    @cache  # an interval depends on the counts alone
+    def misses(yes, n, rate):
+        values = np.repeat([1.0, 0.0], [yes, n - yes])
+        estimate = betting_interval(values, level=0.8, unit="rate")
+        return not estimate.low <= rate <= estimate.high
+
+    rng = np.random.default_rng(0)
+    for rate in (0.5, 0.05):
+        missed = 0
+        for _ in range(200):
+            counts = np.cumsum(rng.random(60) < rate)
+            missed += any(misses(int(yes), n, rate) for n, yes in enumerate(counts, 1))
+        # Binomial(200, 0.2) has standard deviation 5.7: 57 is three of them above 40. A sequence
+        # that never missed would be needlessly wide.
+        assert 3 <= missed <= 57
+
+
+@pytest.mark.usefixtures("as_installed")
+def test_prompts_with_means_of_their_own_are_covered_as_well():
+    """A fixed list, sorted by difficulty: the interval is about the list's average."""
+    rng = np.random.default_rng(0)
+    rates = np.repeat([0.0, 0.1, 0.9], [60, 20, 40])
+    missed = 0
+    for _ in range(300):
+        estimate = betting_interval(rng.random(120) < rates, level=0.8, unit="rate")
+        missed += not estimate.low <= rates.mean() <= estimate.high
+
+    assert missed <= 60
+
+
+def test_a_fixed_interval_looked_at_again_and_again_does_not_cover():
+    """What the sequence is for: the same peeking breaks an interval made for one look."""
+    rng = np.random.default_rng(0)
+    missed = 0
+    for _ in range(200):
+        counts = np.cumsum(rng.random(120) < 0.5)[9::10]
+        n = np.arange(10, 121, 10)
+        low = stats.beta.ppf(0.1, counts, n - counts + 1)
+        high = stats.beta.isf(0.1, counts + 1, n - counts)
+        missed += bool(((low > 0.5) | (high < 0.5)).any())
+
+    assert missed > 57
+
+
+@given(scores, levels, levels)
+@unhurried
+def test_more_confidence_is_a_wider_interval_around_the_mean(values, one, other):
+    narrow = betting_interval(values, level=min(one, other), unit="score")
+    wide = betting_interval(values, level=max(one, other), unit="score")
+
+    assert 0 <= wide.low <= narrow.low <= narrow.value <= narrow.high <= wide.high <= 1
+    assert narrow.value == pytest.approx(values.mean())
+    assert narrow.low < narrow.high
+
+
+@given(scores)
+@unhurried
+def test_in_parts_or_at_once_and_in_any_order_is_the_same(values):
+    sequence = BettingSequence(unit="score")
+    for part in np.array_split(values[::-1], 3):
+        sequence.update(part)
+    at_once = betting_interval(values, unit="score")
+
+    assert sequence.estimate() == at_once
+
+
+@given(scores)
+@unhurried
+def test_other_bounds_rescale_the_interval(values):
+    plain = betting_interval(values, unit="score")
+    scaled = betting_interval(values * 4 - 2, low_bound=-2.0, high_bound=2.0, unit="score")
+
+    for field in ("value", "low", "high"):
+        assert getattr(scaled, field) == pytest.approx(4 * getattr(plain, field) - 2, abs=1e-6)
+
+
+def test_the_width_falls_with_the_number_of_observations():
+    values = np.random.default_rng(0).random(2000) < 0.1
+    widths = []
+    for n in (50, 200, 800, 2000):
+        estimate = betting_interval(values[:n], unit="rate")
+        widths.append(estimate.high - estimate.low)
+
+    assert widths == sorted(widths, reverse=True)
+    # The exact interval for one look has width 0.027 at 200 of 2000; anytime validity costs.
+    assert widths[-1] < 2 * 0.027
+
+
+@pytest.mark.parametrize("n", [1, 10, 100, 2000])
+def test_none_of_n_gives_an_upper_bound_and_not_certainty(n):
+    estimate = betting_interval(np.zeros(n), unit="rate")
+
+    assert (estimate.value, estimate.low) == (0.0, 0.0)
+    # Exact one-sided bound at 97.5%, known without betting: no sequence can beat it.
+    assert 1 - 0.025 ** (1 / n) <= estimate.high <= min(1.0, 7 / n)
+
+
+def test_one_of_very_many_is_too_rare_to_bound_from_below():
+    values = np.zeros(50_000)
+    values[0] = 1
+    estimate = betting_interval(values, unit="rate")
+
+    assert estimate.low <= 1 / 50_000 < estimate.high < 3e-4
+
+
+@pytest.mark.parametrize("value", [0.0, 0.37, 1.0])
+def test_constant_scores_give_an_interval_around_them(value):
+    estimate = betting_interval(np.full(500, value), unit="score")
+
+    assert estimate.low <= value <= estimate.high
+    assert 0 < estimate.high - estimate.low < 0.1
+
+
+def test_no_observations_have_no_mean():
+    with pytest.raises(DataError, match="at least one observation, got 0"):
+        BettingSequence(unit="rate").estimate()
+
+
+def test_a_refused_observation_leaves_the_sequence_as_it_was():
+    sequence = BettingSequence(unit="score")
+    sequence.update(np.array([0.5, 0.5]))
+    before = sequence.estimate()
+    with pytest.raises(DataError, match=r"number 1 is nan"):
+        sequence.update(np.array([0.1, np.nan]))
+
+    assert sequence.estimate() == before
+
+
+@pytest.mark.usefixtures("as_installed")
+@pytest.mark.parametrize("values", [np.zeros((3, 1)), np.array(["a"]), np.array([1.5])])
+def test_what_is_no_list_of_bounded_numbers_is_refused(values):
+    with pytest.raises(DataError, match=r"got|is 1\.5"):
+        betting_interval(values, unit="score")
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [{"level": 1.0}, {"low_bound": 1.0}, {"high_bound": float("inf")}],
+)
+def test_settings_out_of_range_are_refused(settings_):
+    with pytest.raises(ConfigError, match="got"):
+        BettingSequence(unit="score", **settings_)

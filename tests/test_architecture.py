@@ -1,0 +1,71 @@
+"""Who may import whom: arrows point down, and the stages meet only through the core."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import plumbrule
+
+ROOT = Path(plumbrule.__file__).parent
+STAGES = {"training", "compliance"}
+LAYERS = {
+    "errors": set(),
+    "records": {"errors"},
+    "store": {"errors", "records"},
+    "statistics": {"errors", "records"},
+    "constitution": {"errors", "records", "store"},
+    "models": {"errors", "records", "store"},
+    "ledger": {"errors", "records", "store"},
+    "data": {"errors", "records", "store", "constitution"},
+}
+CORE = {*LAYERS, "judging"}
+LAYERS["judging"] = CORE - {"judging", "data"}
+LAYERS |= {stage: CORE for stage in STAGES}
+LAYERS["lab"] = CORE
+LAYERS["report"] = {"errors", "records", "store"}
+LAYERS["loop"] = CORE | STAGES | {"report"}
+LAYERS["recipes"] = CORE | STAGES | {"loop", "lab"}
+LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
+
+
+def part(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(source):
+    """First-level parts that a file imports; ruff bans relative imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("plumbrule.")} & set(LAYERS)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_imports_only_what_lies_below_it(path):
+    if part(path) == "__init__":
+        return
+    above = imports(path.read_text(encoding="utf-8")) - LAYERS[part(path)] - {part(path)}
+
+    assert not above, f"{path.relative_to(ROOT)} imports {above}"
+
+
+def test_only_one_file_knows_trl():
+    users = [
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if "import trl" in path.read_text("utf-8") or "from trl" in path.read_text("utf-8")
+    ]
+
+    assert users == ["training/trl.py"]
+
+
+def test_every_form_of_import_is_seen():
+    source = (
+        "import plumbrule.cli\nfrom plumbrule import loop\nfrom plumbrule.lab.text import read\n"
+    )
+
+    assert imports(source) == {"cli", "loop", "lab"}
