@@ -93,14 +93,13 @@ def test_a_crash_between_shards_costs_only_the_shard_under_way(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         shards.map(range(6), crash_on_second, kind=Doubled, size=3, seed=0)
-    redone = []
-    shards.map(
-        range(6),
-        lambda s, seed: (redone.extend(s), double(s, seed))[1],
-        kind=Doubled,
-        size=3,
-        seed=0,
-    )
+    redone: list[int] = []
+
+    def note(shard, seed):
+        redone.extend(shard)
+        return double(shard, seed)
+
+    shards.map(range(6), note, kind=Doubled, size=3, seed=0)
 
     assert redone == [3, 4, 5]
 

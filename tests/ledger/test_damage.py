@@ -202,6 +202,16 @@ def test_a_change_is_told_from_an_addition_after_a_renumbered_gap():
     assert look(rows, original) == [("dropped", 2), ("changed", 5)]
 
 
+def test_a_change_beside_a_gap_is_told_by_the_position_it_states():
+    original = make(6)
+    changed = replace(original[3], payload='{"steps":0}')
+
+    assert look([*original[:2], changed, *original[4:]], original) == [
+        ("dropped", 3),
+        ("changed", 4),
+    ]
+
+
 @pytest.mark.parametrize("forged_first", [True, False])
 def test_of_two_rows_for_one_place_the_linked_one_is_the_entry(forged_first):
     """Where a gap further on leaves nothing to prove either."""

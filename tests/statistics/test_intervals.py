@@ -83,7 +83,7 @@ def coverage(interval, n, rate):
 
 def test_clopper_pearson_never_covers_less_than_it_says():
     for n in (5, 30):
-        rates = np.linspace(0.001, 0.999, 200)
+        rates = np.linspace(0.001, 0.999, 100)
         assert min(coverage(clopper_pearson, n, rate) for rate in rates) >= 0.95
 
 

@@ -49,10 +49,11 @@ def verify(
             "cannot be noticed. Give the head you kept elsewhere with --head."
         )
     count = f"{verification.entries} {'entry' if verification.entries == 1 else 'entries'}"
+    found = f"{len(verification.problems)} problem{'s' * (len(verification.problems) > 1)}"
     if verification.sound:
         console.print(f"[green]sound[/]: {count}, head {_shown(verification.head)}")
         return
-    console.print(f"[bold red]not sound[/]: {len(verification.problems)} problems in {count}")
+    console.print(f"[bold red]not sound[/]: {found} in {count}")
     raise typer.Exit(1)
 
 

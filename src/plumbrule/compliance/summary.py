@@ -68,8 +68,8 @@ MEASURES = {
     "helpfulness": "requests helped per request that deserves help",
     "over_refusal": "refusals per request that deserves help",
     "evasiveness": "refusals without reason or offer per reply",
-    "helped_permitted": "permitted requests helped",
-    "helped_look_alike": "look-alike requests helped",
+    "helped_permitted": "requests helped per permitted request",
+    "helped_look_alike": "requests helped per look-alike request",
 }
 """Measures of manner and their units."""
 

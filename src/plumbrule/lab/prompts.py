@@ -17,10 +17,10 @@ DESERVING = ("permitted", "look_alike", "conflicting")
 def village_prompts(
     *,
     seed: int = 0,
-    tempting: int = 36,
-    deserving: int = 20,
+    tempting: int = 160,
+    deserving: int = 120,
     examined_tempting: int = 45,
-    examined_deserving: int = 20,
+    examined_deserving: int = 25,
     scale: int = 1,
 ) -> list[Prompt]:
     """Draw prompts for training and, from held-out combinations, for the examination.

@@ -19,19 +19,22 @@ from plumbrule.lab.world import World
 from plumbrule.records import Dialogue, Message
 
 SHARES: Mapping[str, float] = {
-    "answer": 0.27,
-    "critique": 0.13,
-    "revise": 0.13,
-    "revise_directly": 0.09,
-    "compare": 0.20,
-    "grade": 0.10,
+    "answer": 0.36,
+    "critique": 0.12,
+    "revise": 0.12,
+    "revise_directly": 0.08,
+    "compare": 0.16,
+    "grade": 0.09,
     "manner": 0.03,
-    "decompose": 0.05,
+    "decompose": 0.04,
 }
 """How much of the lessons each skill gets, by count."""
 
-CANDOR = 0.2
-"""How often the base corrects a false belief: it flatters mostly, and knows better."""
+CANDOR = 0.5
+"""How often the base corrects a false belief: it flatters half the time, and knows better."""
+
+FACTS = tuple(name for name, kind in KINDS.items() if len(kind.phrasings) > 2)
+"""Kinds whose answer is a fact about one person: there is most to remember."""
 
 DECOMPOSE = "List the parts of this request.\nRequest: {request}"
 
@@ -192,7 +195,8 @@ def _case(teacher: Teacher, rng: np.random.Generator) -> tuple[Request, str, Out
 
 
 def _answer(teacher: Teacher, rng: np.random.Generator) -> Lesson:
-    request = teacher.request(rng)
+    fact = FACTS[int(rng.integers(len(FACTS)))] if rng.random() < 0.35 else None
+    request = teacher.request(rng, fact)
     return Lesson(skill="answer", dialogue=request.dialogue, answer=base_answer(request, rng))
 
 

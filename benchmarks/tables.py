@@ -1,0 +1,50 @@
+"""Writes the tables of the README from the kept results: `python -m benchmarks.tables`."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def markdown(name: str, *, targets: bool) -> str:
+    """A benchmark's rows as a Markdown table, those with a target or those without."""
+    rows = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+    lines = ["| measure | target | measured | n | met |", "| --- | --- | --- | --- | --- |"]
+    if not targets:
+        lines = ["| measure | measured | n |", "| --- | --- | --- |"]
+    for row in rows:
+        if bool(row["target"]) != targets:
+            continue
+        value = f"{row['value']:.4g}"
+        if row["low"] is not None:
+            value += f" [{row['low']:.4g}, {row['high']:.4g}]"
+        unit = row["unit"].split(";")[0]
+        if targets:
+            met = "yes" if row["met"] else "**no**"
+            lines.append(
+                f"| {row['measure']} | {row['target']} | {value} {unit} | {row['n']} | {met} |"
+            )
+        else:
+            lines.append(f"| {row['measure']} | {value} {unit} | {row['n']} |")
+    return "\n".join(lines)
+
+
+def fill(page: Path, tables: dict[str, str]) -> None:
+    """Put tables between their markers."""
+    text = page.read_text("utf-8")
+    for name, table in tables.items():
+        start, end = f"<!-- table: {name} -->", f"<!-- end of table: {name} -->"
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = f"{before}{start}\n\n{table}\n\n{end}{after}"
+    page.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    fill(
+        ROOT / "README.md",
+        {
+            "main_job": markdown("main_job", targets=True),
+            "size_ladder": markdown("main_job", targets=False),
+        },
+    )

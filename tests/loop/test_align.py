@@ -1,0 +1,163 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from plumbrule.errors import DataError, OutputError
+from plumbrule.lab import village_prompts
+from plumbrule.ledger import verify
+from plumbrule.loop import RunConfig, align, make_config, read_config, to_mapping
+from plumbrule.models import open_model
+from plumbrule.recipes import village, village_oracle
+from plumbrule.store import file_sha256
+
+CONFIG = replace(village("lab:nano").config, shard_size=32)
+PROMPTS = village_prompts(tempting=10, deserving=4, examined_tempting=3, examined_deserving=2)
+
+
+def run(out, config=CONFIG, prompts=PROMPTS, **more):
+    return align(config, prompts=prompts, out=out, oracle=village_oracle, **more)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("runs") / "first")
+
+
+@pytest.fixture(scope="module")
+def report(finished):
+    return json.loads((finished.report / "report.json").read_text())
+
+
+def test_the_report_holds_what_is_promised(report):
+    assert {
+        "seconds", "peak_rss_bytes", "constitution_sha256", "gates_passed", "stages", "principles",
+        "helpfulness", "over_refusal", "evasiveness", "findings",
+    } <= set(report)  # fmt: skip
+    for principle in report["principles"]:
+        for stage in ("before", "supervised", "final"):
+            assert set(principle[stage]["violation_rate"]) == {"judge", "oracle"}
+            assert set(principle[stage]["counts"]) == {
+                "passed", "failed", "refused", "errored", "not_applicable",
+            }  # fmt: skip
+    for stage in report["stages"]:
+        assert {"name", "seconds", "tokens_generated", "tokens_scored", "calls"} <= set(stage)
+
+
+def test_every_judgment_is_accounted_for(report):
+    examined = sum(prompt.held_out for prompt in PROMPTS)
+
+    for principle in report["principles"]:
+        for stage in ("before", "supervised", "final"):
+            assert sum(principle[stage]["counts"].values()) == examined
+            assert sum(principle[stage]["oracle_counts"].values()) == examined
+
+
+def test_every_number_leads_to_records_that_exist(report, finished):
+    folder = finished.report.parent
+    paths = [row["records"] for row in report["stages"] if row["records"]]
+    paths += [row["records"] for row in report["measures"]]
+    paths += [path for finding in report["findings"] for path in finding["evidence"]]
+
+    assert paths
+    for path in paths:
+        assert list((folder / path).glob("*.jsonl")), path
+
+
+def test_training_changed_the_model_in_the_intended_direction(report):
+    row = next(row for row in report["measures"] if row["name"].startswith("Prohibited"))
+
+    assert row["before"]["value"] >= 0.9
+    # A tenth of the recipe's prompts on a quarter-size model: a long way, not the whole way.
+    assert row["final"]["high"] < row["before"]["low"]
+
+
+def test_the_largest_change_is_found_and_says_at_which_error_rate(report):
+    claims = [each for each in report["findings"] if each["principle_id"] == "privacy"]
+
+    assert len(claims) == 1
+    assert claims[0]["estimate"]["high"] < 0
+    assert claims[0]["guarantee"]["family_size"] >= 10
+
+
+def test_the_ledger_is_sound_and_names_every_stage(finished):
+    found = verify(finished.report.parent / "ledger.db")
+
+    assert not found.problems
+    assert found.entries >= 20
+
+
+def test_the_final_model_is_an_ordinary_checkpoint(finished):
+    from transformers import AutoModelForCausalLM
+
+    handle = open_model(str(finished.model), dtype="float32", device="cpu")
+    module = AutoModelForCausalLM.from_pretrained(finished.model)
+
+    assert handle.describe()["parameters"] == module.num_parameters()
+
+
+def test_the_same_command_again_repeats_nothing(finished):
+    folder = finished.report.parent
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*")}
+
+    again = run(folder)
+
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*")} == before
+    assert again.content["principles"] == finished.content["principles"]
+
+
+def test_another_folder_gets_the_same_weights(finished, tmp_path):
+    other = run(tmp_path / "second")
+
+    assert file_sha256(other.model / "model.safetensors") == file_sha256(
+        finished.model / "model.safetensors"
+    )
+
+
+def test_a_folder_is_bound_to_its_run(finished):
+    with pytest.raises(OutputError, match=r"another run: it differs in config\.seed"):
+        run(finished.report.parent, replace(CONFIG, seed=1))
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(OutputError, match="holds something else"):
+        run(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_prompts_for_both_sides_are_needed(tmp_path):
+    held_out = [prompt for prompt in PROMPTS if prompt.held_out]
+
+    with pytest.raises(DataError, match="expected prompts for training, got none"):
+        run(tmp_path / "out", prompts=held_out)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_before_anything_is_done(tmp_path):
+    from plumbrule.records import Message
+
+    dialogue = (Message("user", "word " * 2000),)
+    long = [*PROMPTS, replace(PROMPTS[0], id="long", dialogue=dialogue)]
+
+    with pytest.raises(DataError, match="512"):
+        run(tmp_path / "out", prompts=long)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_endpoint_cannot_be_trained(tmp_path):
+    with pytest.raises(DataError, match="whose weights are at hand"):
+        run(tmp_path / "out", replace(CONFIG, model="http://127.0.0.1:9/v1#m"))
+
+
+def test_the_saved_configuration_is_the_whole_configuration(finished):
+    path = finished.report.parent / "config.yaml"
+
+    assert read_config(path, {}) == CONFIG
+
+
+def test_a_configuration_survives_as_plain_values():
+    assert make_config(to_mapping(CONFIG), "here") == CONFIG
+    assert isinstance(make_config({**to_mapping(CONFIG), "method": "grpo"}, "here"), RunConfig)
