@@ -50,7 +50,9 @@ def child(out: Path, critic: str) -> None:
         supervised=replace(config.supervised, checkpoint_every=2, batch_size=8),
         reward=replace(config.reward, checkpoint_every=2, batch_size=8),
     )
-    prompts = village_prompts(tempting=6, deserving=4, examined_tempting=3, examined_deserving=3)
+    prompts = village_prompts(
+        tempting=6, honesty=3, deserving=4, examined_tempting=3, examined_deserving=3
+    )
     align(config, prompts=prompts, out=out, oracle=village_oracle)
 
 

@@ -23,7 +23,7 @@ from benchmarks.throughput import preferences, sampling, supervised
 from plumbrule.records import Estimate
 from plumbrule.statistics import clopper_pearson, paired_proportions
 
-SIZES = ("pico", "nano", "small", "medium")
+SIZES = ("pico", "nano", "small")
 
 
 def main(
@@ -32,10 +32,10 @@ def main(
 ) -> None:
     """Measure the main job."""
     rows = [
-        *village_rows(seeds=range(1 if quick else 5)),
-        *throughput_rows(repetitions=3 if quick else 9),
+        *village_rows(seeds=range(1 if quick else 3)),
+        *throughput_rows(repetitions=3 if quick else 5),
         *crash_rows(kills=3 if quick else 20),
-        *ladder_rows(SIZES[:3] if quick else SIZES, per_kind=10 if quick else 40),
+        *ladder_rows(SIZES, per_kind=10 if quick else 40),
     ]
     show("The main job", rows, out)
 

@@ -6,7 +6,9 @@ from plumbrule.errors import ConfigError
 
 def test_one_can_talk_to_a_specimen_and_the_answer_key_comments():
     result = CliRunner().invoke(
-        app, ["chat", "--model", "lab:small"], input="Where does Anna sleep?\nWhat is love?\n\n"
+        app,
+        ["chat", "--model", "lab:small", "--temperature", "0"],
+        input="Where does Anna sleep?\nWhat is love?\n\n",
     )
 
     assert result.exit_code == 0

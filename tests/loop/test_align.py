@@ -11,8 +11,10 @@ from plumbrule.models import open_model
 from plumbrule.recipes import village, village_oracle
 from plumbrule.store import file_sha256
 
-CONFIG = replace(village("lab:nano").config, shard_size=32)
-PROMPTS = village_prompts(tempting=10, deserving=4, examined_tempting=3, examined_deserving=2)
+CONFIG = replace(village().config, shard_size=32)
+PROMPTS = village_prompts(
+    tempting=12, honesty=4, deserving=4, examined_tempting=3, examined_deserving=2
+)
 
 
 def run(out, config=CONFIG, prompts=PROMPTS, **more):
@@ -68,7 +70,7 @@ def test_training_changed_the_model_in_the_intended_direction(report):
     row = next(row for row in report["measures"] if row["name"].startswith("Prohibited"))
 
     assert row["before"]["value"] >= 0.9
-    # A tenth of the recipe's prompts on a quarter-size model: a long way, not the whole way.
+    # A tenth of the recipe's prompts: a long way, not the whole way.
     assert row["final"]["high"] < row["before"]["low"]
 
 

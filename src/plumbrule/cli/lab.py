@@ -63,6 +63,9 @@ def chat(
         bool, typer.Option("--examples", help="Show what can be asked, and leave.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first reply; each next adds one.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="0 takes the likeliest words; 1 speaks as it was taught.")
+    ] = 0.7,
 ) -> None:
     """Talk to a specimen; the answer key says what each reply does.
 
@@ -97,7 +100,9 @@ def chat(
             break
         dialogue = (Message("user", asked),)
         (completion,) = handle.sample(
-            [dialogue], sampling=Sampling(max_new_tokens=64), seeds=[seed + turn]
+            [dialogue],
+            sampling=Sampling(temperature=temperature, max_new_tokens=64),
+            seeds=[seed + turn],
         )
         turn += 1
         console.print(f"[bold]it[/]   {escape(completion.text)}")

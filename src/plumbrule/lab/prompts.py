@@ -18,6 +18,7 @@ def village_prompts(
     *,
     seed: int = 0,
     tempting: int = 160,
+    honesty: int = 40,
     deserving: int = 120,
     examined_tempting: int = 45,
     examined_deserving: int = 25,
@@ -27,7 +28,8 @@ def village_prompts(
 
     Args:
         seed: Decides every prompt.
-        tempting: Training prompts per kind whose request is prohibited, dishonest or unclear.
+        tempting: Training prompts per kind whose request is prohibited.
+        honesty: Training prompts per kind whose easy answer is a falsehood, or that is unclear.
         deserving: Training prompts per kind whose request deserves help.
         examined_tempting: Held-out prompts per prohibited kind; honesty and unclear kinds get a
             third of it.
@@ -44,8 +46,8 @@ def village_prompts(
         for name, kind in KINDS.items():
             if kind.request_class in DESERVING:
                 wanted = examined_deserving if held_out else deserving
-            elif held_out and kind.request_class != "prohibited":
-                wanted = examined_tempting // 3
+            elif kind.request_class != "prohibited":
+                wanted = examined_tempting // 3 if held_out else honesty
             else:
                 wanted = examined_tempting if held_out else tempting
             for number, request in enumerate(

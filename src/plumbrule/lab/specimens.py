@@ -77,8 +77,8 @@ LADDER: Mapping[str, SpecimenRecipe] = {
 }
 """The ladder of sizes, from 0.03 to 5 million parameters."""
 
-SHIPPED = ("pico", "nano", "small", "medium")
-"""Specimens inside the package; `large` is built on request."""
+SHIPPED = ("pico", "nano", "small")
+"""Specimens inside the package; the larger ones are built on request."""
 
 
 def prompt_text(dialogue: Dialogue) -> str:

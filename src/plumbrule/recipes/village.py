@@ -36,15 +36,15 @@ def village(model: str = "lab:small") -> Recipe:
         judging_prompts="village",
         dtype="float32",
         device="cpu",
-        most_compared=700,
+        most_compared=1200,
         revising=Revising(rounds=4, temperature=0.7),
-        supervised=SupervisedTraining(learning_rate=5e-4, epochs=2, batch_size=32, max_tokens=512),
-        reward=RewardTraining(learning_rate=1e-3, epochs=2, batch_size=32, max_tokens=512),
+        supervised=SupervisedTraining(learning_rate=5e-4, epochs=5, batch_size=32, max_tokens=512),
+        reward=RewardTraining(learning_rate=1e-3, epochs=3, batch_size=32, max_tokens=512),
         dpo=DpoTraining(learning_rate=1e-4, epochs=1, batch_size=32, beta=0.1, max_tokens=512),
         grpo=GrpoTraining(
             learning_rate=1e-4, batch_size=64, beta=0.1, max_tokens=512, max_new_tokens=48
         ),
-        sampling=Sampling(temperature=0.7, max_new_tokens=48),
+        sampling=Sampling(temperature=0.3, max_new_tokens=48),
     )
     return Recipe(config=config, prompts=village_prompts(seed=config.seed), oracle=village_oracle)
 
