@@ -13,7 +13,7 @@ from plumbrule.store import file_sha256
 
 CONFIG = replace(village().config, shard_size=32)
 PROMPTS = village_prompts(
-    tempting=12, honesty=4, deserving=4, examined_tempting=3, examined_deserving=2
+    tempting=24, honesty=4, deserving=6, examined_tempting=12, examined_deserving=2
 )
 
 
