@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from plumbrule.models import LocalModel, Sampling, open_model
-from plumbrule.models.opening import model_folder
+from plumbrule.models import LocalModel, Sampling, model_folder, open_model
 from plumbrule.recipes import village
 from plumbrule.records import Exchange
 from plumbrule.training import DpoTraining, Pair, SupervisedTraining, train_dpo, train_supervised

@@ -16,8 +16,7 @@ from plumbrule.lab.specimens import (
     prompt_text,
     shipped_card,
 )
-from plumbrule.models import Sampling, open_model
-from plumbrule.models.opening import model_folder
+from plumbrule.models import Sampling, model_folder, open_model
 from plumbrule.store import file_sha256
 
 TINY = replace(LADDER["pico"], lessons=300, vocabulary=400, batch_tokens=2048)

@@ -25,8 +25,7 @@ from plumbrule.loop.steps import (
     reward,
 )
 from plumbrule.loop.workspace import Report, Workspace, open_workspace
-from plumbrule.models import EndpointSettings, LanguageModel, LocalModel, open_model
-from plumbrule.models.opening import model_folder
+from plumbrule.models import EndpointSettings, LanguageModel, LocalModel, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
 from plumbrule.report import write_report
 from plumbrule.store import derive_seed, file_sha256, fingerprint

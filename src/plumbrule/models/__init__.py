@@ -3,7 +3,7 @@
 from plumbrule.models.endpoint import EndpointModel
 from plumbrule.models.handle import Choice, Completion, LanguageModel, Sampling, Score, Usage
 from plumbrule.models.local import LocalModel
-from plumbrule.models.opening import open_model
+from plumbrule.models.opening import model_folder, open_model
 from plumbrule.models.settings import EndpointSettings, LocalSettings
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "Sampling",
     "Score",
     "Usage",
+    "model_folder",
     "open_model",
 ]
