@@ -32,6 +32,8 @@ def main() -> None:
     Exit codes: 0 done and gates passed, 1 done and a gate failed, 2 the input is wrong,
     3 a part outside failed and the same command goes on.
     """
+    # Before torch is loaded: threads that wait by spinning starve whatever shares the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except PlumbruleError as error:
