@@ -18,7 +18,7 @@ def ratios(
     ours: Callable[[int], float], theirs: Callable[[int], float], *, repetitions: int
 ) -> list[float]:
     """How many times the peer's time ours is faster, in alternation so that noise hits both."""
-    ours(-1), theirs(-1)  # warm up
+    ours(0), theirs(0)  # warm up
     found = []
     for seed in range(repetitions):
         first, second = (ours, theirs) if seed % 2 else (theirs, ours)
@@ -56,7 +56,7 @@ def sampling(repetitions: int, prompts: int) -> list[float]:
         return time.perf_counter() - started
 
     def theirs(seed: int) -> float:
-        torch.manual_seed(abs(seed))
+        torch.manual_seed(seed)
         started = time.perf_counter()
         for at in range(0, len(texts), BATCH):
             batch = tokenizer(
@@ -109,7 +109,7 @@ def supervised(repetitions: int, count: int) -> list[float]:
         with tempfile.TemporaryDirectory() as out:
             started = time.perf_counter()
             train_supervised(
-                folder, examples, settings=settings, out=Path(out) / "model", seed=abs(seed)
+                folder, examples, settings=settings, out=Path(out) / "model", seed=seed
             )
             return time.perf_counter() - started
 
@@ -126,7 +126,7 @@ def supervised(repetitions: int, count: int) -> list[float]:
                     num_train_epochs=2,
                     per_device_train_batch_size=32,
                     max_length=512,
-                    seed=abs(seed),
+                    seed=seed,
                     **_plain(out),
                 ),
                 train_dataset=Dataset.from_list(rows),
@@ -165,7 +165,7 @@ def preferences(repetitions: int, count: int) -> list[float]:
         settings = DpoTraining(learning_rate=1e-4, epochs=2, batch_size=32, max_tokens=512)
         with tempfile.TemporaryDirectory() as out:
             started = time.perf_counter()
-            train_dpo(folder, pairs, settings=settings, out=Path(out) / "model", seed=abs(seed))
+            train_dpo(folder, pairs, settings=settings, out=Path(out) / "model", seed=seed)
             return time.perf_counter() - started
 
     def theirs(seed: int) -> float:
@@ -181,7 +181,7 @@ def preferences(repetitions: int, count: int) -> list[float]:
                     num_train_epochs=2,
                     per_device_train_batch_size=32,
                     max_length=512,
-                    seed=abs(seed),
+                    seed=seed,
                     **_plain(out),
                 ),
                 train_dataset=Dataset.from_list(rows),
