@@ -107,7 +107,9 @@ def _help_case(
 
 
 def _finding(case: _Case, guarantee: Guarantee, evidence: tuple[str, ...], command: str) -> Finding:
-    moved = paired_proportions(case.before, case.after, unit="change of the share of replies")
+    moved = paired_proportions(
+        case.before.astype(bool), case.after.astype(bool), unit="change of the share of replies"
+    )
     better = (moved.value < 0) == (case.principle_id is not None)
     return Finding(
         claim=f"{case.what} {'less' if moved.value < 0 else 'more'} often: "
