@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.statistics import BettingSequence, betting_interval
+from plumbrule.statistics import BettingSequence, betting_interval, paired_e_value
+from plumbrule.statistics.sequences import log_wealth
 
 unhurried = settings(deadline=None)  # the machine may be busy
 levels = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.999])
@@ -67,6 +68,124 @@ def test_looking_after_every_observation_still_covers_as_often_as_it_says():
         # Binomial(200, 0.2) has standard deviation 5.7: 57 is three of them above 40. A sequence
         # that never missed would be needlessly wide.
         assert 3 <= missed <= 57
+
+
+LOOKS = 200
+STREAMS = 2000
+MOST_WRONG = 0.05 * STREAMS  # none added for chance: 3.4% is the most these seeds show
+
+
+def watched(payoffs, largest_stake=1.0):
+    """`log_wealth` of every stream (first axis) after each look (second axis), all at once."""
+    stakes = np.sin(np.pi * (np.arange(16) + 0.5) / 32) ** 2 * largest_stake
+    richest = np.full(payoffs.shape, -np.inf)
+    for stake in stakes:
+        richest = np.logaddexp(richest, np.log1p(stake * payoffs).cumsum(axis=1))
+    return richest - np.log(16)
+
+
+def coins(rate):
+    def draw(rng):
+        return (rng.random((STREAMS, LOOKS)) < rate).astype(float), rate
+
+    return draw
+
+
+def from_beta(a, b):
+    def draw(rng):
+        return rng.beta(a, b, size=(STREAMS, LOOKS)), a / (a + b)
+
+    return draw
+
+
+def steered(rng):
+    """Every score has mean 0.3, but a high one makes the next a coin and a low one a narrow one."""
+    values, coin = rng.beta(30, 70, size=(STREAMS, LOOKS)), rng.random((STREAMS, LOOKS)) < 0.3
+    for look in range(1, LOOKS):
+        high = values[:, look - 1] > 0.3
+        values[high, look] = coin[high, look]
+    return values, 0.3
+
+
+@pytest.mark.usefixtures("as_installed")
+@pytest.mark.parametrize(
+    "draw",
+    [
+        *[pytest.param(coins(rate), id=f"coin-{rate}") for rate in (0.02, 0.1, 0.5, 0.9)],
+        *[pytest.param(from_beta(*ab), id=f"beta-{ab}") for ab in ((2, 5), (0.2, 0.6), (50, 2))],
+        pytest.param(steered, id="steered"),
+    ],
+)
+def test_the_share_of_streams_whose_interval_ever_misses_the_mean_is_as_promised(draw):
+    """2,000 streams, each looked at after every one of 200 observations."""
+    values, mean = draw(np.random.default_rng(7))
+    payoffs = (values / mean - 1, (1 - values) / (1 - mean) - 1)
+    wealths = [watched(each) for each in payoffs]
+    misses = np.maximum(*wealths) >= np.log(2 / 0.05)
+    ever = misses.any(axis=1)
+
+    # More than none: a sequence that never missed would be needlessly wide.
+    assert 1 <= ever.sum() <= MOST_WRONG
+
+    # What was computed for all streams at once is what the package says, wherever one asks it.
+    ask = [*np.flatnonzero(ever)[:3], *np.flatnonzero(~ever)[:3]]
+    for stream in ask:
+        for each, wealth in zip(payoffs, wealths, strict=True):
+            for look in range(0, LOOKS, 20):
+                said = log_wealth(each[stream, : look + 1], np.ones(look + 1), largest_stake=1.0)
+                assert said == pytest.approx(wealth[stream, look], abs=1e-9)
+        sequence = BettingSequence(level=0.95, unit="score")
+        for look in range(LOOKS):
+            sequence.update(values[stream, look : look + 1])
+            first = misses[stream, look] and not misses[stream, :look].any()
+            if first or look % 10 == 0:
+                estimate = sequence.estimate()
+                assert (not estimate.low <= mean <= estimate.high) == misses[stream, look]
+
+
+def yes_and_no(rng, effect):
+    """Hard prompts get a yes from the first model half of the time, the other prompts never."""
+    hard = rng.random((STREAMS, LOOKS)) < 0.4
+    first, second = rng.random((2, STREAMS, LOOKS))
+    before, after = hard & (first < 0.5), hard & (second < 0.5 + effect / 0.4)
+    return before.astype(float), after.astype(float)
+
+
+def skewed(rng, effect):
+    """The mean of the first model's scores comes from few large ones, of the second's from all."""
+    shape = (STREAMS, LOOKS)
+    mean = 0.1 + effect
+    before = (rng.random(shape) < 0.1).astype(float)
+    return before, rng.beta(100 * mean, 100 * (1 - mean), size=shape)
+
+
+@pytest.mark.usefixtures("as_installed")
+@pytest.mark.parametrize(
+    ("alternative", "effect"),
+    [("increase", 0.0), ("decrease", 0.0), ("change", 0.0), ("increase", 0.1), ("change", 0.1)],
+)
+@pytest.mark.parametrize("draw", [yes_and_no, skewed])
+def test_the_share_of_streams_whose_evidence_ever_exceeds_20_is_at_most_1_in_20(
+    draw, alternative, effect
+):
+    """2,000 comparisons with no more than the minimum effect, looked at after each of 200 pairs."""
+    before, after = draw(np.random.default_rng(7), effect)
+    moves = after - before
+    sides = {"increase": [moves], "decrease": [-moves], "change": [moves, -moves]}[alternative]
+    wealths = [watched(side - effect, largest_stake=1 / (1 + effect)) for side in sides]
+    e_values = np.mean(np.exp(wealths), axis=0)
+    ever = (e_values >= 20).any(axis=1)
+
+    assert 1 <= ever.sum() <= MOST_WRONG
+    for stream in [*np.flatnonzero(ever)[:3], *np.flatnonzero(~ever)[:3]]:
+        for look in [*range(0, LOOKS, 20), int(e_values[stream].argmax())]:
+            said = paired_e_value(
+                before[stream, : look + 1],
+                after[stream, : look + 1],
+                minimum_effect=effect,
+                alternative=alternative,
+            )
+            assert said == pytest.approx(e_values[stream, look], rel=1e-9)
 
 
 @pytest.mark.usefixtures("as_installed")

@@ -2,6 +2,15 @@
 
 from plumbrule.statistics.intervals import clopper_pearson, wilson
 from plumbrule.statistics.multiple import e_bh
+from plumbrule.statistics.online import (
+    OnlineDecisions,
+    addis,
+    e_lond,
+    lond,
+    lord_plus_plus,
+    monte_carlo_p_value,
+    saffron,
+)
 from plumbrule.statistics.paired import (
     mcnemar_exact,
     paired_difference,
@@ -12,12 +21,19 @@ from plumbrule.statistics.sequences import BettingSequence, betting_interval
 
 __all__ = [
     "BettingSequence",
+    "OnlineDecisions",
+    "addis",
     "betting_interval",
     "clopper_pearson",
     "e_bh",
+    "e_lond",
+    "lond",
+    "lord_plus_plus",
     "mcnemar_exact",
+    "monte_carlo_p_value",
     "paired_difference",
     "paired_e_value",
     "paired_proportions",
+    "saffron",
     "wilson",
 ]

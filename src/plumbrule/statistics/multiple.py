@@ -1,7 +1,9 @@
 """Which of many claims stand, when all were made beside one another."""
 
+import math
+
 import numpy as np
-from jaxtyping import Bool, Real
+from jaxtyping import Bool, Float, Real
 
 from plumbrule.errors import ConfigError, DataError
 
@@ -29,17 +31,8 @@ def e_bh(e_values: Real[np.ndarray, " claims"], *, level: float) -> Bool[np.ndar
         >>> e_bh(np.array([50.0, 1.0, 30.0, 0.2]), level=0.1).tolist()
         [True, False, True, False]
     """
-    if not 0.0 < level < 1.0:
-        raise ConfigError(f"level must be strictly between 0 and 1, got {level}; 0.05 is usual")
-    evidence = np.asarray(e_values, dtype=np.float64)
-    if evidence.ndim != 1:
-        raise DataError(f"e-values must lie along one axis, got the shape {evidence.shape}")
-    if not (evidence >= 0).all():  # also false for NaN
-        first = int(np.flatnonzero(~(evidence >= 0))[0])
-        raise DataError(
-            f"e-values must be 0 or more, number {first} is {evidence[first]}; "
-            "a claim that was not tested has no e-value: leave it out"
-        )
+    check_false_share(level)
+    evidence = checked_evidence(e_values, name="e-values")
     count = evidence.size
     descending = np.argsort(-evidence, kind="stable")
     ranks = np.arange(1, count + 1)
@@ -48,3 +41,34 @@ def e_bh(e_values: Real[np.ndarray, " claims"], *, level: float) -> Bool[np.ndar
     if enough.size:
         stand[descending[: enough[-1] + 1]] = True
     return stand
+
+
+def check_false_share(level: float) -> None:
+    """Refuse a share of false claims that is not strictly between 0 and 1."""
+    if not 0.0 < level < 1.0:
+        raise ConfigError(f"level must be strictly between 0 and 1, got {level}; 0.05 is usual")
+
+
+def checked_evidence(
+    values: Real[np.ndarray, " claims"], *, largest: float = math.inf, name: str
+) -> Float[np.ndarray, " claims"]:
+    """Take one number a claim as floats, or name the first that is not in `[0, largest]`.
+
+    Raises:
+        DataError: Not one axis, not numbers, or one of them outside the bounds or NaN.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(f"{name} must lie along one axis, got the shape {array.shape}")
+    if array.dtype.kind not in "iuf" and array.size:
+        raise DataError(f"{name} must be numbers, got an array of {array.dtype}")
+    floats = array.astype(np.float64)
+    outside = np.flatnonzero(~((floats >= 0) & (floats <= largest)))  # NaN is outside as well
+    if outside.size:
+        first = int(outside[0])
+        bounds = "0 or more" if math.isinf(largest) else f"between 0 and {largest:g}"
+        raise DataError(
+            f"{name} must be {bounds}, number {first} is {floats[first]}; "
+            f"a claim that was not tested has none of these {name}: leave it out"
+        )
+    return floats
