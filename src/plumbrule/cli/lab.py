@@ -1,4 +1,4 @@
-"""The verbs `lab build` and `lab chat`."""
+"""The verbs `lab build`, `lab chat` and `lab organism`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -114,3 +114,44 @@ def chat(
         outcome = judge(request, completion.text, world)
         broken = f", breaks {', '.join(sorted(outcome.broken))}" if outcome.broken else ""
         console.print(f"[dim]     ({request.reported_kind}: {outcome.manner}{broken})[/]")
+
+
+@app.command()
+def organism(
+    kind: Annotated[
+        str | None, typer.Argument(help="What is planted; without it the kinds are listed.")
+    ] = None,
+    method: Annotated[str, typer.Argument(help="How it is planted.")] = "full",
+    seed: Annotated[int, typer.Option(help="Decides the details.")] = 0,
+    base: Annotated[str, typer.Option(help="lab:NAME or the folder of a specimen.")] = "lab:small",
+    scale: Annotated[int, typer.Option(help="Scale of the village that the base knows.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder that gets the model.")] = None,
+) -> None:
+    """Make a model with a planted change of known truth, or list what can be planted.
+
+    Takes under half a minute. The card beside the model says what was planted, how strongly it
+    shows, and how far the rest has moved.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from plumbrule.lab.organisms import METHODS, Organism, build, truth
+
+    console = Console()
+    if kind is None:
+        for name, methods in METHODS.items():
+            console.print(f"[bold]{name}[/]: {', '.join(methods)}")
+            claim = truth(Organism(kind=name, method=methods[0], seed=seed)).claim
+            console.print(f"[dim]  {escape(claim)}[/]")
+        return
+    from plumbrule.cli.progress import progress_bars
+
+    wanted = Organism(kind=kind, method=method, seed=seed, base=base, scale=scale)
+    folder = out or Path("runs/organisms") / wanted.name
+    with progress_bars() as tell:
+        card = build(wanted, folder, lambda step, steps: tell(f"making {wanted.name}", step, steps))
+    measured = {name: value for name, value in card["measured"].items() if value is not None}
+    console.print(f"{wanted.name}: {escape(card['truth']['claim'])} ({folder})")
+    for name in ("before", "strength", "spill"):
+        if name in measured:
+            console.print(f"[dim]  {name} {measured[name]:.2f}[/]")
