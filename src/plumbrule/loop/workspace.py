@@ -1,10 +1,7 @@
 """The folder of a run: held by one process, bound to one configuration, honest about its costs."""
 
-import fcntl
-import json
 import resource
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +10,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from plumbrule.errors import OutputError
+from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
-from plumbrule.loop.config import RunConfig, differences, to_mapping
+from plumbrule.loop.config import RunConfig, to_mapping
 from plumbrule.models import LanguageModel
-from plumbrule.store import Shards, canonical, fingerprint, storage_errors, write_atomic
+from plumbrule.store import Shards, fingerprint
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -141,48 +138,19 @@ def open_workspace(
         OutputError: The folder holds another run, or something else, or another process is in it.
         StorageError: The disk refuses the folder.
     """
-    with storage_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"expected a folder, {folder} is a file; choose another --out")
-        if folder.exists() and not (folder / "run.json").exists() and _foreign(folder):
-            raise OutputError(
-                f"expected an empty folder or a run's, {folder} holds something else; choose "
-                "another --out"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder):
-        _bind(folder, config, named)
-        with Ledger.open(folder / "ledger.db") as ledger:
-            ledger.record("run/begin", "run", {"config": to_mapping(config), "named": dict(named)})
-            yield Workspace(
-                folder=folder,
-                config=config,
-                identity=fingerprint([to_mapping(config), dict(named)]),
-                ledger=ledger,
-                tell=tell,
-            )
-
-
-def _foreign(folder: Path) -> bool:
-    """Whether a folder without a run holds anything but what a first second leaves behind."""
-    return any(not path.name.startswith((".", "run.lock")) for path in folder.iterdir())
-
-
-def _bind(folder: Path, config: RunConfig, named: Mapping[str, str]) -> None:
-    """Tie a folder to one run, or find that it is this one."""
     ours = {"config": to_mapping(config), "named": dict(named)}
-    path = folder / "run.json"
-    if path.exists():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        changed = differences(ours, {key: theirs.get(key, {}) for key in ours})
-        if changed:
-            raise OutputError(
-                f"{folder} holds another run: it differs in {', '.join(changed)}. Choose another "
-                "--out, or give the same settings to go on with that one."
-            )
-        return
-    write_atomic(folder / "config.yaml", config_text(config, named))
-    write_atomic(path, canonical({**ours, "begun": time.time()}))
+    with (
+        held_folder(folder, marker="run.json", ours=ours, configuration=config_text(config, named)),
+        Ledger.open(folder / "ledger.db") as ledger,
+    ):
+        ledger.record("run/begin", "run", {"config": to_mapping(config), "named": dict(named)})
+        yield Workspace(
+            folder=folder,
+            config=config,
+            identity=fingerprint([to_mapping(config), dict(named)]),
+            ledger=ledger,
+            tell=tell,
+        )
 
 
 def config_text(config: RunConfig, named: Mapping[str, str]) -> str:
@@ -197,21 +165,6 @@ def config_text(config: RunConfig, named: Mapping[str, str]) -> str:
         *[f"# {name} {version(name)}" for name in packages],
     ]
     return "\n".join(lines) + "\n" + yaml.safe_dump(to_mapping(config), sort_keys=False)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep a second process out; the lock goes with the process, however it ends."""
-    with storage_errors(folder):
-        lock = (folder / "run.lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another process is running in {folder}; wait for it or choose another --out"
-            ) from error
-        yield
 
 
 def peak_rss_bytes() -> int:

@@ -85,6 +85,8 @@ def check_folder(folder: Path, *, trust_remote_code: bool) -> None:
         raise ModelError(f"expected *.safetensors weights in {folder}, found none")
     for path in weights:
         check_safetensors(path)
+        if not config.get("quantization_config"):  # with one, the library knows how to read them
+            _refuse_codes(path)
     _check_causal(folder, config, trust_remote_code=trust_remote_code)
 
 
@@ -120,6 +122,22 @@ def check_safetensors(path: Path) -> None:
             f"expected {path} to be a whole safetensors file, it is damaged ({error}); copy or "
             "download it again"
         ) from error
+
+
+def _refuse_codes(path: Path) -> None:
+    """Refuse codes of quantized weights, which the library would read as if they were weights."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        for name in file.keys():  # noqa: SIM118 - a file of tensors is no mapping
+            part = file.get_slice(name)
+            # Old checkpoints keep attention masks as bytes with four axes.
+            if part.get_dtype() in ("I8", "U8") and len(part.get_shape()) < 4:
+                raise ModelError(
+                    f"expected weights as numbers of 16 bits or more, {path} is quantized: {name} "
+                    f"is {part.get_dtype()}, and config.json does not say how to read it. Give the "
+                    "model from before quantization, or one saved after dequantizing it."
+                )
 
 
 def read_json(path: Path) -> dict[str, Any]:
