@@ -1,18 +1,25 @@
 import json
+import re
 import shutil
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.report.comparison_sample import comparison_content
 from tests.report.sample import sample_content
 from tests.report.test_report import DRAWING, TEXT, Page, leaves
 
-from plumbrule.report import write_report
+from plumbrule.report import write_comparison, write_report
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+FRAME = """<!DOCTYPE html><body><script>
+onmessage = (said) => document.body.insertAdjacentHTML("beforeend", `<p>${{said.data}}</p>`)
+</script><iframe src="index.html" style="width:{width}px;height:900px;border:0"></iframe></body>"""
+MEASURE = """<script>const root = document.documentElement
+parent.postMessage(`${root.scrollWidth} in ${root.clientWidth}`, "*")</script>"""
 KEPT = {"before", "supervised", "final", "judge", "oracle", "higher", "lower"}
 
 pytestmark = [
@@ -44,11 +51,11 @@ def listener():
     server.server_close()
 
 
-def dom(page, tmp_path):
+def dom(page, tmp_path, *more):
     """What the browser made of a page."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--no-proxy-server", "--dump-dom"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--no-proxy-server", "--dump-dom", *more]
     run = subprocess.run(
         [str(BROWSER), *flags, page.as_uri()], capture_output=True, timeout=90, check=True
     )
@@ -80,6 +87,40 @@ def test_hostile_text_becomes_no_element_and_fetches_nothing(tmp_path, listener)
     assert "".join(page.text).count("</script>") > 100
     assert "U+202E" in shown
     assert "\u202e" not in shown
+
+
+def test_hostile_text_in_a_comparison_fetches_nothing_either(tmp_path, listener):
+    address, asked = listener
+    text = attack(address)
+    content = leaves(comparison_content(count=9), lambda old: old + text)
+    write_comparison(content, tmp_path)
+
+    page = Page(dom(tmp_path / "index.html", tmp_path))
+
+    assert asked == []
+    assert {tag for tag, _ in page.elements} <= TEXT | DRAWING
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [(write_report, sample_content()), (write_comparison, comparison_content())],
+    ids=["run", "comparison"],
+)
+def test_no_page_scrolls_sideways_however_long_a_word_is(tmp_path, write, content, width):
+    word = "w" * 400
+    write(leaves(content, lambda old: old if old in KEPT else f"{old} {word}"), tmp_path)
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    # The page itself runs no script, so its policy makes way for the one that measures.
+    html = html.replace("Content-Security-Policy", "none").replace("</body>", MEASURE + "</body>")
+    (tmp_path / "index.html").write_text(html, encoding="utf-8")
+    (tmp_path / "frame.html").write_text(FRAME.format(width=width), encoding="utf-8")
+
+    shown = dom(tmp_path / "frame.html", tmp_path, "--virtual-time-budget=4000")
+
+    [(needed, room)] = re.findall(r"<p>(\d+) in (\d+)</p>", shown)
+    assert int(needed) == int(room)
+    assert width - 30 < int(room) <= width  # a scroll bar stands beside it
 
 
 def test_the_browser_keeps_every_number_and_section(tmp_path):

@@ -11,11 +11,11 @@ from plumbrule.report import write_report
 from plumbrule.report.page import render
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
-DRAWING = {"svg", "defs", "circle", "path", "use", "line", "rect", "text", "polyline", "title"}
+DRAWING = {"svg", "defs", "circle", "path", "use", "line", "rect", "text", "polyline", "title", "g"}
 TEXT = {
     *("html", "head", "meta", "style", "body", "main", "header", "nav", "section", "article"),
     *("figure", "figcaption", "details", "summary", "div", "span", "p", "h1", "h2", "h3", "h4"),
-    *("a", "b", "br", "ul", "ol", "li", "dl", "dt", "dd", "code", "data"),
+    *("a", "b", "br", "ul", "ol", "li", "dl", "dt", "dd", "code", "data", "ins", "del"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 PAYLOADS = (

@@ -1,28 +1,11 @@
 """The page: sections made from the record, drawn by the templates beside this file."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TypeGuard
 
-from jinja2 import Environment, FileSystemLoader, Undefined
-from markupsafe import Markup
-
+from plumbrule.report.changes import comparison_view
 from plumbrule.report.curves import costs, curve
-from plumbrule.report.figures import Group, axis, changes, detailed, levels_text, scale_kind, shape
-from plumbrule.report.links import records_href
-from plumbrule.report.numbers import (
-    bytes_text,
-    denominator_text,
-    duration_text,
-    estimate_text,
-    level_text,
-    number_text,
-    part_text,
-    value_text,
-)
+from plumbrule.report.figures import Group, axis, changes, detailed, levels_text, scale_kind
 from plumbrule.report.subjects import (
     SOURCES,
     STAGES,
@@ -34,12 +17,7 @@ from plumbrule.report.subjects import (
     from_principles,
     headline_source,
 )
-from plumbrule.report.text import marked, plain, preview
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-UNKNOWN = "not recorded"
-"""What stands where the record holds nothing."""
+from plumbrule.report.templating import environment, styles
 
 OPTIONAL = {
     "gates": "gates",
@@ -80,11 +58,11 @@ def render(content: Json) -> str:
         The page; the same record gives the same text.
     """
     page = (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             record=content,
-            style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            style=styles("style.css"),
             source=headline_source(content),
             stages=STAGES,
             headline=_headline(content),
@@ -98,56 +76,10 @@ def render(content: Json) -> str:
             models=_models(content),
             absent=[name for key, name in OPTIONAL.items() if not content.get(key)],
             contradiction=_contradiction(content),
+            comparison=comparison_view(content.get("comparison") or {}),
         )
     )
     return page + "\n"
-
-
-@cache
-def _environment() -> Environment:
-    """Templates that escape by default and write hidden characters out, in text and attributes."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
-        autoescape=True,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "marked": lambda value: marked(value) if isinstance(value, str) else value,
-        "preview": lambda value: preview(value) if isinstance(value, str) else None,
-        "exact": lambda number: json.dumps(number),
-        "compact": lambda value: json.dumps(value) if isinstance(value, dict | list) else value,
-        "duration": lambda seconds: duration_text(seconds) if _is_number(seconds) else UNKNOWN,
-        "size": lambda count: bytes_text(count) if _is_number(count) else UNKNOWN,
-        "estimate": lambda estimate, reason=None: estimate_text(
-            estimate or None, reason=reason or None
-        ),
-        "part": part_text,
-        "value": value_text,
-        "denominator": denominator_text,
-        "level": lambda level: level_text(level) if _is_number(level) else UNKNOWN,
-        "href": records_href,
-        "shape": shape,
-    }
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Write a value: nothing is ever left blank, and no number is written longer than it reads."""
-    if isinstance(value, Markup):
-        return value
-    if value is None or isinstance(value, Undefined):
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if _is_number(value):
-        return number_text(value)
-    return plain(str(value))
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _headline(content: Json) -> Figure:

@@ -1,7 +1,7 @@
 """Write a report: the record as JSON, and the page that shows the same record."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,31 @@ def write_report(content: Mapping[str, Any], folder: Path) -> None:
     """
     from plumbrule.report.page import render  # imports Jinja, which `plumbrule --help` can spare
 
+    _write(content, folder, render)
+
+
+def write_comparison(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of one comparison of two models.
+
+    Like `write_report`, with the page that says what changed, what was not confirmed, and what
+    may have stayed unseen.
+
+    Args:
+        content: The record, as `docs/report.md` describes it; every part of it may be missing.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.comparison import render  # as above
+
+    _write(content, folder, render)
+
+
+def _write(
+    content: Mapping[str, Any], folder: Path, render: Callable[[Mapping[str, Any]], str]
+) -> None:
     text = report_json(content)
     page = render(json.loads(text))
     write_atomic(folder / "report.json", text)
