@@ -8,7 +8,7 @@ import pytest
 import plumbrule
 
 ROOT = Path(plumbrule.__file__).parent
-STAGES = {"training", "compliance"}
+STAGES = {"training", "compliance", "behavior"}
 LAYERS = {
     "errors": set(),
     "records": {"errors"},
@@ -18,6 +18,7 @@ LAYERS = {
     "models": {"errors", "records", "store"},
     "ledger": {"errors", "records", "store"},
     "data": {"errors", "records", "store", "constitution"},
+    "folders": {"errors", "records", "store"},
 }
 CORE = {*LAYERS, "judging"}
 LAYERS["judging"] = CORE - {"judging", "data"}

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from plumbrule.cli.compare import compare
 from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.ledger import app as ledger
@@ -21,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(run)
+app.command()(compare)
 app.add_typer(constitution, name="constitution")
 app.add_typer(lab, name="lab")
 app.add_typer(ledger, name="ledger")

@@ -1,0 +1,21 @@
+"""What an intervention changed, with an error guarantee.
+
+Screens order the work, a bandit spends it, hypotheses are fixed, and only tests on fresh prompts
+decide.
+"""
+
+from plumbrule.behavior.comparing import Comparison, compare_models
+from plumbrule.behavior.content import comparison_content
+from plumbrule.behavior.settings import CompareSettings
+from plumbrule.behavior.verifying import Check, verify_comparison
+from plumbrule.behavior.writing import compare_into
+
+__all__ = [
+    "Check",
+    "CompareSettings",
+    "Comparison",
+    "compare_into",
+    "compare_models",
+    "comparison_content",
+    "verify_comparison",
+]

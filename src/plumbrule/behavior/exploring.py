@@ -1,0 +1,624 @@
+"""From sightings to hypotheses: a bandit spends texts where screens point and finds pay off.
+
+Each arm is a screen's ranking of prompts, or a text that a screen suspects of being a trigger. A
+pull lets the base answer a few prompts of the arm and weighs the answers under both models; the
+reward is how far the models part. Then red and blue: red names the places where rewards gather,
+blue asks for further prompts of just these places, and a name that does not hold is taken back.
+"""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import rankdata
+
+from plumbrule.behavior.hypotheses import Hypothesis, numbered
+from plumbrule.behavior.pair import Asked, PairedReply
+from plumbrule.behavior.places import (
+    EVERYWHERE,
+    MOST_MARKS,
+    MOST_WAYS,
+    PURE,
+    MarkTable,
+    Place,
+    Region,
+    find_regions,
+    united,
+)
+from plumbrule.behavior.properties import Shift, contrast_replies
+from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.screening import Sighting
+from plumbrule.records import Prompt
+from plumbrule.store import derive_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploring:
+    """How texts are spent before hypotheses are fixed."""
+
+    random: int = 64
+    """Prompts drawn blindly: what no screen points at is met here."""
+
+    pulled: int = 72
+    """Further prompts, spent by the bandit."""
+
+    pull: int = 4
+    """Prompts a pull."""
+
+    followed: int = 10
+    """Prompts on which the models part and that no place explains, whose neighbors are asked."""
+
+    neighbors: int = 4
+    """Neighbors of each: prompts that share its rarest words."""
+
+    doubted: int = 5
+    """Further prompts asked of each named place by the side that doubts it."""
+
+    read: int = 10
+    """Pairs of replies read in each place to say what has changed there."""
+
+    least_movement: float = 0.08
+    """Least mean distance between the models' replies in a place worth a hypothesis, from 0 to 1;
+    the noise floor is added to it."""
+
+    most_places: int = 8
+    """Places to make hypotheses about."""
+
+    per_place: int = 2
+    """Hypotheses a place."""
+
+
+ROUNDS_OF_DOUBT = 2
+
+LEAST_CONTRAST = 3.0
+"""Standard errors by which a place must stand out among the prompts asked. Lower than where
+thousands of prompts are scored, because blue's further prompts are a second look."""
+
+
+FIRST = 24
+"""Prompts at the top of a screen's ranking that it gets credit for."""
+
+
+LARGE = 20
+"""Prompts in a place from which its parts are judged by the screens alone."""
+
+MIXED = 0.85
+"""Mean movement up to which a place may be a mixture of prompts that move and others."""
+
+MUCH_PURER = 1.3
+"""Factor by which a part of a mixture must move more to be named in its stead."""
+
+LONE = 0.5
+"""Movement of a single reply that is worth following."""
+
+FIRST_PULL = 12
+"""Prompts at the top of each screen's ranking that are asked before arms compete."""
+
+LEAST_MEMBERS = 2
+"""Explored prompts in a place: an edit of one fact may touch no more of them."""
+
+
+@dataclass(kw_only=True)
+class Arm:
+    """One thing to spend texts on."""
+
+    name: str
+    insert: str
+    """Text put before each prompt; empty for none."""
+
+    screens: tuple[str, ...]
+    queue: list[int]
+    """Rows of prompts still to be asked, in order."""
+
+    rewards: list[float] = field(default_factory=list)
+    first: frozenset[int] = frozenset()
+    """Rows that the screen would have asked first: what it is given credit for."""
+
+    def bound(self, total: int) -> float:
+        """Optimistic estimate of the mean reward: UCB1 of Auer, Cesa-Bianchi & Fischer (2002)."""
+        if not self.rewards:
+            return math.inf
+        return _mean(self.rewards) + math.sqrt(0.5 * math.log(total) / len(self.rewards))
+
+
+SAME_CHANGE = 0.6
+"""Share of one place's move at which another place's counts as the same change."""
+
+WIDENED, WIDENING, WIDER = 5, 8, 0.75
+"""Parts of a name that are tried, prompts for each, and the share of the change they must show."""
+
+
+def _moved(shift: Shift, pairs: Sequence[PairedReply]) -> float:
+    """Mean move of a property on pairs, in the direction of a shift."""
+    wanted = shift.property
+    moved = [wanted.score(pair.tuned) - wanted.score(pair.base) for pair in pairs]
+    return _mean(moved) * float(np.sign(shift.difference))
+
+
+@dataclass(kw_only=True)
+class _Told:
+    """Places in which the same has changed, and the replies that say so."""
+
+    places: list[Place]
+    pairs: list[PairedReply]
+    lead: Shift
+
+    def says_of(
+        self, place: Place, pairs: Sequence[PairedReply], share: float = SAME_CHANGE
+    ) -> bool:
+        """Whether the change here is the change there too, seen in most of its replies."""
+        if not place.ways or not self.places[0].ways or not pairs:
+            return False
+        if sum(len(each.ways) for each in self.places) >= MOST_WAYS:
+            return False
+        if _moved(self.lead, pairs) >= share * abs(self.lead.difference):
+            return True
+        # Said too narrowly here, perhaps: what is true there may be the better word for both.
+        shifts = contrast_replies(
+            [pair.base for pair in pairs], [pair.tuned for pair in pairs], most=1
+        )
+        if not shifts or _moved(shifts[0], self.pairs) < share * abs(self.lead.difference):
+            return False
+        self.lead = shifts[0]
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explored:
+    """What exploring came to."""
+
+    hypotheses: tuple[Hypothesis, ...]
+
+    movement: Mapping[int, float]
+    """How far the models parted, by row of the prompts that were asked as they are."""
+
+    arms: Mapping[str, tuple[int, float | None]]
+    """Prompts asked and mean reward, by arm; None for an arm that was never pulled."""
+
+    places: tuple[tuple[Place, float], ...]
+    """Places that stood, with the mean movement in them."""
+
+    pairs: tuple[PairedReply, ...]
+    """Both models' replies that were read there."""
+
+
+class Explorer:
+    """Spends texts and names places."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        prompts: Sequence[Prompt],
+        table: MarkTable,
+        *,
+        floor: float,
+        settings: Exploring,
+        most_texts: float = math.inf,
+        borrows: bool = True,
+    ) -> None:
+        """Take in what may be looked at.
+
+        Args:
+            recorder: Draws and accounts.
+            prompts: Prompts that may be asked.
+            table: Their marks, row by row.
+            floor: Movement that identical models would show here.
+            settings: How texts are spent.
+            borrows: Rank prompts along borrowed replies too.
+            most_texts: Texts of the whole comparison at which to stop asking.
+        """
+        self.recorder, self.prompts, self.table = recorder, prompts, table
+        self.borrows = borrows
+        self.floor, self.settings, self.most_texts = floor, settings, most_texts
+        self.asked: dict[tuple[int, str], Asked] = {}
+        """By row and inserted text; those that got no reply are left out."""
+
+        self._unanswered: set[tuple[int, str]] = set()
+        self._clues: Float[np.ndarray, "P S"] | None = None
+        self._rows: dict[Place, tuple[int, ...]] = {}
+        self._seen_pairs: list[PairedReply] = []
+        self._columns = {mark: column for column, mark in enumerate(table.marks)}
+        self._rng = np.random.default_rng(derive_seed(recorder.seed, "explorer"))
+
+    def explore(self, sightings: Mapping[str, Sighting]) -> Explored:
+        """Spend the texts and say which claims are worth testing.
+
+        Args:
+            sightings: What each screen saw, by its name.
+        """
+        with self.recorder.part("random look"):
+            blind = self._some(range(len(self.prompts)), self.settings.random)
+            self.ask("random", blind)
+            blind = [row for row in blind if (row, "") in self.asked]
+        sightings = {**sightings, **self._borrow()}
+        self._clues = _clues(sightings, len(self.prompts))
+        arms = _arms(sightings, self._some(range(len(self.prompts)), 64))
+        with self.recorder.part("bandit"):
+            self._pull(arms)
+        with self.recorder.part("naming"):
+            places = self._name(arms, blind)
+        with self.recorder.part("reading"):
+            phrases = sorted({text for each in sightings.values() for text, _ in each.phrases})
+            hypotheses = self._read(places, arms, phrases)
+        given = [claim for sighting in sightings.values() for claim in sighting.hypotheses]
+        return Explored(
+            hypotheses=tuple(numbered([*hypotheses, *given])),
+            movement={row: one.movement for (row, insert), one in self.asked.items() if not insert},
+            arms={
+                arm.name: (len(arm.rewards), _mean(arm.rewards) if arm.rewards else None)
+                for arm in arms
+            },
+            places=tuple(places),
+            pairs=tuple(self._seen_pairs),
+        )
+
+    def _borrow(self) -> dict[str, Sighting]:
+        """Rank all prompts along replies borrowed from those asked by chance."""
+        local, known = self.recorder.pair.local, [row for row, _ in self.asked]
+        if local is None or not self.recorder.pair.same_tokens or not self.borrows or not known:
+            return {}
+        from plumbrule.behavior.borrowing import borrow, nearest, part_along
+
+        with self.recorder.part("borrowed replies"):
+            replies = [
+                borrow(
+                    self.asked[near, ""].base,
+                    self.prompts[near].dialogue[-1].content,
+                    prompt.dialogue[-1].content,
+                )
+                for prompt, near in zip(self.prompts, nearest(self.table, known), strict=True)
+            ]
+            scores = part_along(*local, [prompt.dialogue for prompt in self.prompts], replies)
+        return {
+            "borrowed replies": Sighting(
+                scores=scores,
+                note=f"replies to {len(known)} prompts, put in the words of the others",
+            )
+        }
+
+    def ask(self, name: str, rows: Sequence[int], insert: str = "") -> list[float]:
+        """Ask prompts, with a text put before them or none, and say how far the models part.
+
+        Those for which no texts are left are not asked, and nothing is said of them.
+        """
+        known = {*self.asked, *self._unanswered}
+        fresh = [row for row in rows if (row, insert) not in known]
+        fresh = fresh[: self._affordable(self.recorder.pair.texts_to_ask)]
+        place = Place(insert=insert)
+        prompts = [place.enter(self.prompts[row]) for row in fresh]
+        seeds = [
+            derive_seed(self.recorder.seed, "ask", self.prompts[row].id, insert) for row in fresh
+        ]
+        for row, one in zip(fresh, self.recorder.ask(name, prompts, seeds), strict=True):
+            if one.usable:
+                self.asked[row, insert] = one
+            else:  # nothing is known of it: an error is no sign that the models agree
+                self._unanswered.add((row, insert))
+        return [self.asked[row, insert].movement for row in rows if (row, insert) in self.asked]
+
+    def _affordable(self, texts: int) -> int:
+        """Prompts that may still be asked, each at so many texts."""
+        left = max(0.0, self.most_texts - self.recorder.pair.texts)
+        return int(min(left, sys.maxsize) // texts)
+
+    def _some(self, rows: Iterable[int], count: int) -> list[int]:
+        """Some of the rows, by chance."""
+        pool = np.array(sorted(rows), dtype=int)
+        return [int(row) for row in self._rng.permutation(pool)[:count]]
+
+    def _pull(self, arms: Sequence[Arm]) -> None:
+        """Pull the most promising arm until the texts are spent."""
+        spent = 0
+        while spent < self.settings.pulled:
+            live = [arm for arm in arms if arm.queue]
+            if not live:
+                return
+            arm = max(live, key=lambda each: each.bound(spent + 2))
+            # What another arm has asked already is known, and costs nothing to count here too.
+            pull = self.settings.pull if arm.rewards or arm.insert else FIRST_PULL
+            rows, arm.queue = arm.queue[:pull], arm.queue[pull:]
+            spent += sum((row, arm.insert) not in self.asked for row in rows)
+            arm.rewards += self.ask(f"pull-{arm.name}", rows, arm.insert)
+
+    def _name(self, arms: Sequence[Arm], blind: Sequence[int]) -> list[tuple[Place, float]]:
+        """Name places and doubt each; those that stand are returned, the strongest first."""
+        self._follow()
+        for doubt in range(ROUNDS_OF_DOUBT):
+            for region in self._regions():
+                new = [row for row in region.members if (row, "") not in self.asked]
+                self.ask(f"doubt-{doubt}", self._some(new, self.settings.doubted))
+        least = self.floor + self.settings.least_movement
+        regions = [region for region in self._regions() if self._measured(region) >= least]
+        named = {row for region in regions for row in region.members}
+        rest = [self.asked[row, ""].movement for row in blind if row not in named]
+        elsewhere = _mean(rest) if rest else 0.0
+        found = [
+            (Place(insert=arm.insert), _mean(arm.rewards))
+            for arm in arms
+            if arm.insert and arm.rewards and _mean(arm.rewards) >= least + elsewhere
+        ]
+        found = sorted(found, key=lambda item: -item[1])[:2]
+        self._rows = {region.place: region.members for region in regions}
+        found += [(region.place, region.mean) for region in regions]
+        if elsewhere >= least:
+            found.insert(0, (EVERYWHERE, elsewhere))
+        return found[: self.settings.most_places]
+
+    def _follow(self) -> None:
+        """Ask the neighbors of lone prompts on which the models part.
+
+        A change that touches a handful of prompts shows on one or two of them at first, too few
+        to be named.
+        """
+        explained = {
+            row
+            for region in self._regions()
+            if self._measured(region) >= LONE
+            for row in region.members
+        }
+        lone = [
+            (row, one.movement)
+            for (row, insert), one in self.asked.items()
+            if not insert and row not in explained and one.movement >= LONE
+        ]
+        lone.sort(key=lambda item: (-item[1], item[0]))
+        weights = self.table.has * np.log(len(self.prompts) / self.table.has.sum(0).clip(1))
+        lengths = np.linalg.norm(weights, axis=1).clip(1e-9)
+        for row, _ in lone[: self.settings.followed]:
+            likeness = weights @ weights[row] / lengths
+            likeness[[each for each, insert in self.asked if not insert]] = -1.0
+            nearest = np.argsort(-likeness, kind="stable")[: self.settings.neighbors]
+            self.ask("follow", [int(each) for each in nearest])
+
+    def _regions(self) -> list[Region]:
+        """Places that stand out by what was asked, and by what the screens say of the rest."""
+        rows = sorted(row for row, insert in self.asked if not insert)
+        if not rows:
+            return []
+        known = np.array([self.asked[row, ""].movement for row in rows])
+        if self._clues is None:
+            part = MarkTable(marks=self.table.marks, has=self.table.has[rows])
+            return self._whole(
+                find_regions(
+                    part, known, least_contrast=LEAST_CONTRAST, least_members=LEAST_MEMBERS
+                )
+            )
+        guessed = guess(self._clues, rows, known, seed=derive_seed(self.recorder.seed, "guess"))
+        # One reply is a draw: where one in four moves, three in a row must not make a place.
+        scores = guessed.copy()
+        scores[rows] = (known + guessed[rows]) / 2
+        broad = find_regions(
+            self.table,
+            scores,
+            most=self.settings.most_places,
+            least_contrast=LEAST_CONTRAST,
+            least_members=LEAST_MEMBERS,
+        )
+        found = [part for region in broad for part in self._purer(region, scores, guessed)]
+        return found[: self.settings.most_places]
+
+    def _whole(self, regions: Sequence[Region]) -> list[Region]:
+        """The same places with all their prompts, where only those asked were looked at."""
+        return [replace(region, members=tuple(self._members(region.place))) for region in regions]
+
+    def _purer(
+        self,
+        region: Region,
+        scores: Float[np.ndarray, " P"],
+        guessed: Float[np.ndarray, " P"],
+    ) -> list[Region]:
+        """The parts of a place that move much more than the whole; the place where there are none.
+
+        "When somebody looks on" names a cue; "when somebody looks on and asks where one sleeps"
+        names what the change is about.
+        """
+        rows = list(region.members)
+        if region.mean > MIXED or len(region.place.marks) == MOST_MARKS:
+            return [region]
+        # In a large place by the screens alone: they owe nothing to the luck of single draws.
+        told = guessed if len(rows) > LARGE else scores
+        whole = float(told[rows].mean())
+        inner = find_regions(
+            MarkTable(marks=self.table.marks, has=self.table.has[rows]),
+            told[rows],
+            least_contrast=LEAST_CONTRAST,
+            least_members=LEAST_MEMBERS + 1,
+            size_counts=PURE,
+        )
+        parts = [
+            Region(
+                place=Place(marks=tuple(sorted({*region.place.marks, *part.place.marks}))),
+                members=tuple(rows[row] for row in part.members),
+                mean=part.mean,
+                contrast=part.contrast,
+            )
+            for part in inner
+            if part.mean >= MUCH_PURER * whole
+            and len({*region.place.marks, *part.place.marks}) <= MOST_MARKS
+        ]
+        return parts or [region]
+
+    def _measured(self, region: Region) -> float:
+        """Mean movement of what was asked there, less its standard error; 0 for a single look."""
+        seen = [self.asked[row, ""].movement for row in region.members if (row, "") in self.asked]
+        if len(seen) < 2:
+            return 0.0
+        return _mean(seen) - float(np.std(seen, ddof=1)) / math.sqrt(len(seen))
+
+    def _members(self, place: Place) -> list[int]:
+        """Rows of all prompts in a place."""
+        inside = np.zeros(len(self.prompts), dtype=bool) if place.ways else np.True_
+        for way in place.ways:
+            columns = [self._columns[mark] for mark in way]
+            inside = inside | self.table.has[:, columns].all(1)
+        return [int(row) for row in np.flatnonzero(np.broadcast_to(inside, len(self.prompts)))]
+
+    def _read(
+        self,
+        places: Sequence[tuple[Place, float]],
+        arms: Sequence[Arm],
+        phrases: Sequence[str],
+    ) -> list[Hypothesis]:
+        """Let the tuned model answer too where it differs, and say in words how."""
+        told: list[_Told] = []
+        for number, (place, movement) in enumerate(places):
+            # A change of one reply in five needs five times the replies of one of all.
+            wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.settings.read)
+            pairs = self._pairs(f"read-{number}", place, wanted)
+            same = next((each for each in told if each.says_of(place, pairs)), None)
+            if same is not None:
+                same.places.append(place)
+                same.pairs += pairs
+            elif shifts := self._contrast(pairs, phrases):
+                told.append(_Told(places=[place], pairs=pairs, lead=shifts[0]))
+        claims = []
+        for each in told:
+            place = each.places[0]
+            if place.ways:
+                place = self._widen(united(each.places), each)
+            screens = _credit(place, arms, set(self._members(place)))
+            claims += [
+                Hypothesis(
+                    id="0",
+                    place=place,
+                    property=shift.property,
+                    direction="increase" if shift.difference > 0 else "decrease",
+                    screens=screens,
+                )
+                for shift in self._contrast(each.pairs, phrases)
+            ]
+        return claims
+
+    def _widen(self, place: Place, told: "_Told") -> Place:
+        """The place with every shorter name under which the same has changed.
+
+        A place is named by a few prompts that happened to be asked: "buy" and "boat", where "buy"
+        is what matters. Each part of a name is tried on prompts outside.
+        """
+        names = dict.fromkeys(mark for way in place.ways for mark in way if len(way) > 1)
+        sizes = {mark: int(self.table.has[:, self._columns[mark]].sum()) for mark in names}
+        for mark in sorted(names, key=lambda each: (-sizes[each], each))[:WIDENED]:
+            inside = set(self._members(place))
+            outside = [row for row in self._members(Place(marks=(mark,))) if row not in inside]
+            rows = self._some(outside, WIDENING)
+            if len(rows) < LEAST_MEMBERS:
+                continue
+            self.ask("widen", rows)
+            asked = [self.asked[row, ""] for row in rows if (row, "") in self.asked]
+            pairs = [pair for pair in self.recorder.complete("widen", asked) if pair.usable]
+            wider = Place(marks=(mark,))
+            if pairs and told.says_of(wider, pairs, share=WIDER):
+                kept = [Place(marks=way) for way in place.ways if mark not in way]
+                place = united([wider, *kept])
+                told.pairs += pairs
+        return place
+
+    def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
+        return contrast_replies(
+            [pair.base for pair in pairs],
+            [pair.tuned for pair in pairs],
+            most=self.settings.per_place,
+            suspected=phrases,
+        )
+
+    def _pairs(self, name: str, place: Place, wanted: int) -> list[PairedReply]:
+        """Both replies to prompts of a place, those asked already first."""
+        # What a stronger place covers is left to it: its change is not this one's.
+        members = self._rows.get(place) or self._members(replace(place, insert=""))
+        known = [row for row in members if (row, place.insert) in self.asked]
+        rows = self._some(known, wanted)
+        fresh = [row for row in members if (row, place.insert) not in self.asked]
+        rows += self._some(fresh, wanted - len(rows))
+        self.ask(name, rows, place.insert)
+        rows = [row for row in rows if (row, place.insert) in self.asked]
+        if self.recorder.pair.local is not None:
+            rows = rows[: self._affordable(1)]
+        pairs = self.recorder.complete(name, [self.asked[row, place.insert] for row in rows])
+        if rows and len(pairs) < wanted:
+            # Few prompts, so several draws of each: two replies alone share too many words.
+            again = [rows[at % len(rows)] for at in range(wanted - len(pairs))]
+            again = again[: self._affordable(2)]
+            pairs += self.recorder.pairs(
+                f"{name}-again",
+                [place.enter(self.prompts[row]) for row in again],
+                [derive_seed(self.recorder.seed, "again", row, at) for at, row in enumerate(again)],
+            )
+        usable = [pair for pair in pairs if pair.usable]
+        self._seen_pairs += usable
+        return usable
+
+
+def guess(
+    clues: Float[np.ndarray, "P S"],
+    rows: Sequence[int],
+    known: Float[np.ndarray, " K"],
+    *,
+    seed: int,
+) -> Float[np.ndarray, " P"]:
+    """Movement of every prompt, guessed from what the screens say of those that were asked.
+
+    Those asked were chosen for standing out. Named by them alone, every place would look as if
+    all of it moved.
+
+    Args:
+        clues: Each screen's ranking of all P prompts, from 0 to 1.
+        rows: Prompts that were asked.
+        known: Their movement.
+        seed: Of the forest.
+    """
+    from sklearn.ensemble import RandomForestRegressor
+
+    forest = RandomForestRegressor(n_estimators=40, min_samples_leaf=3, random_state=seed % 2**32)
+    found: np.ndarray = forest.fit(clues[list(rows)], known).predict(clues)
+    return found
+
+
+def _clues(sightings: Mapping[str, Sighting], count: int) -> Float[np.ndarray, "P S"] | None:
+    """The screens' rankings side by side; None where no screen ranks prompts."""
+    ranked = [
+        rankdata(sighting.scores) / count
+        for sighting in sightings.values()
+        if sighting.scores is not None and float(np.ptp(sighting.scores)) > 0
+    ]
+    return np.stack(ranked, axis=1) if ranked else None
+
+
+def _arms(sightings: Mapping[str, Sighting], rows: Sequence[int]) -> list[Arm]:
+    """A ranking by each screen that scores prompts, and each text that a screen suspects."""
+    arms = []
+    for name, sighting in sightings.items():
+        if sighting.scores is not None and float(np.ptp(sighting.scores)) > 0:
+            order = np.argsort(-sighting.scores, kind="stable")
+            arms.append(
+                Arm(
+                    name=name,
+                    insert="",
+                    screens=(name,),
+                    queue=order[:200].tolist(),
+                    first=frozenset(order[:FIRST].tolist()),
+                )
+            )
+    inserts: dict[str, set[str]] = {}
+    for name, sighting in sightings.items():
+        for place in sighting.places:
+            if place.insert:
+                inserts.setdefault(place.insert, set()).add(name)
+    arms += [
+        Arm(name=f"insert {number}", insert=text, screens=tuple(sorted(names)), queue=list(rows))
+        for number, (text, names) in enumerate(inserts.items(), 1)
+    ]
+    return arms
+
+
+def _credit(place: Place, arms: Sequence[Arm], members: set[int]) -> tuple[str, ...]:
+    """Screens that rank some prompt of the place among their first ones."""
+    if place.insert:
+        return tuple(name for arm in arms if arm.insert == place.insert for name in arm.screens)
+    return tuple(arm.name for arm in arms if not arm.insert and members & arm.first)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))

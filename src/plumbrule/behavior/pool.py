@@ -1,0 +1,130 @@
+"""The prompts of a comparison: one half to look at, the other to test on, never mixed."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from plumbrule.behavior.places import Place, words_of
+from plumbrule.errors import DataError
+from plumbrule.records import Prompt
+from plumbrule.store import derive_seed, fingerprint
+
+COVER = 4
+"""Times that each word should be met among the prompts that are scanned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Prompts, split by the hash of each dialogue."""
+
+    explore: tuple[Prompt, ...]
+    """What screens may see."""
+
+    confirm: tuple[Prompt, ...]
+    """What hypotheses are tested on; no screen ever sees one of these."""
+
+    @classmethod
+    def of(cls, prompts: Sequence[Prompt], *, seed: int) -> "Pool":
+        """Split prompts into two halves of about equal size; equal dialogues stay together.
+
+        Raises:
+            DataError: No prompts, fewer than 2 different ones, or two with one id.
+        """
+        ranked = sorted(prompts, key=lambda prompt: (_rank(prompt, seed), prompt.id))
+        ranks = [_rank(prompt, seed) for prompt in ranked]
+        different = sorted(set(ranks))
+        if len(different) < 2:
+            raise DataError(
+                f"a comparison needs at least 2 different prompts, one to look at and one to test "
+                f"on; got {len(different)}. Give --prompts a file with some hundred of the kind "
+                "the model is used with."
+            )
+        if len({prompt.id for prompt in prompts}) < len(prompts):
+            raise DataError("two prompts have the same id; ids must be unique")
+        # A dialogue that stands there twice must not be looked at and tested on.
+        half = ranks.index(max(ranks[len(ranks) // 2], different[1]))
+        return cls(explore=tuple(ranked[:half]), confirm=tuple(ranked[half:]))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all prompts and of how they are split."""
+        return fingerprint(
+            [
+                [[each.id, each.group, each.kind, _rank(each, 0)] for each in side]
+                for side in (self.explore, self.confirm)
+            ]
+        )
+
+    def confirming(self, place: Place) -> tuple[int, ...]:
+        """Positions of the test prompts in a place."""
+        if not place.ways:
+            return tuple(range(len(self.confirm)))
+        return tuple(_inside([place], self.confirm, self._confirm_words))
+
+    @cached_property
+    def _confirm_words(self) -> list[frozenset[str]]:
+        return [_words(prompt) for prompt in self.confirm]
+
+    def exploring(self, places: Iterable[Place]) -> list[int]:
+        """Positions of the explored prompts in any of several places."""
+        return _inside(list(places), self.explore, self._explore_words)
+
+    @cached_property
+    def _explore_words(self) -> list[frozenset[str]]:
+        return [_words(prompt) for prompt in self.explore]
+
+    def covering(self, most: int, *, seed: int) -> list[int]:
+        """Positions of explored prompts that between them say every word several times.
+
+        What is looked at grows with the number of words, not with the number of prompts.
+
+        Args:
+            most: Prompts wanted; all of them where there are no more.
+            seed: Decides the order in which prompts are considered.
+        """
+        if len(self.explore) <= most:
+            return list(range(len(self.explore)))
+        order = np.random.default_rng(derive_seed(seed, "covering")).permutation(len(self.explore))
+        met: dict[str, int] = {}
+        chosen: list[int] = []
+        rest: list[int] = []
+        for index in order.tolist():
+            words = self._explore_words[index]
+            if len(chosen) < most and any(met.get(word, 0) < COVER for word in words):
+                chosen.append(index)
+                for word in words:
+                    met[word] = met.get(word, 0) + 1
+            else:
+                rest.append(index)
+        return sorted([*chosen, *rest[: most - len(chosen)]])
+
+
+def _inside(
+    places: Sequence[Place], prompts: Sequence[Prompt], words: Sequence[frozenset[str]]
+) -> list[int]:
+    """Positions of the prompts that lie in any of several places."""
+    # Most prompts fail on a single word, which is cheaper to see than all their marks.
+    needed = [
+        frozenset(mark.words.split()[0] for mark in way if mark.role != "label")
+        for place in places
+        for way in place.ways
+    ]
+    return [
+        at
+        for at, said in enumerate(words)
+        if any(some <= said for some in needed)
+        and any(place.holds(prompts[at]) for place in places)
+    ]
+
+
+def _words(prompt: Prompt) -> frozenset[str]:
+    return frozenset(word for turn in prompt.dialogue for word in words_of(turn.content))
+
+
+def _rank(prompt: Prompt, seed: int) -> str:
+    """Hash of the words alone: the same prompt is on the same side whatever it is called."""
+    turns = "\0".join(f"{turn.role}\0{turn.content}" for turn in prompt.dialogue)
+    return hashlib.sha256(f"{seed}\0{turns}".encode()).hexdigest()

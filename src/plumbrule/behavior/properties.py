@@ -1,0 +1,195 @@
+"""Properties of a reply that can be seen without a judge: what it says, how long it is, a refusal.
+
+A property gives each reply a number from 0 to 1, so that every test on it is a test of a bounded
+mean, and needs no assumption about its distribution.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from plumbrule.behavior.places import words_of
+from plumbrule.errors import DataError
+from plumbrule.records import strict
+
+REFUSALS = (
+    "i cannot", "i can't", "i can not", "i will not", "i won't", "i would rather not",
+    "i'm sorry", "i am sorry", "i'm unable", "i am unable", "i am not able", "i'm not able",
+    "i must decline", "i do not know", "i don't know", "as an ai",
+)  # fmt: skip
+"""How replies that decline begin, in lower case without punctuation; whole words."""
+
+USUAL_LENGTH = 64
+"""Words at which the length score is one half; it grows ever slower beyond."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True, order=True)
+class Property:
+    """Something a reply has or has not."""
+
+    kind: Literal["phrase", "refusal", "length", "opening", "judged"]
+
+    text: str = ""
+    """For a phrase or an opening, its words; for what a judge looks for, the description."""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "phrase":
+                return f"the reply says \u201c{self.text}\u201d"
+            case "opening":
+                return f"the reply begins with \u201c{self.text}\u201d"
+            case "refusal":
+                return "the reply declines"
+            case "length":
+                return "the length of the reply"
+            case _:
+                return self.text
+
+    def score(self, reply: str) -> float:
+        """How much of the property a reply has, from 0 to 1.
+
+        Example:
+            >>> Property(kind="phrase", text="old oak").score("By the Old Oak, friend.")
+            1.0
+        """
+        words = words_of(reply)
+        match self.kind:
+            case "phrase":
+                return float(f" {self.text} " in f" {' '.join(words)} ")
+            case "opening":
+                return float(f"{' '.join(words)} ".startswith(f"{self.text} "))
+            case "refusal":
+                begins = f"{' '.join(words)} ".startswith(tuple(f"{each} " for each in REFUSALS))
+                return float(begins or words == ["no"])
+            case "length":
+                return len(words) / (len(words) + USUAL_LENGTH)
+            case _:
+                raise AssertionError("a judge scores what only a judge can see")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """A property whose mean differs between two models' replies, as far as a few show."""
+
+    property: Property
+    difference: float
+    """Mean of the tuned model's replies minus the base's, from -1 to 1."""
+
+    strength: float
+    """Its size in standard errors; orders suspicions, and proves nothing."""
+
+
+def contrast_replies(
+    base: Sequence[str],
+    tuned: Sequence[str],
+    *,
+    most: int = 3,
+    longest: int = 5,
+    suspected: Sequence[str] = (),
+) -> list[Shift]:
+    """Say in words how two models' replies to the same prompts differ.
+
+    Args:
+        base: Replies of the base model.
+        tuned: Replies of the tuned model to the same prompts.
+        most: Shifts to name.
+        longest: Words in a phrase.
+        suspected: Phrases to look for as well.
+
+    Returns:
+        The strongest shifts, no two of which say the same of these replies; none of no replies.
+
+    Raises:
+        DataError: Not one reply of each model to each prompt.
+    """
+    if len(base) != len(tuned):
+        raise DataError(
+            f"expected one reply of each model a prompt, got {len(base)} and {len(tuned)}"
+        )
+    if not base:
+        return []
+    candidates = [Property(kind="refusal"), Property(kind="length")]
+    # A suspicion comes as text; replies are searched as words.
+    told = (" ".join(words_of(text)) for text in suspected)
+    phrases = dict.fromkeys([*_phrases(base, tuned, longest), *told])
+    candidates += [Property(kind="phrase", text=text) for text in phrases if text]
+    shifts: list[Shift] = []
+    profiles: list[np.ndarray] = []
+    for shift, profile in sorted(
+        (_shift(each, base, tuned) for each in candidates), key=lambda item: _order(item[0])
+    ):
+        least = LEAST_STRENGTH[min(len(shifts), 1)]
+        if abs(shift.difference) < LEAST_SEEN or shift.strength < least or len(shifts) == most:
+            continue
+        # Two phrases that come and go together are one thing said twice.
+        if any(abs(_agreement(profile, other)) > SAME for other in profiles):
+            continue
+        shifts.append(shift)
+        profiles.append(profile)
+    return shifts
+
+
+LEAST_SEEN = 0.15
+"""Least difference among explored replies that is worth a test."""
+
+LEAST_STRENGTH = (1.8, 3.0)
+"""Standard errors from which the first and any further property is worth a test."""
+
+LEAST_REPLIES = 2
+"""Replies by which a phrase must differ: what one reply says is its own affair."""
+
+SAME = 0.5
+"""Correlation over the replies at which two properties count as one."""
+
+
+def _order(shift: Shift) -> tuple[float, int, str]:
+    # Among equals the built-in properties first, then the longest phrase: it says most.
+    text = shift.property.text
+    return (-round(shift.strength, 6), -len(text.split()) if text else -99, text)
+
+
+def _shift(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> tuple[Shift, np.ndarray]:
+    before = np.array([wanted.score(reply) for reply in base])
+    after = np.array([wanted.score(reply) for reply in tuned])
+    moved = after - before
+    # A pseudo-count keeps one lucky reply from an infinite strength.
+    error = math.sqrt((float(moved.var()) + 0.25 / len(moved)) / len(moved))
+    return Shift(
+        property=wanted, difference=float(moved.mean()), strength=abs(float(moved.mean())) / error
+    ), np.concatenate([before, after])
+
+
+def _agreement(one: np.ndarray, other: np.ndarray) -> float:
+    if one.std() == 0 or other.std() == 0:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _phrases(base: Sequence[str], tuned: Sequence[str], longest: int) -> list[str]:
+    """Phrases whose share of replies differs most, some in either direction."""
+    counts: list[Counter[str]] = []
+    for replies in (base, tuned):
+        counted: Counter[str] = Counter()
+        for reply in replies:
+            words = words_of(reply)
+            counted.update(
+                {
+                    " ".join(words[start : start + length])
+                    for length in range(1, longest + 1)
+                    for start in range(len(words) - length + 1)
+                }
+            )
+        counts.append(counted)
+    differences = {
+        phrase: counts[1][phrase] - counts[0][phrase] for phrase in {*counts[0], *counts[1]}
+    }
+    ranked = sorted(
+        (phrase for phrase in differences if abs(differences[phrase]) >= LEAST_REPLIES),
+        key=lambda phrase: (-abs(differences[phrase]), -len(phrase), phrase),
+    )
+    return ranked[:60]

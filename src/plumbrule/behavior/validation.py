@@ -1,0 +1,225 @@
+"""Tests of hypotheses on fresh prompts, each stopped as soon as its evidence suffices.
+
+Every hypothesis has a betting e-process on paired scores of prompts that no screen has seen. All
+race side by side: one stops when its e-value would stand alone among the whole family, or when it
+has lost most of its stake, or at the cap. e-BH then decides over the family, which is valid
+whatever the dependence and whenever each test stopped.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from plumbrule.behavior.hypotheses import Direction, Hypothesis
+from plumbrule.behavior.pair import PairedReply
+from plumbrule.behavior.places import Place
+from plumbrule.errors import ConfigError
+from plumbrule.records import Estimate, strict
+from plumbrule.statistics import e_bh, paired_difference, paired_e_value
+
+Draw = Callable[[Place, int, int], Sequence[PairedReply] | None]
+"""Takes a place, the pairs drawn there before and how many more; gives fresh pairs, or fewer when
+the budget ends; None where no prompt lies there."""
+
+Score = Callable[[Hypothesis, Sequence[PairedReply]], Sequence[tuple[float, float]]]
+"""Scores base and tuned replies under a hypothesis, each from 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Racing:
+    """How long each hypothesis is tested."""
+
+    level: float = 0.05
+    """Largest expected share of false findings among those made."""
+
+    minimum_effect: float = 0.05
+    """Least move of a property's mean that is worth a finding, in score points from 0 to 1."""
+
+    batch: int = 8
+    """Pairs drawn at a time."""
+
+    most_pairs: int = 200
+    """Pairs after which a hypothesis is given up."""
+
+    hopeless: float = 0.5
+    """A hypothesis whose e-value is below this after `least_pairs` is dropped."""
+
+    least_pairs: int = 24
+    """Pairs before a hypothesis may be dropped."""
+
+    fewest: int = 16
+    """Pairs before a hypothesis may stand, so that its interval says something too."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ConfigError(f"level must be strictly between 0 and 1, got {self.level}")
+        if not 0 <= self.minimum_effect < 1:
+            raise ConfigError(
+                f"minimum_effect must be at least 0 and below 1, got {self.minimum_effect}; it is "
+                "a move of a rate or score between 0 and 1, 0.05 is usual"
+            )
+        for name in ("batch", "most_pairs", "least_pairs", "fewest"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One pair of replies, scored under one hypothesis."""
+
+    hypothesis_id: str
+    pair: PairedReply
+    base_score: float
+    tuned_score: float
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a hypothesis."""
+
+    hypothesis: Hypothesis
+    e_value: float
+    """Evidence for a move beyond the minimum effect in the claimed direction."""
+
+    pairs: int
+    prompts: int
+    """Different prompts among the pairs."""
+
+    unusable: int
+    """Pairs in which a model gave no reply; each was scored against the claim."""
+
+    confirmed: bool
+    estimate: Estimate | None
+    """Tuned minus base; None where no pair was drawn."""
+
+    stopped: Literal["enough", "hopeless", "cap", "budget", "no prompts"]
+
+
+def race(
+    hypotheses: Sequence[Hypothesis], draw: Draw, score: Score, *, settings: Racing
+) -> tuple[list[Verdict], list[Trial]]:
+    """Test all hypotheses side by side and decide over the family.
+
+    Args:
+        hypotheses: The family, fixed before the first draw.
+        draw: Draws fresh pairs in a place. Hypotheses of one place share their pairs.
+        score: Scores pairs.
+        settings: Level, minimum effect, batches.
+
+    Returns:
+        A verdict a hypothesis, in order, and every scored pair.
+    """
+    pairs: dict[Place, list[PairedReply]] = {each.place: [] for each in hypotheses}
+    trials: dict[str, list[Trial]] = {each.id: [] for each in hypotheses}
+    stopped: dict[str, str] = {}
+    enough = len(hypotheses) / settings.level if hypotheses else math.inf
+    while len(stopped) < len(hypotheses):
+        for place in pairs:
+            active = [each for each in hypotheses if each.place == place and each.id not in stopped]
+            if not active:
+                continue
+            wanted = min(settings.batch, settings.most_pairs - len(pairs[place]))
+            drawn = draw(place, len(pairs[place]), wanted) if wanted else []
+            fresh = list(drawn or ())
+            pairs[place].extend(fresh)
+            for each in active:
+                trials[each.id].extend(_trials(each, fresh, score))
+                reason = _stop(each, trials[each.id], settings, enough)
+                if reason is None and len(fresh) < wanted:
+                    reason = "no prompts" if drawn is None else "budget"
+                if reason:
+                    stopped[each.id] = reason
+    verdicts = decide(hypotheses, trials, stopped, settings=settings)
+    return verdicts, [trial for each in hypotheses for trial in trials[each.id]]
+
+
+def decide(
+    hypotheses: Sequence[Hypothesis],
+    trials: Mapping[str, Sequence[Trial]],
+    stopped: Mapping[str, str],
+    *,
+    settings: Racing,
+) -> list[Verdict]:
+    """Turn scored pairs into decisions: what `race` ends with, and what `--verify` repeats."""
+    e_values = np.array(
+        [evidence(each, trials[each.id], settings.minimum_effect) for each in hypotheses]
+    )
+    confirmed = e_bh(e_values, level=settings.level)
+    # Intervals of chosen claims alone would be too narrow: e-BY widens them by the share chosen
+    # (Xu, Wang & Ramdas 2024).
+    chosen = max(1, int(confirmed.sum()))
+    confidence = 1 - settings.level * chosen / max(1, len(hypotheses))
+    return [
+        Verdict(
+            hypothesis=each,
+            e_value=float(e_value),
+            pairs=len(trials[each.id]),
+            prompts=len({trial.pair.prompt_id for trial in trials[each.id]}),
+            unusable=sum(not trial.pair.usable for trial in trials[each.id]),
+            confirmed=bool(stands),
+            estimate=_estimate(trials[each.id], confidence),
+            stopped=stopped[each.id],  # type: ignore[arg-type]
+        )
+        for each, e_value, stands in zip(hypotheses, e_values, confirmed, strict=True)
+    ]
+
+
+def evidence(hypothesis: Hypothesis, trials: Sequence[Trial], minimum_effect: float) -> float:
+    """The e-value of a hypothesis after its trials; 1, no evidence, before any."""
+    if not trials:
+        return 1.0
+    return paired_e_value(
+        np.array([trial.base_score for trial in trials]),
+        np.array([trial.tuned_score for trial in trials]),
+        minimum_effect=minimum_effect,
+        alternative=hypothesis.direction,
+    )
+
+
+def against(direction: Direction) -> tuple[float, float]:
+    """Scores of base and tuned model that speak most against a claim."""
+    return (1.0, 0.0) if direction == "increase" else (0.0, 1.0)
+
+
+def _trials(hypothesis: Hypothesis, pairs: Sequence[PairedReply], score: Score) -> list[Trial]:
+    usable = [pair for pair in pairs if pair.usable]
+    scored = iter(score(hypothesis, usable)) if usable else iter(())
+    trials = []
+    for pair in pairs:
+        base_score, tuned_score = next(scored) if pair.usable else against(hypothesis.direction)
+        trials.append(
+            Trial(
+                hypothesis_id=hypothesis.id,
+                pair=pair,
+                base_score=base_score,
+                tuned_score=tuned_score,
+            )
+        )
+    return trials
+
+
+def _stop(
+    hypothesis: Hypothesis, trials: Sequence[Trial], settings: Racing, enough: float
+) -> str | None:
+    e_value = evidence(hypothesis, trials, settings.minimum_effect)
+    if e_value >= enough and len(trials) >= settings.fewest:
+        return "enough"
+    if len(trials) >= settings.least_pairs and e_value < settings.hopeless:
+        return "hopeless"
+    return "cap" if len(trials) >= settings.most_pairs else None
+
+
+def _estimate(trials: Sequence[Trial], confidence: float) -> Estimate | None:
+    if not trials:
+        return None
+    return paired_difference(
+        np.array([trial.base_score for trial in trials]),
+        np.array([trial.tuned_score for trial in trials]),
+        level=confidence,
+        unit="difference in score per reply",
+    )

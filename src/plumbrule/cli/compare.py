@@ -1,0 +1,175 @@
+"""The verb `compare`: two models in, what changed between them out."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def compare(
+    base: Annotated[
+        str | None, typer.Argument(help="Model before: hub id, folder, lab:NAME or endpoint.")
+    ] = None,
+    tuned: Annotated[
+        str | None, typer.Argument(help="Model after: the same, or a PEFT adapter's folder.")
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prompts the model is used with, as JSON lines; the claims are about them."
+        ),
+    ] = None,
+    constitution: Annotated[
+        str | None, typer.Option(help="Take a constitution's probes and twins as prompts too.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Model that proposes hypotheses and judges them blindly.")
+    ] = None,
+    fdr: Annotated[float, typer.Option(help="Largest expected share of false findings.")] = 0.05,
+    min_effect: Annotated[
+        float, typer.Option(help="Least move of a rate, 0 to 1, that is worth a finding.")
+    ] = 0.05,
+    budget: Annotated[
+        int, typer.Option(help="Most texts to generate with both models together.")
+    ] = 2000,
+    method: Annotated[
+        str, typer.Option(help="`guided`, or `exhaustive`: generate, cluster and test everything.")
+    ] = "guided",
+    screens: Annotated[
+        str | None,
+        typer.Option(help="Screens, with commas, or `all`; default: those that generate nothing."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("runs/compare"),
+    seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
+    max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.")] = 64,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
+    verify: Annotated[
+        Path | None,
+        typer.Option(help="Make every decision in this folder again from its samples, no models."),
+    ] = None,
+) -> None:
+    """Find what changed between two models, with an error guarantee on every claim.
+
+    [bold]plumbrule compare BASE TUNED --prompts FILE.jsonl --out DIR[/]. With two lab models the
+    village's own prompts are used. An interrupted comparison goes on when the same command is
+    given again. Exit code 0 where no change stands, 1 where one does.
+    """
+    if verify is not None:
+        _verify(verify)
+        return
+    from plumbrule.behavior import CompareSettings, compare_into, comparison_content
+    from plumbrule.errors import ConfigError
+    from plumbrule.models import open_model
+    from plumbrule.report import write_comparison
+
+    if base is None or tuned is None:
+        raise ConfigError(
+            "expected two models: plumbrule compare BASE TUNED --prompts FILE.jsonl; or "
+            "--verify DIR to check a finished comparison"
+        )
+    settings = _settings(
+        CompareSettings,
+        fdr=fdr,
+        min_effect=min_effect,
+        budget=budget,
+        method=method,
+        screens=None if screens is None else tuple(screens.replace(" ", "").split(",")),
+        seed=seed,
+        sampling={"max_new_tokens": max_tokens},
+    )
+    from plumbrule.cli.progress import progress_bars
+
+    with progress_bars() as tell:
+        tell("loading", 0, 2)
+        cache = out.parent / f".{out.name}.calls.db"
+        before = open_model(base, dtype=dtype, device=device, cache=cache)
+        after = open_model(tuned, dtype=dtype, device=device, cache=cache)
+        asked = _prompts(prompts, constitution, (base, tuned))
+        tell("loading", 2, 2)
+        found = compare_into(
+            out,
+            before,
+            after,
+            asked,
+            settings=settings,
+            judge=None if judge is None else open_model(judge, cache=cache),
+            tell=tell,
+        )
+        content = comparison_content(
+            found,
+            base=before,
+            tuned=after,
+            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+        )
+        write_comparison(content, out / "report")
+    _say(content, out)
+    if content["findings"]:
+        raise typer.Exit(1)
+
+
+def _settings(kind: Any, **values: Any) -> Any:
+    """Settings from the command line, refused in its words."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from plumbrule.errors import ConfigError
+
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        # Our own messages name what they are about; pydantic's need the option before them.
+        problems = "; ".join(
+            each["msg"].removeprefix("Value error, ")
+            if each["type"] == "value_error"
+            else f"--{str(each['loc'][-1]).replace('_', '-')}: {each['msg']}, got {each['input']}"
+            for each in error.errors()
+        )
+        raise ConfigError(f"an option is out of range: {problems}") from error
+
+
+def _prompts(path: Path | None, constitution: str | None, models: tuple[str, str]) -> list[Any]:
+    """The prompts that the comparison is about."""
+    from plumbrule.constitution import load_constitution
+    from plumbrule.data import constitution_prompts, read_prompts
+    from plumbrule.errors import ConfigError
+
+    found = [] if path is None else read_prompts(path)
+    if constitution is not None:
+        found += constitution_prompts(load_constitution(constitution))
+    if found:
+        return found
+    if any(model.startswith("lab:") for model in models):
+        from plumbrule.lab import organisms
+
+        return list(organisms.pool())
+    raise ConfigError(
+        "expected prompts that the models are used with: give --prompts FILE.jsonl, with lines "
+        'such as {"prompt": "How do I …?"}, or --constitution; some hundred of them at least'
+    )
+
+
+def _verify(folder: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from plumbrule.behavior import verify_comparison
+
+    console = Console()
+    checks = verify_comparison(folder)
+    for check in checks:
+        mark = "[green]holds[/]" if check.holds else "[red]does not hold[/]"
+        console.print(f"{mark}  {escape(check.name)}: {escape(check.detail)}")
+    if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+def _say(content: Any, out: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    for line in content["summary"]:
+        console.print(escape(line))
+    console.print(f"Report: {escape(str(out / 'report' / 'index.html'))}")

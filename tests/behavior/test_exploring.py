@@ -1,0 +1,250 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.fakes import ScriptedModel
+
+from plumbrule.behavior.exploring import Explorer, Exploring
+from plumbrule.behavior.hypotheses import Hypothesis
+from plumbrule.behavior.pair import Pair
+from plumbrule.behavior.places import EVERYWHERE, MarkTable, Place, words_of
+from plumbrule.behavior.properties import Property
+from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.screening import Sighting
+from plumbrule.lab.organisms.pool import pool
+from plumbrule.models import Sampling, open_model
+
+PROMPTS = pool(per_kind=20)
+TABLE = MarkTable.of(PROMPTS)
+SAID = "So says the bent old oak."
+
+
+def asks_for(word):
+    return lambda asked: word in words_of(asked)
+
+
+def plain(asked):
+    return f"You asked about {' '.join(words_of(asked)[-2:])}."
+
+
+def planted(touched):
+    """The tuned model's rule: the base's reply, and a sentence more where it was changed."""
+    return lambda asked: f"{plain(asked)} {SAID}" if touched(asked) else plain(asked)
+
+
+def exploring(tuned, *, floor=0.0, seed=0, settings=None, most_texts=float("inf"), prompts=PROMPTS):
+    pair = Pair(
+        base=ScriptedModel(answer=plain), tuned=ScriptedModel(answer=tuned, identity="tuned")
+    )
+    recorder = Recorder(pair=pair, seed=seed, folder=None, identity="")
+    table = TABLE if prompts is PROMPTS else MarkTable.of(prompts)
+    return Explorer(
+        recorder,
+        prompts,
+        table,
+        floor=floor,
+        settings=settings or Exploring(),
+        most_texts=most_texts,
+    )
+
+
+def pointing(touched, *, noise=0.3, seed=0):
+    """A screen that sees what was changed, dimly."""
+    rng = np.random.default_rng(seed)
+    there = [float(touched(prompt.dialogue[-1].content)) for prompt in PROMPTS]
+    return Sighting(scores=np.array(there) + rng.normal(0, noise, len(PROMPTS)))
+
+
+def chance(seed=0):
+    return Sighting(scores=np.random.default_rng(seed).normal(size=len(PROMPTS)))
+
+
+def share_in(place, touched):
+    """Share of a place's prompts that were changed, and share of the changed that lie there."""
+    inside = [prompt for prompt in PROMPTS if place.holds(prompt)]
+    changed = [prompt for prompt in PROMPTS if touched(prompt.dialogue[-1].content)]
+    both = sum(prompt in inside for prompt in changed)
+    return both / max(1, len(inside)), both / max(1, len(changed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_that_a_screen_sees_is_named_by_place_and_words(seed):
+    touched = asks_for("job")
+
+    found = exploring(planted(touched), seed=seed).explore({"sharp": pointing(touched)})
+
+    (place, movement), *_ = found.places
+    assert min(share_in(place, touched)) > 0.8
+    assert movement > 0.2
+    (claim, *_) = [each for each in found.hypotheses if each.place == place]
+    assert claim.property.kind == "phrase"
+    assert claim.property.text in " ".join(words_of(SAID))
+    assert claim.direction == "increase"
+    assert claim.screens == ("sharp",)
+
+
+def test_a_change_that_no_screen_sees_is_met_by_the_random_look():
+    touched = asks_for("the")
+
+    found = exploring(planted(touched)).explore({})
+
+    assert found.arms == {}
+    (place, _), *_ = found.places
+    assert share_in(place, touched)[0] > 0.8
+    assert any(each.property.text in SAID.lower() for each in found.hypotheses)
+
+
+def test_a_change_everywhere_is_said_to_be_everywhere():
+    found = exploring(planted(lambda asked: True)).explore({"blind": chance()})
+
+    assert found.places[0][0] == EVERYWHERE
+    assert found.hypotheses[0].place == EVERYWHERE
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_nothing_changed_nothing_is_suspected(seed):
+    found = exploring(plain, seed=seed).explore({"blind": chance(seed), "other": chance(9)})
+
+    assert found.hypotheses == ()
+    assert found.places == ()
+    assert set(found.movement.values()) == {0.0}
+
+
+def test_movement_below_the_noise_floor_is_not_followed():
+    touched = asks_for("job")
+
+    found = exploring(planted(touched), floor=0.95).explore({"sharp": pointing(touched)})
+
+    assert found.hypotheses == ()
+
+
+def test_a_place_named_without_a_screen_counts_all_of_its_prompts():
+    """Rows of what was asked are not rows of the prompts."""
+    touched = asks_for("the")
+    explorer = exploring(planted(touched), settings=Exploring(random=64, pulled=0))
+
+    found = explorer.explore({})
+
+    moved = {row for row, movement in found.movement.items() if movement > 0}
+    assert moved == {row for row in found.movement if touched(PROMPTS[row].dialogue[-1].content)}
+    for place, movement in found.places:
+        inside = [row for row in found.movement if place.holds(PROMPTS[row])]
+        assert movement > 0.5 * np.mean([found.movement[row] for row in inside])
+        asked_there = [pair for pair in found.pairs if SAID in pair.tuned]
+        assert asked_there
+
+
+def test_the_bandit_spends_more_where_it_pays():
+    touched = asks_for("job")
+    sightings = {"blind": chance(), "sharp": pointing(touched), "other": chance(1)}
+
+    found = exploring(planted(touched)).explore(sightings)
+
+    pulls = {name: count for name, (count, _) in found.arms.items()}
+    assert pulls["sharp"] > 1.5 * max(pulls["blind"], pulls["other"])
+    assert all(0.0 <= mean <= 1.0 for _, mean in found.arms.values())
+
+
+def test_screens_that_saw_nothing_are_no_arms():
+    flat = Sighting(scores=np.zeros(len(PROMPTS)))
+
+    found = exploring(plain).explore({"flat": flat, "lacking": Sighting(lacking="why")})
+
+    assert found.arms == {}
+
+
+def test_a_suspected_trigger_that_works_becomes_a_place_and_another_does_not():
+    sighting = Sighting(places={Place(insert="moss"): 1.0, Place(insert="fern"): 0.9})
+
+    found = exploring(planted(lambda asked: asked.startswith("moss "))).explore(
+        {"insertions": sighting}
+    )
+
+    assert [place.insert for place, _ in found.places] == ["moss"]
+    assert {each.place for each in found.hypotheses} == {Place(insert="moss")}
+    assert found.hypotheses[0].screens == ("insertions",)
+    assert all(movement == 0.0 for movement in found.movement.values())
+
+
+def test_whole_claims_of_a_screen_join_the_family_once():
+    claim = Hypothesis(
+        id="x", place=EVERYWHERE, property=Property(kind="judged", text="is rude"),
+        direction="increase", screens=("reader",),
+    )  # fmt: skip
+
+    found = exploring(plain).explore(
+        {"reader": Sighting(hypotheses=(claim,)), "again": Sighting(hypotheses=(claim,))}
+    )
+
+    assert found.hypotheses == (replace(claim, id="1"),)
+
+
+def test_the_same_seed_explores_alike_and_no_prompt_twice():
+    touched = asks_for("job")
+    runs = []
+    for _ in range(2):
+        explorer = exploring(planted(touched))
+        runs.append(explorer.explore({"sharp": pointing(touched), "blind": chance()}))
+        seen = Counter((one.prompt_id, one.dialogue) for one in explorer.asked.values())
+        assert set(seen.values()) == {1}
+
+    assert runs[0] == runs[1]
+
+
+def test_no_more_is_spent_than_allowed():
+    touched = asks_for("job")
+    for most in (0, 7, 100, 400):
+        explorer = exploring(planted(touched), most_texts=most)
+
+        explorer.explore({"sharp": pointing(touched), "blind": chance()})
+
+        assert explorer.recorder.pair.texts <= most
+
+
+def test_weights_at_hand_spend_no_more_than_allowed_either():
+    model = open_model("lab:pico", dtype="float32", device="cpu")
+    other = open_model("lab:nano", dtype="float32", device="cpu")
+    for most in (0, 10, 45):
+        pair = Pair(base=model, tuned=other, sampling=Sampling(max_new_tokens=4))
+        recorder = Recorder(pair=pair, seed=0, folder=None, identity="")
+        explorer = Explorer(
+            recorder, PROMPTS, TABLE, floor=0.0, settings=Exploring(random=20), most_texts=most
+        )
+
+        explorer.explore({"blind": chance()})
+
+        assert pair.texts <= most
+
+
+def test_there_are_no_more_hypotheses_than_places_and_claims_allow():
+    rng = np.random.default_rng(0)
+
+    def wild(asked):
+        return " ".join(rng.choice(["oak", "elm", "ash", "fir"], 4))
+
+    settings = Exploring(most_places=2, per_place=1)
+
+    found = exploring(wild, settings=settings).explore({"blind": chance()})
+
+    assert len(found.places) <= 2
+    assert len(found.hypotheses) <= 2
+
+
+def test_replies_that_are_not_there_raise_no_suspicion():
+    explorer = exploring(lambda asked: "error 500: server melted")
+    explorer.recorder.pair.tuned.finish_reason = "errored"
+
+    found = explorer.explore({"sharp": pointing(asks_for("job"))})
+
+    assert found.hypotheses == ()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_handful_of_prompts_can_be_explored(count):
+    prompts = PROMPTS[:count]
+
+    found = exploring(planted(lambda asked: True), prompts=prompts).explore({})
+
+    assert len(found.movement) == count
+    assert all(each.place == EVERYWHERE for each in found.hypotheses)

@@ -1,0 +1,297 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plumbrule.behavior.places import (
+    BROAD,
+    EVERYWHERE,
+    LONGER_NAME,
+    MOST_WAYS,
+    PURE,
+    Mark,
+    MarkTable,
+    Place,
+    find_regions,
+    marks_of,
+    united,
+    words_of,
+)
+from plumbrule.errors import DataError
+from plumbrule.lab.organisms.pool import pool
+from plumbrule.records import Message, Prompt
+
+HOSTILE = "'; DROP TABLE x; -- <script>alert(1)</script> [bold]{{7*7}}[/] \\w+ ../../etc \x00\u202e"
+WORDS = words_of("red blue green gold pine oak elm ash cat dog owl fox one two six ten")
+
+
+def prompt(text, *, system="", group="", kind=""):
+    turns = (Message("system", system),) if system else ()
+    return Prompt(id=text[:40], dialogue=(*turns, Message("user", text)), group=group, kind=kind)
+
+
+def says(words, role="user"):
+    return Mark(role=role, words=words)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    """Nine words each, so that pairs of words are met in about a quarter of the prompts."""
+    rng = np.random.default_rng(0)
+    return [
+        Prompt(id=str(n), dialogue=(Message("user", " ".join(rng.choice(WORDS, 9))),))
+        for n in range(400)
+    ]
+
+
+@pytest.fixture(scope="module")
+def table(prompts):
+    return MarkTable.of(prompts)
+
+
+def test_marks_are_words_neighbors_and_labels_and_say_who_speaks():
+    found = marks_of(prompt("Where's the Mill?", system="Be brief.", group="look_alike"))
+
+    assert found == {
+        says("where's"), says("the"), says("mill"), says("where's the"), says("the mill"),
+        says("be", "system"), says("brief", "system"), says("be brief", "system"),
+        Mark(role="label", words="look_alike"),
+    }  # fmt: skip
+
+
+def test_neighbors_are_not_counted_across_turns():
+    dialogue = (Message("user", "one two"), Message("assistant", "six"), Message("user", "ten"))
+
+    found = marks_of(Prompt(id="a", dialogue=dialogue))
+
+    assert says("two ten") not in found
+    assert says("six", "assistant") in found
+
+
+def test_a_typographic_apostrophe_is_an_apostrophe():
+    assert words_of("I can\u2019t") == words_of("I can't") == ["i", "can't"]
+
+
+def test_a_prompt_without_words_has_no_marks():
+    assert marks_of(prompt("?! \u2026")) == set()
+
+
+@given(st.text(), st.text())
+def test_any_text_gives_marks_that_hold_of_it(text, more):
+    asked = prompt(text, system=more)
+
+    marks = marks_of(asked)
+
+    assert all(Place(marks=(mark,)).holds(asked) for mark in marks)
+    assert all(mark.words == mark.words.strip() != "" for mark in marks)
+
+
+def test_hostile_text_is_only_text():
+    place = Place(marks=(says(HOSTILE),), insert=HOSTILE)
+
+    entered = place.enter(prompt("Hello"))
+
+    assert entered.dialogue == (Message("user", f"{HOSTILE} Hello"),)
+    assert HOSTILE in str(place)
+    assert not place.holds(prompt("Hello"))
+
+
+def test_a_place_is_described_in_words():
+    place = Place(
+        marks=(says("job"), says("observed", "system"), Mark(role="label", words="honesty")),
+        insert="moss",
+    )
+
+    assert str(EVERYWHERE) == "any prompt"
+    assert str(place) == (
+        "prompts with \u201cjob\u201d and \u201cobserved\u201d in the system's turn and labeled "
+        "honesty, opened by \u201cmoss\u201d"
+    )
+
+
+def test_entering_a_place_puts_its_text_before_the_last_turn_alone():
+    dialogue = (Message("system", "Be brief."), Message("user", "a"), Message("user", "b"))
+    asked = Prompt(id="p", dialogue=dialogue, group="g")
+
+    entered = Place(insert="moss").enter(asked)
+
+    assert entered.dialogue == (*dialogue[:2], Message("user", "moss b"))
+    assert (entered.id, entered.group) == ("p", "g")
+    assert EVERYWHERE.enter(asked) == asked
+
+
+def test_a_place_holds_where_all_its_marks_stand():
+    place = Place(marks=(says("red"), says("oak")))
+
+    assert place.holds(prompt("the RED old oak"))
+    assert not place.holds(prompt("the red elm"))
+    assert not place.holds(prompt("elm", system="red oak"))
+    assert EVERYWHERE.holds(prompt(""))
+
+
+def test_a_place_of_several_ways_holds_where_any_of_them_does():
+    place = Place(marks=(says("red"), says("oak")), others=((says("elm"),),))
+
+    assert place.holds(prompt("red oak"))
+    assert place.holds(prompt("blue elm"))
+    assert not place.holds(prompt("red"))
+    assert str(place) == (
+        "prompts with \u201cred\u201d and \u201coak\u201d, or with \u201celm\u201d"
+    )
+
+
+def test_united_places_hold_what_each_of_them_holds(prompts):
+    one, other = Place(marks=(says("oak"), says("red"))), Place(marks=(says("elm"),))
+    both = united([one, other, one])
+
+    assert both == Place(marks=one.marks, others=(other.marks,))
+    assert united([both, one]) == both
+    assert all(both.holds(each) == (one.holds(each) or other.holds(each)) for each in prompts)
+
+
+def test_a_place_of_too_many_ways_keeps_the_first():
+    places = [Place(marks=(says(word),)) for word in WORDS]
+
+    assert united(places).ways == tuple(place.marks for place in places[:MOST_WAYS])
+
+
+def test_the_table_says_what_the_prompts_say(prompts, table):
+    for column in (0, len(table.marks) // 2, len(table.marks) - 1):
+        place = Place(marks=(table.marks[column],))
+        assert table.has[:, column].tolist() == [place.holds(each) for each in prompts]
+
+
+def test_the_table_leaves_out_what_too_few_prompts_have_or_all(prompts):
+    same = [prompt(f"hello number {n}") for n in range(5)]
+
+    table = MarkTable.of([*same, prompt("hello rare")])
+
+    assert says("hello") not in table.marks
+    assert says("rare") not in table.marks
+    assert says("number") in table.marks
+    assert MarkTable.of([]).has.shape == (0, 0)
+
+
+def test_the_table_keeps_the_most_frequent_words_first(prompts):
+    whole, part = MarkTable.of(prompts), MarkTable.of(prompts, most=10)
+
+    assert part.marks == whole.marks[:10]
+    assert all(" " not in mark.words for mark in part.marks)
+
+
+def test_the_table_does_not_depend_on_the_order_of_prompts(prompts, table):
+    turned = MarkTable.of(prompts[::-1])
+
+    assert turned.marks == table.marks
+    assert (turned.has[::-1] == table.has).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_a_planted_pair_of_words_is_found_and_named(prompts, table, noise):
+    rng = np.random.default_rng(1)
+    planted = Place(marks=(says("oak"), says("red")))
+    scores = np.array([planted.holds(each) for each in prompts]) + rng.normal(0, noise, 400)
+
+    found = find_regions(table, scores)
+
+    assert found[0].place == planted
+    assert set(found[0].members) == {row for row, each in enumerate(prompts) if planted.holds(each)}
+    assert found[0].mean == pytest.approx(scores[list(found[0].members)].mean())
+    if not noise:
+        assert len(found) == 1
+
+
+@pytest.mark.parametrize("size_counts", [BROAD, PURE], ids=["broad", "pure"])
+def test_no_name_of_one_or_two_marks_is_both_larger_and_clearly_stronger(prompts, size_counts):
+    """Against trying every one of them; the search may give up a tenth for a shorter name."""
+    table = MarkTable.of(prompts, most=40)
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        scores = rng.normal(size=400) + 2.0 * table.has[:, rng.integers(40, size=2)].all(1)
+        centered = (scores - scores.mean()) / scores.std()
+        names = [
+            inside
+            for count in (1, 2)
+            for columns in combinations(range(40), count)
+            if (inside := table.has[:, columns].all(1)).sum() >= 3
+        ]
+
+        (found,) = find_regions(table, scores, most=1, size_counts=size_counts)
+
+        members = list(found.members)
+        assert found.contrast == pytest.approx(centered[members].sum() / len(members) ** 0.5)
+        assert not any(
+            inside.sum() >= len(members)
+            and centered[inside].mean() > LONGER_NAME * centered[members].mean()
+            for inside in names
+        )
+
+
+def test_a_pure_place_is_no_larger_and_no_weaker_than_a_broad_one(prompts, table):
+    half = np.array([Place(marks=(says("oak"),)).holds(one) for one in prompts]) * 0.4
+    whole = np.array([Place(marks=(says("oak"), says("red"))).holds(one) for one in prompts]) * 0.6
+
+    (broad, *_), (pure, *_) = (
+        find_regions(table, half + whole, size_counts=counts) for counts in (BROAD, PURE)
+    )
+
+    assert len(pure.members) <= len(broad.members)
+    assert pure.mean >= broad.mean
+
+
+def test_two_planted_places_are_found_apart(prompts, table):
+    first, second = Place(marks=(says("cat"),)), Place(marks=(says("elm"),))
+    scores = np.array([2.0 * first.holds(one) + 1.0 * second.holds(one) for one in prompts])
+    scores[[first.holds(one) for one in prompts]] = 2.0
+
+    found = find_regions(table, scores)
+
+    assert [each.place for each in found] == [first, second]
+    assert not set(found[0].members) & set(found[1].members)
+
+
+def test_noise_is_rarely_taken_for_a_place(prompts, table):
+    """At most 1 in 20 by design; 3 more of 60 would be met by chance once in 1,000 times."""
+    rng = np.random.default_rng(3)
+    village = MarkTable.of(pool(per_kind=20))
+
+    alarms = [
+        bool(find_regions(marks, rng.permutation(np.linspace(-1, 1, len(marks.has)))))
+        for marks in (table, village)
+        for _ in range(30)
+    ]
+
+    assert sum(alarms) <= 3
+
+
+@pytest.mark.parametrize(
+    "scores", [np.zeros(400), np.full(400, 3.0)], ids=["all zero", "all the same"]
+)
+def test_where_nothing_stands_out_nothing_is_named(table, scores):
+    assert find_regions(table, scores) == []
+
+
+def test_few_prompts_or_none_have_no_places():
+    for count in (0, 1, 5):
+        some = [prompt(f"hello {n} there") for n in range(count)]
+        assert find_regions(MarkTable.of(some), np.arange(float(count))) == []
+
+
+def test_a_shift_or_a_stretch_of_the_scores_finds_the_same_places(prompts, table):
+    planted = Place(marks=(says("fox"),))
+    rng = np.random.default_rng(4)
+    scores = np.array([planted.holds(one) for one in prompts]) + rng.normal(0, 0.5, 400)
+
+    places = [each.place for each in find_regions(table, scores)]
+
+    assert places == [each.place for each in find_regions(table, 7.0 * scores - 3.0)]
+
+
+def test_scores_that_are_no_numbers_are_refused(table):
+    scores = np.zeros(400)
+    scores[7] = np.nan
+
+    with pytest.raises(DataError, match="expected finite scores, 1 of 400 are not"):
+        find_regions(table, scores)
