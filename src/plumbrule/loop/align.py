@@ -14,6 +14,7 @@ from plumbrule.errors import DataError
 from plumbrule.judging import load_prompts
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
+from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.steps import (
     Jury,
     best_and_worst,
@@ -132,6 +133,11 @@ def align(
             examine(run, "supervised", supervised, jury, held_out, oracle),
             examine(run, "final", final, jury, held_out, oracle),
         ]
+        compared = None
+        if config.comparison is not None:
+            compared = side_effects(
+                run, models.model, final, prompts, settings=config.comparison, command=command
+            )
         content = report_content(
             run,
             stages,
@@ -141,6 +147,8 @@ def align(
             trained=trained,
             command=command,
         )
+        if compared is not None:
+            content["comparison"] = compared
         write_report(content, out / "report")
         run.ledger.record(
             "run/end",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from plumbrule.behavior import CompareSettings
 from plumbrule.errors import ConfigError
 from plumbrule.models import Sampling
 from plumbrule.records import strict
@@ -110,6 +111,9 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     """How all other replies are drawn, in training and examination."""
 
+    comparison: CompareSettings | None = field(default_factory=CompareSettings)
+    """How the trained model is compared with the first one, for side effects; None: not at all."""
+
     shard_size: int = 64
     """Prompts a shard: what a crash can cost at most is one of them."""
 
@@ -185,15 +189,3 @@ def make_config(content: Mapping[str, Any], origin: str) -> RunConfig:
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in overrides.items() if value is not None}
-
-
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: str = "") -> list[str]:
-    """Names of the fields in which two configurations differ."""
-    found = []
-    for name in sorted({*ours, *theirs}):
-        left, right = ours.get(name), theirs.get(name)
-        if isinstance(left, dict) and isinstance(right, dict):
-            found.extend(differences(left, right, f"{place}{name}."))
-        elif left != right:
-            found.append(f"{place}{name}")
-    return found
