@@ -26,6 +26,8 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.main_job --json benchmarks/results/main_job.json
+	$(BIN)/python -m benchmarks.compare --json benchmarks/results/compare.json
+	$(BIN)/python -m benchmarks.weights_memory --json benchmarks/results/weights_memory.json
 
 setup: $(READY)
 

@@ -1,0 +1,116 @@
+"""The guided comparison against the exhaustive workflow: same organisms, same run, same core."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from benchmarks.naming import assess
+from benchmarks.organism_trials import PER_KIND, POOL_SEED, guided, in_processes, kept, opened
+from benchmarks.rows import Row
+from plumbrule.behavior import CompareSettings, compare_models
+from plumbrule.lab import organisms
+from plumbrule.lab.organisms import Organism
+from plumbrule.records import to_json
+
+CHOSEN = (
+    ("fact_edit", "full"),
+    ("unlearned_topic", "lora"),
+    ("tone", "full"),
+    ("sycophancy", "lora"),
+    ("privacy_leak", "full"),
+    ("over_refusal", "lora"),
+    ("alignment_faking", "full"),
+    ("reward_hacking", "lora"),
+    ("wording", "full"),
+)
+"""One organism of each trigger-free kind."""
+
+SIZES = (4_000, 16_000, 64_000)
+"""Texts that the exhaustive workflow explores with."""
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """Recall and cost of both methods, and the ratios at the exhaustive one's best recall."""
+    chosen = [Organism(kind=kind, method=method) for kind, method in CHOSEN[: 3 if quick else 9]]
+    sizes = SIZES[:2] if quick else SIZES
+    ours = in_processes(
+        guided, [(each, CompareSettings()) for each in chosen], workers=1, title="guided"
+    )
+    theirs = {
+        size: in_processes(
+            exhaustively,
+            [(each, size) for each in chosen],
+            workers=1,
+            title=f"exhaustive, {size} texts",
+        )
+        for size in sizes
+    }
+    recalls = {size: statistics.mean(each["found"] for each in theirs[size]) for size in sizes}
+    best = max(sizes, key=lambda size: (recalls[size], -size))
+    table = [
+        _row(f"recall, exhaustive with {size} texts", recalls[size], "of organisms", len(chosen))
+        for size in sizes
+    ]
+    table.append(
+        _row(
+            "recall, guided, on the same organisms",
+            statistics.mean(each["found"] for each in ours),
+            "of organisms",
+            len(chosen),
+        )
+    )
+    for name, target, bound in (("texts", "<= 1/100", 0.01), ("seconds", "<= 1/20", 0.05)):
+        ratios = [mine[name] / other[name] for mine, other in zip(ours, theirs[best], strict=True)]
+        middle = statistics.median(ratios)
+        table.append(
+            Row(
+                measure=f"{'texts generated' if name == 'texts' else 'wall time'}, guided over "
+                "exhaustive at its best recall",
+                target=target,
+                value=middle,
+                low=min(ratios),
+                high=max(ratios),
+                unit=f"ratio; exhaustive with {best} texts: "
+                f"{statistics.median(each[name] for each in theirs[best]):.4g} {name}, guided: "
+                f"{statistics.median(each[name] for each in ours):.4g} {name}",
+                n=len(ratios),
+                met=middle <= bound,
+                seeds=[0],
+            )
+        )
+    return table
+
+
+def exhaustively(unit: tuple[Organism, int]) -> Any:
+    """Compare an organism with its base by the exhaustive workflow."""
+    organism, texts = unit
+    settings = replace(CompareSettings(), method="exhaustive", budget=texts, seed=organism.seed)
+    key = {"name": f"{organism.name}-{texts}", "organism": asdict(organism)}
+    key["settings"] = to_json(settings)
+
+    def measure() -> Mapping[str, Any]:
+        base, tuned = opened(organism)
+        prompts = organisms.pool(POOL_SEED, organism.scale, PER_KIND * organism.scale)
+        started = time.perf_counter()
+        found = compare_models(base, tuned, prompts, settings=settings)
+        seconds = time.perf_counter() - started
+        assessed = assess(found.findings, found.pool, settings, organism, base, tuned)
+        return {"seconds": seconds, "texts": found.texts, **to_json(assessed)}
+
+    return kept("exhaustive", key, measure)
+
+
+def _row(measure: str, value: float, unit: str, count: int) -> Row:
+    return Row(
+        measure=measure,
+        target="",
+        value=value,
+        low=None,
+        high=None,
+        unit=unit,
+        n=count,
+        met=None,
+        seeds=[0],
+    )
