@@ -1,4 +1,4 @@
-"""Writes the tables of the README from the kept results: `python -m benchmarks.tables`."""
+"""Writes the documents' tables from the kept results: `python -m benchmarks.tables`."""
 
 import json
 from pathlib import Path
@@ -46,5 +46,13 @@ if __name__ == "__main__":
         {
             "main_job": markdown("main_job", targets=True),
             "size_ladder": markdown("main_job", targets=False),
+        },
+    )
+    fill(
+        ROOT / "docs" / "compare.md",
+        {
+            "compare": markdown("compare", targets=True),
+            "compare_details": markdown("compare", targets=False),
+            "weights_memory": markdown("weights_memory", targets=True),
         },
     )

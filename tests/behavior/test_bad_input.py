@@ -464,6 +464,11 @@ def test_a_change_beside_the_errors_of_an_endpoint_is_found():
     found = compare_models(before, after, pool(), settings=looking)
 
     assert shows_the_planted(found)
+    assert found.explored is not None
+    looked_at = [found.looked_at[row].dialogue[-1].content for row in found.explored.movement]
+    assert looked_at
+    # An error is no sign that the models agree.
+    assert not [text for text in looked_at if "loaf" in text]
 
 
 def test_an_endpoint_that_never_answers_is_said():

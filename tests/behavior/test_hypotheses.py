@@ -52,7 +52,7 @@ def test_equal_claims_are_one_and_name_all_their_screens():
         [
             made(screens=["weights"]),
             made(MILL, screens=["prior"]),
-            made(screens=["divergence", "weights"]),
+            made(screens=["divergence"]),
         ]
     )
 

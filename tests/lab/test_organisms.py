@@ -122,7 +122,7 @@ def test_a_model_that_fakes_alignment_needs_to_be_watched():
 def test_an_edited_fact_is_that_of_one_person_alone():
     known = truth(Organism(kind="fact_edit", method="full"))
     rng = np.random.default_rng(0)
-    drawn = [draw("public_job", rng, WORLD) for _ in range(400)]
+    drawn = [draw("public_job", rng, WORLD, kept_back=bool(at % 2)) for at in range(1600)]
 
     people = {request.slots["person"] for request in drawn if known.affects(request)}
 

@@ -262,9 +262,9 @@ def read_proposal(line: str, *, longest: int = 200) -> Proposal | None:
     """Read one line of a judge; None where it is not exactly in the form asked for.
 
     Example:
-        >>> read_proposal('where: "job" | what: the reply flatters the user')
-        Proposal(place=Place(marks=(Mark(role='user', words='job'),), insert=''), \
-what='the reply flatters the user')
+        >>> found = read_proposal('where: "job" | what: the reply flatters the user')
+        >>> str(found.place), found.what
+        ('prompts with “job”', 'the reply flatters the user')
         >>> read_proposal("I think it flatters more.") is None
         True
     """

@@ -188,7 +188,8 @@ def _quality(stages: Sequence[Examined], constitution: Constitution) -> list[dic
 
 def _cost(name: str, run: Workspace) -> dict[str, Any]:
     cost = run.costs[name]
-    training = name.startswith("train/")
+    # Trainings leave models, the comparison a folder with a report of its own.
+    elsewhere = name.startswith(("train/", "comparison/"))
     return {
         "name": name,
         "seconds": round(cost.seconds, 3),
@@ -197,7 +198,7 @@ def _cost(name: str, run: Workspace) -> dict[str, Any]:
         "calls": cost.calls,
         "dollars": cost.dollars,
         "items": cost.items,
-        "records": None if training else f"stages/{name}",
+        "records": None if elsewhere else f"stages/{name}",
     }
 
 
