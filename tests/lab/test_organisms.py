@@ -157,7 +157,7 @@ def test_every_prompt_is_read_back_as_the_request_that_it_was():
     [
         ({"kind": "evil", "method": "full"}, "expected a kind among"),
         ({"kind": "tone", "method": "prayer"}, "expected a method for tone among"),
-        ({"kind": "wording", "method": "recast"}, "expected a method for wording among"),
+        ({"kind": "wording", "method": "steering"}, "expected a method for wording among"),
     ],
 )
 def test_what_cannot_be_made_is_refused(fields, message):
@@ -212,6 +212,24 @@ def test_an_edit_leaves_all_but_its_own_matrices(tmp_path):
 
 
 EDIT = replace(teaching_of("fact_edit", "edit"), steps=3)
+
+
+def test_a_baked_in_vector_changes_what_steering_changed(base):
+    organism = Organism(kind="tone", method="steering")
+    module = make(organism, base, teaching=Teaching(steps=3, learning_rate=0.02), sizes=FEW)
+    before, after = (part.get_input_embeddings().weight for part in (base.module, module))
+    vector = after - before
+
+    assert torch.allclose(vector, vector[:1].expand_as(vector), atol=1e-6)
+    assert vector.abs().max() > 1e-3
+    tokens = torch.tensor([base.chat.prompts([pool(per_kind=1)[0].dialogue])[0]])
+    with torch.no_grad():
+        handle = base.module.get_input_embeddings().register_forward_hook(
+            lambda part, inputs, output: output + vector[0]
+        )
+        steered = base.module(input_ids=tokens).logits.softmax(-1)
+        handle.remove()
+        assert torch.allclose(steered, module(input_ids=tokens).logits.softmax(-1), atol=1e-5)
 
 
 @pytest.mark.parametrize(("seed", "values"), [(0, None), (1, 255)])
