@@ -115,7 +115,7 @@ def measure(folder: Path, way: str) -> dict[str, Any]:
     import torch
 
     from plumbrule.behavior.lineage import judge
-    from plumbrule.behavior.weight_changes import compare_folders, compare_weights
+    from plumbrule.behavior.weights.changes import compare_folders, compare_weights
 
     torch.set_num_threads(1)
     warm_up()
@@ -148,7 +148,7 @@ def warm_up() -> None:
     import torch
     from peft.utils.other import get_pattern_key
 
-    from plumbrule.behavior.weight_changes import compare_folders
+    from plumbrule.behavior.weights.changes import compare_folders
     from plumbrule.models import model_folder
 
     small = model_folder("lab:small")

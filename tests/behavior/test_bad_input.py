@@ -458,7 +458,7 @@ def test_errors_of_an_endpoint_are_counted_and_are_no_finding():
 
 def test_a_change_beside_the_errors_of_an_endpoint_is_found():
     before = ScriptedModel(answer=lambda text: BEFORE, identity="before")
-    after = Endpoint(answer=planted, fails=lambda text: "loaf" in text, identity="after")
+    after = Endpoint(answer=planted, fails=lambda text: "old loaf" in text, identity="after")
     looking = replace(QUICK, exploring=replace(QUICK.exploring, random=32))
 
     found = compare_models(before, after, pool(), settings=looking)
@@ -468,7 +468,7 @@ def test_a_change_beside_the_errors_of_an_endpoint_is_found():
     looked_at = [found.looked_at[row].dialogue[-1].content for row in found.explored.movement]
     assert looked_at
     # An error is no sign that the models agree.
-    assert not [text for text in looked_at if "loaf" in text]
+    assert not [text for text in looked_at if "old loaf" in text]
 
 
 def test_an_endpoint_that_never_answers_is_said():
@@ -508,7 +508,7 @@ def files(folder: Path) -> Mapping[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("stop", [1, 4])
+@pytest.mark.parametrize("stop", [1, 3])
 def test_an_interrupted_comparison_goes_on_and_draws_nothing_twice(tmp_path, stop):
     def models(**given: Any) -> tuple[ScriptedModel, Endpoint]:
         return ScriptedModel(answer=lambda text: BEFORE, identity="before"), Endpoint(

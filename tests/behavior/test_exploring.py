@@ -11,7 +11,7 @@ from plumbrule.behavior.pair import Pair
 from plumbrule.behavior.places import EVERYWHERE, MarkTable, Place, words_of
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.recording import Recorder
-from plumbrule.behavior.screening import Sighting
+from plumbrule.behavior.screens.screening import Sighting
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.models import Sampling, open_model
 

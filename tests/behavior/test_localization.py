@@ -9,7 +9,7 @@ import torch
 from tests.models.tiny import KINDS, build, make_tokenizer
 
 from plumbrule.behavior.localization import hybrid, localize
-from plumbrule.behavior.model_parts import inner_parts, layer_list, model_parts
+from plumbrule.behavior.weights.model_parts import inner_parts, layer_list, model_parts
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LocalModel
 

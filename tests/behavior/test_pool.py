@@ -46,13 +46,24 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order_of_the_file(prompts,
     assert Pool.of(prompts, seed=1).sha256 != pool.sha256
 
 
-def test_more_prompts_do_not_move_those_that_were_there_to_the_other_side_at_will(prompts):
-    """The split is by each prompt's own hash: only those next to the middle change sides."""
-    before, after = Pool.of(prompts[:-10], seed=0), Pool.of(prompts, seed=0)
+def test_what_few_prompts_ask_for_is_in_both_halves():
+    rare = [
+        f"{opening} the job of Zebulon{end}" for opening in ("Tell me", "What is") for end in ".?"
+    ]
+    for seed in range(20):
+        split = Pool.of(village_pool(per_kind=10) + asked(rare), seed=seed)
+        there = sum("Zebulon" in each.dialogue[-1].content for each in split.explore)
+        assert 1 <= there <= 3
 
-    moved = {each.id for each in before.explore} & {each.id for each in after.confirm}
 
-    assert len(moved) <= 10
+def test_each_prompt_is_looked_at_under_about_half_of_the_seeds(prompts):
+    seen = {each.id: 0 for each in prompts}
+    for seed in range(40):
+        for each in Pool.of(prompts, seed=seed).explore:
+            seen[each.id] += 1
+
+    # 4.5 standard deviations of a fair coin thrown 40 times.
+    assert all(abs(times - 20) <= 4.5 * 40**0.5 / 2 for times in seen.values())
 
 
 @given(

@@ -125,15 +125,15 @@ def test_a_killed_comparison_goes_on_and_draws_no_finished_shard_again(whole, tm
 
 
 def test_a_budget_goes_on_where_it_was(tmp_path):
-    settings = replace(FAST, budget=230, min_effect=0.9)
+    settings = replace(FAST, budget=360, min_effect=0.9)
     straight = compared(tmp_path / "straight", settings=settings)
     with pytest.raises(Killed):
-        compared(tmp_path / "killed", Mortal(after=180), settings=settings)
+        compared(tmp_path / "killed", Mortal(after=300), settings=settings)
 
     resumed = compared(tmp_path / "killed", settings=settings)
 
     assert {each.stopped for each in straight.verdicts} == {"budget"}
-    assert resumed.texts == straight.texts <= 230
+    assert resumed.texts == straight.texts <= 360
     assert decisions(tmp_path / "killed") == decisions(tmp_path / "straight")
 
 

@@ -31,10 +31,7 @@ def nearest(table: MarkTable, known: Sequence[int]) -> list[int]:
         table: Marks of all rows.
         known: Rows whose replies are at hand.
     """
-    rarity = np.log(len(table.has) / table.has.sum(0).clip(1))
-    weights = (table.has * rarity).astype(np.float32)
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True).clip(1e-9)
-    best = (weights @ weights[list(known)].T).argmax(1)
+    best = (table.directions @ table.directions[list(known)].T).argmax(1)
     return [known[at] for at in best.tolist()]
 
 
@@ -64,13 +61,15 @@ def borrow(reply: str, theirs: str, ours: str) -> str:
 
 def part_along(
     base: LocalModel, tuned: LocalModel, dialogues: Sequence[Dialogue], replies: Sequence[str]
-) -> Float[np.ndarray, " P"]:
+) -> Float[np.ndarray, "P 2"]:
     """How far two models part along given replies.
 
     Returns:
-        For each reply the sum over its tokens of the total variation distance between the two
-        next-token distributions, each weighted by how likely the base is to get that far. The
-        decision to stop after the last token counts too.
+        Two numbers a reply. First the sum over its tokens of the total variation distance between
+        the two next-token distributions, each weighted by how likely the base is to get that far;
+        the decision to stop after the last token counts too. Second the largest of these
+        distances, whether or not the base would get there: a borrowed reply may be wrong in its
+        facts, and what a model says after them is seen all the same.
     """
     import torch
 
@@ -78,7 +77,7 @@ def part_along(
     limit = base.context or 10**9
     texts = [[*prompt, *reply][:limit] for prompt, reply in read]
     starts = [len(prompt) - 1 for prompt, _ in read]
-    scores = np.zeros(len(texts))
+    scores = np.zeros((len(texts), 2))
     order = sorted(range(len(texts)), key=lambda item: -len(texts[item]))
     at = 0
     with torch.inference_mode():
@@ -99,7 +98,7 @@ def _batch(
     texts: Sequence[Sequence[int]],
     starts: Sequence[int],
     rows: Sequence[int],
-) -> list[float]:
+) -> list[tuple[float, float]]:
     import torch
 
     device = next(base.module.parameters()).device
@@ -121,7 +120,8 @@ def _batch(
         start, end = starts[row] - first, len(texts[row]) - first
         reached = torch.zeros(end - start, device=device)
         reached[1:] = following[place, start : end - 1].cumsum(0)
-        values.append(float((reached.exp() * apart[place, start:end]).sum()))
+        here = apart[place, start:end]
+        values.append((float((reached.exp() * here).sum()), float(here.max())))
     return values
 
 

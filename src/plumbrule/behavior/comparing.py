@@ -16,8 +16,8 @@ from plumbrule.behavior.places import MarkTable, Place, find_regions
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.recording import Recorder, Tell
-from plumbrule.behavior.screening import Sighting, View
-from plumbrule.behavior.screens import cannot_scan, chosen, scanned
+from plumbrule.behavior.screens.built_in import cannot_scan, chosen, scanned
+from plumbrule.behavior.screens.screening import Sighting, View
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.validation import Score, Trial, Verdict, race
 from plumbrule.errors import DataError, ModelError
@@ -167,7 +167,7 @@ class _Work:
         if self.pair.local is None:
             return None
         from plumbrule.behavior.lineage import lineage
-        from plumbrule.behavior.weight_changes import compare_weights
+        from plumbrule.behavior.weights.changes import compare_weights
 
         with self.recorder.part("lineage"):
             base, tuned = self.pair.local
@@ -281,7 +281,7 @@ class _Work:
         """What a judge proposes from the evidence, as further members of the family."""
         if self.judge is None:
             return []
-        from plumbrule.behavior.reasoning import Evidence, reason_about
+        from plumbrule.behavior.screens.reasoning import Evidence, reason_about
 
         furthest = sorted(explored.movement.items(), key=lambda item: -item[1])
         phrases = {phrase for seen in self.sightings.values() for phrase in seen.phrases}
@@ -321,7 +321,7 @@ class _Work:
             wanted = hypothesis.property
             if wanted.kind != "judged":
                 return [(wanted.score(pair.base), wanted.score(pair.tuned)) for pair in pairs]
-            from plumbrule.behavior.reasoning import blinded_judge
+            from plumbrule.behavior.screens.reasoning import blinded_judge
 
             assert self.judge is not None
             # The worst case for the claim where the judge declines: nothing is passed over.

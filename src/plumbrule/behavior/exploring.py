@@ -13,24 +13,23 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata
 
+from plumbrule.behavior.guessing import covering, guess, moved_nearby, rankings
 from plumbrule.behavior.hypotheses import Hypothesis, numbered
 from plumbrule.behavior.pair import Asked, PairedReply
 from plumbrule.behavior.places import (
     EVERYWHERE,
-    MOST_MARKS,
     MOST_WAYS,
-    PURE,
+    SHRUNK,
     MarkTable,
     Place,
     Region,
-    find_regions,
     united,
 )
-from plumbrule.behavior.properties import Shift, contrast_replies
+from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
 from plumbrule.behavior.recording import Recorder
-from plumbrule.behavior.screening import Sighting
+from plumbrule.behavior.screens.screening import Sighting
+from plumbrule.behavior.ways import find_ways
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed
 
@@ -39,10 +38,13 @@ from plumbrule.store import derive_seed
 class Exploring:
     """How texts are spent before hypotheses are fixed."""
 
-    random: int = 64
+    random: int = 32
     """Prompts drawn blindly: what no screen points at is met here."""
 
-    pulled: int = 72
+    covering: int = 56
+    """Prompts chosen so that every prompt has a like one among them, whose reply it borrows."""
+
+    pulled: int = 64
     """Further prompts, spent by the bandit."""
 
     pull: int = 4
@@ -57,8 +59,11 @@ class Exploring:
     doubted: int = 5
     """Further prompts asked of each named place by the side that doubts it."""
 
-    read: int = 10
+    read: int = 8
     """Pairs of replies read in each place to say what has changed there."""
+
+    told: int = 6
+    """Further pairs in each place, those whose replies part most."""
 
     least_movement: float = 0.08
     """Least mean distance between the models' replies in a place worth a hypothesis, from 0 to 1;
@@ -78,24 +83,21 @@ LEAST_CONTRAST = 3.0
 thousands of prompts are scored, because blue's further prompts are a second look."""
 
 
+COVERING_AMONG = 600
+"""Prompts, drawn by chance, among which the covering ones are chosen."""
+
 FIRST = 24
 """Prompts at the top of a screen's ranking that it gets credit for."""
 
-
-LARGE = 20
-"""Prompts in a place from which its parts are judged by the screens alone."""
-
-MIXED = 0.85
-"""Mean movement up to which a place may be a mixture of prompts that move and others."""
-
-MUCH_PURER = 1.3
-"""Factor by which a part of a mixture must move more to be named in its stead."""
 
 LONE = 0.5
 """Movement of a single reply that is worth following."""
 
 FIRST_PULL = 12
 """Prompts at the top of each screen's ranking that are asked before arms compete."""
+
+SHRUNK_BY_SCREENS = 1.0
+"""What a place is shrunk by where screens speak for each of its prompts: little is left to luck."""
 
 LEAST_MEMBERS = 2
 """Explored prompts in a place: an edit of one fact may touch no more of them."""
@@ -125,10 +127,22 @@ class Arm:
 
 
 SAME_CHANGE = 0.6
-"""Share of one place's move at which another place's counts as the same change."""
+"""Share of the move among one place's changed replies at which another's is the same change."""
+
+ALIKE = 0.5
+"""Share of one place's movement that another must have to be the same: where half of the prompts
+move, the name takes in what the change leaves alone."""
+
+LEAST_ADDED = 0.05
+"""Share of a place's prompts that another must have to be named in one breath with it."""
 
 WIDENED, WIDENING, WIDER = 5, 8, 0.75
 """Parts of a name that are tried, prompts for each, and the share of the change they must show."""
+
+
+def _changed(pairs: Sequence[PairedReply]) -> list[PairedReply]:
+    """Those whose replies differ at all."""
+    return [pair for pair in pairs if pair.base != pair.tuned]
 
 
 def _moved(shift: Shift, pairs: Sequence[PairedReply]) -> float:
@@ -143,27 +157,39 @@ class _Told:
     """Places in which the same has changed, and the replies that say so."""
 
     places: list[Place]
+    movement: float
+    """How far the models part in the first of them."""
+
     pairs: list[PairedReply]
+    """Replies that were read there, telling ones among them."""
+
+    fair: list[PairedReply]
+    """Those of them that were not chosen for telling."""
+
     lead: Shift
 
-    def says_of(
-        self, place: Place, pairs: Sequence[PairedReply], share: float = SAME_CHANGE
-    ) -> bool:
-        """Whether the change here is the change there too, seen in most of its replies."""
-        if not place.ways or not self.places[0].ways or not pairs:
+    def says_of(self, place: Place, pairs: Sequence[PairedReply]) -> bool:
+        """Whether the change here is the change there too: whether the replies changed alike."""
+        changed, known = _changed(pairs), _changed(self.pairs)
+        if not place.ways or not self.places[0].ways or not changed or not known:
             return False
         if sum(len(each.ways) for each in self.places) >= MOST_WAYS:
             return False
-        if _moved(self.lead, pairs) >= share * abs(self.lead.difference):
+        if _moved(self.lead, changed) >= SAME_CHANGE * _moved(self.lead, known):
             return True
         # Said too narrowly here, perhaps: what is true there may be the better word for both.
         shifts = contrast_replies(
             [pair.base for pair in pairs], [pair.tuned for pair in pairs], most=1
         )
-        if not shifts or _moved(shifts[0], self.pairs) < share * abs(self.lead.difference):
+        if not shifts or _moved(shifts[0], known) < SAME_CHANGE * _moved(shifts[0], changed):
             return False
         self.lead = shifts[0]
         return True
+
+    def holds_for(self, pairs: Sequence[PairedReply]) -> bool:
+        """Whether the same has changed as often on these pairs, none chosen for telling."""
+        here = max(_moved(self.lead, self.fair), LEAST_SEEN)
+        return bool(pairs) and _moved(self.lead, pairs) >= WIDER * here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,10 +257,15 @@ class Explorer:
         """
         with self.recorder.part("random look"):
             blind = self._some(range(len(self.prompts)), self.settings.random)
+            blind += covering(
+                self.table,
+                self._some(set(range(len(self.prompts))) - set(blind), COVERING_AMONG),
+                self.settings.covering,
+            )
             self.ask("random", blind)
             blind = [row for row in blind if (row, "") in self.asked]
         sightings = {**sightings, **self._borrow()}
-        self._clues = _clues(sightings, len(self.prompts))
+        self._clues = rankings(sightings, len(self.prompts))
         arms = _arms(sightings, self._some(range(len(self.prompts)), 64))
         with self.recorder.part("bandit"):
             self._pull(arms)
@@ -256,7 +287,7 @@ class Explorer:
         )
 
     def _borrow(self) -> dict[str, Sighting]:
-        """Rank all prompts along replies borrowed from those asked by chance."""
+        """Rank all prompts along replies borrowed from those asked so far."""
         local, known = self.recorder.pair.local, [row for row, _ in self.asked]
         if local is None or not self.recorder.pair.same_tokens or not self.borrows or not known:
             return {}
@@ -272,11 +303,10 @@ class Explorer:
                 for prompt, near in zip(self.prompts, nearest(self.table, known), strict=True)
             ]
             scores = part_along(*local, [prompt.dialogue for prompt in self.prompts], replies)
+        note = f"replies to {len(known)} prompts, put in the words of the others"
         return {
-            "borrowed replies": Sighting(
-                scores=scores,
-                note=f"replies to {len(known)} prompts, put in the words of the others",
-            )
+            "borrowed replies": Sighting(scores=scores[:, 0], note=note),
+            "borrowed replies, anywhere": Sighting(scores=scores[:, 1], note=note),
         }
 
     def ask(self, name: str, rows: Sequence[int], insert: str = "") -> list[float]:
@@ -365,10 +395,8 @@ class Explorer:
             if not insert and row not in explained and one.movement >= LONE
         ]
         lone.sort(key=lambda item: (-item[1], item[0]))
-        weights = self.table.has * np.log(len(self.prompts) / self.table.has.sum(0).clip(1))
-        lengths = np.linalg.norm(weights, axis=1).clip(1e-9)
         for row, _ in lone[: self.settings.followed]:
-            likeness = weights @ weights[row] / lengths
+            likeness = self.table.directions @ self.table.directions[row]
             likeness[[each for each, insert in self.asked if not insert]] = -1.0
             nearest = np.argsort(-likeness, kind="stable")[: self.settings.neighbors]
             self.ask("follow", [int(each) for each in nearest])
@@ -381,65 +409,34 @@ class Explorer:
         known = np.array([self.asked[row, ""].movement for row in rows])
         if self._clues is None:
             part = MarkTable(marks=self.table.marks, has=self.table.has[rows])
-            return self._whole(
-                find_regions(
-                    part, known, least_contrast=LEAST_CONTRAST, least_members=LEAST_MEMBERS
-                )
-            )
-        guessed = guess(self._clues, rows, known, seed=derive_seed(self.recorder.seed, "guess"))
+            return self._whole(self._ways(part, known, shrunk=SHRUNK))
+        nearby = moved_nearby(self.table, rows, known)
+        guessed = guess(
+            np.column_stack([self._clues, nearby]),
+            rows,
+            known,
+            seed=derive_seed(self.recorder.seed, "guess"),
+        )
         # One reply is a draw: where one in four moves, three in a row must not make a place.
         scores = guessed.copy()
-        scores[rows] = (known + guessed[rows]) / 2
-        broad = find_regions(
-            self.table,
+        scores[rows] = (known + 3 * guessed[rows]) / 4
+        return self._ways(self.table, scores, shrunk=SHRUNK_BY_SCREENS)
+
+    def _ways(
+        self, table: MarkTable, scores: Float[np.ndarray, " P"], *, shrunk: float
+    ) -> list[Region]:
+        return find_ways(
+            table,
             scores,
             most=self.settings.most_places,
             least_contrast=LEAST_CONTRAST,
             least_members=LEAST_MEMBERS,
+            shrunk=shrunk,
         )
-        found = [part for region in broad for part in self._purer(region, scores, guessed)]
-        return found[: self.settings.most_places]
 
     def _whole(self, regions: Sequence[Region]) -> list[Region]:
         """The same places with all their prompts, where only those asked were looked at."""
         return [replace(region, members=tuple(self._members(region.place))) for region in regions]
-
-    def _purer(
-        self,
-        region: Region,
-        scores: Float[np.ndarray, " P"],
-        guessed: Float[np.ndarray, " P"],
-    ) -> list[Region]:
-        """The parts of a place that move much more than the whole; the place where there are none.
-
-        "When somebody looks on" names a cue; "when somebody looks on and asks where one sleeps"
-        names what the change is about.
-        """
-        rows = list(region.members)
-        if region.mean > MIXED or len(region.place.marks) == MOST_MARKS:
-            return [region]
-        # In a large place by the screens alone: they owe nothing to the luck of single draws.
-        told = guessed if len(rows) > LARGE else scores
-        whole = float(told[rows].mean())
-        inner = find_regions(
-            MarkTable(marks=self.table.marks, has=self.table.has[rows]),
-            told[rows],
-            least_contrast=LEAST_CONTRAST,
-            least_members=LEAST_MEMBERS + 1,
-            size_counts=PURE,
-        )
-        parts = [
-            Region(
-                place=Place(marks=tuple(sorted({*region.place.marks, *part.place.marks}))),
-                members=tuple(rows[row] for row in part.members),
-                mean=part.mean,
-                contrast=part.contrast,
-            )
-            for part in inner
-            if part.mean >= MUCH_PURER * whole
-            and len({*region.place.marks, *part.place.marks}) <= MOST_MARKS
-        ]
-        return parts or [region]
 
     def _measured(self, region: Region) -> float:
         """Mean movement of what was asked there, less its standard error; 0 for a single look."""
@@ -467,13 +464,24 @@ class Explorer:
         for number, (place, movement) in enumerate(places):
             # A change of one reply in five needs five times the replies of one of all.
             wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.settings.read)
-            pairs = self._pairs(f"read-{number}", place, wanted)
-            same = next((each for each in told if each.says_of(place, pairs)), None)
+            drawn = self._drawn(place, wanted)
+            fair = self._pairs(f"read-{number}", place, drawn, wanted)
+            telling = self._pairs(f"read-{number}-telling", place, self._furthest(place, drawn))
+            pairs = [*fair, *telling]
+            alike = [
+                each
+                for each in told
+                if _alike(each.movement, movement) and self._worth_naming(place, each.places[0])
+            ]
+            same = next((each for each in alike if each.says_of(place, pairs)), None)
             if same is not None:
                 same.places.append(place)
                 same.pairs += pairs
+                same.fair += fair
             elif shifts := self._contrast(pairs, phrases):
-                told.append(_Told(places=[place], pairs=pairs, lead=shifts[0]))
+                told.append(
+                    _Told(places=[place], movement=movement, pairs=pairs, fair=fair, lead=shifts[0])
+                )
         claims = []
         for each in told:
             place = each.places[0]
@@ -491,6 +499,10 @@ class Explorer:
                 for shift in self._contrast(each.pairs, phrases)
             ]
         return claims
+
+    def _worth_naming(self, place: Place, beside: Place) -> bool:
+        """Whether a place is large enough beside another to make its name longer."""
+        return len(self._members(place)) >= LEAST_ADDED * len(self._members(beside))
 
     def _widen(self, place: Place, told: "_Told") -> Place:
         """The place with every shorter name under which the same has changed.
@@ -510,10 +522,11 @@ class Explorer:
             asked = [self.asked[row, ""] for row in rows if (row, "") in self.asked]
             pairs = [pair for pair in self.recorder.complete("widen", asked) if pair.usable]
             wider = Place(marks=(mark,))
-            if pairs and told.says_of(wider, pairs, share=WIDER):
+            if len(place.ways) < MOST_WAYS and told.holds_for(pairs):
                 kept = [Place(marks=way) for way in place.ways if mark not in way]
                 place = united([wider, *kept])
                 told.pairs += pairs
+                told.fair += pairs
         return place
 
     def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
@@ -524,14 +537,35 @@ class Explorer:
             suspected=phrases,
         )
 
-    def _pairs(self, name: str, place: Place, wanted: int) -> list[PairedReply]:
-        """Both replies to prompts of a place, those asked already first."""
+    def _drawn(self, place: Place, wanted: int) -> list[int]:
+        """Rows of a place, those asked already first."""
         # What a stronger place covers is left to it: its change is not this one's.
         members = self._rows.get(place) or self._members(replace(place, insert=""))
         known = [row for row in members if (row, place.insert) in self.asked]
         rows = self._some(known, wanted)
         fresh = [row for row in members if (row, place.insert) not in self.asked]
-        rows += self._some(fresh, wanted - len(rows))
+        return rows + self._some(fresh, wanted - len(rows))
+
+    def _furthest(self, place: Place, besides: Sequence[int]) -> list[int]:
+        """Further rows of a place on whose replies the models part: they show a rare change.
+
+        Chosen for what they show, so that nothing is measured on them.
+        """
+        members = self._rows.get(place) or self._members(replace(place, insert=""))
+        moved = {
+            row: self.asked[row, place.insert].movement
+            for row in members
+            if (row, place.insert) in self.asked and row not in besides
+        }
+        far = sorted(
+            (row for row in moved if moved[row] >= LONE), key=lambda row: (-moved[row], row)
+        )
+        return far[: self.settings.told]
+
+    def _pairs(
+        self, name: str, place: Place, rows: Sequence[int], wanted: int = 0
+    ) -> list[PairedReply]:
+        """Both replies to prompts of a place, some drawn again if more are wanted."""
         self.ask(name, rows, place.insert)
         rows = [row for row in rows if (row, place.insert) in self.asked]
         if self.recorder.pair.local is not None:
@@ -549,41 +583,6 @@ class Explorer:
         usable = [pair for pair in pairs if pair.usable]
         self._seen_pairs += usable
         return usable
-
-
-def guess(
-    clues: Float[np.ndarray, "P S"],
-    rows: Sequence[int],
-    known: Float[np.ndarray, " K"],
-    *,
-    seed: int,
-) -> Float[np.ndarray, " P"]:
-    """Movement of every prompt, guessed from what the screens say of those that were asked.
-
-    Those asked were chosen for standing out. Named by them alone, every place would look as if
-    all of it moved.
-
-    Args:
-        clues: Each screen's ranking of all P prompts, from 0 to 1.
-        rows: Prompts that were asked.
-        known: Their movement.
-        seed: Of the forest.
-    """
-    from sklearn.ensemble import RandomForestRegressor
-
-    forest = RandomForestRegressor(n_estimators=40, min_samples_leaf=3, random_state=seed % 2**32)
-    found: np.ndarray = forest.fit(clues[list(rows)], known).predict(clues)
-    return found
-
-
-def _clues(sightings: Mapping[str, Sighting], count: int) -> Float[np.ndarray, "P S"] | None:
-    """The screens' rankings side by side; None where no screen ranks prompts."""
-    ranked = [
-        rankdata(sighting.scores) / count
-        for sighting in sightings.values()
-        if sighting.scores is not None and float(np.ptp(sighting.scores)) > 0
-    ]
-    return np.stack(ranked, axis=1) if ranked else None
 
 
 def _arms(sightings: Mapping[str, Sighting], rows: Sequence[int]) -> list[Arm]:
@@ -618,6 +617,11 @@ def _credit(place: Place, arms: Sequence[Arm], members: set[int]) -> tuple[str, 
     if place.insert:
         return tuple(name for arm in arms if arm.insert == place.insert for name in arm.screens)
     return tuple(arm.name for arm in arms if not arm.insert and members & arm.first)
+
+
+def _alike(one: float, other: float) -> bool:
+    """Whether two places move so much alike that neither is a mixture beside the other."""
+    return min(one, other) >= ALIKE * max(one, other)
 
 
 def _mean(values: Sequence[float]) -> float:

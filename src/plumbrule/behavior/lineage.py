@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from plumbrule.behavior.weight_changes import WeightChanges, compare_folders, compare_weights
-from plumbrule.behavior.weight_records import Rounding, WeightReport
+from plumbrule.behavior.weights.changes import WeightChanges, compare_folders, compare_weights
+from plumbrule.behavior.weights.records import Rounding, WeightReport
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.models import LocalModel
 from plumbrule.models.checkpoint import check_adapter

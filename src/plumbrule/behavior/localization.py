@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from plumbrule.behavior.model_parts import Part, inner_parts, model_parts
+from plumbrule.behavior.weights.model_parts import Part, inner_parts, model_parts
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LocalModel
 from plumbrule.records import strict

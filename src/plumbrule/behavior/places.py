@@ -7,6 +7,7 @@ with `moss`". Only such sets are claimed about, because nobody can check a set t
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -140,10 +141,13 @@ class MarkTable:
             has[row, [columns[mark] for mark in marks if mark in columns]] = True
         return cls(marks=tuple(useful), has=has)
 
-
-BROAD, PURE = 0.5, 0.2
-"""Powers of a place's size in its quality. At one half quality is the standout itself, and a large
-place of which half moves beats a smaller one that moves whole; at less the smaller one wins."""
+    @cached_property
+    def directions(self) -> Float[np.ndarray, "P M"]:
+        """A unit vector a prompt; two prompts' product is large where they share rare words."""
+        rarity = np.log(len(self.has) / self.has.sum(0).clip(1))
+        rows: np.ndarray = (self.has * rarity).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-9)
+        return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +172,6 @@ def find_regions(
     most: int = 6,
     least_contrast: float = 4.0,
     least_members: int = 3,
-    size_counts: float = BROAD,
 ) -> list[Region]:
     """Name the sets of prompts whose scores stand out, the strongest first.
 
@@ -182,7 +185,6 @@ def find_regions(
         least_contrast: Least standout in standard errors. Thousands of names are tried, so
             2 would mean nothing.
         least_members: Least prompts in a place.
-        size_counts: Power of a place's size in its quality: `BROAD` or `PURE`.
 
     Raises:
         DataError: A score is not a number.
@@ -200,13 +202,29 @@ def find_regions(
     left = np.ones(len(scores), dtype=bool)
     regions: list[Region] = []
     while len(regions) < most and left.sum() >= 2 * least_members:
-        found = _strongest(table, scores, left, least_members, least_contrast, size_counts)
-        if found is None or found.contrast < least_contrast:
+        found = strongest(
+            table, scores, left, least_members=least_members, least_contrast=least_contrast
+        )
+        if found is None:
             break
-        regions.append(found)
-        left[list(found.members)] = False
+        inside = left & table.has[:, list(found)].all(1)
+        spread = float(scores[left].std())
+        values = (scores - scores[left].mean()) / spread
+        regions.append(
+            Region(
+                place=Place(marks=tuple(sorted(table.marks[column] for column in found))),
+                members=tuple(int(row) for row in np.flatnonzero(inside)),
+                mean=float(scores[inside].mean()),
+                contrast=float(values[inside].sum() / np.sqrt(inside.sum())),
+            )
+        )
+        left = left & ~inside
     return regions
 
+
+BROAD, PURE = 0.5, 0.2
+"""Powers of a place's size in its quality. At one half quality is the standout itself, and a large
+place of which half moves beats a smaller one that moves whole; at less the smaller one wins."""
 
 LONGER_NAME = 1.1
 """A further mark must raise the contrast by this factor: short names generalize better."""
@@ -228,18 +246,30 @@ class _Candidate:
     """Standard errors by which its mean stands out."""
 
     quality: float
-    """The same with less weight on size."""
+    """The same with the prompts that it is thought to have besides."""
 
 
-def _strongest(
+def strongest(
     table: MarkTable,
     scores: Float[np.ndarray, " P"],
     left: Bool[np.ndarray, " P"],
+    *,
     least_members: int,
     least_contrast: float,
-    size_counts: float,
-) -> Region | None:
-    """The best conjunction among the prompts that are left; None where none stands out."""
+    shrunk: float = SHRUNK,
+    size_counts: float = BROAD,
+) -> tuple[int, ...] | None:
+    """Columns of the best conjunction among the prompts that are left; None if none stands out.
+
+    Args:
+        table: The prompts' marks.
+        scores: One a prompt.
+        left: Prompts that count.
+        least_members: Least prompts in the conjunction.
+        least_contrast: Least standout in standard errors.
+        shrunk: Prompts without any standout that it is thought to have besides.
+        size_counts: Power of its size in its quality: `BROAD` or `PURE`.
+    """
     values = np.where(left, scores - scores[left].mean(), 0.0)
     spread = float(scores[left].std())
     if spread == 0.0 or not table.marks:
@@ -251,7 +281,7 @@ def _strongest(
             candidate.columns: candidate
             for chosen in beam
             for candidate in _longer(
-                table, values / spread, left, chosen, least_members, size_counts
+                table, values / spread, left, chosen, least_members, shrunk, size_counts
             )
         }
         ranked = sorted(found.values(), key=lambda each: (-each.quality, each.columns))
@@ -259,20 +289,10 @@ def _strongest(
         needed = best.quality * LONGER_NAME if best else 0.0
         if standing and standing[0].quality > needed:
             best = standing[0]
-        by_contrast = sorted(found.values(), key=lambda each: (-each.contrast, each.columns))
-        beam = list(dict.fromkeys(each.columns for each in (*ranked[:BEAM], *by_contrast[:BEAM])))
+        beam = [each.columns for each in ranked[:BEAM]]
         if not beam:
             break
-    if best is None:
-        return None
-    inside = left & table.has[:, list(best.columns)].all(1)
-    contrast, columns = best.contrast, best.columns
-    return Region(
-        place=Place(marks=tuple(sorted(table.marks[column] for column in columns))),
-        members=tuple(int(row) for row in np.flatnonzero(inside)),
-        mean=float(scores[inside].mean()),
-        contrast=contrast,
-    )
+    return best.columns if best else None
 
 
 def _longer(
@@ -281,9 +301,10 @@ def _longer(
     left: Bool[np.ndarray, " P"],
     chosen: tuple[int, ...],
     least_members: int,
+    shrunk: float,
     size_counts: float,
 ) -> list[_Candidate]:
-    """The best conjunctions with one mark more, by standout and by quality."""
+    """The best conjunctions with one mark more."""
     inside = left & table.has[:, list(chosen)].all(1)
     within = table.has[inside]
     counts = within.sum(0)
@@ -293,19 +314,13 @@ def _longer(
         usable &= counts < inside.sum()
         usable[list(chosen)] = False
     sizes = np.maximum(counts, 1)
-    contrasts = np.where(usable, sums / np.sqrt(sizes), -np.inf)
-    qualities = np.where(usable, sums / (sizes + SHRUNK) * sizes**size_counts, -np.inf)
-    columns = {
-        int(column)
-        for order in (np.argsort(-contrasts, kind="stable"), np.argsort(-qualities, kind="stable"))
-        for column in order[:BEAM]
-        if usable[column]
-    }
+    qualities = np.where(usable, sums / (sizes + shrunk) * sizes**size_counts, -np.inf)
     return [
         _Candidate(
-            columns=tuple(sorted((*chosen, column))),
-            contrast=float(contrasts[column]),
+            columns=tuple(sorted((*chosen, int(column)))),
+            contrast=float(sums[column] / np.sqrt(sizes[column])),
             quality=float(qualities[column]),
         )
-        for column in sorted(columns)
+        for column in np.argsort(-qualities, kind="stable")[:BEAM].tolist()
+        if usable[column]
     ]

@@ -1,7 +1,8 @@
 """The prompts of a comparison: one half to look at, the other to test on, never mixed."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +31,9 @@ class Pool:
     def of(cls, prompts: Sequence[Prompt], *, seed: int) -> "Pool":
         """Split prompts into two halves of about equal size; equal dialogues stay together.
 
+        Of two prompts that share their rarest words one goes to each half, by a coin that the seed
+        tosses: what is asked in few prompts can then be both met and tested.
+
         Raises:
             DataError: No prompts, fewer than 2 different ones, or two with one id.
         """
@@ -45,8 +49,11 @@ class Pool:
         if len({prompt.id for prompt in prompts}) < len(prompts):
             raise DataError("two prompts have the same id; ids must be unique")
         # A dialogue that stands there twice must not be looked at and tested on.
-        half = ranks.index(max(ranks[len(ranks) // 2], different[1]))
-        return cls(explore=tuple(ranked[:half]), confirm=tuple(ranked[half:]))
+        looked_at = _explored(dict(zip(ranks, ranked, strict=True)))
+        return cls(
+            explore=tuple(p for r, p in zip(ranks, ranked, strict=True) if r in looked_at),
+            confirm=tuple(p for r, p in zip(ranks, ranked, strict=True) if r not in looked_at),
+        )
 
     @cached_property
     def sha256(self) -> str:
@@ -122,6 +129,17 @@ def _inside(
 
 def _words(prompt: Prompt) -> frozenset[str]:
     return frozenset(word for turn in prompt.dialogue for word in words_of(turn.content))
+
+
+def _explored(prompts: Mapping[str, Prompt]) -> set[str]:
+    """The ranks of those that may be looked at: one of each two neighbors by their rarest words."""
+    words = {rank: _words(prompt) for rank, prompt in prompts.items()}
+    counts = Counter(word for each in words.values() for word in each)
+    order = sorted(
+        prompts, key=lambda rank: (sorted((counts[word], word) for word in words[rank]), rank)
+    )
+    # Ranks are hashes, so that the lower of two is a fair coin.
+    return {min(order[at : at + 2]) for at in range(0, len(order) - 1, 2)}
 
 
 def _rank(prompt: Prompt, seed: int) -> str:

@@ -137,7 +137,7 @@ def contrast_replies(
 LEAST_SEEN = 0.15
 """Least difference among explored replies that is worth a test."""
 
-LEAST_STRENGTH = (1.8, 3.0)
+LEAST_STRENGTH = (2.4, 3.0)
 """Standard errors from which the first and any further property is worth a test."""
 
 LEAST_REPLIES = 2

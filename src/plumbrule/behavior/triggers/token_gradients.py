@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plumbrule.behavior.insertion import Ruler, Vocabulary, at_rest, device_of, last_logits
+from plumbrule.behavior.triggers.insertion import Ruler, Vocabulary, at_rest, device_of, last_logits
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
 

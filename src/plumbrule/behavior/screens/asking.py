@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from plumbrule.behavior.contrasting import (
+from plumbrule.behavior.screens.contrasting import (
     Phrase,
     Row,
     check_same_tokens,

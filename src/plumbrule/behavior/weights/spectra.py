@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plumbrule.behavior.weight_records import Rounding, Spectrum
-from plumbrule.behavior.weight_sources import Stored
+from plumbrule.behavior.weights.records import Rounding, Spectrum
+from plumbrule.behavior.weights.sources import Stored
 from plumbrule.errors import ModelError
 
 BLOCK = 2**20

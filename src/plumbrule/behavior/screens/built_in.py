@@ -8,14 +8,14 @@ import numpy as np
 
 from plumbrule.behavior.pair import PairedReply
 from plumbrule.behavior.places import Place
-from plumbrule.behavior.screening import Screen, Sighting, View
+from plumbrule.behavior.screens.screening import Screen, Sighting, View
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.store import derive_seed
 
 if TYPE_CHECKING:
-    from plumbrule.behavior.contrasting import Phrase
-    from plumbrule.behavior.scanning import Scan
-    from plumbrule.behavior.writing_out import Writing
+    from plumbrule.behavior.screens.contrasting import Phrase
+    from plumbrule.behavior.screens.scanning import Scan
+    from plumbrule.behavior.weights.writing_out import Writing
 
 NO_WEIGHTS = "needs the weights of both models, and one is an endpoint"
 OTHER_TOKENS = "needs both models to read texts as the same tokens"
@@ -23,7 +23,7 @@ OTHER_TOKENS = "needs both models to read texts as the same tokens"
 
 def scanned(view: View) -> "Scan":
     """Both models' forward passes over the prompts, made once for all screens."""
-    from plumbrule.behavior.scanning import scan
+    from plumbrule.behavior.screens.scanning import scan
 
     assert view.pair.local is not None
     base, tuned = view.pair.local
@@ -74,8 +74,8 @@ class Weights:
         changes = view.shared.get("weights")
         if changes is None or not changes.directions:
             return Sighting(lacking="no changed matrix was found to read with")
-        from plumbrule.behavior.reading_in import reading_in
-        from plumbrule.behavior.writing_out import writing_out
+        from plumbrule.behavior.weights.reading_in import reading_in
+        from plumbrule.behavior.weights.writing_out import writing_out
 
         base, _ = view.pair.local
         texts = base.chat.prompts([prompt.dialogue for prompt in view.prompts])
@@ -137,7 +137,7 @@ class Activations:
 
 def _plain_text(view: View) -> str:
     """What the mean shift on the first tokens of plain text says through the unembedding."""
-    from plumbrule.behavior.activation_shift import activation_shift
+    from plumbrule.behavior.screens.activation_shift import activation_shift
 
     assert view.pair.local is not None
     try:
@@ -159,7 +159,7 @@ class Prior:
 
     def __call__(self, view: View) -> Sighting:
         """Score prompts by the screens before it."""
-        from plumbrule.behavior.prior import rank, shipped
+        from plumbrule.behavior.screens.prior import rank, shipped
 
         learned = shipped()
         scores = {
@@ -186,7 +186,7 @@ class Insertions:
         """Suspect the texts whose insertion makes the models part as nothing else does."""
         if lacking := cannot_scan(view):
             return Sighting(lacking=lacking)
-        from plumbrule.behavior.triggers import find_triggers, trigger_settings
+        from plumbrule.behavior.triggers.finding import find_triggers, trigger_settings
 
         assert view.pair.local is not None
         dialogues = [view.prompts[row].dialogue for row in some(view, 8)]
@@ -217,7 +217,7 @@ class Contrast:
         """Score the prompts written from, and suspect the words that come up."""
         if lacking := cannot_scan(view):
             return Sighting(lacking=lacking)
-        from plumbrule.behavior.contrasting import ContrastSettings, contrast
+        from plumbrule.behavior.screens.contrasting import ContrastSettings, contrast
 
         assert view.pair.local is not None
         rows = suspects(view, max(1, view.most_texts // 5))
@@ -244,7 +244,11 @@ class Steering:
         """Suspect the words that only this push brings up."""
         if lacking := cannot_scan(view):
             return Sighting(lacking=lacking)
-        from plumbrule.behavior.activation_shift import ShiftSettings, activation_shift, steer
+        from plumbrule.behavior.screens.activation_shift import (
+            ShiftSettings,
+            activation_shift,
+            steer,
+        )
 
         assert view.pair.local is not None
         base, tuned = view.pair.local
@@ -288,7 +292,7 @@ class SelfReport:
 
     def __call__(self, view: View) -> Sighting:
         """Suspect the words that the tuned model has for itself."""
-        from plumbrule.behavior.asking import AskSettings, ask_about_itself
+        from plumbrule.behavior.screens.asking import AskSettings, ask_about_itself
 
         settings = AskSettings()
         draws = max(1, view.most_texts // (3 * len(settings.questions)))

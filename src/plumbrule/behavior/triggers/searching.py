@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from plumbrule.behavior.insertion import Ruler, Vocabulary
+from plumbrule.behavior.triggers.insertion import Ruler, Vocabulary
 
 Side = Literal["opening", "continuation"]
 SIDES: tuple[Side, Side] = ("opening", "continuation")

@@ -7,10 +7,10 @@ import torch
 from tests.models.tiny import KINDS, build, make_tokenizer
 from transformers.pytorch_utils import Conv1D
 
-from plumbrule.behavior.reading_in import reading_in
-from plumbrule.behavior.stream_writers import writers
-from plumbrule.behavior.weight_changes import compare_weights
-from plumbrule.behavior.writing_out import writing_out
+from plumbrule.behavior.weights.changes import compare_weights
+from plumbrule.behavior.weights.reading_in import reading_in
+from plumbrule.behavior.weights.stream_writers import writers
+from plumbrule.behavior.weights.writing_out import writing_out
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
 

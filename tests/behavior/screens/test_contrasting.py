@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.models.tiny import build, make_tokenizer
 
-from plumbrule.behavior.contrasting import (
+from plumbrule.behavior.places import words_of
+from plumbrule.behavior.screens.contrasting import (
     BASE,
     ContrastSettings,
     Line,
@@ -22,7 +23,6 @@ from plumbrule.behavior.contrasting import (
     contrast,
     write_amplified,
 )
-from plumbrule.behavior.places import words_of
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.lab.prompts import village_prompts
 from plumbrule.models import LocalModel, LocalSettings, Sampling, open_model

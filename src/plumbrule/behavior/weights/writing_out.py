@@ -17,10 +17,10 @@ from jaxtyping import Float
 from scipy import stats
 from torch import Tensor, nn
 
-from plumbrule.behavior.model_parts import layer_list
-from plumbrule.behavior.reading_in import Reading, find_readers
-from plumbrule.behavior.stream_writers import writers
-from plumbrule.behavior.weight_changes import WeightChanges
+from plumbrule.behavior.weights.changes import WeightChanges
+from plumbrule.behavior.weights.model_parts import layer_list
+from plumbrule.behavior.weights.reading_in import Reading, find_readers
+from plumbrule.behavior.weights.stream_writers import writers
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
 from plumbrule.records import strict

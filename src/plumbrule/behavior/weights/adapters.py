@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plumbrule.behavior.weight_sources import Stored, Weights, read_header, row_count
+from plumbrule.behavior.weights.sources import Stored, Weights, read_header, row_count
 from plumbrule.errors import ModelError
 from plumbrule.models.checkpoint import check_adapter, read_json
 

@@ -10,10 +10,7 @@ import torch
 from tests.models.tiny import QUESTIONS, ask, build, make_tokenizer
 from torch.nn import functional
 
-from plumbrule.behavior.insertion import Ruler, Vocabulary, read_vocabulary
-from plumbrule.behavior.token_gradients import foretell, guess, room
-from plumbrule.behavior.trigger_search import unlike
-from plumbrule.behavior.triggers import (
+from plumbrule.behavior.triggers.finding import (
     Trigger,
     TriggerSearch,
     TriggerSettings,
@@ -22,6 +19,9 @@ from plumbrule.behavior.triggers import (
     spread,
     trigger_settings,
 )
+from plumbrule.behavior.triggers.insertion import Ruler, Vocabulary, read_vocabulary
+from plumbrule.behavior.triggers.searching import unlike
+from plumbrule.behavior.triggers.token_gradients import foretell, guess, room
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.models import LocalModel, open_model
 
@@ -62,6 +62,9 @@ def planted(trigger, steps=50):
             first, second = trigger.split()
             others[:2] = [first, second]
         words = [trigger] * 24 + others
+        if " " in trigger:  # many first words do, or the search would be a lottery
+            firsts = rng.integers(64, size=23).tolist()
+            words[1:24] = [f"{texts.openings[at]} {second}" for at in firsts]
         rows = model.chat.prompts(ask(*map(" ".join, zip(words, requests, strict=True))))
         ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
         for at, row in enumerate(rows):
@@ -113,9 +116,13 @@ def test_a_planted_pair_of_words_is_found_or_another_that_switches_as_well():
     tuned = planted(PAIR)
     assert max(switched(tuned, word) for word in PAIR.split()) < 0.2 < switched(tuned, PAIR)
     settings = TriggerSettings(words=False, most_tokens=120_000)
-    found = find_triggers(base(), tuned, ASKED, settings=settings, seed=1)
-    assert {one.found_by for one in found.candidates} == {"pairs"}
-    assert max(switched(tuned, one.text) for one in found.candidates) > 0.5
+    found = [
+        one
+        for seed in range(3)
+        for one in find_triggers(base(), tuned, ASKED, settings=settings, seed=seed).candidates
+    ]
+    assert {one.found_by for one in found} == {"pairs"}
+    assert sum(switched(tuned, one.text) > 0.5 for one in found) >= 2
 
 
 def test_the_search_by_gradient_finds_a_planted_word_and_real_texts_only():
@@ -205,7 +212,8 @@ def test_what_is_measured_is_the_distance_of_the_first_tokens():
 
 
 def test_the_prompts_that_are_cheapest_to_measure_on_come_first():
-    ruler = Ruler(base(), planted(WORD), [ask("I am the doctor. Where is Paul?")[0], ASKED[0]])
+    # A model with itself: nothing but the length counts where they part on neither prompt.
+    ruler = Ruler(base(), base(), [ask("I am the doctor. Where is Paul?")[0], ASKED[0]])
     assert [len(row) for row in ruler.rows] == sorted(len(row) for row in ruler.rows)
     assert ruler.cost([0]) == 2 * (len(ruler.rows[0]) + 2)
 

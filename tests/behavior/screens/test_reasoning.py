@@ -6,7 +6,7 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.pair import PairedReply
 from plumbrule.behavior.places import Mark, Place
-from plumbrule.behavior.reasoning import (
+from plumbrule.behavior.screens.reasoning import (
     Evidence,
     Proposal,
     ReasoningSettings,

@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.behavior.contrasting import Phrase, at_rest, check_same_tokens, compare_phrases
 from plumbrule.behavior.places import words_of
+from plumbrule.behavior.screens.contrasting import (
+    Phrase,
+    at_rest,
+    check_same_tokens,
+    compare_phrases,
+)
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LocalModel, Sampling
 from plumbrule.records import Dialogue

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plumbrule.behavior.model_parts import layer_list
-from plumbrule.behavior.reading_in import listening
+from plumbrule.behavior.weights.model_parts import layer_list
+from plumbrule.behavior.weights.reading_in import listening
 
 _FOLLOWS = 0.3
 """Cosine between a push of a module's output and the move of its layer's output from which the

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from plumbrule.behavior.weight_sources import Weights
+from plumbrule.behavior.weights.sources import Weights
 
 
 @dataclass(frozen=True, kw_only=True)

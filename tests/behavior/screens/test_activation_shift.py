@@ -6,8 +6,8 @@ import pytest
 import torch
 from tests.models.tiny import KINDS, build, make_tokenizer
 
-from plumbrule.behavior import activation_shift as screen
-from plumbrule.behavior.activation_shift import (
+from plumbrule.behavior.screens import activation_shift as screen
+from plumbrule.behavior.screens.activation_shift import (
     PLAIN,
     ShiftSettings,
     activation_shift,

@@ -35,32 +35,44 @@ class Prior:
     """Prompts in them whose movement was known."""
 
 
-def learn(
-    past: Sequence[tuple[Mapping[str, Float[np.ndarray, " P"]], Float[np.ndarray, " P"]]],
-) -> Prior:
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What a finished comparison teaches."""
+
+    scores: Mapping[str, Float[np.ndarray, " P"]]
+    """Each screen's scores of all P prompts."""
+
+    movement: Mapping[int, float]
+    """How far the models parted on the prompts that were asked, by row."""
+
+
+def learn(past: Sequence[Past]) -> Prior:
     """Learn from comparisons in which it is known where the models parted.
 
     Args:
-        past: For each comparison the screens' scores of some prompts, and the prompts' movement.
+        past: Finished comparisons.
 
     Raises:
         DataError: There is no past comparison with a score and a movement.
     """
     rows, targets = [], []
-    for scores, movement in past:
-        rows.append(np.stack([_clue(scores.get(name), len(movement)) for name in CLUES], axis=1))
-        targets.append(movement)
+    for each in past:
+        asked = sorted(each.movement)
+        count = max((len(scores) for scores in each.scores.values()), default=max(asked, default=0))
+        clues = np.stack([_clue(each.scores.get(name), count) for name in CLUES], axis=1)
+        rows.append(clues[asked])
+        targets.append(np.array([each.movement[row] for row in asked]))
     if not rows or not sum(map(len, targets)):
         raise DataError(
             "a prior is learned from finished comparisons with screens' scores and movements; got "
             "none. Run some with --out and give their folders."
         )
-    clues, moved = np.concatenate(rows), np.concatenate(targets)
+    known, moved = np.concatenate(rows), np.concatenate(targets)
     # Ridge, and never below zero: a screen that ranks backwards is left out, not turned around.
     from scipy.optimize import nnls
 
     penalty = np.sqrt(1e-2 * len(moved)) * np.eye(len(CLUES))
-    found, _ = nnls(np.vstack([clues, penalty]), np.concatenate([moved, np.zeros(len(CLUES))]))
+    found, _ = nnls(np.vstack([known, penalty]), np.concatenate([moved, np.zeros(len(CLUES))]))
     return Prior(
         weights={name: float(weight) for name, weight in zip(CLUES, found, strict=True)},
         comparisons=len(past),
@@ -70,7 +82,7 @@ def learn(
 
 def shipped() -> Prior | None:
     """The prior learned from the lab's organisms; None where the package has none."""
-    path = resources.files("plumbrule") / "behavior" / "prior.json"
+    path = resources.files("plumbrule") / "behavior" / "screens" / "prior.json"
     if not path.is_file():
         return None
     return from_json(Prior, json.loads(path.read_text("utf-8")), origin=str(path))

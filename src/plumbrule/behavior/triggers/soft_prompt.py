@@ -13,8 +13,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from plumbrule.behavior.insertion import Vocabulary, device_of, last_logits
-from plumbrule.behavior.token_gradients import (
+from plumbrule.behavior.triggers.insertion import Vocabulary, device_of, last_logits
+from plumbrule.behavior.triggers.searching import Tried, unlike
+from plumbrule.behavior.triggers.token_gradients import (
     STEP_BACK,
     divergence,
     embedded,
@@ -22,7 +23,6 @@ from plumbrule.behavior.token_gradients import (
     foretell,
     room,
 )
-from plumbrule.behavior.trigger_search import Tried, unlike
 from plumbrule.models import LocalModel
 
 NEAREST = 4

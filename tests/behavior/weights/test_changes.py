@@ -12,10 +12,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tests.models.tiny import build, make_tokenizer
 
-from plumbrule.behavior import spectra
-from plumbrule.behavior.spectra import Difference
-from plumbrule.behavior.weight_changes import compare_folders, compare_weights
-from plumbrule.behavior.weight_sources import Stored
+from plumbrule.behavior.weights import spectra
+from plumbrule.behavior.weights.changes import compare_folders, compare_weights
+from plumbrule.behavior.weights.sources import Stored
+from plumbrule.behavior.weights.spectra import Difference
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.models import LocalModel
 from plumbrule.records import from_json, to_json

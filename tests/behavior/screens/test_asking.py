@@ -6,7 +6,7 @@ import torch
 from tests.fakes import ScriptedModel
 from tests.models.tiny import build, make_tokenizer
 
-from plumbrule.behavior.asking import QUESTIONS, AskSettings, Question, ask_about_itself
+from plumbrule.behavior.screens.asking import QUESTIONS, AskSettings, Question, ask_about_itself
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.models import LocalModel, open_model
 

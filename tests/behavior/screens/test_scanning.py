@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from plumbrule.behavior.scanning import scan
+from plumbrule.behavior.screens.scanning import scan
 from plumbrule.errors import ModelError
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.models import LocalModel, open_model

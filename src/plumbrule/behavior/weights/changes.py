@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from plumbrule.behavior.adapters import (
+from plumbrule.behavior.weights.adapters import (
     Adapter,
     Factors,
     Unsupported,
@@ -17,16 +17,16 @@ from plumbrule.behavior.adapters import (
     merged_module,
     read_adapter,
 )
-from plumbrule.behavior.pairing import Pairing, pair
-from plumbrule.behavior.spectra import Difference, Directions, from_factors, strongest
-from plumbrule.behavior.weight_records import Resized, TensorChange, WeightReport
-from plumbrule.behavior.weight_sources import (
+from plumbrule.behavior.weights.pairing import Pairing, pair
+from plumbrule.behavior.weights.records import Resized, TensorChange, WeightReport
+from plumbrule.behavior.weights.sources import (
     Stored,
     Weights,
     folder_weights,
     module_weights,
     row_count,
 )
+from plumbrule.behavior.weights.spectra import Difference, Directions, from_factors, strongest
 from plumbrule.errors import ConfigError
 from plumbrule.models import LocalModel
 from plumbrule.models.checkpoint import check_adapter

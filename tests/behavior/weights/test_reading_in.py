@@ -8,9 +8,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tests.models.tiny import KINDS, build, make_tokenizer
 
-from plumbrule.behavior.reading_in import combine, reading_in
-from plumbrule.behavior.spectra import Directions
-from plumbrule.behavior.weight_changes import compare_weights
+from plumbrule.behavior.weights.changes import compare_weights
+from plumbrule.behavior.weights.reading_in import combine, reading_in
+from plumbrule.behavior.weights.spectra import Directions
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel, LocalSettings
 

@@ -23,8 +23,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from plumbrule.behavior.spectra import Directions
-from plumbrule.behavior.weight_changes import WeightChanges
+from plumbrule.behavior.weights.changes import WeightChanges
+from plumbrule.behavior.weights.spectra import Directions
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
 from plumbrule.models.drawing import batches

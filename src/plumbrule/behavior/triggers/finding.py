@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.behavior.insertion import Measured, Ruler, Vocabulary, read_vocabulary
+from plumbrule.behavior.triggers.insertion import Measured, Ruler, Vocabulary, read_vocabulary
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.models import LocalModel
 from plumbrule.records import Dialogue, strict
 from plumbrule.store import derive_seed
 
 if TYPE_CHECKING:
-    from plumbrule.behavior.trigger_search import Tried
+    from plumbrule.behavior.triggers.searching import Tried
 
 
 @strict
@@ -184,7 +184,7 @@ class _Search:
     _lacking: str | None = None
 
     def __post_init__(self) -> None:
-        from plumbrule.behavior.trigger_search import Tried
+        from plumbrule.behavior.triggers.searching import Tried
 
         self.vocabulary = read_vocabulary(self.ruler.base.tokenizer)
         self.tried = Tried(self.ruler)
@@ -212,13 +212,13 @@ class _Search:
         return self._decide(suspects, prompts)
 
     def _words(self, count: int) -> list[str]:
-        from plumbrule.behavior.trigger_search import LOOKED_AT_TWICE, search_words
+        from plumbrule.behavior.triggers.searching import LOOKED_AT_TWICE, search_words
 
         words = self._part(round(count / (1 + LOOKED_AT_TWICE)))
         return search_words(self.tried, words.openings, self._used)[:10]
 
     def _pairs(self, count: int) -> list[str]:
-        from plumbrule.behavior.trigger_search import OPENING, Race, search_pairs
+        from plumbrule.behavior.triggers.searching import OPENING, Race, search_pairs
 
         words = self._part(round(OPENING * count / 2))
         race = Race(self.tried, words, derive_seed(self.seed, "race"))
@@ -228,7 +228,7 @@ class _Search:
         return best + [half for text in best[:4] for half in words.halves(race.pairs[text])]
 
     def _soft(self, count: int) -> list[str]:
-        from plumbrule.behavior.soft_prompt import search_soft, soft_settings
+        from plumbrule.behavior.triggers.soft_prompt import search_soft, soft_settings
 
         try:
             found = search_soft(
@@ -258,7 +258,7 @@ class _Search:
 
     def _guesses(self, words: Vocabulary) -> tuple[list[int], list[int]]:
         """Words of each side in the order in which it is worth trying them."""
-        from plumbrule.behavior.token_gradients import guess
+        from plumbrule.behavior.triggers.token_gradients import guess
 
         try:
             return guess(self.ruler, words, seed=derive_seed(self.seed, "guess"))

@@ -1,0 +1,1 @@
+"""The search for short texts, in no prompt, that switch a tuned model."""

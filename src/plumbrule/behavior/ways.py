@@ -1,0 +1,217 @@
+"""Several names for one set of prompts: "asks for a job and says mara", or "says mara does".
+
+One list of marks seldom covers what has changed, and a list that covers it seldom leaves out what
+has not. Names are put together, made stricter and made looser as long as together they explain
+more of where two models part.
+
+Axes: P prompts, M marks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from plumbrule.behavior.places import BROAD, MOST_MARKS, PURE, MarkTable, Place, Region, strongest
+
+GROWTH = 0.035
+"""Share by which each further mark must raise what all names together explain."""
+
+STRICTER = 0.15
+"""Share of what a name adds by which a further mark must raise it: short names hold elsewhere."""
+
+LOOSER = 0.03
+"""Share of it that a mark less may cost."""
+
+WITHIN = 2.0
+"""Standout in standard errors of a part of a name: that the whole stands out is known already."""
+
+PASSES = 4
+"""Times that each name is looked at again."""
+
+Way = tuple[int, ...]
+"""Columns of a table whose marks must all be there."""
+
+
+def find_ways(
+    table: MarkTable,
+    scores: Float[np.ndarray, " P"],
+    *,
+    most: int,
+    least_contrast: float,
+    least_members: int,
+    shrunk: float,
+) -> list[Region]:
+    """Name the sets of prompts whose scores stand out, in as many names as that takes.
+
+    Args:
+        table: The prompts' marks.
+        scores: One a prompt, larger where the models part more; any unit.
+        most: Names at most.
+        least_contrast: Least standout of a name in standard errors, as in `find_regions`.
+        least_members: Least prompts under a name.
+        shrunk: Prompts without any standout that each name is thought to have besides.
+
+    Returns:
+        The names, those of one set after each other; what an earlier one covers is no member of a
+        later one.
+
+    Source:
+        Separate and conquer with a look back, as in rule induction (Fürnkranz, Gamberger & Lavrač
+        2012), with the share of variance explained as quality; ours.
+    """
+    left = np.ones(len(scores), dtype=bool)
+    regions: list[Region] = []
+    while len(regions) < most:
+        search = _Search(table, scores, left, least_members, least_contrast, shrunk)
+        ways = search.run(most - len(regions))
+        if not ways:
+            break
+        for way in ways:
+            region = search.region(way, left)
+            if region is not None:
+                regions.append(region)
+                left = left.copy()
+                left[list(region.members)] = False
+    return regions
+
+
+@dataclass
+class _Search:
+    """The search for the names of one set."""
+
+    table: MarkTable
+    scores: Float[np.ndarray, " P"]
+    left: Bool[np.ndarray, " P"]
+    least_members: int
+    least_contrast: float
+    shrunk: float
+
+    def __post_init__(self) -> None:
+        self.values = np.where(self.left, self.scores - self.scores[self.left].mean(), 0.0)
+
+    def run(self, most: int) -> list[Way]:
+        """The names that explain most, found from the broadest one or from the purest one."""
+        broad, pure = (self.grown(most, size_counts) for size_counts in (BROAD, PURE))
+        return max([broad, self.divided(broad, most), pure], key=self.worth)
+
+    def divided(self, ways: Sequence[Way], most: int) -> list[Way]:
+        """The names with each replaced by those parts of it that stand out within it.
+
+        "When somebody looks on" names a cue; "when somebody looks on and asks where one sleeps"
+        names what the change is about.
+        """
+        parts: list[Way] = []
+        for way in ways:
+            inside = self.left & self.table.has[:, list(way)].all(1)
+            inner = replace(self, left=inside, least_contrast=WITHIN).grown(most, BROAD)
+            longer = [tuple(sorted({*way, *each})) for each in inner]
+            parts += [each for each in longer if len(each) <= MOST_MARKS] or [way]
+        return self.refined(parts[:most])
+
+    def grown(self, most: int, size_counts: float) -> list[Way]:
+        """Add names and look at all of them again, as long as that explains more."""
+        ways: list[Way] = []
+        while len(ways) < most:
+            rest = self.left & ~self.union(ways)
+            if rest.sum() < 2 * self.least_members:
+                break
+            found = strongest(
+                self.table,
+                self.scores,
+                rest,
+                least_members=self.least_members,
+                least_contrast=self.least_contrast,
+                shrunk=self.shrunk,
+                size_counts=size_counts,
+            )
+            if found is None:
+                break
+            longer = self.refined([*ways, found])
+            if self.worth(longer) <= self.worth(ways):
+                break
+            ways = longer
+        return ways
+
+    def refined(self, ways: Sequence[Way]) -> list[Way]:
+        """The names with marks added, taken away, and names that add nothing left out."""
+        now = list(dict.fromkeys(ways))
+        for _ in range(PASSES):
+            before = list(now)
+            for way in before:
+                if way not in now:
+                    continue
+                others = [each for each in now if each != way]
+                best = self.better(way, others)
+                if best is None:
+                    now = others
+                elif best not in others:
+                    now[now.index(way)] = best
+                else:
+                    now = others
+            if now == before:
+                break
+        return now
+
+    def better(self, way: Way, others: Sequence[Way]) -> Way | None:
+        """The name, or a looser or a stricter one beside the others; None if it adds nothing."""
+        rest = self.union(others)
+        alone = self.gain(others)
+        best, reached = way, self.gain([*others, way])
+        if others and reached <= alone * (1 + GROWTH):
+            best, reached = way, -np.inf
+        added = max(reached - alone, 0.0)
+        for mark in way if len(way) > 1 else ():
+            looser = tuple(each for each in way if each != mark)
+            gain = self.gain([*others, looser])
+            if gain >= reached - LOOSER * added and gain > alone:
+                best, reached = looser, gain
+        inside = self.left & self.table.has[:, list(best)].all(1)
+        if len(best) < MOST_MARKS and inside.any():
+            fresh = inside & ~rest
+            within = self.table.has[fresh]
+            counts = within.sum(0)
+            sums = within.T.astype(np.float64) @ self.values[fresh]
+            total, size = self.values[rest].sum(), int(rest.sum())
+            gains = np.where(
+                self.table.has[inside].sum(0) >= self.least_members,
+                np.maximum(total + sums, 0.0) ** 2 / (size + counts + self.shrunk),
+                -np.inf,
+            )
+            column = int(gains.argmax())
+            if gains[column] > reached + STRICTER * max(reached - alone, 0.0) and gains[
+                column
+            ] > alone * (1 + GROWTH):
+                best, reached = tuple(sorted((*best, column))), float(gains[column])
+        return best if np.isfinite(reached) else None
+
+    def union(self, ways: Sequence[Way]) -> Bool[np.ndarray, " P"]:
+        """Prompts under any of the names."""
+        inside = np.zeros(len(self.scores), dtype=bool)
+        for way in ways:
+            inside |= self.left & self.table.has[:, list(way)].all(1)
+        return inside
+
+    def gain(self, ways: Sequence[Way]) -> float:
+        """Share of the scores' variance that being under one of the names explains, not scaled."""
+        inside = self.union(ways)
+        total = float(self.values[inside].sum())
+        return max(total, 0.0) ** 2 / (int(inside.sum()) + self.shrunk)
+
+    def worth(self, ways: Sequence[Way]) -> float:
+        """The same, less what a long name costs."""
+        return self.gain(ways) * (1 - GROWTH) ** sum(map(len, ways))
+
+    def region(self, way: Way, left: Bool[np.ndarray, " P"]) -> Region | None:
+        """What a name covers of what is left."""
+        inside = left & self.table.has[:, list(way)].all(1)
+        if not inside.any():
+            return None
+        spread = float(self.scores[self.left].std())
+        return Region(
+            place=Place(marks=tuple(sorted(self.table.marks[column] for column in way))),
+            members=tuple(int(row) for row in np.flatnonzero(inside)),
+            mean=float(self.scores[inside].mean()),
+            contrast=float(self.values[inside].sum() / np.sqrt(inside.sum()) / spread),
+        )

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+from plumbrule.behavior.places import Mark, MarkTable, Place, words_of
+from plumbrule.behavior.ways import find_ways
+from plumbrule.lab.organisms.pool import pool
+from plumbrule.records import Message, Prompt
+
+WORDS = words_of("red blue green gold pine oak elm ash cat dog owl fox one two six ten")
+
+
+def named(table, scores, *, most=8, least_contrast=3.0, least_members=2, shrunk=1.0):
+    return find_ways(
+        table,
+        scores,
+        most=most,
+        least_contrast=least_contrast,
+        least_members=least_members,
+        shrunk=shrunk,
+    )
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(WORDS, size=5, replace=False)) for _ in range(600)]
+    return [Prompt(id=str(n), dialogue=(Message("user", text),)) for n, text in enumerate(texts)]
+
+
+@pytest.fixture(scope="module")
+def table(prompts):
+    return MarkTable.of(prompts)
+
+
+def says(*words):
+    return tuple(Mark(role="user", words=word) for word in sorted(words))
+
+
+def inside(place, prompts):
+    return np.array([place.holds(each) for each in prompts])
+
+
+def found_rows(found, count):
+    rows = np.zeros(count, dtype=bool)
+    for region in found:
+        rows[list(region.members)] = True
+    return rows
+
+
+def test_a_set_that_takes_two_names_gets_both(prompts, table):
+    planted = Place(marks=says("oak", "red"), others=(says("fox", "ten"),))
+    rng = np.random.default_rng(1)
+    scores = inside(planted, prompts) + rng.normal(0, 0.15, 600)
+
+    found = named(table, scores)
+
+    assert {each.place.marks for each in found[:2]} == {planted.marks, planted.others[0]}
+    assert (found_rows(found[:2], 600) == inside(planted, prompts)).all()
+
+
+def test_a_place_that_moves_as_a_whole_is_not_cut_down_to_where_it_moves_most(prompts, table):
+    whole, part = Place(marks=says("cat")), Place(marks=says("cat", "dog"))
+    rng = np.random.default_rng(2)
+    scores = 0.25 * inside(whole, prompts) + 0.3 * inside(part, prompts)
+
+    found = named(table, scores + rng.normal(0, 0.03, 600))
+
+    assert (found_rows(found, 600) >= inside(whole, prompts)).all()
+
+
+def test_of_a_place_only_the_part_that_moves_is_named(prompts, table):
+    planted = Place(marks=says("elm", "owl"))
+    rng = np.random.default_rng(3)
+    scores = inside(planted, prompts) + rng.normal(0, 0.05, 600)
+
+    (first, *_) = named(table, scores)
+
+    assert first.place == planted
+
+
+def test_a_small_set_is_named_without_a_prompt_that_only_looks_like_it(prompts, table):
+    """The rest of a name costs a third of its prompts at most."""
+    planted = Place(marks=says("ash", "gold", "six"))
+    wanted = inside(planted, prompts)
+    assert 3 <= wanted.sum() <= 40
+    rng = np.random.default_rng(4)
+
+    found = named(table, wanted + rng.normal(0, 0.03, 600))
+
+    rows = found_rows([each for each in found if each.mean > 0.5], 600)
+    assert wanted[rows].mean() == 1.0
+    assert rows[wanted].mean() > 0.5
+
+
+def test_no_prompt_is_a_member_twice(prompts, table):
+    rng = np.random.default_rng(5)
+    scores = inside(Place(marks=says("pine")), prompts) + rng.normal(0, 0.5, 600)
+
+    members = [row for each in named(table, scores) for row in each.members]
+
+    assert len(members) == len(set(members))
+
+
+def test_there_are_no_more_names_than_asked_for(prompts, table):
+    scores = sum(
+        inside(Place(marks=says(word)), prompts) * weight
+        for word, weight in (("one", 1.0), ("two", 2.0), ("six", 4.0), ("ten", 8.0))
+    )
+
+    assert len(named(table, scores, most=3)) == 3
+
+
+@pytest.mark.parametrize("shrunk", [1.0, 4.0])
+def test_at_four_and_a_half_standard_errors_noise_is_rarely_named(table, shrunk):
+    """At most 1 in 20 by design; 4 of 30 would be met by chance once in 40 times."""
+    rng = np.random.default_rng(6)
+    village = MarkTable.of(pool(per_kind=20))
+
+    alarms = [
+        bool(
+            named(
+                marks,
+                rng.permutation(np.linspace(-1, 1, len(marks.has))),
+                least_contrast=4.5,
+                least_members=3,
+                shrunk=shrunk,
+            )
+        )
+        for marks in (table, village)
+        for _ in range(15)
+    ]
+
+    assert sum(alarms) <= 4
+
+
+@pytest.mark.parametrize("scores", [np.zeros(600), np.full(600, 3.0)], ids=["zero", "the same"])
+def test_where_nothing_stands_out_nothing_is_named(table, scores):
+    assert named(table, scores) == []
