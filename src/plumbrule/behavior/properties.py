@@ -118,19 +118,26 @@ def contrast_replies(
     told = (" ".join(words_of(text)) for text in suspected)
     phrases = dict.fromkeys([*_phrases(base, tuned, longest), *told])
     candidates += [Property(kind="phrase", text=text) for text in phrases if text]
+    seen = sorted(
+        (_shift(each, base, tuned) for each in candidates),
+        key=lambda item: (-round(item[0].strength, 6), *_telling(item[0])),
+    )
     shifts: list[Shift] = []
-    profiles: list[np.ndarray] = []
-    for shift, profile in sorted(
-        (_shift(each, base, tuned) for each in candidates), key=lambda item: _order(item[0])
-    ):
+    while len(shifts) < most:
         least = LEAST_STRENGTH[min(len(shifts), 1)]
-        if abs(shift.difference) < LEAST_SEEN or shift.strength < least or len(shifts) == most:
-            continue
+        seen = [
+            (shift, profile)
+            for shift, profile in seen
+            if abs(shift.difference) >= LEAST_SEEN and shift.strength >= least
+        ]
+        if not seen:
+            break
+        first, its_profile = seen[0]
         # Two phrases that come and go together are one thing said twice.
-        if any(abs(_agreement(profile, other)) > SAME for other in profiles):
-            continue
-        shifts.append(shift)
-        profiles.append(profile)
+        same = [item for item in seen if abs(_agreement(item[1], its_profile)) > SAME]
+        tied = [shift for shift, _ in same if _tied(shift, first)]
+        shifts.append(min([first, *tied], key=_telling))
+        seen = [item for item in seen[1:] if all(item is not other for other in same)]
     return shifts
 
 
@@ -147,10 +154,22 @@ SAME = 0.5
 """Correlation over the replies at which two properties count as one."""
 
 
-def _order(shift: Shift) -> tuple[float, int, str]:
-    # Among equals the built-in properties first, then the longest phrase: it says most.
+TIED = 0.85
+"""Share of the strongest shift's size and strength at which another may speak for both."""
+
+
+def _tied(shift: Shift, first: Shift) -> bool:
+    """Whether two shifts are about as large and as sure."""
+    return shift.strength >= TIED * first.strength and abs(shift.difference) >= TIED * abs(
+        first.difference
+    )
+
+
+def _telling(shift: Shift) -> tuple[int, int, float, str]:
+    """Order among shifts that say the same: a refusal, the longest phrase, the length."""
     text = shift.property.text
-    return (-round(shift.strength, 6), -len(text.split()) if text else -99, text)
+    place = {"refusal": 0, "length": 2}.get(shift.property.kind, 1)
+    return (place, -len(text.split()), -round(shift.strength, 6), text)
 
 
 def _shift(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> tuple[Shift, np.ndarray]:
