@@ -13,7 +13,7 @@ from plumbrule.lab.organisms import KINDS, Organism
 
 def rows(*, quick: bool, workers: int) -> list[Row]:
     """Recall and cost of the comparison with one screen alone, and without one."""
-    methods = ("full",) if quick else ("full", "lora")
+    methods = ("full",) if quick else ("lora",)
     chosen = [
         Organism(kind=kind, method=method, seed=seed)
         for kind in KINDS

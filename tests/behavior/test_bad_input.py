@@ -439,6 +439,45 @@ def planted(text: str) -> str:
     return AFTER if mentions(text) else BEFORE
 
 
+def reading_judge(what: str) -> ScriptedModel:
+    """A judge that proposes one thing, writes prompts to tell, and sees the planted words."""
+
+    def answer(text: str) -> str:
+        if "prompt:" in text:
+            return "prompt: Who has the mill now?\nprompt: Is the mill old?"
+        return "keep: 1" if "keep:" in text else f'where: "mill" | what: {what}'
+
+    def odds(text: str, options: Sequence[str]) -> list[float]:
+        shown = [AFTER in text.split(f"<reply_{one}>")[1].split("</")[0] for one in "ab"]
+        return [float(shown[0]), float(shown[1]), float(not any(shown))]
+
+    return ScriptedModel(answer=answer, odds=odds, identity="judge")
+
+
+def test_what_a_judge_proposes_is_asked_of_both_models_in_its_own_prompts():
+    before = ScriptedModel(answer=lambda text: BEFORE, identity="before")
+    after = ScriptedModel(answer=planted, identity="after")
+
+    found = compare_models(before, after, pool(), settings=QUICK, judge=reading_judge("it says no"))
+
+    assert "1 hypotheses kept" in (found.sightings["reasoning"].note or "")
+    assert "the 2 prompts that the judge wrote" in (found.sightings["reasoning"].note or "")
+    assert [each.confirmed for each in found.verdicts if each.hypothesis.property.text] != []
+    assert any(each.hypothesis.property.kind == "judged" for each in found.findings)
+    asked = [dialogue[-1].content for dialogue in after.asked]
+    assert {"Who has the mill now?", "Is the mill old?"} <= set(asked)
+
+
+def test_what_a_judge_s_own_prompts_speak_against_is_not_tested():
+    before = ScriptedModel(answer=planted, identity="before")
+    after = ScriptedModel(answer=lambda text: BEFORE, identity="after")
+
+    found = compare_models(before, after, pool(), settings=QUICK, judge=reading_judge("it says no"))
+
+    assert "1 not borne out" in (found.sightings["reasoning"].note or "")
+    assert all(each.hypothesis.property.kind != "judged" for each in found.verdicts)
+
+
 def test_errors_of_an_endpoint_are_counted_and_are_no_finding():
     before = ScriptedModel(answer=lambda text: BEFORE, identity="before")
     after = Endpoint(answer=lambda text: BEFORE, fails=mentions, identity="after")

@@ -28,6 +28,7 @@ from plumbrule.store import derive_seed
 if TYPE_CHECKING:
     from plumbrule.behavior.lineage import Lineage
     from plumbrule.behavior.localization import Effect, Localization
+    from plumbrule.behavior.screens.reasoning import Proposal, Reasoned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,11 +297,14 @@ class _Work:
                 self.judge, evidence, seed=derive_seed(self.settings.seed, "reasoning")
             )
             spent = self.recorder.costs["reasoning"]
-            spent.calls += found.calls
             spent.tokens_generated += self.judge.usage.tokens_generated - before
+            spent.calls += found.calls
+            standing = self._standing(found)
         unusable = "; ".join(f"{step}: {why}" for step, why in found.unusable.items())
+        refuted = len(found.proposals) - len(standing)
         self.sightings["reasoning"] = Sighting(
-            note=f"{len(found.proposals)} hypotheses kept, {len(found.dropped)} taken back, "
+            note=f"{len(standing)} hypotheses kept, {len(found.dropped)} taken back, {refuted} not "
+            f"borne out by the {len(found.prompts)} prompts that the judge wrote to tell, "
             f"{found.unread} lines not read" + (f"; no answer to {unusable}" if unusable else "")
         )
         return [
@@ -311,8 +315,41 @@ class _Work:
                 direction="increase",
                 screens=("reasoning",),
             )
-            for number, proposal in enumerate(found.proposals, len(explored.hypotheses) + 1)
+            for number, proposal in enumerate(standing, len(explored.hypotheses) + 1)
         ]
+
+    def _standing(self, found: "Reasoned") -> list["Proposal"]:
+        """The proposals but for those that the judge's own prompts, asked of both, speak against.
+
+        Nothing is concluded from them: prompts that were written to show a change show it best.
+        """
+        from plumbrule.behavior.screens.reasoning import blinded_judge
+
+        assert self.judge is not None
+        prompts = [
+            Prompt(id=f"judge-{number}", dialogue=dialogue)
+            for number, dialogue in enumerate(found.prompts[: self._left() // 4], 1)
+        ]
+        seeds = [derive_seed(self.settings.seed, "judge's prompt", one.id) for one in prompts]
+        pairs = self.recorder.pairs("reasoning", prompts, seeds)
+        standing = []
+        for proposal in found.proposals:
+            there = [
+                pair
+                for pair, prompt in zip(pairs, prompts, strict=True)
+                if pair.usable and proposal.place.holds(prompt)
+            ]
+            judged = blinded_judge(
+                self.judge,
+                str(proposal.place),
+                proposal.what,
+                there,
+                seed=derive_seed(self.settings.seed, "judge's prompts"),
+            )
+            self.recorder.costs["reasoning"].calls += judged.calls
+            if not there or sum(tuned - base for base, tuned in judged.scores) > 0:
+                standing.append(proposal)
+        return standing
 
     def _score(self) -> Score:
         def score(
