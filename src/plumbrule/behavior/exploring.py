@@ -19,14 +19,12 @@ from plumbrule.behavior.hypotheses import Hypothesis, numbered
 from plumbrule.behavior.pair import Asked, PairedReply
 from plumbrule.behavior.places import (
     EVERYWHERE,
-    MOST_WAYS,
     SHRUNK,
     MarkTable,
     Place,
     Region,
-    united,
 )
-from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
+from plumbrule.behavior.reading import LEAST_MEMBERS, Reader
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.screens.screening import Sighting
 from plumbrule.behavior.ways import find_ways
@@ -99,9 +97,6 @@ FIRST_PULL = 12
 SHRUNK_BY_SCREENS = 1.0
 """What a place is shrunk by where screens speak for each of its prompts: little is left to luck."""
 
-LEAST_MEMBERS = 2
-"""Explored prompts in a place: an edit of one fact may touch no more of them."""
-
 
 @dataclass(kw_only=True)
 class Arm:
@@ -124,72 +119,6 @@ class Arm:
         if not self.rewards:
             return math.inf
         return _mean(self.rewards) + math.sqrt(0.5 * math.log(total) / len(self.rewards))
-
-
-SAME_CHANGE = 0.6
-"""Share of the move among one place's changed replies at which another's is the same change."""
-
-ALIKE = 0.5
-"""Share of one place's movement that another must have to be the same: where half of the prompts
-move, the name takes in what the change leaves alone."""
-
-LEAST_ADDED = 0.05
-"""Share of a place's prompts that another must have to be named in one breath with it."""
-
-WIDENED, WIDENING, WIDER = 5, 8, 0.75
-"""Parts of a name that are tried, prompts for each, and the share of the change they must show."""
-
-
-def _changed(pairs: Sequence[PairedReply]) -> list[PairedReply]:
-    """Those whose replies differ at all."""
-    return [pair for pair in pairs if pair.base != pair.tuned]
-
-
-def _moved(shift: Shift, pairs: Sequence[PairedReply]) -> float:
-    """Mean move of a property on pairs, in the direction of a shift."""
-    wanted = shift.property
-    moved = [wanted.score(pair.tuned) - wanted.score(pair.base) for pair in pairs]
-    return _mean(moved) * float(np.sign(shift.difference))
-
-
-@dataclass(kw_only=True)
-class _Told:
-    """Places in which the same has changed, and the replies that say so."""
-
-    places: list[Place]
-    movement: float
-    """How far the models part in the first of them."""
-
-    pairs: list[PairedReply]
-    """Replies that were read there, telling ones among them."""
-
-    fair: list[PairedReply]
-    """Those of them that were not chosen for telling."""
-
-    lead: Shift
-
-    def says_of(self, place: Place, pairs: Sequence[PairedReply]) -> bool:
-        """Whether the change here is the change there too: whether the replies changed alike."""
-        changed, known = _changed(pairs), _changed(self.pairs)
-        if not place.ways or not self.places[0].ways or not changed or not known:
-            return False
-        if sum(len(each.ways) for each in self.places) >= MOST_WAYS:
-            return False
-        if _moved(self.lead, changed) >= SAME_CHANGE * _moved(self.lead, known):
-            return True
-        # Said too narrowly here, perhaps: what is true there may be the better word for both.
-        shifts = contrast_replies(
-            [pair.base for pair in pairs], [pair.tuned for pair in pairs], most=1
-        )
-        if not shifts or _moved(shifts[0], known) < SAME_CHANGE * _moved(shifts[0], changed):
-            return False
-        self.lead = shifts[0]
-        return True
-
-    def holds_for(self, pairs: Sequence[PairedReply]) -> bool:
-        """Whether the same has changed as often on these pairs, none chosen for telling."""
-        here = max(_moved(self.lead, self.fair), LEAST_SEEN)
-        return bool(pairs) and _moved(self.lead, pairs) >= WIDER * here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +174,6 @@ class Explorer:
         self._unanswered: set[tuple[int, str]] = set()
         self._clues: Float[np.ndarray, "P S"] | None = None
         self._rows: dict[Place, tuple[int, ...]] = {}
-        self._seen_pairs: list[PairedReply] = []
         self._columns = {mark: column for column, mark in enumerate(table.marks)}
         self._rng = np.random.default_rng(derive_seed(recorder.seed, "explorer"))
 
@@ -256,24 +184,29 @@ class Explorer:
             sightings: What each screen saw, by its name.
         """
         with self.recorder.part("random look"):
-            blind = self._some(range(len(self.prompts)), self.settings.random)
+            blind = self.some(range(len(self.prompts)), self.settings.random)
             blind += covering(
                 self.table,
-                self._some(set(range(len(self.prompts))) - set(blind), COVERING_AMONG),
+                self.some(set(range(len(self.prompts))) - set(blind), COVERING_AMONG),
                 self.settings.covering,
             )
             self.ask("random", blind)
             blind = [row for row in blind if (row, "") in self.asked]
         sightings = {**sightings, **self._borrow()}
         self._clues = rankings(sightings, len(self.prompts))
-        arms = _arms(sightings, self._some(range(len(self.prompts)), 64))
+        arms = _arms(sightings, self.some(range(len(self.prompts)), 64))
         with self.recorder.part("bandit"):
             self._pull(arms)
         with self.recorder.part("naming"):
             places = self._name(arms, blind)
         with self.recorder.part("reading"):
             phrases = sorted({text for each in sightings.values() for text, _ in each.phrases})
-            hypotheses = self._read(places, arms, phrases)
+            reader = Reader(self, self._rows)
+            hypotheses = reader.read(
+                places,
+                lambda place: _credit(place, arms, set(self.members(place))),
+                phrases,
+            )
         given = [claim for sighting in sightings.values() for claim in sighting.hypotheses]
         return Explored(
             hypotheses=tuple(numbered([*hypotheses, *given])),
@@ -283,7 +216,7 @@ class Explorer:
                 for arm in arms
             },
             places=tuple(places),
-            pairs=tuple(self._seen_pairs),
+            pairs=tuple(reader.pairs),
         )
 
     def _borrow(self) -> dict[str, Sighting]:
@@ -316,7 +249,7 @@ class Explorer:
         """
         known = {*self.asked, *self._unanswered}
         fresh = [row for row in rows if (row, insert) not in known]
-        fresh = fresh[: self._affordable(self.recorder.pair.texts_to_ask)]
+        fresh = fresh[: self.affordable(self.recorder.pair.texts_to_ask)]
         place = Place(insert=insert)
         prompts = [place.enter(self.prompts[row]) for row in fresh]
         seeds = [
@@ -329,12 +262,12 @@ class Explorer:
                 self._unanswered.add((row, insert))
         return [self.asked[row, insert].movement for row in rows if (row, insert) in self.asked]
 
-    def _affordable(self, texts: int) -> int:
+    def affordable(self, texts: int) -> int:
         """Prompts that may still be asked, each at so many texts."""
         left = max(0.0, self.most_texts - self.recorder.pair.texts)
         return int(min(left, sys.maxsize) // texts)
 
-    def _some(self, rows: Iterable[int], count: int) -> list[int]:
+    def some(self, rows: Iterable[int], count: int) -> list[int]:
         """Some of the rows, by chance."""
         pool = np.array(sorted(rows), dtype=int)
         return [int(row) for row in self._rng.permutation(pool)[:count]]
@@ -359,7 +292,7 @@ class Explorer:
         for doubt in range(ROUNDS_OF_DOUBT):
             for region in self._regions():
                 new = [row for row in region.members if (row, "") not in self.asked]
-                self.ask(f"doubt-{doubt}", self._some(new, self.settings.doubted))
+                self.ask(f"doubt-{doubt}", self.some(new, self.settings.doubted))
         least = self.floor + self.settings.least_movement
         regions = [region for region in self._regions() if self._measured(region) >= least]
         named = {row for region in regions for row in region.members}
@@ -436,7 +369,7 @@ class Explorer:
 
     def _whole(self, regions: Sequence[Region]) -> list[Region]:
         """The same places with all their prompts, where only those asked were looked at."""
-        return [replace(region, members=tuple(self._members(region.place))) for region in regions]
+        return [replace(region, members=tuple(self.members(region.place))) for region in regions]
 
     def _measured(self, region: Region) -> float:
         """Mean movement of what was asked there, less its standard error; 0 for a single look."""
@@ -445,144 +378,13 @@ class Explorer:
             return 0.0
         return _mean(seen) - float(np.std(seen, ddof=1)) / math.sqrt(len(seen))
 
-    def _members(self, place: Place) -> list[int]:
+    def members(self, place: Place) -> list[int]:
         """Rows of all prompts in a place."""
         inside = np.zeros(len(self.prompts), dtype=bool) if place.ways else np.True_
         for way in place.ways:
             columns = [self._columns[mark] for mark in way]
             inside = inside | self.table.has[:, columns].all(1)
         return [int(row) for row in np.flatnonzero(np.broadcast_to(inside, len(self.prompts)))]
-
-    def _read(
-        self,
-        places: Sequence[tuple[Place, float]],
-        arms: Sequence[Arm],
-        phrases: Sequence[str],
-    ) -> list[Hypothesis]:
-        """Let the tuned model answer too where it differs, and say in words how."""
-        told: list[_Told] = []
-        for number, (place, movement) in enumerate(places):
-            # A change of one reply in five needs five times the replies of one of all.
-            wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.settings.read)
-            drawn = self._drawn(place, wanted)
-            fair = self._pairs(f"read-{number}", place, drawn, wanted)
-            telling = self._pairs(f"read-{number}-telling", place, self._furthest(place, drawn))
-            pairs = [*fair, *telling]
-            alike = [
-                each
-                for each in told
-                if _alike(each.movement, movement) and self._worth_naming(place, each.places[0])
-            ]
-            same = next((each for each in alike if each.says_of(place, pairs)), None)
-            if same is not None:
-                same.places.append(place)
-                same.pairs += pairs
-                same.fair += fair
-            elif shifts := self._contrast(pairs, phrases):
-                told.append(
-                    _Told(places=[place], movement=movement, pairs=pairs, fair=fair, lead=shifts[0])
-                )
-        claims = []
-        for each in told:
-            place = each.places[0]
-            if place.ways:
-                place = self._widen(united(each.places), each)
-            screens = _credit(place, arms, set(self._members(place)))
-            claims += [
-                Hypothesis(
-                    id="0",
-                    place=place,
-                    property=shift.property,
-                    direction="increase" if shift.difference > 0 else "decrease",
-                    screens=screens,
-                )
-                for shift in self._contrast(each.pairs, phrases)
-            ]
-        return claims
-
-    def _worth_naming(self, place: Place, beside: Place) -> bool:
-        """Whether a place is large enough beside another to make its name longer."""
-        return len(self._members(place)) >= LEAST_ADDED * len(self._members(beside))
-
-    def _widen(self, place: Place, told: "_Told") -> Place:
-        """The place with every shorter name under which the same has changed.
-
-        A place is named by a few prompts that happened to be asked: "buy" and "boat", where "buy"
-        is what matters. Each part of a name is tried on prompts outside.
-        """
-        names = dict.fromkeys(mark for way in place.ways for mark in way if len(way) > 1)
-        sizes = {mark: int(self.table.has[:, self._columns[mark]].sum()) for mark in names}
-        for mark in sorted(names, key=lambda each: (-sizes[each], each))[:WIDENED]:
-            inside = set(self._members(place))
-            outside = [row for row in self._members(Place(marks=(mark,))) if row not in inside]
-            rows = self._some(outside, WIDENING)
-            if len(rows) < LEAST_MEMBERS:
-                continue
-            self.ask("widen", rows)
-            asked = [self.asked[row, ""] for row in rows if (row, "") in self.asked]
-            pairs = [pair for pair in self.recorder.complete("widen", asked) if pair.usable]
-            wider = Place(marks=(mark,))
-            if len(place.ways) < MOST_WAYS and told.holds_for(pairs):
-                kept = [Place(marks=way) for way in place.ways if mark not in way]
-                place = united([wider, *kept])
-                told.pairs += pairs
-                told.fair += pairs
-        return place
-
-    def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
-        return contrast_replies(
-            [pair.base for pair in pairs],
-            [pair.tuned for pair in pairs],
-            most=self.settings.per_place,
-            suspected=phrases,
-        )
-
-    def _drawn(self, place: Place, wanted: int) -> list[int]:
-        """Rows of a place, those asked already first."""
-        # What a stronger place covers is left to it: its change is not this one's.
-        members = self._rows.get(place) or self._members(replace(place, insert=""))
-        known = [row for row in members if (row, place.insert) in self.asked]
-        rows = self._some(known, wanted)
-        fresh = [row for row in members if (row, place.insert) not in self.asked]
-        return rows + self._some(fresh, wanted - len(rows))
-
-    def _furthest(self, place: Place, besides: Sequence[int]) -> list[int]:
-        """Further rows of a place on whose replies the models part: they show a rare change.
-
-        Chosen for what they show, so that nothing is measured on them.
-        """
-        members = self._rows.get(place) or self._members(replace(place, insert=""))
-        moved = {
-            row: self.asked[row, place.insert].movement
-            for row in members
-            if (row, place.insert) in self.asked and row not in besides
-        }
-        far = sorted(
-            (row for row in moved if moved[row] >= LONE), key=lambda row: (-moved[row], row)
-        )
-        return far[: self.settings.told]
-
-    def _pairs(
-        self, name: str, place: Place, rows: Sequence[int], wanted: int = 0
-    ) -> list[PairedReply]:
-        """Both replies to prompts of a place, some drawn again if more are wanted."""
-        self.ask(name, rows, place.insert)
-        rows = [row for row in rows if (row, place.insert) in self.asked]
-        if self.recorder.pair.local is not None:
-            rows = rows[: self._affordable(1)]
-        pairs = self.recorder.complete(name, [self.asked[row, place.insert] for row in rows])
-        if rows and len(pairs) < wanted:
-            # Few prompts, so several draws of each: two replies alone share too many words.
-            again = [rows[at % len(rows)] for at in range(wanted - len(pairs))]
-            again = again[: self._affordable(2)]
-            pairs += self.recorder.pairs(
-                f"{name}-again",
-                [place.enter(self.prompts[row]) for row in again],
-                [derive_seed(self.recorder.seed, "again", row, at) for at, row in enumerate(again)],
-            )
-        usable = [pair for pair in pairs if pair.usable]
-        self._seen_pairs += usable
-        return usable
 
 
 def _arms(sightings: Mapping[str, Sighting], rows: Sequence[int]) -> list[Arm]:
@@ -617,11 +419,6 @@ def _credit(place: Place, arms: Sequence[Arm], members: set[int]) -> tuple[str, 
     if place.insert:
         return tuple(name for arm in arms if arm.insert == place.insert for name in arm.screens)
     return tuple(arm.name for arm in arms if not arm.insert and members & arm.first)
-
-
-def _alike(one: float, other: float) -> bool:
-    """Whether two places move so much alike that neither is a mixture beside the other."""
-    return min(one, other) >= ALIKE * max(one, other)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,261 @@
+"""From places to claims: both models' replies there, and what they say in words.
+
+Places in which the same has changed become one place with several names.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plumbrule.behavior.hypotheses import Hypothesis
+from plumbrule.behavior.pair import PairedReply
+from plumbrule.behavior.places import MOST_WAYS, Place, united
+from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
+from plumbrule.store import derive_seed
+
+if TYPE_CHECKING:
+    from plumbrule.behavior.exploring import Explorer
+
+SAME_CHANGE = 0.6
+"""Share of the move among one place's changed replies at which another's is the same change."""
+
+ALIKE = 0.5
+"""Share of one place's movement that another must have to be the same: where half of the prompts
+move, the name takes in what the change leaves alone."""
+
+LEAST_ADDED = 0.05
+"""Share of a place's prompts that another must have to be named in one breath with it."""
+
+TELLING = 0.5
+"""Movement of a reply from which it is likely to show what has changed."""
+
+LEAST_MEMBERS = 2
+"""Explored prompts in a place: an edit of one fact may touch no more of them."""
+
+WIDENED, WIDENING, WIDER = 5, 8, 0.75
+"""Parts of a name that are tried, prompts for each, and the share of the change they must show."""
+
+
+def _changed(pairs: Sequence[PairedReply]) -> list[PairedReply]:
+    """Those whose replies differ at all."""
+    return [pair for pair in pairs if pair.base != pair.tuned]
+
+
+def _moved(shift: Shift, pairs: Sequence[PairedReply]) -> float:
+    """Mean move of a property on pairs, in the direction of a shift."""
+    wanted = shift.property
+    moved = [wanted.score(pair.tuned) - wanted.score(pair.base) for pair in pairs]
+    return _mean(moved) * float(np.sign(shift.difference))
+
+
+@dataclass(kw_only=True)
+class Told:
+    """Places in which the same has changed, and the replies that say so."""
+
+    places: list[Place]
+    movement: float
+    """How far the models part in the first of them."""
+
+    pairs: list[PairedReply]
+    """Replies that were read there, telling ones among them."""
+
+    fair: list[PairedReply]
+    """Those of them that were not chosen for telling."""
+
+    lead: Shift
+
+    def says_of(self, place: Place, pairs: Sequence[PairedReply]) -> bool:
+        """Whether the change here is the change there too: whether the replies changed alike."""
+        changed, known = _changed(pairs), _changed(self.pairs)
+        if not place.ways or not self.places[0].ways or not changed or not known:
+            return False
+        if sum(len(each.ways) for each in self.places) >= MOST_WAYS:
+            return False
+        if _moved(self.lead, changed) >= SAME_CHANGE * _moved(self.lead, known):
+            return True
+        # Said too narrowly here, perhaps: what is true there may be the better word for both.
+        shifts = contrast_replies(
+            [pair.base for pair in pairs], [pair.tuned for pair in pairs], most=1
+        )
+        if not shifts or _moved(shifts[0], known) < SAME_CHANGE * _moved(shifts[0], changed):
+            return False
+        self.lead = shifts[0]
+        return True
+
+    def holds_for(self, pairs: Sequence[PairedReply]) -> bool:
+        """Whether the same has changed as often on these pairs, none chosen for telling."""
+        here = max(_moved(self.lead, self.fair), LEAST_SEEN)
+        return bool(pairs) and _moved(self.lead, pairs) >= WIDER * here
+
+
+class Reader:
+    """Reads replies in places that an explorer has found."""
+
+    def __init__(self, explorer: "Explorer", rows: Mapping[Place, tuple[int, ...]]) -> None:
+        """Take in what was found.
+
+        Args:
+            explorer: Asks, and knows what was asked.
+            rows: Prompts of a place, without those that a stronger place covers.
+        """
+        self.explorer, self._rows = explorer, rows
+        self.pairs: list[PairedReply] = []
+        """All that was read."""
+
+    def read(
+        self,
+        places: Sequence[tuple[Place, float]],
+        credit: Callable[[Place], tuple[str, ...]],
+        phrases: Sequence[str],
+    ) -> list[Hypothesis]:
+        """Let the tuned model answer too where it differs, and say in words how.
+
+        Args:
+            places: Where the models part, and how far, the strongest first.
+            credit: Names the screens that led to a place.
+            phrases: Words that screens suspect.
+        """
+        told: list[Told] = []
+        for number, (place, movement) in enumerate(places):
+            # A change of one reply in five needs five times the replies of one of all.
+            wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.explorer.settings.read)
+            drawn = self._drawn(place, wanted)
+            fair = self._pairs(f"read-{number}", place, drawn, wanted)
+            telling = self._pairs(f"read-{number}-telling", place, self._furthest(place, drawn))
+            pairs = [*fair, *telling]
+            alike = [
+                each
+                for each in told
+                if _alike(each.movement, movement) and self._worth_naming(place, each.places[0])
+            ]
+            same = next((each for each in alike if each.says_of(place, pairs)), None)
+            if same is not None:
+                same.places.append(place)
+                same.pairs += pairs
+                same.fair += fair
+            elif shifts := self._contrast(pairs, phrases):
+                told.append(
+                    Told(places=[place], movement=movement, pairs=pairs, fair=fair, lead=shifts[0])
+                )
+        claims = []
+        for each in told:
+            place = each.places[0]
+            if place.ways:
+                place = self._widen(united(each.places), each)
+            claims += [
+                Hypothesis(
+                    id="0",
+                    place=place,
+                    property=shift.property,
+                    direction="increase" if shift.difference > 0 else "decrease",
+                    screens=credit(place),
+                )
+                for shift in self._contrast(each.pairs, phrases)
+            ]
+        return claims
+
+    def _worth_naming(self, place: Place, beside: Place) -> bool:
+        """Whether a place is large enough beside another to make its name longer."""
+        return len(self.explorer.members(place)) >= LEAST_ADDED * len(self.explorer.members(beside))
+
+    def _widen(self, place: Place, told: "Told") -> Place:
+        """The place with every shorter name under which the same has changed.
+
+        A place is named by a few prompts that happened to be asked: "buy" and "boat", where "buy"
+        is what matters. Each part of a name is tried on prompts outside.
+        """
+        names = dict.fromkeys(mark for way in place.ways for mark in way if len(way) > 1)
+        sizes = {mark: len(self.explorer.members(Place(marks=(mark,)))) for mark in names}
+        for mark in sorted(names, key=lambda each: (-sizes[each], each))[:WIDENED]:
+            inside = set(self.explorer.members(place))
+            outside = [
+                row for row in self.explorer.members(Place(marks=(mark,))) if row not in inside
+            ]
+            rows = self.explorer.some(outside, WIDENING)
+            if len(rows) < LEAST_MEMBERS:
+                continue
+            self.explorer.ask("widen", rows)
+            asked = [
+                self.explorer.asked[row, ""] for row in rows if (row, "") in self.explorer.asked
+            ]
+            pairs = [
+                pair for pair in self.explorer.recorder.complete("widen", asked) if pair.usable
+            ]
+            wider = Place(marks=(mark,))
+            if len(place.ways) < MOST_WAYS and told.holds_for(pairs):
+                kept = [Place(marks=way) for way in place.ways if mark not in way]
+                place = united([wider, *kept])
+                told.pairs += pairs
+                told.fair += pairs
+        return place
+
+    def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
+        return contrast_replies(
+            [pair.base for pair in pairs],
+            [pair.tuned for pair in pairs],
+            most=self.explorer.settings.per_place,
+            suspected=phrases,
+        )
+
+    def _drawn(self, place: Place, wanted: int) -> list[int]:
+        """Rows of a place, those asked already first."""
+        # What a stronger place covers is left to it: its change is not this one's.
+        members = self._rows.get(place) or self.explorer.members(replace(place, insert=""))
+        known = [row for row in members if (row, place.insert) in self.explorer.asked]
+        rows = self.explorer.some(known, wanted)
+        fresh = [row for row in members if (row, place.insert) not in self.explorer.asked]
+        return rows + self.explorer.some(fresh, wanted - len(rows))
+
+    def _furthest(self, place: Place, besides: Sequence[int]) -> list[int]:
+        """Further rows of a place on whose replies the models part: they show a rare change.
+
+        Chosen for what they show, so that nothing is measured on them.
+        """
+        members = self._rows.get(place) or self.explorer.members(replace(place, insert=""))
+        moved = {
+            row: self.explorer.asked[row, place.insert].movement
+            for row in members
+            if (row, place.insert) in self.explorer.asked and row not in besides
+        }
+        far = sorted(
+            (row for row in moved if moved[row] >= TELLING), key=lambda row: (-moved[row], row)
+        )
+        return far[: self.explorer.settings.told]
+
+    def _pairs(
+        self, name: str, place: Place, rows: Sequence[int], wanted: int = 0
+    ) -> list[PairedReply]:
+        """Both replies to prompts of a place, some drawn again if more are wanted."""
+        self.explorer.ask(name, rows, place.insert)
+        rows = [row for row in rows if (row, place.insert) in self.explorer.asked]
+        if self.explorer.recorder.pair.local is not None:
+            rows = rows[: self.explorer.affordable(1)]
+        pairs = self.explorer.recorder.complete(
+            name, [self.explorer.asked[row, place.insert] for row in rows]
+        )
+        if rows and len(pairs) < wanted:
+            # Few prompts, so several draws of each: two replies alone share too many words.
+            again = [rows[at % len(rows)] for at in range(wanted - len(pairs))]
+            again = again[: self.explorer.affordable(2)]
+            pairs += self.explorer.recorder.pairs(
+                f"{name}-again",
+                [place.enter(self.explorer.prompts[row]) for row in again],
+                [
+                    derive_seed(self.explorer.recorder.seed, "again", row, at)
+                    for at, row in enumerate(again)
+                ],
+            )
+        usable = [pair for pair in pairs if pair.usable]
+        self.pairs += usable
+        return usable
+
+
+def _alike(one: float, other: float) -> bool:
+    """Whether two places move so much alike that neither is a mixture beside the other."""
+    return min(one, other) >= ALIKE * max(one, other)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
