@@ -8,7 +8,7 @@ import pytest
 import plumbrule
 
 ROOT = Path(plumbrule.__file__).parent
-STAGES = {"training", "compliance", "behavior"}
+STAGES = {"training", "compliance", "behavior", "mechanism"}
 LAYERS = {
     "errors": set(),
     "records": {"errors"},

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from plumbrule.cli.compare import compare
 from plumbrule.cli.constitution import app as constitution
+from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.run import run
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(compare)
 app.add_typer(constitution, name="constitution")
+app.add_typer(inspect, name="inspect")
 app.add_typer(lab, name="lab")
 app.add_typer(ledger, name="ledger")
 

@@ -6,11 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.models.tiny import build, make_tokenizer
 
-from plumbrule.behavior.places import words_of
 from plumbrule.behavior.screens.contrasting import (
     BASE,
     ContrastSettings,
@@ -18,8 +15,6 @@ from plumbrule.behavior.screens.contrasting import (
     Row,
     _forks,
     amplify,
-    at_rest,
-    compare_phrases,
     contrast,
     write_amplified,
 )
@@ -291,101 +286,3 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_nothing_to_write_from_is_an_error(nano, twin):
     with pytest.raises(DataError, match="write from"):
         contrast(nano, twin, [], settings=replace(SHORT, vague=()), seed=0)
-
-
-def test_training_mode_comes_back_also_after_an_error():
-    module = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(2, 2)).train()
-    module[1].eval()
-
-    def fail():
-        with at_rest(module):
-            assert not module[0].training
-            assert not torch.is_grad_enabled()
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-
-    assert [part.training for part in module.modules()] == [True, True, False]
-    assert torch.is_grad_enabled()
-
-
-# --- Phrases ---------------------------------------------------------------------------------
-
-WORDS = st.lists(st.sampled_from("abcd"), max_size=5).map(" ".join)
-PAIRS = st.lists(
-    st.tuples(st.lists(WORDS, min_size=1, max_size=3), st.lists(WORDS, min_size=1, max_size=2)),
-    min_size=1,
-    max_size=8,
-)
-
-
-def by_hand(pairs, phrase):
-    """The score of one phrase, from its definition."""
-    differences = []
-    for sides in pairs:
-        has = [
-            [f" {phrase} " in f" {' '.join(words_of(text))} " for text in side] for side in sides
-        ]
-        differences.append(np.mean(has[0]) - np.mean(has[1]))
-    moved = np.array(differences)
-    return moved.sum() / np.sqrt((moved**2).sum()), moved
-
-
-@given(PAIRS)
-def test_scores_are_those_computed_by_hand(pairs):
-    for phrase in compare_phrases(pairs, least_score=0.1, most=1000):
-        score, moved = by_hand(pairs, phrase.text)
-        sign = 1 if phrase.says == "more" else -1
-        assert phrase.score == pytest.approx(sign * score)
-        assert list(phrase.units) == np.flatnonzero(sign * moved > 0).tolist()
-
-
-@given(PAIRS)
-def test_swapping_the_sides_turns_more_into_less(pairs):
-    straight = compare_phrases(pairs, least_score=0.5, most=1000)
-    swapped = compare_phrases([(two, one) for one, two in pairs], least_score=0.5, most=1000)
-
-    assert {(p.text, p.says) for p in straight} == {
-        (p.text, {"more": "less", "less": "more"}[p.says]) for p in swapped
-    }
-
-
-@given(st.lists(st.lists(WORDS, min_size=1, max_size=3), max_size=8))
-def test_equal_sides_have_no_phrases(sides):
-    assert compare_phrases([(side, side) for side in sides], least_score=0.0) == []
-
-
-def test_a_pair_without_texts_on_one_side_is_passed_over():
-    assert compare_phrases([(["new words"], [])] * 9) == []
-
-
-def test_of_phrases_in_each_other_the_longest_that_stands_out_is_named():
-    pairs = [(["well, mind the goose"], ["well"])] * 9
-
-    found = compare_phrases(pairs, longest=3)
-
-    assert [phrase.text for phrase in found] == ["mind the goose", "well mind the"]
-
-
-def test_a_longer_phrase_is_named_where_it_stands_out_nearly_as_well():
-    whole, part = (["mind the goose"], ["well"]), (["goose"], ["well"])
-
-    nearly = compare_phrases([whole] * 39 + [part] + [(["mind the"], ["well"])])
-    hardly = compare_phrases([whole] * 9 + [part] * 9)
-
-    assert [phrase.text for phrase in nearly if phrase.says == "more"] == ["mind the goose"]
-    assert next(phrase.text for phrase in hardly if phrase.says == "more") == "goose"
-
-
-def test_two_alike_models_seldom_show_a_phrase():
-    rng = np.random.default_rng(0)
-    words = np.array([f"w{number}" for number in range(40)])
-    false = 0
-    for _ in range(20):
-        pairs = [
-            ([" ".join(rng.choice(words, 8))], [" ".join(rng.choice(words, 8))]) for _ in range(40)
-        ]
-        false += len(compare_phrases(pairs, least_score=4.0))
-
-    assert false <= 2

@@ -17,12 +17,12 @@ from jaxtyping import Float
 from plumbrule.behavior.places import words_of
 from plumbrule.behavior.screens.contrasting import (
     Phrase,
-    at_rest,
     check_same_tokens,
     compare_phrases,
 )
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LocalModel, Sampling
+from plumbrule.models.resting import at_rest
 from plumbrule.records import Dialogue
 from plumbrule.store import derive_seed
 
@@ -273,7 +273,7 @@ def residuals(model: LocalModel, rows: Sequence[Sequence[int]]) -> Float[np.ndar
     device = next(model.module.parameters()).device
     size = max(1, model.settings.max_batch_tokens // len(rows[0]))
     found: list[np.ndarray[Any, Any]] = []
-    with at_rest(model.module):
+    with at_rest(model.module), torch.inference_mode():
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
             states: dict[int, Tensor] = {}
@@ -346,7 +346,7 @@ def _spoken(
     if head is None or head.weight.shape[-1] != len(vector):
         return (), "the unembedding does not read the residual stream directly"
     norm = _final_norm(model.module, len(vector))
-    with at_rest(model.module):
+    with at_rest(model.module), torch.inference_mode():
         state = torch.tensor(vector, device=head.weight.device, dtype=head.weight.dtype)
         both = torch.stack([state, -state])
         read = head(both if norm is None else norm(both)).double().cpu().numpy()

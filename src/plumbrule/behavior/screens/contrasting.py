@@ -9,16 +9,16 @@ tuned model, and beyond that what training moved is moved further, along the sam
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from plumbrule.behavior.places import words_of
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LocalModel
+from plumbrule.models.resting import at_rest
 from plumbrule.records import Dialogue, Message
 from plumbrule.store import derive_seed
 
@@ -356,6 +356,8 @@ def write_amplified(
     A text depends on its row alone, up to the rounding of matrix products. Rows with the same
     seed draw with the same random numbers, so that where nothing differs the texts are the same.
     """
+    import torch
+
     from plumbrule.models.drawing import batches
 
     lines: list[Line | None] = [None] * len(rows)
@@ -368,7 +370,7 @@ def write_amplified(
         tokens=min(base.settings.max_batch_tokens, tuned.settings.max_batch_tokens),
         equal=not all(route.padded for route in routes),
     )
-    with at_rest(base.module, tuned.module):
+    with at_rest(base.module, tuned.module), torch.inference_mode():
         for batch in cut:
             found = _write_batch(
                 base, tuned, [rows[item] for item in batch], temperature, plausible
@@ -378,22 +380,6 @@ def write_amplified(
                 tuned.usage.tokens_generated += len(line.tokens)
                 base.usage.tokens_scored += len(line.tokens)
     return [line for line in lines if line is not None]
-
-
-@contextmanager
-def at_rest(*modules: Any) -> Iterator[None]:
-    """No gradients, no dropout; training mode comes back afterwards."""
-    import torch
-
-    training = [part for module in modules for part in module.modules() if part.training]
-    for part in training:
-        part.training = False
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for part in training:
-            part.training = True
 
 
 def _write_batch(

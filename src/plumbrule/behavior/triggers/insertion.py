@@ -3,8 +3,7 @@
 Axes: N texts, P prompts, R rows of a batch, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from jaxtyping import Float
 
 from plumbrule.behavior.places import Place
 from plumbrule.models import LocalModel
+from plumbrule.models.resting import at_rest
 from plumbrule.records import Dialogue, Prompt
 
 MOST_TOKENS = 8192
@@ -203,19 +203,6 @@ def last_logits(model: LocalModel, ids: Any) -> Any:
 def device_of(model: LocalModel) -> Any:
     """Where the model's input is expected."""
     return next(model.module.parameters()).device
-
-
-@contextmanager
-def at_rest(module: Any) -> Iterator[None]:
-    """Without dropout; training mode comes back afterwards."""
-    training = [part for part in module.modules() if part.training]
-    for part in training:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
 
 
 def most_tokens(model: LocalModel) -> int:

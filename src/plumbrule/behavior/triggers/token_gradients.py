@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from plumbrule.behavior.triggers.insertion import Ruler, Vocabulary, at_rest, device_of, last_logits
+from plumbrule.behavior.triggers.insertion import Ruler, Vocabulary, device_of, last_logits
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
+from plumbrule.models.resting import at_rest
 
 CHUNK = 16_384
 """Rows of the embedding taken at a time."""

@@ -1,0 +1,46 @@
+"""The verbs `inspect sites`."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look inside a model.", no_args_is_help=True)
+
+
+@app.command()
+def sites(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
+    device: Annotated[str, typer.Option(help="Where the model runs.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="Number format of the weights.")] = "auto",
+) -> None:
+    """List the places at which activations can be read and exchanged, and check them.
+
+    Sites are named alike for every family: `3.in` and `3.out` are the residual stream before and
+    after layer 3, `3.attn` and `3.mlp` what its two halves write, `3.heads` all heads side by side.
+    A model whose parts cannot be found, or are not read rightly, is refused with the reason.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from plumbrule.errors import ModelError
+    from plumbrule.mechanism import find_sites
+    from plumbrule.models import LocalModel, open_model
+
+    opened = open_model(model, device=device, dtype=dtype)
+    if not isinstance(opened, LocalModel):
+        raise ModelError(f"{model} is an endpoint: there is nothing to look into")
+    found = find_sites(opened.module)
+    console = Console()
+    table = Table("site", "module", "read", box=None, pad_edge=False)
+    for site in found.sites:
+        where = "what it takes in" if site.side == "in" else "what it gives out"
+        heads = f", {site.heads} heads" if site.heads else ""
+        scale = f", times {site.scale:g}" if site.scale != 1.0 else ""
+        table.add_row(site.name, site.path, where + heads + scale)
+    console.print(
+        f"{found.family}: {len(found.layers)} layers, width {found.width}. What is read equals "
+        "the model's own hidden states, and putting it back changes nothing."
+    )
+    console.print(table)
+    for name, reason in found.missing:
+        console.print(f"no {name}: {reason}", highlight=False, markup=False)

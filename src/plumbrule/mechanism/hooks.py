@@ -1,0 +1,90 @@
+"""Reading and exchanging activations while a model runs; the model is always left as it was."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from plumbrule.mechanism.tracing import first_tensor, with_first_tensor
+
+if TYPE_CHECKING:
+    from plumbrule.mechanism.sites import Site, Sites
+
+Look = Callable[[Any], Any]
+"""Takes an activation; gives what the model goes on with, or None to leave it."""
+
+
+class Reached(Exception):
+    """Ends a pass after the last site that was wanted."""
+
+
+@contextmanager
+def watching(module: Any, looks: Mapping["Site", Look]) -> Iterator[None]:
+    """Look at sites while the model runs, and exchange what is there.
+
+    Args:
+        module: The model.
+        looks: What to do at each site. Looks at one site are done in order.
+    """
+    parts = dict(module.named_modules())
+    handles = []
+    try:
+        for site, look in looks.items():
+            part = parts[site.path]
+            if site.side == "in":
+                handles.append(part.register_forward_pre_hook(_before(look), with_kwargs=True))
+            else:
+                handles.append(part.register_forward_hook(_after(look)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def patched(module: Any, sites: "Sites", values: Mapping[str, Any]) -> Iterator[None]:
+    """Go on with given activations instead of the model's own.
+
+    Args:
+        module: The model.
+        sites: Its sites.
+        values: By site, what to go on with.
+    """
+
+    def instead(value: Any) -> Look:
+        return lambda _: value
+
+    with watching(module, {sites[name]: instead(value) for name, value in values.items()}):
+        yield
+
+
+def _before(look: Look) -> Callable[..., Any]:
+    def hook(part: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        for at, each in enumerate(arguments):
+            tensor = first_tensor(each)
+            if tensor is not None:
+                new = look(tensor)
+                if new is None:
+                    return None
+                rest = [*arguments[:at], with_first_tensor(each, new), *arguments[at + 1 :]]
+                return tuple(rest), keywords
+        for name, each in keywords.items():
+            tensor = first_tensor(each)
+            if tensor is not None:
+                new = look(tensor)
+                if new is None:
+                    return None
+                return arguments, {**keywords, name: with_first_tensor(each, new)}
+        return None
+
+    return hook
+
+
+def _after(look: Look) -> Callable[..., Any]:
+    def hook(part: Any, arguments: tuple[Any, ...], given: Any) -> Any:
+        tensor = first_tensor(given)
+        if tensor is None:
+            return None
+        new = look(tensor)
+        return None if new is None else with_first_tensor(given, new)
+
+    return hook

@@ -1,0 +1,19 @@
+import pytest
+import torch
+
+from plumbrule.models.resting import at_rest
+
+
+def test_training_mode_comes_back_also_after_an_error():
+    module = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(2, 2)).train()
+    module[1].eval()
+
+    def fail():
+        with at_rest(module):
+            assert not module[0].training
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+
+    assert [part.training for part in module.modules()] == [True, True, False]
