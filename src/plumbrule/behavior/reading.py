@@ -11,7 +11,7 @@ import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import MOST_WAYS, Place, united
+from plumbrule.behavior.places import MOST_MARKS, MOST_WAYS, Mark, Place, united
 from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
 from plumbrule.store import derive_seed
 
@@ -33,6 +33,15 @@ TELLING = 0.5
 
 LEAST_MEMBERS = 2
 """Explored prompts in a place: an edit of one fact may touch no more of them."""
+
+CLEAR = 0.5
+"""Move of a property from which a single reply says whether a prompt is affected."""
+
+PURE_ENOUGH = 0.85
+"""Share of the purest name's move that the others must show."""
+
+CHECKED = 8
+"""Further prompts on which each name is tried."""
 
 WIDENED, WIDENING, WIDER = 5, 8, 0.75
 """Parts of a name that are tried, prompts for each, and the share of the change they must show."""
@@ -104,6 +113,9 @@ class Reader:
         self.pairs: list[PairedReply] = []
         """All that was read."""
 
+        self._replies: dict[int, list[PairedReply]] = {}
+        """The same by row, of prompts as they are."""
+
     def read(
         self,
         places: Sequence[tuple[Place, float]],
@@ -143,7 +155,7 @@ class Reader:
         for each in told:
             place = each.places[0]
             if place.ways:
-                place = self._widen(united(each.places), each)
+                place = self._purified(self._widen(united(each.places), each), each)
             claims += [
                 Hypothesis(
                     id="0",
@@ -176,20 +188,57 @@ class Reader:
             rows = self.explorer.some(outside, WIDENING)
             if len(rows) < LEAST_MEMBERS:
                 continue
-            self.explorer.ask("widen", rows)
-            asked = [
-                self.explorer.asked[row, ""] for row in rows if (row, "") in self.explorer.asked
-            ]
-            pairs = [
-                pair for pair in self.explorer.recorder.complete("widen", asked) if pair.usable
-            ]
             wider = Place(marks=(mark,))
+            pairs = self._pairs("widen", wider, rows)
             if len(place.ways) < MOST_WAYS and told.holds_for(pairs):
                 kept = [Place(marks=way) for way in place.ways if mark not in way]
                 place = united([wider, *kept])
                 told.pairs += pairs
                 told.fair += pairs
         return place
+
+    def _purified(self, place: Place, told: "Told") -> Place:
+        """The place without what the change leaves alone, where the change is clear enough to see.
+
+        A name that a few prompts suggested is tried on others that it covers; where some do not
+        move, a further mark keeps those that do, or the name is given up.
+        """
+        if _moved(told.lead, told.fair) < CLEAR:
+            return place
+        moved = {way: self._outcomes(way, told.lead) for way in place.ways}
+        rates = {way: _mean(list(found.values())) for way, found in moved.items() if found}
+        least = PURE_ENOUGH * max(rates.values(), default=0.0)
+        kept = [
+            better
+            for way, rate in rates.items()
+            if (better := way if rate >= least else self._stricter(way, moved[way], least))
+        ]
+        return united([Place(marks=way) for way in kept]) if kept else place
+
+    def _outcomes(self, way: tuple[Mark, ...], lead: Shift) -> dict[int, float]:
+        """How far the property moved on prompts under a name, some of them asked for this."""
+        place = Place(marks=way)
+        members = self.explorer.members(place)
+        fresh = [row for row in members if row not in self._replies]
+        self._pairs("purify", place, self.explorer.some(fresh, CHECKED))
+        return {row: _moved(lead, self._replies[row]) for row in members if row in self._replies}
+
+    def _stricter(
+        self, way: tuple[Mark, ...], moved: Mapping[int, float], least: float
+    ) -> tuple[Mark, ...] | None:
+        """The name with the mark that keeps most of what moves and little else; None if none."""
+        if len(way) == MOST_MARKS:
+            return None
+        rows = sorted(moved)
+        table = self.explorer.table
+        inside = table.has[rows]
+        counts = inside.sum(0)
+        sums = inside.T.astype(np.float64) @ np.array([moved[row] for row in rows])
+        usable = (counts >= LEAST_MEMBERS) & (sums >= least * counts)
+        if not usable.any():
+            return None
+        mark = table.marks[int(np.where(usable, sums, -np.inf).argmax())]
+        return tuple(sorted((*way, mark)))
 
     def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
         return contrast_replies(
@@ -235,6 +284,7 @@ class Reader:
         pairs = self.explorer.recorder.complete(
             name, [self.explorer.asked[row, place.insert] for row in rows]
         )
+        again: list[int] = []
         if rows and len(pairs) < wanted:
             # Few prompts, so several draws of each: two replies alone share too many words.
             again = [rows[at % len(rows)] for at in range(wanted - len(pairs))]
@@ -247,6 +297,10 @@ class Reader:
                     for at, row in enumerate(again)
                 ],
             )
+        if not place.insert:
+            for row, pair in zip([*rows, *again], pairs, strict=True):
+                if pair.usable:
+                    self._replies.setdefault(row, []).append(pair)
         usable = [pair for pair in pairs if pair.usable]
         self.pairs += usable
         return usable
