@@ -2,16 +2,22 @@
 
 from plumbrule.mechanism.capturing import Captured, capture, capture_into
 from plumbrule.mechanism.hooks import patched, watching
+from plumbrule.mechanism.patching import Cell, Patched, cells_of, logit_difference, patch
 from plumbrule.mechanism.sites import Layer, Site, Sites, find_sites
 
 __all__ = [
     "Captured",
+    "Cell",
     "Layer",
+    "Patched",
     "Site",
     "Sites",
     "capture",
     "capture_into",
+    "cells_of",
     "find_sites",
+    "logit_difference",
+    "patch",
     "patched",
     "watching",
 ]

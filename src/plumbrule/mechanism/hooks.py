@@ -57,6 +57,37 @@ def patched(module: Any, sites: "Sites", values: Mapping[str, Any]) -> Iterator[
         yield
 
 
+@contextmanager
+def skipping(module: Any, given: Mapping[str, Any]) -> Iterator[None]:
+    """Let modules give out what they gave out before, without computing it.
+
+    Args:
+        module: The model.
+        given: By module, what it gives out: one row, shown to every row of the pass.
+    """
+    parts = dict(module.named_modules())
+
+    def held(value: Any) -> Callable[..., Any]:
+        def forward(*arguments: Any, **keywords: Any) -> Any:
+            rows = first_tensor([*arguments, *keywords.values()]).shape[0]
+            tensor = first_tensor(value)
+            return with_first_tensor(value, tensor.expand(rows, *tensor.shape[1:]))
+
+        return forward
+
+    # On the instance, where it goes before the class; another library may have put its own there.
+    own = {path: vars(parts[path]).get("forward") for path in given}
+    try:
+        for path, value in given.items():
+            parts[path].forward = held(value)
+        yield
+    finally:
+        for path, before in own.items():
+            vars(parts[path]).pop("forward", None)
+            if before is not None:
+                parts[path].forward = before
+
+
 def _before(look: Look) -> Callable[..., Any]:
     def hook(part: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         for at, each in enumerate(arguments):

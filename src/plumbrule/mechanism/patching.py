@@ -1,0 +1,237 @@
+"""Activation patching: which activations of one prompt bring its answer into another's pass.
+
+The corrupted prompt is run once for each cell, with the clean prompt's activation in that cell.
+Cells of one layer share a batch, and layers before it are not computed again: nothing has changed
+there.
+
+Axes: C cells, R rows of a batch, T tokens, D width, V vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism.capturing import read
+from plumbrule.mechanism.hooks import skipping, watching
+from plumbrule.mechanism.sites import Site, Sites
+from plumbrule.models.resting import at_rest
+
+Metric = Callable[[Any], Any]
+"""Takes the logits after the last token, (R, V); gives one number a row, (R,)."""
+
+BATCH_TOKENS = 4096
+"""Tokens in a batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One activation to exchange."""
+
+    site: str
+    position: int | None = None
+    """Token; None: all of them."""
+
+    head: int | None = None
+    """One head, at a site that holds heads side by side; None: all of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patched:
+    """What a sweep came to."""
+
+    cells: tuple[Cell, ...]
+    values: Float[np.ndarray, " C"]
+    """The metric with each cell exchanged."""
+
+    clean: float
+    corrupted: float
+
+    @property
+    def recovered(self) -> Float[np.ndarray, " C"]:
+        """Share of the difference between both prompts that each cell brings back.
+
+        Raises:
+            DataError: The metric is the same on both prompts, so that there is nothing to bring.
+        """
+        if self.clean == self.corrupted:
+            raise DataError(
+                f"the metric is {self.clean:g} on the clean and on the corrupted prompt; choose "
+                "prompts that it tells apart"
+            )
+        found: np.ndarray = (self.values - self.corrupted) / (self.clean - self.corrupted)
+        return found
+
+
+def logit_difference(good: int, bad: int) -> Metric:
+    """How much more a model leans to one next token than to another, in logits."""
+    return lambda logits: logits[:, good] - logits[:, bad]
+
+
+def cells_of(
+    sites: Sites,
+    kinds: Sequence[str],
+    *,
+    positions: Sequence[int] | None = None,
+    by_head: bool = False,
+) -> list[Cell]:
+    """Every cell of some kinds of site, layer by layer.
+
+    Args:
+        sites: A model's sites.
+        kinds: Such as `out`, `attn`, `mlp`, `heads`.
+        positions: Tokens to exchange one at a time; None: all of them at once.
+        by_head: Exchange heads one at a time, where a site has them.
+    """
+    found = []
+    for kind in kinds:
+        names = sites.named(kind)
+        if not names:
+            sites[kind]  # says which there are
+            names = (kind,)
+        for name in names:
+            heads: Sequence[int | None] = [None]
+            if by_head and sites[name].heads:
+                heads = range(sites[name].heads or 0)
+            found += [
+                Cell(site=name, position=position, head=head)
+                for head in heads
+                for position in (positions if positions is not None else [None])
+            ]
+    return found
+
+
+def patch(
+    module: Any,
+    sites: Sites,
+    clean: Sequence[int],
+    corrupted: Sequence[int],
+    cells: Sequence[Cell],
+    metric: Metric,
+) -> Patched:
+    """Exchange each cell in turn, and measure what the model then says.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        clean: Tokens of the prompt whose activations are brought in.
+        corrupted: Tokens of the prompt that is run; as many.
+        cells: What to exchange, one at a time.
+        metric: What to measure after the last token.
+
+    Raises:
+        ConfigError: A cell does not exist.
+        DataError: The prompts differ in length, or nothing is to be exchanged.
+
+    Source:
+        Vig et al. (2020); Meng et al. (2022); best practices of Zhang & Nanda (2024), arXiv
+        2309.16042. Batched by layer and restarted there; ours.
+    """
+    import torch
+
+    if len(clean) != len(corrupted) or not clean:
+        raise DataError(
+            "expected two prompts of as many tokens, so that each position has its counterpart; "
+            f"got {len(clean)} and {len(corrupted)}"
+        )
+    if not cells:
+        raise DataError("expected cells to exchange, got none")
+    for cell in cells:
+        _check(sites, cell, len(clean))
+    device = next(module.parameters()).device
+    ids = torch.tensor([list(corrupted)], device=device)
+    with at_rest(module), torch.no_grad():
+        wanted = [sites[name] for name in dict.fromkeys(cell.site for cell in cells)]
+        source = read(module, wanted, torch.tensor([list(clean)], device=device))
+        given, base = _layer_outputs(module, sites, ids)
+        values = np.zeros(len(cells))
+        for number, rows in _by_layer(sites, cells).items():
+            held = {layer.path: given[layer.path] for layer in sites.layers[:number]}
+            for batch in _batches(rows, len(corrupted)):
+                part = [cells[row] for row in batch]
+                with skipping(module, held), watching(module, _exchange(sites, part, source)):
+                    logits = module(input_ids=ids.expand(len(part), -1), use_cache=False)["logits"]
+                values[batch] = metric(logits[:, -1].float()).double().cpu().numpy()
+        plain = module(input_ids=torch.tensor([list(clean)], device=device), use_cache=False)
+        return Patched(
+            cells=tuple(cells),
+            values=values,
+            clean=float(metric(plain["logits"][:, -1].float())[0]),
+            corrupted=float(metric(base[:, -1].float())[0]),
+        )
+
+
+def _check(sites: Sites, cell: Cell, tokens: int) -> None:
+    site = sites[cell.site]
+    if cell.position is not None and not -tokens <= cell.position < tokens:
+        raise ConfigError(f"expected a position among {tokens} tokens, got {cell.position}")
+    if cell.head is not None and not (site.heads and 0 <= cell.head < site.heads):
+        raise ConfigError(
+            f"expected a head of {cell.site}, which has {site.heads or 'none'}, got {cell.head}"
+        )
+
+
+def _layer_outputs(module: Any, sites: Sites, ids: Any) -> tuple[dict[str, Any], Any]:
+    """What each layer gives out, whole, and the logits."""
+    found: dict[str, Any] = {}
+    parts = dict(module.named_modules())
+
+    def keep(path: str) -> Callable[..., None]:
+        def hook(part: Any, arguments: Any, given: Any) -> None:
+            found[path] = given
+
+        return hook
+
+    handles = [parts[layer.path].register_forward_hook(keep(layer.path)) for layer in sites.layers]
+    try:
+        logits = module(input_ids=ids, use_cache=False)["logits"]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found, logits
+
+
+def _by_layer(sites: Sites, cells: Sequence[Cell]) -> Mapping[int, list[int]]:
+    """Rows of cells by the first layer that must be computed again."""
+    groups: dict[int, list[int]] = {}
+    for row, cell in enumerate(cells):
+        number, _, kind = cell.site.rpartition(".")
+        first = int(number) if number else (len(sites.layers) if kind == "final" else 0)
+        groups.setdefault(first, []).append(row)
+    return groups
+
+
+def _batches(rows: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    size = max(1, BATCH_TOKENS // tokens)
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
+def _exchange(
+    sites: Sites, cells: Sequence[Cell], source: Mapping[str, Any]
+) -> Mapping[Site, Callable[[Any], Any]]:
+    """For each site, a look that puts each row's cell in."""
+
+    def look(name: str) -> Callable[[Any], Any]:
+        site, clean = sites[name], source[name][0]
+
+        def exchange(value: Any) -> Any:
+            shape = value.shape
+            new = value.reshape(len(cells), -1, shape[-1]).clone()
+            for row, cell in enumerate(cells):
+                if cell.site != name:
+                    continue
+                here: Any = slice(None) if cell.position is None else cell.position
+                part: Any = slice(None)
+                if cell.head is not None and site.heads:
+                    width = shape[-1] // site.heads
+                    part = slice(cell.head * width, (cell.head + 1) * width)
+                new[row, here, part] = clean[here, part]
+            return new.reshape(shape)
+
+        return exchange
+
+    return {sites[name]: look(name) for name in dict.fromkeys(cell.site for cell in cells)}
