@@ -83,7 +83,7 @@ def skipping(module: Any, given: Mapping[str, Any]) -> Iterator[None]:
         yield
     finally:
         for path, before in own.items():
-            vars(parts[path]).pop("forward", None)
+            parts[path].__dict__.pop("forward", None)
             if before is not None:
                 parts[path].forward = before
 
