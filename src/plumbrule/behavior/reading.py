@@ -95,8 +95,10 @@ class Told:
 
     def holds_for(self, pairs: Sequence[PairedReply]) -> bool:
         """Whether the same has changed as often on these pairs, none chosen for telling."""
+        if not pairs or not self.fair:
+            return False
         here = max(_moved(self.lead, self.fair), LEAST_SEEN)
-        return bool(pairs) and _moved(self.lead, pairs) >= WIDER * here
+        return _moved(self.lead, pairs) >= WIDER * here
 
 
 class Reader:
@@ -203,7 +205,7 @@ class Reader:
         A name that a few prompts suggested is tried on others that it covers; where some do not
         move, a further mark keeps those that do, or the name is given up.
         """
-        if _moved(told.lead, told.fair) < CLEAR:
+        if not told.fair or _moved(told.lead, told.fair) < CLEAR:
             return place
         moved = {way: self._outcomes(way, told.lead) for way in place.ways}
         rates = {way: _mean(list(found.values())) for way, found in moved.items() if found}
