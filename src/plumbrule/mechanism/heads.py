@@ -1,0 +1,198 @@
+"""What attention heads do: on sequences that are a random one twice, where each role is exact.
+
+A head that looks at the token before, at the same token the time before (duplicate), or at what
+came after it then (induction) is known by where it looks. Tokens are random, so that nothing but
+the repetition can be used. Every head is tested for every role, and e-BH decides over all of them.
+
+Axes: B sequences, H heads, T tokens.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from plumbrule.errors import ConfigError, ModelError
+from plumbrule.mechanism.sites import Sites
+from plumbrule.models.resting import at_rest
+from plumbrule.records import Estimate, strict
+from plumbrule.statistics import e_bh, paired_difference, paired_e_value
+from plumbrule.store import derive_seed
+
+Role = Literal["previous", "duplicate", "induction"]
+ROLES: tuple[Role, ...] = ("previous", "duplicate", "induction")
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class HeadRole:
+    """One head, held against one role."""
+
+    layer: int
+    head: int
+    role: Role
+    attention: float
+    """Mean share of its attention that goes where the role looks."""
+
+    advantage: Estimate
+    """The same less what an average other earlier position gets, per sequence."""
+
+    e_value: float
+    stands: bool
+    """Whether it is among the heads claimed to have the role."""
+
+
+def attention_patterns(module: Any, sites: Sites, ids: Any) -> list[Float[np.ndarray, "B H T T"]]:
+    """Where each head looks, layer by layer.
+
+    Args:
+        module: The model; its way of computing attention comes back afterwards.
+        sites: Its sites.
+        ids: Tokens, (B, T).
+
+    Raises:
+        ModelError: The model does not give its attention out.
+    """
+    import torch
+
+    with at_rest(module), torch.no_grad(), _eager(module):
+        out = module(input_ids=ids, use_cache=False, output_attentions=True)
+    found = out.get("attentions")
+    count = len(sites.layers)
+    if found is None or len(found) != count or any(each is None for each in found):
+        raise ModelError(
+            f"{sites.family} does not give the attention of its {count} layers out, so that where "
+            "its heads look cannot be read"
+        )
+    return [each.float().cpu().numpy() for each in found]
+
+
+@contextmanager
+def _eager(module: Any) -> Iterator[None]:
+    """Attention computed in the way in which it can be looked at."""
+    before = module.config._attn_implementation
+    try:
+        module.set_attn_implementation("eager")
+    except (ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{type(module).__name__} cannot compute attention so that it can be read: {error}"
+        ) from error
+    try:
+        yield
+    finally:
+        module.set_attn_implementation(before)
+
+
+def find_heads(
+    module: Any,
+    sites: Sites,
+    *,
+    seed: int,
+    roles: Sequence[Role] = ROLES,
+    sequences: int = 64,
+    length: int = 20,
+    level: float = 0.05,
+    minimum_advantage: float = 0.1,
+) -> tuple[HeadRole, ...]:
+    """Test every head for every role.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        seed: Of the random tokens.
+        roles: What to test for.
+        sequences: Sequences; each is one independent look.
+        length: Tokens of a sequence before it is repeated.
+        level: Largest expected share of false claims among the heads claimed to have a role.
+        minimum_advantage: Least advantage that makes a role, as a share of all attention.
+
+    Returns:
+        Every head under every role, those that stand first and then by advantage.
+
+    Raises:
+        ConfigError: A role or a number is none that can be used.
+        ModelError: The model does not give its attention out.
+
+    Source:
+        Roles after Elhage et al. (2021) and Olsson et al. (2022), on repeated random tokens; the
+        test per sequence and the decision over all heads are ours.
+    """
+    import torch
+
+    unknown = [role for role in roles if role not in ROLES]
+    if unknown or not roles:
+        raise ConfigError(f"expected roles among {', '.join(ROLES)}, got {unknown or 'none'}")
+    if length < 3 or sequences < 2:
+        raise ConfigError(
+            f"length must be at least 3 and sequences at least 2, got {length} and {sequences}"
+        )
+    rng = np.random.default_rng(derive_seed(seed, "heads"))
+    lowest = min(10, max(0, sites.vocabulary - length))
+    once = np.stack(
+        [
+            rng.permutation(np.arange(lowest, sites.vocabulary))[:length]
+            if sites.vocabulary - lowest >= length
+            else rng.integers(lowest, sites.vocabulary, size=length)
+            for _ in range(sequences)
+        ]
+    )
+    ids = torch.tensor(
+        np.concatenate([once, once], axis=1), device=next(module.parameters()).device
+    )
+    patterns = attention_patterns(module, sites, ids)
+    looks = [
+        (layer, head, role, *_look(pattern[:, head], role, length))
+        for layer, pattern in enumerate(patterns)
+        for head in range(pattern.shape[1])
+        for role in roles
+    ]
+    e_values = np.array(
+        [
+            paired_e_value(
+                elsewhere, there, minimum_effect=minimum_advantage, alternative="increase"
+            )
+            for *_, there, elsewhere in looks
+        ]
+    )
+    stands = e_bh(e_values, level=level)
+    found = [
+        HeadRole(
+            layer=layer,
+            head=head,
+            role=role,
+            attention=float(there.mean()),
+            advantage=paired_difference(
+                elsewhere, there, level=1 - level, unit="share of attention per sequence"
+            ),
+            e_value=float(e_value),
+            stands=bool(stand),
+        )
+        for (layer, head, role, there, elsewhere), e_value, stand in zip(
+            looks, e_values, stands, strict=True
+        )
+    ]
+    return tuple(sorted(found, key=lambda each: (not each.stands, -each.advantage.value)))
+
+
+def _look(
+    pattern: Float[np.ndarray, "B T T"], role: Role, length: int
+) -> tuple[Float[np.ndarray, " B"], Float[np.ndarray, " B"]]:
+    """For each sequence the attention where a role looks, and at an average other position.
+
+    Only the repetition counts: in the first round there is nothing to have seen before.
+    """
+    back = {"previous": 1, "duplicate": length, "induction": length - 1}[role]
+    at = np.arange(length, 2 * length)
+    there = pattern[:, at, at - back]
+    # What is left goes to the `at` other positions up to the token itself.
+    elsewhere = (pattern[:, at, :].sum(-1) - there) / at
+    return _share(there.mean(1)), _share(elsewhere.mean(1))
+
+
+def _share(values: Float[np.ndarray, " B"]) -> Float[np.ndarray, " B"]:
+    """Shares without what rounding puts beyond 0 and 1."""
+    found: np.ndarray = values.astype(np.float64).clip(0.0, 1.0)
+    return found
