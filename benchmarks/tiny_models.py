@@ -62,7 +62,7 @@ class Tiny:
     """One class, built or not."""
 
     name: str
-    module: Any | None
+    module: Any
     reason: str | None = None
     """Why it was not built."""
 

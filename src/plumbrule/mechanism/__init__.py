@@ -4,6 +4,7 @@ from plumbrule.mechanism.attribution import attribute
 from plumbrule.mechanism.capturing import Captured, capture, capture_into
 from plumbrule.mechanism.heads import HeadRole, attention_patterns, find_heads
 from plumbrule.mechanism.hooks import patched, watching
+from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.patching import Cell, Patched, cells_of, logit_difference, patch
 from plumbrule.mechanism.sites import Layer, Site, Sites, find_sites
 
@@ -23,6 +24,7 @@ __all__ = [
     "find_heads",
     "find_sites",
     "logit_difference",
+    "logit_lens",
     "patch",
     "patched",
     "watching",

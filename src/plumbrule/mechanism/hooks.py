@@ -1,6 +1,6 @@
 """Reading and exchanging activations while a model runs; the model is always left as it was."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,32 @@ def patched(module: Any, sites: "Sites", values: Mapping[str, Any]) -> Iterator[
 
     with watching(module, {sites[name]: instead(value) for name, value in values.items()}):
         yield
+
+
+def layer_outputs(module: Any, paths: Sequence[str], ids: Any) -> tuple[dict[str, Any], Any]:
+    """What some modules give out, whole, and the logits.
+
+    Args:
+        module: The model.
+        paths: Modules, as `named_modules` calls them.
+        ids: Tokens to read.
+    """
+    found: dict[str, Any] = {}
+    parts = dict(module.named_modules())
+
+    def keep(path: str) -> Callable[..., None]:
+        def hook(part: Any, arguments: Any, given: Any) -> None:
+            found[path] = given
+
+        return hook
+
+    handles = [parts[path].register_forward_hook(keep(path)) for path in paths]
+    try:
+        logits = module(input_ids=ids, use_cache=False)["logits"]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found, logits
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.capturing import read
-from plumbrule.mechanism.hooks import skipping, watching
+from plumbrule.mechanism.hooks import layer_outputs, skipping, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.resting import at_rest
 
@@ -146,7 +146,7 @@ def patch(
     with at_rest(module), torch.no_grad():
         wanted = [sites[name] for name in dict.fromkeys(cell.site for cell in cells)]
         source = read(module, wanted, torch.tensor([list(clean)], device=device))
-        given, base = _layer_outputs(module, sites, ids)
+        given, base = layer_outputs(module, [layer.path for layer in sites.layers], ids)
         values = np.zeros(len(cells))
         for number, rows in _by_layer(sites, cells).items():
             held = {layer.path: given[layer.path] for layer in sites.layers[:number]}
@@ -172,26 +172,6 @@ def _check(sites: Sites, cell: Cell, tokens: int) -> None:
         raise ConfigError(
             f"expected a head of {cell.site}, which has {site.heads or 'none'}, got {cell.head}"
         )
-
-
-def _layer_outputs(module: Any, sites: Sites, ids: Any) -> tuple[dict[str, Any], Any]:
-    """What each layer gives out, whole, and the logits."""
-    found: dict[str, Any] = {}
-    parts = dict(module.named_modules())
-
-    def keep(path: str) -> Callable[..., None]:
-        def hook(part: Any, arguments: Any, given: Any) -> None:
-            found[path] = given
-
-        return hook
-
-    handles = [parts[layer.path].register_forward_hook(keep(layer.path)) for layer in sites.layers]
-    try:
-        logits = module(input_ids=ids, use_cache=False)["logits"]
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found, logits
 
 
 def _by_layer(sites: Sites, cells: Sequence[Cell]) -> Mapping[int, list[int]]:
