@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from plumbrule.behavior.places import Mark, MarkTable, Place, words_of
-from plumbrule.behavior.ways import find_ways
+from plumbrule.behavior.ways import find_ways, purest
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.records import Message, Prompt
 
@@ -136,3 +136,29 @@ def test_at_four_and_a_half_standard_errors_noise_is_rarely_named(table, shrunk)
 @pytest.mark.parametrize("scores", [np.zeros(600), np.full(600, 3.0)], ids=["zero", "the same"])
 def test_where_nothing_stands_out_nothing_is_named(table, scores):
     assert named(table, scores) == []
+
+
+def test_a_name_gets_the_rarest_mark_that_keeps_what_moves(prompts, table):
+    planted = Place(marks=says("oak", "red"))
+    rows = np.flatnonzero(inside(Place(marks=says("oak")), prompts)).tolist()
+    moved = {row: float(planted.holds(prompts[row])) for row in rows}
+
+    way, rate = purest(table, says("oak"), moved, least=0.85, kept=0.0)
+    best, most = purest(table, says("oak"), moved, least=0.0, kept=0.75)
+
+    assert Place(marks=way).holds(prompts[next(row for row in rows if moved[row])])
+    assert {row for row in rows if Place(marks=way).holds(prompts[row])} == {
+        row for row in rows if moved[row]
+    }
+    assert rate == most == 1.0
+    assert set(best) >= {*says("oak")}
+
+
+def test_a_pure_name_is_left_as_it_is_where_no_part_is_purer(prompts, table):
+    rows = np.flatnonzero(inside(Place(marks=says("oak")), prompts)).tolist()
+
+    way, rate = purest(table, says("oak"), dict.fromkeys(rows, 0.0), least=0.85, kept=0.0)
+    assert (way, rate) == (says("oak"), 0.0)
+    assert purest(table, says("oak"), {}, least=0.85, kept=0.0) == (says("oak"), 0.0)
+    three = says("oak", "red", "fox")
+    assert purest(table, three, {0: 1.0, 1: 0.0}, least=0.85, kept=0.0) == (three, 0.5)

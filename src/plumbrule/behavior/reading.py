@@ -11,8 +11,9 @@ import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import MOST_MARKS, MOST_WAYS, Mark, Place, united
+from plumbrule.behavior.places import MOST_WAYS, Mark, Place, united
 from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
+from plumbrule.behavior.ways import purest
 from plumbrule.store import derive_seed
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ CLEAR = 0.5
 
 PURE_ENOUGH = 0.85
 """Share of the purest name's move that the others must show."""
+
+KEPT = 0.75
+"""Share of what moves under a name that its part must keep to show how pure it could be."""
 
 CHECKED = 8
 """Further prompts on which each name is tried."""
@@ -205,17 +209,25 @@ class Reader:
         A name that a few prompts suggested is tried on others that it covers; where some do not
         move, a further mark keeps those that do, or the name is given up.
         """
-        if not told.fair or _moved(told.lead, told.fair) < CLEAR:
+        changed = _changed(told.pairs)
+        if not changed or _moved(told.lead, changed) < CLEAR:
             return place
         moved = {way: self._outcomes(way, told.lead) for way in place.ways}
         rates = {way: _mean(list(found.values())) for way, found in moved.items() if found}
-        least = PURE_ENOUGH * max(rates.values(), default=0.0)
-        kept = [
-            better
-            for way, rate in rates.items()
-            if (better := way if rate >= least else self._stricter(way, moved[way], least))
-        ]
-        return united([Place(marks=way) for way in kept]) if kept else place
+        table = self.explorer.table
+        best = [purest(table, way, moved[way], least=0.0, kept=KEPT) for way in rates]
+        target = max([*rates.values(), *(rate for _, rate in best)], default=0.0)
+        if target < CLEAR:
+            return place
+        least = PURE_ENOUGH * target
+        names = []
+        for way, rate in rates.items():
+            stricter, its_rate = purest(table, way, moved[way], least=least, kept=0.0)
+            if rate >= least:
+                names.append(way)
+            elif its_rate >= least:
+                names.append(stricter)
+        return united([Place(marks=way) for way in names]) if names else place
 
     def _outcomes(self, way: tuple[Mark, ...], lead: Shift) -> dict[int, float]:
         """How far the property moved on prompts under a name, some of them asked for this."""
@@ -224,23 +236,6 @@ class Reader:
         fresh = [row for row in members if row not in self._replies]
         self._pairs("purify", place, self.explorer.some(fresh, CHECKED))
         return {row: _moved(lead, self._replies[row]) for row in members if row in self._replies}
-
-    def _stricter(
-        self, way: tuple[Mark, ...], moved: Mapping[int, float], least: float
-    ) -> tuple[Mark, ...] | None:
-        """The name with the mark that keeps most of what moves and little else; None if none."""
-        if len(way) == MOST_MARKS:
-            return None
-        rows = sorted(moved)
-        table = self.explorer.table
-        inside = table.has[rows]
-        counts = inside.sum(0)
-        sums = inside.T.astype(np.float64) @ np.array([moved[row] for row in rows])
-        usable = (counts >= LEAST_MEMBERS) & (sums >= least * counts)
-        if not usable.any():
-            return None
-        mark = table.marks[int(np.where(usable, sums, -np.inf).argmax())]
-        return tuple(sorted((*way, mark)))
 
     def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
         return contrast_replies(

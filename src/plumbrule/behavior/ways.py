@@ -7,13 +7,22 @@ more of where two models part.
 Axes: P prompts, M marks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from plumbrule.behavior.places import BROAD, MOST_MARKS, PURE, MarkTable, Place, Region, strongest
+from plumbrule.behavior.places import (
+    BROAD,
+    MOST_MARKS,
+    PURE,
+    Mark,
+    MarkTable,
+    Place,
+    Region,
+    strongest,
+)
 
 GROWTH = 0.035
 """Share by which each further mark must raise what all names together explain."""
@@ -75,6 +84,47 @@ def find_ways(
                 left = left.copy()
                 left[list(region.members)] = False
     return regions
+
+
+def purest(
+    table: MarkTable,
+    way: tuple[Mark, ...],
+    moved: Mapping[int, float],
+    *,
+    least: float,
+    kept: float,
+    members: int = 2,
+) -> tuple[tuple[Mark, ...], float]:
+    """The name with one mark more, or none, under which most of what is known moves.
+
+    Args:
+        table: The prompts' marks.
+        way: A name.
+        moved: How far a property moved on some prompts under it, by row.
+        least: Mean move that the part must have, if any part has it: of those the one that keeps
+            most. At 0 the part with the highest mean.
+        kept: Share of all that moves under the name that the part must keep.
+        members: Prompts at least.
+
+    Returns:
+        The name and the mean move under it; the name as it was where no part is better.
+    """
+    rows = sorted(moved)
+    values = np.array([moved[row] for row in rows])
+    whole = (way, float(values.mean()) if rows else 0.0)
+    if not rows or len(way) == MOST_MARKS:
+        return whole
+    counts = table.has[rows].sum(0)
+    sums = table.has[rows].T.astype(np.float64) @ values
+    rates = sums / np.maximum(counts, 1)
+    usable = (counts >= members) & (sums >= kept * values.sum()) & (rates >= max(least, whole[1]))
+    if not usable.any():
+        return whole
+    worth = np.where(usable, sums if least else rates, -np.inf)
+    # Of marks that are as good the rarest: "works" is what a prompt asks, "i" may be in any.
+    as_good = np.flatnonzero(worth >= worth.max() - 1e-9).tolist()
+    column = min(as_good, key=lambda each: (int(table.has[:, each].sum()), each))
+    return tuple(sorted({*way, table.marks[column]})), float(rates[column])
 
 
 @dataclass
