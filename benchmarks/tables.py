@@ -56,3 +56,10 @@ if __name__ == "__main__":
             "weights_memory": markdown("weights_memory", targets=True),
         },
     )
+    fill(
+        ROOT / "docs" / "mechanism.md",
+        {
+            "mechanism_circuits": markdown("mechanism_circuits", targets=True),
+            "mechanism_circuits_details": markdown("mechanism_circuits", targets=False),
+        },
+    )

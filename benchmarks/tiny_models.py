@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MOST_PARAMETERS = 20_000_000
+MOST_PARAMETERS = 100_000_000
 """Parameters from which a model counts as not shrunk."""
 
 WIDTH, HEADS, HEAD_WIDTH, LAYERS, VOCABULARY = 64, 4, 16, 4, 160

@@ -213,7 +213,7 @@ def _layer(
     if writes is None:
         missing += [(f"{number}.attn", reason), (f"{number}.mlp", reason)]
     mixing, thinking = writes or (None, None)
-    heads = _heads(module, seen, mixer, mixing)
+    heads = _heads(seen, mixer, mixing, _head_count(module, number))
     if heads is not None:
         sites.append(Site(name=f"{number}.heads", path=heads[0], side="in", heads=heads[1]))
     else:
@@ -341,13 +341,10 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _heads(
-    module: Any, seen: Trace, mixer: Call | None, write: Write | None
+    seen: Trace, mixer: Call | None, write: Write | None, count: int | None
 ) -> tuple[str, int] | None:
     """The projection that reads all heads side by side, and how many there are."""
-    if mixer is None:
-        return None
-    count = _head_count(module)
-    if not count:
+    if mixer is None or not count:
         return None
     ends = [mixer.given, *([write[0].given] if write else [])]
     for each in seen.calls:
@@ -366,10 +363,14 @@ def _heads(
     return None
 
 
-def _head_count(module: Any) -> int | None:
+def _head_count(module: Any, layer: int) -> int | None:
     """How many query heads a layer has, as the configuration says."""
     config = module.config
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    # Where layers differ, each has a configuration of its own, and the common one refuses to say.
+    own = getattr(text, "per_layer_config", None)
+    if own is not None and len(own) > layer:
+        text = own[layer]
     for name in ("num_attention_heads", "n_head", "num_heads", "decoder_attention_heads"):
         value = getattr(text, name, None)
         if isinstance(value, int):

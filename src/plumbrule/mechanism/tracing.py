@@ -196,7 +196,7 @@ def forward(module: Any, ids: Any, **wanted: Any) -> Any:
     """
     try:
         return module(input_ids=ids, use_cache=False, return_dict=True, **wanted)
-    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
         raise ModelError(
             f"{type(module).__name__} cannot read tokens alone: {type(error).__name__}: {error}"
         ) from error
