@@ -28,6 +28,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.main_job --json benchmarks/results/main_job.json
 	$(BIN)/python -m benchmarks.compare --json benchmarks/results/compare.json
 	$(BIN)/python -m benchmarks.weights_memory --json benchmarks/results/weights_memory.json
+	$(BIN)/python -m benchmarks.mechanism_circuits --json benchmarks/results/mechanism_circuits.json
 
 setup: $(READY)
 
