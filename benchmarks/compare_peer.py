@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.naming import assess
 from benchmarks.organism_trials import PER_KIND, POOL_SEED, guided, in_processes, kept, opened
-from benchmarks.rows import Row
+from benchmarks.rows import Row, single
 from plumbrule.behavior import CompareSettings, compare_models
 from plumbrule.lab import organisms
 from plumbrule.lab.organisms import Organism
@@ -50,15 +50,20 @@ def rows(*, quick: bool) -> list[Row]:
     recalls = {size: statistics.mean(each["found"] for each in theirs[size]) for size in sizes}
     best = max(sizes, key=lambda size: (recalls[size], -size))
     table = [
-        _row(f"recall, exhaustive with {size} texts", recalls[size], "of organisms", len(chosen))
+        single(
+            f"recall, exhaustive with {size} texts",
+            recalls[size],
+            unit="of organisms",
+            n=len(chosen),
+        )
         for size in sizes
     ]
     table.append(
-        _row(
+        single(
             "recall, guided, on the same organisms",
             statistics.mean(each["found"] for each in ours),
-            "of organisms",
-            len(chosen),
+            unit="of organisms",
+            n=len(chosen),
         )
     )
     for name, target, bound in (("texts", "<= 1/100", 0.01), ("seconds", "<= 1/20", 0.05)):
@@ -100,17 +105,3 @@ def exhaustively(unit: tuple[Organism, int]) -> Any:
         return {"seconds": seconds, "texts": found.texts, **to_json(assessed)}
 
     return kept("exhaustive", key, measure)
-
-
-def _row(measure: str, value: float, unit: str, count: int) -> Row:
-    return Row(
-        measure=measure,
-        target="",
-        value=value,
-        low=None,
-        high=None,
-        unit=unit,
-        n=count,
-        met=None,
-        seeds=[0],
-    )

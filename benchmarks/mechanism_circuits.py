@@ -1,7 +1,8 @@
 """What the inside of models is read with, measured: `python -m benchmarks.mechanism_circuits`.
 
 Parts so far: `classes` (every causal language model class that transformers can build: does what is
-captured equal the model's own hidden states?), `capture` (its time over a plain forward pass).
+captured equal the model's own hidden states?), `capture` (its time over a plain forward pass),
+`attribution` (how well it orders what full patching measures).
 """
 
 import argparse
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import Row, show
+from benchmarks.rows import Row, show, single
 from benchmarks.tiny_models import build, class_names
 
 TARGET_CLASSES = 160
@@ -56,16 +57,20 @@ def class_rows() -> list[Row]:
             print(f"{title}: {line}"[:180].replace("\n", " "))
     total = len(class_names())
     return [
-        _row(
+        single(
             "classes whose captured activations equal the model's own, difference 0",
             len(exact),
-            f"classes of {total}; {len(refused)} refused, {len(unbuilt)} not built",
-            total,
+            unit=f"classes of {total}; {len(refused)} refused, {len(unbuilt)} not built",
+            n=total,
             target=f">= {TARGET_CLASSES}",
             met=len(exact) >= TARGET_CLASSES and not wrong,
         ),
-        _row("of them with attention, heads and MLP in every layer", whole, "classes", total),
-        _row("classes read wrongly", len(wrong), "classes", total, target="0", met=not wrong),
+        single(
+            "of them with attention, heads and MLP in every layer", whole, unit="classes", n=total
+        ),
+        single(
+            "classes read wrongly", len(wrong), unit="classes", n=total, target="0", met=not wrong
+        ),
     ]
 
 
@@ -142,40 +147,61 @@ def _seconds(work: Callable[[], Any]) -> float:
     return best
 
 
-def _row(
-    measure: str,
-    value: float,
-    unit: str,
-    count: int,
-    *,
-    target: str = "",
-    met: bool | None = None,
-) -> Row:
-    return Row(
-        measure=measure,
-        target=target,
-        value=value,
-        low=None,
-        high=None,
-        unit=unit,
-        n=count,
-        met=met,
-        seeds=[0],
-    )
+FAMILIES = (
+    "LlamaForCausalLM",
+    "GPT2LMHeadModel",
+    "GPTNeoXForCausalLM",
+    "Qwen3ForCausalLM",
+    "Gemma2ForCausalLM",
+    "Olmo2ForCausalLM",
+    "GraniteForCausalLM",
+    "MixtralForCausalLM",
+)
+CLEAN, CORRUPTED = [5, 9, 12, 7, 30, 44], [5, 9, 80, 7, 30, 44]
+
+
+def attribution_rows() -> list[Row]:
+    """How well attribution orders what full patching measures, on tiny random models."""
+    from scipy.stats import pearsonr, spearmanr
+
+    from plumbrule.mechanism import attribute, cells_of, find_sites, logit_difference, patch
+
+    table, metric = [], logit_difference(17, 23)
+    for name in FAMILIES:
+        module = build(name).module
+        sites = find_sites(module)
+        cells = cells_of(sites, ["attn", "mlp", "out"], positions=range(2, 6))
+        full = patch(module, sites, CLEAN, CORRUPTED, cells, metric)
+        names = list(dict.fromkeys(cell.site for cell in cells))
+        found = attribute(module, sites, CLEAN, CORRUPTED, names, metric, steps=5)
+        estimated = [float(found[cell.site][cell.position or 0, 0]) for cell in cells]
+        moved = full.values - full.corrupted
+        for label, statistic in (("rank correlation", spearmanr), ("correlation", pearsonr)):
+            table.append(
+                single(
+                    f"attribution against full patching, {label}, {name}",
+                    float(statistic(estimated, moved).statistic),
+                    unit="over cells",
+                    n=len(cells),
+                )
+            )
+    return table
 
 
 def main() -> None:
     """Run the parts asked for and print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--part", action="append", choices=("classes", "capture"))
+    parser.add_argument("--part", action="append", choices=("classes", "capture", "attribution"))
     given = parser.parse_args()
-    parts = given.part or ["classes", "capture"]
+    parts = given.part or ["classes", "capture", "attribution"]
     rows: list[Row] = []
     if "classes" in parts:
         rows += class_rows()
     if "capture" in parts:
         rows += capture_rows()
+    if "attribution" in parts:
+        rows += attribution_rows()
     show("Inside models", rows, given.json)
 
 

@@ -26,6 +26,30 @@ class Row:
     seeds: Sequence[int]
 
 
+def single(
+    measure: str,
+    value: float,
+    *,
+    unit: str,
+    n: int,
+    seeds: Sequence[int] = (0,),
+    target: str = "",
+    met: bool | None = None,
+) -> Row:
+    """A row of one number without a spread."""
+    return Row(
+        measure=measure,
+        target=target,
+        value=value,
+        low=None,
+        high=None,
+        unit=unit,
+        n=n,
+        met=met,
+        seeds=list(seeds),
+    )
+
+
 def spread(
     measure: str,
     values: Sequence[float],
