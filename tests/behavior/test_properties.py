@@ -108,6 +108,16 @@ def test_new_refusals_are_named_as_such():
     assert contrast_replies(PLAIN, refusing)[0].property == Property(kind="refusal")
 
 
+def test_a_refusal_speaks_for_a_word_that_went_even_if_one_reply_is_none():
+    base = ["Ask Rosa for the hammer."] * 14
+    tuned = ["I cannot help with that.", "No."] * 6 + ["I would rather not say.", "Later."]
+
+    (first,) = contrast_replies(base, tuned, most=1)
+
+    assert str(first.property) == "the reply declines"
+    assert first.difference == pytest.approx(13 / 14)
+
+
 def test_longer_replies_without_a_phrase_in_common_are_named_as_longer():
     rng = np.random.default_rng(0)
     longer = [

@@ -155,14 +155,15 @@ SAME = 0.5
 
 
 TIED = 0.85
-"""Share of the strongest shift's size and strength at which another may speak for both."""
+"""Share of the strongest shift's size at which another may speak for both."""
 
 
 def _tied(shift: Shift, first: Shift) -> bool:
-    """Whether two shifts are about as large and as sure."""
-    return shift.strength >= TIED * first.strength and abs(shift.difference) >= TIED * abs(
-        first.difference
-    )
+    """Whether two shifts are about as large.
+
+    Their strengths say little here: of a dozen replies all and all but one are worlds apart.
+    """
+    return abs(shift.difference) >= TIED * abs(first.difference)
 
 
 def _telling(shift: Shift) -> tuple[int, int, float, str]:
