@@ -155,15 +155,16 @@ SAME = 0.5
 
 
 TIED = 0.85
-"""Share of the strongest shift's size at which another may speak for both."""
+"""Share of the strongest shift's size and strength at which another may speak for both."""
 
 
 def _tied(shift: Shift, first: Shift) -> bool:
-    """Whether two shifts are about as large.
+    """Whether two shifts are about as large and as sure.
 
-    Their strengths say little here: of a dozen replies all and all but one are worlds apart.
+    A refusal need not be as sure: of a dozen replies all and all but one are worlds apart.
     """
-    return abs(shift.difference) >= TIED * abs(first.difference)
+    sure = shift.property.kind == "refusal" or shift.strength >= TIED * first.strength
+    return sure and abs(shift.difference) >= TIED * abs(first.difference)
 
 
 def _telling(shift: Shift) -> tuple[int, int, float, str]:

@@ -41,8 +41,18 @@ CLEAR = 0.5
 PURE_ENOUGH = 0.85
 """Share of the purest name's move that the others must show."""
 
-KEPT = 0.75
-"""Share of what moves under a name that its part must keep to show how pure it could be."""
+KEPT = 0.6
+"""Share of what moves under a name that its part must keep: where only false beliefs move, those
+of one person are purer than all, and not what has changed."""
+
+TOLERATED = 1 / 3
+"""Share of the purest name's move from which a name stays that has no purer part."""
+
+FEW = 4
+"""Prompts known under a name up to which a single one may say what its purer part is called."""
+
+LEAST_DRAWN = 4
+"""Replies read under a name that only one or two prompts speak for."""
 
 CHECKED = 8
 """Further prompts on which each name is tried."""
@@ -63,6 +73,16 @@ def _moved(shift: Shift, pairs: Sequence[PairedReply]) -> float:
     return _mean(moved) * float(np.sign(shift.difference))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What was read in one place."""
+
+    place: Place
+    movement: float
+    fair: list[PairedReply]
+    pairs: list[PairedReply]
+
+
 @dataclass(kw_only=True)
 class Told:
     """Places in which the same has changed, and the replies that say so."""
@@ -78,6 +98,17 @@ class Told:
     """Those of them that were not chosen for telling."""
 
     lead: Shift
+
+    @classmethod
+    def of(cls, reading: _Reading, lead: Shift) -> "Told":
+        """What a first place says."""
+        return cls(
+            places=[reading.place],
+            movement=reading.movement,
+            pairs=list(reading.pairs),
+            fair=list(reading.fair),
+            lead=lead,
+        )
 
     def says_of(self, place: Place, pairs: Sequence[PairedReply]) -> bool:
         """Whether the change here is the change there too: whether the replies changed alike."""
@@ -136,27 +167,19 @@ class Reader:
             phrases: Words that screens suspect.
         """
         told: list[Told] = []
+        silent: list[_Reading] = []
         for number, (place, movement) in enumerate(places):
-            # A change of one reply in five needs five times the replies of one of all.
-            wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.explorer.settings.read)
-            drawn = self._drawn(place, wanted)
-            fair = self._pairs(f"read-{number}", place, drawn, wanted)
-            telling = self._pairs(f"read-{number}-telling", place, self._furthest(place, drawn))
-            pairs = [*fair, *telling]
-            alike = [
-                each
-                for each in told
-                if _alike(each.movement, movement) and self._worth_naming(place, each.places[0])
-            ]
-            same = next((each for each in alike if each.says_of(place, pairs)), None)
-            if same is not None:
-                same.places.append(place)
-                same.pairs += pairs
-                same.fair += fair
-            elif shifts := self._contrast(pairs, phrases):
-                told.append(
-                    Told(places=[place], movement=movement, pairs=pairs, fair=fair, lead=shifts[0])
-                )
+            reading = self._reading(number, place, movement)
+            if self._joined(reading, told):
+                continue
+            shifts = self._contrast(reading.pairs, phrases)
+            if shifts:
+                told.append(Told.of(reading, shifts[0]))
+            else:
+                silent.append(reading)
+        # Too few replies to say anything by themselves may say what was found out later.
+        for reading in silent:
+            self._joined(reading, told)
         claims = []
         for each in told:
             place = each.places[0]
@@ -173,6 +196,29 @@ class Reader:
                 for shift in self._contrast(each.pairs, phrases)
             ]
         return claims
+
+    def _reading(self, number: int, place: Place, movement: float) -> "_Reading":
+        # A change of one reply in five needs five times the replies of one of all.
+        wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.explorer.settings.read)
+        drawn = self._drawn(place, wanted)
+        fair = self._pairs(f"read-{number}", place, drawn, wanted)
+        telling = self._pairs(f"read-{number}-telling", place, self._furthest(place, drawn))
+        return _Reading(place=place, movement=movement, fair=fair, pairs=[*fair, *telling])
+
+    def _joined(self, reading: "_Reading", told: Sequence["Told"]) -> bool:
+        """Add a place to that in which the same has changed, if there is one."""
+        place = reading.place
+        for each in told:
+            if (
+                _alike(each.movement, reading.movement)
+                and self._worth_naming(place, each.places[0])
+                and each.says_of(place, reading.pairs)
+            ):
+                each.places.append(place)
+                each.pairs += reading.pairs
+                each.fair += reading.fair
+                return True
+        return False
 
     def _worth_naming(self, place: Place, beside: Place) -> bool:
         """Whether a place is large enough beside another to make its name longer."""
@@ -222,12 +268,24 @@ class Reader:
         least = PURE_ENOUGH * target
         names = []
         for way, rate in rates.items():
-            stricter, its_rate = purest(table, way, moved[way], least=least, kept=0.0)
-            if rate >= least:
-                names.append(way)
-            elif its_rate >= least:
+            few = len(moved[way]) <= FEW
+            stricter, its_rate = purest(
+                table, way, moved[way], least=least, kept=KEPT, members=1 if few else 2
+            )
+            if rate < least <= its_rate and self._again(stricter, told.lead) >= least:
                 names.append(stricter)
+            elif rate >= TOLERATED * target:
+                names.append(way)
         return united([Place(marks=way) for way in names]) if names else place
+
+    def _again(self, way: tuple[Mark, ...], lead: Shift) -> float:
+        """How far the property moves under a name, at `LEAST_DRAWN` replies or more."""
+        place = Place(marks=way)
+        rows = [row for row in self.explorer.members(place) if row in self._replies]
+        known = sum(len(self._replies[row]) for row in rows)
+        if known < LEAST_DRAWN:
+            self._pairs("again", place, rows, len(rows) + LEAST_DRAWN - known)
+        return _moved(lead, [pair for row in rows for pair in self._replies[row]])
 
     def _outcomes(self, way: tuple[Mark, ...], lead: Shift) -> dict[int, float]:
         """How far the property moved on prompts under a name, some of them asked for this."""

@@ -11,6 +11,10 @@ from typing import Any
 from plumbrule.errors import DataError, ModelError
 from plumbrule.records import Dialogue, Message
 
+MOST_KNOWN = 50_000
+"""Dialogues whose tokens are kept: a comparison reads each prompt a dozen times, and templates are
+slow to render."""
+
 _MARK = "plumbrule0mark"  # plain letters and a digit: no template escapes or trims them
 
 
@@ -45,6 +49,7 @@ class Chat:
         """
         self.tokenizer = tokenizer
         self._arguments = dict(template_arguments or {})
+        self._known: dict[Dialogue, list[int]] = {}
         if not tokenizer.chat_template:
             raise ModelError(
                 "expected a tokenizer with a chat template, found none. Models trained on plain "
@@ -68,7 +73,13 @@ class Chat:
         Raises:
             DataError: A dialogue is empty, does not end with the user, or the template refuses it.
         """
-        return self._encode([self.render(dialogue) for dialogue in dialogues])
+        known = self._known
+        fresh = [each for each in dict.fromkeys(dialogues) if each not in known]
+        if len(known) + len(fresh) > MOST_KNOWN:
+            known.clear()
+            fresh = list(dict.fromkeys(dialogues))
+        known.update(zip(fresh, self._encode([self.render(each) for each in fresh]), strict=True))
+        return [list(known[each]) for each in dialogues]
 
     def with_replies(
         self, dialogues: Sequence[Dialogue], replies: Sequence[str]
