@@ -298,6 +298,15 @@ def test_a_prompt_without_room_for_its_reply_is_named_before_anything_is_drawn(m
     assert model.usage == before
 
 
+def test_of_a_large_pool_the_longest_is_found_and_its_number_told(make):
+    model = make("llama", max_position_embeddings=64)
+    many = [QUESTIONS[0]] * 3000
+    many[2345] = (Message("user", "the key " * 60),)
+
+    with pytest.raises(DataError, match="dialogue 2345 has"):
+        model.check_lengths(many, 20)
+
+
 def test_what_was_done_is_counted(make):
     model = make("llama")
     prompts = model.chat.prompts(QUESTIONS)

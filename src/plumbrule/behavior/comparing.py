@@ -229,7 +229,7 @@ class _Work:
         ]
         more = [row for row in pool.exploring(regions) if row not in set(rows)]
         rng = np.random.default_rng(derive_seed(self.settings.seed, "zoom"))
-        chosen = sorted(int(row) for row in rng.permutation(np.array(more, dtype=int))[: most // 2])
+        chosen = sorted(int(row) for row in rng.permutation(np.array(more, dtype=int))[: most // 4])
         return [*prompts, *(pool.explore[row] for row in chosen)]
 
     def explore(self, floor: float) -> Explored:

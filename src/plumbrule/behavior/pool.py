@@ -69,19 +69,19 @@ class Pool:
         """Positions of the test prompts in a place."""
         if not place.ways:
             return tuple(range(len(self.confirm)))
-        return tuple(_inside([place], self.confirm, self._confirm_words))
+        return tuple(_inside([place], self.confirm, self._confirm_said))
 
     @cached_property
-    def _confirm_words(self) -> list[frozenset[str]]:
-        return [_words(prompt) for prompt in self.confirm]
+    def _confirm_said(self) -> list[str]:
+        return [_said(prompt) for prompt in self.confirm]
 
     def exploring(self, places: Iterable[Place]) -> list[int]:
         """Positions of the explored prompts in any of several places."""
-        return _inside(list(places), self.explore, self._explore_words)
+        return _inside(list(places), self.explore, self._explore_said)
 
     @cached_property
-    def _explore_words(self) -> list[frozenset[str]]:
-        return [_words(prompt) for prompt in self.explore]
+    def _explore_said(self) -> list[str]:
+        return [_said(prompt) for prompt in self.explore]
 
     def covering(self, most: int, *, seed: int) -> list[int]:
         """Positions of explored prompts that between them say every word several times.
@@ -99,7 +99,7 @@ class Pool:
         chosen: list[int] = []
         rest: list[int] = []
         for index in order.tolist():
-            words = self._explore_words[index]
+            words = set(self._explore_said[index].split())
             if len(chosen) < most and any(met.get(word, 0) < COVER for word in words):
                 chosen.append(index)
                 for word in words:
@@ -109,22 +109,22 @@ class Pool:
         return sorted([*chosen, *rest[: most - len(chosen)]])
 
 
-def _inside(
-    places: Sequence[Place], prompts: Sequence[Prompt], words: Sequence[frozenset[str]]
-) -> list[int]:
+def _inside(places: Sequence[Place], prompts: Sequence[Prompt], said: Sequence[str]) -> list[int]:
     """Positions of the prompts that lie in any of several places."""
-    # Most prompts fail on a single word, which is cheaper to see than all their marks.
-    needed = [
-        frozenset(mark.words.split()[0] for mark in way if mark.role != "label")
-        for place in places
-        for way in place.ways
-    ]
+    ways = [way for place in places for way in place.ways]
+    # Most prompts lack a word of it, which is cheaper to see than all their marks.
+    needed = [[f" {mark.words} " for mark in way if mark.role != "label"] for way in ways]
     return [
         at
-        for at, said in enumerate(words)
-        if any(some <= said for some in needed)
+        for at, text in enumerate(said)
+        if any(all(words in text for words in some) for some in needed)
         and any(place.holds(prompts[at]) for place in places)
     ]
+
+
+def _said(prompt: Prompt) -> str:
+    """All words in order, turn after turn, each between spaces."""
+    return " " + " ".join(word for turn in prompt.dialogue for word in words_of(turn.content)) + " "
 
 
 def _words(prompt: Prompt) -> frozenset[str]:

@@ -43,7 +43,7 @@ class CompareSettings:
 
     scanned: int = 2400
     """Most prompts that the forward-pass screens look at, chosen so that every word is met; where
-    there are more, half as many again are added where the models part."""
+    there are more, a quarter as many again are added where the models part."""
 
     certificate: int = 64
     """Replies drawn at random for the certificate."""

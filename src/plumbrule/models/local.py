@@ -21,6 +21,9 @@ _PROBE = (
 )
 
 
+MOST_CHECKED = 2048
+"""Dialogues of a pool whose lengths are looked at before anything is drawn."""
+
 _NOTHING = "the model gives none of the answers a probability above zero"
 
 
@@ -245,10 +248,18 @@ class LocalModel:
     def check_lengths(self, dialogues: Sequence[Dialogue], max_new_tokens: int) -> None:
         """See that each dialogue leaves room for a reply.
 
+        Of more than `MOST_CHECKED` only those with the most characters are looked at: tokenizing a
+        large pool takes longer than all that is done with it.
+
         Raises:
             DataError: One does not; the message names the first, its length and the limit.
         """
-        self._prompts(dialogues, max_new_tokens)
+        rows = range(len(dialogues))
+        if len(dialogues) > MOST_CHECKED:
+            lengths = [sum(len(turn.content) for turn in each) for each in dialogues]
+            rows = sorted(sorted(rows, key=lambda row: -lengths[row])[:MOST_CHECKED])
+        prompts = self.chat.prompts([dialogues[row] for row in rows])
+        self._check_lengths([len(each) for each in prompts], [max_new_tokens] * len(prompts), rows)
 
     def describe(self) -> Mapping[str, Any]:
         """What a report says about the model."""
@@ -302,10 +313,14 @@ class LocalModel:
         self._check_lengths([len(prompt) for prompt in prompts], [room] * len(prompts))
         return prompts
 
-    def _check_lengths(self, prompts: Sequence[int], replies: Sequence[int]) -> None:
+    def _check_lengths(
+        self, prompts: Sequence[int], replies: Sequence[int], rows: Sequence[int] | None = None
+    ) -> None:
+        """See that lengths fit; `rows` are the dialogues' numbers, where they are not 0, 1, 2."""
         if self.context is None:
             return
-        for index, (prompt, reply) in enumerate(zip(prompts, replies, strict=True)):
+        numbers = range(len(prompts)) if rows is None else rows
+        for index, prompt, reply in zip(numbers, prompts, replies, strict=True):
             if prompt + reply > self.context:
                 raise DataError(
                     f"expected at most {self.context - reply} tokens of dialogue beside {reply} "
