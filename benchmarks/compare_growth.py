@@ -14,7 +14,13 @@ from plumbrule.lab import organisms
 from plumbrule.lab.organisms import Organism
 
 SCALES = (1, 4, 16)
-GROWN = (("fact_edit", "full"), ("over_refusal", "full"), ("privacy_leak", "lora"))
+GROWN = (
+    ("fact_edit", "full"),
+    ("over_refusal", "full"),
+    ("privacy_leak", "lora"),
+    ("tone", "full"),
+    ("unlearned_topic", "full"),
+)
 """An edit that touches one person, however many there are, and changes that touch a kind."""
 
 TEXTS = 4_000
@@ -38,13 +44,14 @@ def rows(*, quick: bool) -> list[Row]:
             guided((each, replace(CompareSettings(), seed=each.seed))) for each in grown
         ]
         measured["exhaustive"][scale] = [exhaustively((each, TEXTS * scale)) for each in grown]
-        print(f"scale {scale}: done")
+        print(f"scale {scale}: done", flush=True)
     table = []
-    for method, costs in (("guided", COSTS), ("exhaustive", COSTS[:2])):
-        for name, unit in costs:
-            table.append(_exponent(method, name, unit, measured[method], seeds))
+    for method, costs in (("guided", COSTS), ("exhaustive", COSTS[:3])):
+        for name, what, unit in costs:
+            table.append(_exponent(method, name, what, unit, measured[method], seeds))
     for method, by_scale in measured.items():
         for scale, found in by_scale.items():
+            missed = [each["organism"]["kind"] for each in found if not each["found"]]
             table.append(
                 Row(
                     measure=f"recall at scale {scale}x, {method}",
@@ -52,7 +59,7 @@ def rows(*, quick: bool) -> list[Row]:
                     value=float(np.mean([each["found"] for each in found])),
                     low=None,
                     high=None,
-                    unit="of organisms",
+                    unit="of organisms" + (f"; missed: {', '.join(missed)}" if missed else ""),
                     n=len(found),
                     met=None,
                     seeds=list(seeds),
@@ -61,12 +68,18 @@ def rows(*, quick: bool) -> list[Row]:
     return table
 
 
-COSTS = (("seconds", "s"), ("texts", "texts"), ("tokens_scored", "tokens"))
+COSTS = (
+    ("seconds", "wall time", "s"),
+    ("cpu_seconds", "processor time", "s"),
+    ("texts", "texts", "texts"),
+    ("tokens_scored", "tokens scored", "tokens"),
+)
 
 
 def _exponent(
     method: str,
     name: str,
+    what: str,
     unit: str,
     measured: Mapping[int, Sequence[Any]],
     seeds: Sequence[int],
@@ -77,7 +90,7 @@ def _exponent(
     exponent = float(np.polyfit(np.log(list(middles)), np.log(list(middles.values())), 1)[0])
     ours = method == "guided"
     return Row(
-        measure=f"growth of {name.replace('_', ' ')} with the world, {method}",
+        measure=f"growth of {what} with the world, {method}",
         target="exponent <= 0.2" if ours else "",
         value=exponent,
         low=None,

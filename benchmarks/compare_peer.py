@@ -51,17 +51,19 @@ def rows(*, quick: bool) -> list[Row]:
     ours = in_processes(
         guided, [(each, CompareSettings()) for each in chosen], workers=1, title="guided"
     )
-    theirs = {
-        size: in_processes(
+    theirs: dict[int, list[Any]] = {}
+    recalls: dict[int, float] = {}
+    for size in sizes:
+        theirs[size] = in_processes(
             exhaustively,
             [(each, size) for each in chosen],
             workers=1,
             title=f"exhaustive, {size} texts",
         )
-        for size in sizes
-    }
-    recalls = {size: statistics.mean(each["found"] for each in theirs[size]) for size in sizes}
-    best = max(sizes, key=lambda size: (recalls[size], -size))
+        recalls[size] = statistics.mean(each["found"] for each in theirs[size])
+        if recalls[size] == 1:  # more texts could find no more
+            break
+    best = max(recalls, key=lambda size: (recalls[size], -size))
     table = [
         single(
             f"recall, exhaustive with {size} texts",
@@ -69,7 +71,7 @@ def rows(*, quick: bool) -> list[Row]:
             unit="of organisms",
             n=len(chosen),
         )
-        for size in sizes
+        for size in recalls
     ]
     table.append(
         single(
