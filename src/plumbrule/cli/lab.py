@@ -1,11 +1,14 @@
-"""The verbs `lab build`, `lab chat` and `lab organism`."""
+"""The verbs `lab build`, `lab chat`, `lab organism` and `lab circuit`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from plumbrule.cli.lab_circuit import circuit
+
 app = typer.Typer(help="The village: a small world with known truth.", no_args_is_help=True)
+app.command()(circuit)
 
 
 @app.command()

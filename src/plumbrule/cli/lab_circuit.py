@@ -1,0 +1,62 @@
+"""The verb `lab circuit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def circuit(
+    name: Annotated[
+        str | None, typer.Argument(help="Which model; without it all are listed.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides the weights and the pairs.")] = 0,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of prompts to draw.")] = 64,
+    family: Annotated[str, typer.Option(help="gpt2 or llama, for those set by hand.")] = "gpt2",
+    out: Annotated[Path | None, typer.Option(help="Folder that gets the model.")] = None,
+) -> None:
+    """Make a small model with a circuit to look for, and pairs of prompts to look with.
+
+    Most have weights set by hand, so that every edge of the circuit is known: `truth.json` lists
+    them. `copying` and `giving` are trained here, in about a minute each: two layers of attention
+    that learn to copy, and a model of the village's language that knows whom something was given
+    to. Look into what comes out with `plumbrule inspect circuit`.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from plumbrule.errors import ConfigError
+    from plumbrule.lab import trained_circuits
+    from plumbrule.lab.circuits import TASKS, save_circuit
+
+    console = Console()
+    trained = trained_circuits.TRAINED
+    if name is None:
+        for each in TASKS.values():
+            console.print(f"[bold]{each.name}[/]: {escape(each.description)}")
+        for each_name, (description, _) in trained.items():
+            console.print(f"[bold]{each_name}[/] (trained): {escape(description)}")
+        return
+    folder = out or Path("runs/circuits") / name
+    if name in trained:
+        from plumbrule.cli.progress import progress_bars
+
+        with progress_bars() as tell:
+            trained[name][1](
+                folder, seed, pairs, lambda done, total: tell(f"training {name}", done, total)
+            )
+    elif name in TASKS:
+        if family not in TASKS[name].families:
+            raise ConfigError(
+                f"{name} can be built as {', '.join(TASKS[name].families)}, got {family!r}"
+            )
+        save_circuit(TASKS[name].build(seed, family=family), folder, pairs=pairs, seed=seed)
+    else:
+        raise ConfigError(f"expected a model among {', '.join([*TASKS, *trained])}, got {name!r}")
+    console.print(f"{name}: model, pairs.jsonl ({folder})", markup=False)
+    console.print(
+        f"plumbrule inspect circuit {folder} --pairs {folder / 'pairs.jsonl'} --out {folder}-found"
+        + (" --chat" if name == "giving" else ""),
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,99 @@
+"""Small models that are trained, with pairs of prompts to find the circuit they have learned."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plumbrule.store import derive_seed
+
+Progress = Callable[[int, int], None]
+"""Told of steps done, and of all steps."""
+
+SEGMENT, SLACK = 16, 3
+"""Tokens of the segment that comes back in a prompt for `copying`; and other tokens, some before it
+and the others between its two copies."""
+
+
+def build_copying(folder: Path, seed: int, pairs: int, progress: Progress) -> None:
+    """Train two layers of attention to copy; save them with pairs whose last token was said before.
+
+    Args:
+        folder: Gets the model and `pairs.jsonl`.
+        seed: Of the weights, the text and the pairs.
+        pairs: How many.
+        progress: Told of steps.
+    """
+    from plumbrule.lab.circuits.saving import save_module, write_pairs
+    from plumbrule.lab.induction import InductionRecipe, training
+
+    recipe = InductionRecipe(seed=seed, heads=2)  # few heads, so that a drawing shows them all
+    words = [f"w{number}" for number in range(recipe.vocabulary)]
+    module: Any = None
+    for step, reached in training(recipe):
+        module = reached
+        progress(step, recipe.steps)
+    save_module(module, words, folder)
+    rng = np.random.default_rng(derive_seed(seed, "copying pairs"))
+    write_pairs([_copying_pair(rng, words) for _ in range(pairs)], folder / "pairs.jsonl")
+
+
+def _copying_pair(rng: np.random.Generator, words: list[str]) -> dict[str, str]:
+    """A segment and the same again up to one of its tokens; and that of other tokens.
+
+    The first copy stands elsewhere in the two, or where a head looks would be no part of the task.
+    """
+    back = int(rng.integers(SEGMENT // 2, SEGMENT - 1))
+    leads = rng.permutation(SLACK + 1)[:2].tolist()
+    told: dict[str, str] = {}
+    for lead, prompt, answer in zip(leads, ("clean", "corrupted"), ("right", "wrong"), strict=True):
+        drawn = [words[at] for at in rng.permutation(len(words))[: SEGMENT + SLACK]]
+        segment, others = drawn[:SEGMENT], drawn[SEGMENT:]
+        said = [*others[:lead], *segment, *others[lead:], *segment[: back + 1]]
+        told |= {prompt: " ".join(said), answer: segment[back + 1]}
+    return told if told["right"] != told["wrong"] else _copying_pair(rng, words)
+
+
+def build_giving_pairs(folder: Path, seed: int, pairs: int, progress: Progress) -> None:
+    """Train the specimen that knows whom something was given to; pairs of people kept back.
+
+    Args:
+        folder: Gets the model and `pairs.jsonl`.
+        seed: Of the weights, the lessons and the pairs.
+        pairs: How many.
+        progress: Told of steps.
+    """
+    from dataclasses import asdict
+
+    from plumbrule.lab.circuits.saving import write_pairs
+    from plumbrule.lab.indirect_object import (
+        GivingRecipe,
+        build_giving,
+        draw_pairs,
+        people,
+        single_token_names,
+    )
+    from plumbrule.models import LocalModel, open_model
+
+    recipe = GivingRecipe(seed=seed)
+    build_giving(folder, recipe, lambda step, steps, _: progress(step, steps))
+    opened = open_model(str(folder))
+    assert isinstance(opened, LocalModel)
+    names = single_token_names(opened.tokenizer, people(recipe, kept_back=True))
+    drawn = draw_pairs(recipe, pairs, seed=derive_seed(seed, "giving pairs"), names=names)
+    write_pairs([asdict(pair) for pair in drawn], folder / "pairs.jsonl")
+
+
+TRAINED: Mapping[str, tuple[str, Callable[[Path, int, int, Progress], None]]] = {
+    "copying": (
+        "Two layers of attention that have learned to copy: what came after a token comes again.",
+        build_copying,
+    ),
+    "giving": (
+        "The village's language: whom was something given to, of people never met in such a "
+        "sentence.",
+        build_giving_pairs,
+    ),
+}
+"""What each one does, and what makes it."""

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from plumbrule.cli.app import app
+from plumbrule.lab.circuits import TASKS
+from plumbrule.lab.trained_circuits import TRAINED
+
+RUN = CliRunner()
+
+
+def test_without_a_name_all_are_listed():
+    told = RUN.invoke(app, ["lab", "circuit"])
+
+    assert told.exit_code == 0
+    for name in (*TASKS, *TRAINED):
+        assert name in told.output
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_model_is_written_with_its_pairs_and_its_truth_and_can_be_searched(tmp_path, family):
+    folder = tmp_path / "two_hop"
+    arguments = ["lab", "circuit", "two_hop", "--family", family, "--pairs", "40"]
+    told = RUN.invoke(app, [*arguments, "--out", str(folder)])
+    assert told.exit_code == 0, told.output
+
+    pairs, out = str(folder / "pairs.jsonl"), str(tmp_path / "found")
+    found = RUN.invoke(app, ["inspect", "circuit", str(folder), "--pairs", pairs, "--out", out])
+
+    assert found.exit_code == 0, found.output
+    truth = set(json.loads((folder / "truth.json").read_text())["edges"])
+    record = json.loads((tmp_path / "found" / "circuit.json").read_text())
+    edges = {f"{edge['writer']} -> {edge['reader']}" for edge in record["circuit"]["edges"]}
+    assert edges == truth
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["addition"], "expected a model among induction"),
+        (["indirect_object", "--family", "llama"], "can be built as gpt2"),
+    ],
+)
+def test_what_cannot_be_made_is_said(tmp_path, arguments, said):
+    from plumbrule.errors import ConfigError
+
+    told = RUN.invoke(app, ["lab", "circuit", *arguments, "--out", str(tmp_path / "out")])
+
+    assert isinstance(told.exception, ConfigError)
+    assert said in str(told.exception)
+    assert not (tmp_path / "out").exists()
