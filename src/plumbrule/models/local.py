@@ -254,7 +254,7 @@ class LocalModel:
         Raises:
             DataError: One does not; the message names the first, its length and the limit.
         """
-        rows = range(len(dialogues))
+        rows: Sequence[int] = range(len(dialogues))
         if len(dialogues) > MOST_CHECKED:
             lengths = [sum(len(turn.content) for turn in each) for each in dialogues]
             rows = sorted(sorted(rows, key=lambda row: -lengths[row])[:MOST_CHECKED])

@@ -1,5 +1,6 @@
 """Pure functions on arrays: how sure a number is, and which of many claims stand."""
 
+from plumbrule.statistics.change_points import ChangePoint, change_point, find_change_points
 from plumbrule.statistics.intervals import clopper_pearson, wilson
 from plumbrule.statistics.multiple import e_bh
 from plumbrule.statistics.online import (
@@ -21,12 +22,15 @@ from plumbrule.statistics.sequences import BettingSequence, betting_interval
 
 __all__ = [
     "BettingSequence",
+    "ChangePoint",
     "OnlineDecisions",
     "addis",
     "betting_interval",
+    "change_point",
     "clopper_pearson",
     "e_bh",
     "e_lond",
+    "find_change_points",
     "lond",
     "lord_plus_plus",
     "mcnemar_exact",

@@ -11,35 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import Float
-from scipy import stats
 from torch import Tensor, nn
 
 from plumbrule.behavior.weights.changes import WeightChanges
 from plumbrule.behavior.weights.model_parts import layer_list
 from plumbrule.behavior.weights.reading_in import Reading, find_readers
 from plumbrule.behavior.weights.stream_writers import writers
-from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
+from plumbrule.models.unembedding import (
+    TokenScore,
+    chance_score,
+    most_and_least,
+    unembedding,
+    unit_rows,
+)
 from plumbrule.records import strict
 
 _LEVEL = 0.05
 """Chance that random directions make anything stand out, over all tokens and directions."""
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class Push:
-    """One token and how strongly a direction points at it."""
-
-    token: int
-    text: str
-
-    score: float
-    """Cosine with the token's unembedding times the root of the width: for a random direction
-    about normal, with standard deviation 1."""
 
 
 @strict
@@ -55,8 +45,8 @@ class Writing:
     strength: float
     """Its singular value."""
 
-    raised: tuple[Push, ...]
-    lowered: tuple[Push, ...]
+    raised: tuple[TokenScore, ...]
+    lowered: tuple[TokenScore, ...]
 
     oriented: bool
     """Whether the sign is known from what the prompts give the module. Where not, raised and
@@ -91,10 +81,10 @@ def writing_out(
         DataError: The model has no unembedding of the width of its stream, or nothing changed that
             could be listened to.
     """
-    table = _unembedding(base.module)
+    table = unit_rows(unembedding(base.module, layer_list(base.module)[0]))
     written = _directions(base, changes, directions)
     total = sum(pushed.shape[1] for pushed, _ in written.values())
-    limit = _limit(table.shape[1], table.shape[0] * max(1, total))
+    limit = chance_score(table.shape[1], table.shape[0] * max(1, total), level=_LEVEL)
     found = []
     for tensor, (pushed, strengths) in written.items():
         scores = (table @ pushed) * table.shape[1] ** 0.5
@@ -128,51 +118,6 @@ def _directions(
     }
 
 
-def _unembedding(module: Any) -> Float[Tensor, "V D"]:
-    """What a move of the stream does to each logit: rows of length 1, what all share taken off.
-
-    The last norm's scale is applied; its division by the length of the stream is the same for
-    all tokens. A shift of all logits alike changes no probability.
-    """
-    head = module.get_output_embeddings()
-    weight = getattr(head, "weight", None)
-    width = int(module.get_input_embeddings().weight.shape[1])
-    if weight is None or weight.ndim != 2 or weight.shape[1] != width:
-        raise DataError(
-            "expected an unembedding as wide as the residual stream, this model has none; what its "
-            "modules write cannot be read off as tokens"
-        )
-    table = weight.detach().float().cpu()
-    table = (table - table.mean(dim=0)) * _final_scale(module, width)
-    unit: Tensor = table / torch.linalg.vector_norm(table, dim=1, keepdim=True).clamp(min=1e-12)
-    return unit
-
-
-def _final_scale(module: Any, width: int) -> Tensor:
-    """Scale of the norm before the unembedding: the last vector of the stream's width."""
-    prefix = layer_list(module)[0] + "."
-    head = module.get_output_embeddings()
-    scale = torch.ones(width)
-    for name, part in module.named_modules():
-        weight = getattr(part, "weight", None)
-        outside = not name.startswith(prefix) and part is not head
-        if outside and isinstance(weight, Tensor) and weight.shape == (width,):
-            # Some families store the scale less 1; what a vector of ones comes out as tells.
-            with torch.no_grad():
-                signs = torch.ones(1, 1, width, dtype=weight.dtype, device=weight.device)
-                signs[..., 1::2] = -1
-                # Half the difference of both signs leaves a bias out.
-                scale = ((part(signs) - part(-signs)) / 2 * signs).float().cpu().reshape(-1)
-    return scale
-
-
-def _limit(width: int, tries: int) -> float:
-    """Score that the largest of so many random ones exceeds with probability `_LEVEL`."""
-    # The squared cosine with a random direction is beta distributed with these two parameters.
-    share = stats.beta.isf(_LEVEL / tries, 0.5, (width - 1) / 2)
-    return float(np.sqrt(share * width))
-
-
 def _sign(reading: Reading | None, tensor: str, index: int) -> float | None:
     if reading is None or tensor not in reading.projections:
         return None
@@ -190,25 +135,17 @@ def _writing(
     limit: float,
 ) -> Writing:
     turned = scores * (sign or 1.0)
-    count = min(top, len(turned))
-    raised, lowered = turned.topk(count).indices, (-turned).topk(count).indices
+    raised, lowered = most_and_least(
+        turned, top, lambda token: str(tokenizer.decode([token])), known=len(tokenizer)
+    )
     return Writing(
         tensor=tensor,
         direction=index,
         strength=strength,
-        raised=_pushes(tokenizer, turned, raised),
-        lowered=_pushes(tokenizer, turned, lowered),
+        raised=raised,
+        lowered=lowered,
         oriented=sign is not None,
         stands_out=bool(scores.abs().max() > limit),
-    )
-
-
-def _pushes(tokenizer: Any, scores: Tensor, tokens: Tensor) -> tuple[Push, ...]:
-    known = len(tokenizer)
-    return tuple(
-        Push(token=token, text=tokenizer.decode([token]), score=float(scores[token]))
-        for token in tokens.tolist()
-        if token < known
     )
 
 
