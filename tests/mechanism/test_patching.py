@@ -1,9 +1,12 @@
+import copy
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 from benchmarks.tiny_models import build
 
-from plumbrule.errors import ConfigError, DataError
+from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism import find_sites
 from plumbrule.mechanism.patching import Cell, cells_of, logit_difference, patch
 
@@ -161,3 +164,151 @@ def test_prompts_of_different_lengths_and_no_cells_are_refused(module, sites):
         patch(module, sites, CLEAN, CORRUPTED[:-1], cells_of(sites, ["out"]), METRIC)
     with pytest.raises(DataError, match="expected cells"):
         patch(module, sites, CLEAN, CORRUPTED, [], METRIC)
+
+
+@pytest.fixture
+def llama():
+    return build("LlamaForCausalLM").module
+
+
+@pytest.mark.parametrize(
+    ("clean", "corrupted", "says"),
+    [
+        ([0, 0, 12, 7], [5, 9, 80, 7], "the clean one is padded with token 0 on the left"),
+        ([5, 9, 12, 7], [5, 9, 0, 0], "the corrupted one is padded with token 0 on the right"),
+        ([5, 9, 12, 160], [5, 9, 80, 7], "from 0 to 159 in the clean prompt, got 160"),
+        ([5, 9, 12, 7], [5, 9, 80, -1], "in the corrupted prompt, got -1"),
+        ([5, 9, 12, 7], [5, 9, "x", 7], "expected tokens in the corrupted prompt, got 'x'"),
+        ([5, 9, 12, 7], [5, 9, 80.0, 7], "expected tokens in the corrupted prompt, got 80.0"),
+        ([], [], "got 0 and 0"),
+    ],
+)
+def test_prompts_that_are_padded_or_hold_no_tokens_are_refused(llama, clean, corrupted, says):
+    sites = find_sites(llama)
+
+    with pytest.raises(DataError) as caught:
+        patch(llama, sites, clean, corrupted, cells_of(sites, ["out"]), METRIC)
+
+    assert says in str(caught.value)
+
+
+def test_a_single_padding_token_may_begin_a_text(llama):
+    sites = find_sites(llama)
+
+    found = patch(llama, sites, [0, 5, 12], [0, 5, 80], cells_of(sites, ["out"])[:1], METRIC)
+
+    assert found.recovered[0] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_activations_that_are_no_numbers_are_refused(llama):
+    sites = find_sites(llama)
+    with torch.no_grad():
+        llama.model.layers[2].mlp.down_proj.weight[0, 0] = float("nan")
+
+    with pytest.raises(DataError, match=r"expected numbers at 2\.mlp, got NaN or inf"):
+        patch(llama, sites, CLEAN, CORRUPTED, cells_of(sites, ["mlp"]), METRIC)
+    # Behind the sites that are exchanged only the metric shows it.
+    with pytest.raises(DataError, match="expected numbers from the metric, got NaN or inf"):
+        patch(llama, sites, CLEAN, CORRUPTED, [Cell(site="1.out")], METRIC)
+
+
+def test_too_large_a_batch_is_halved_until_it_fits(llama):
+    sites, rows = find_sites(llama), []
+    cells = cells_of(sites, ["out", "mlp"], positions=range(6))
+    expected = patch(llama, sites, CLEAN, CORRUPTED, cells, METRIC)
+
+    def narrow(part, given, keywords):
+        rows.append(len(keywords["input_ids"]))
+        if rows[-1] > 2:
+            raise torch.OutOfMemoryError("no room")
+
+    handle = llama.register_forward_pre_hook(narrow, with_kwargs=True)
+    found = patch(llama, sites, CLEAN, CORRUPTED, cells, METRIC)
+    handle.remove()
+
+    assert max(rows) > 2
+    assert np.allclose(found.values, expected.values, atol=1e-6)
+
+
+def test_a_pass_for_which_there_is_no_room_is_refused_and_leaves_nothing_behind(llama):
+    sites = find_sites(llama)
+    hooks = [len(part._forward_hooks) for part in llama.modules()]
+    calls = []
+
+    def full(part, given):
+        calls.append(1)
+        if len(calls) > 2:
+            raise torch.OutOfMemoryError("no room")
+
+    handle = llama.model.norm.register_forward_pre_hook(full)
+    with pytest.raises(ModelError, match="a single prompt does not fit into memory"):
+        patch(llama, sites, CLEAN, CORRUPTED, cells_of(sites, ["out"]), METRIC)
+    handle.remove()
+
+    assert [len(part._forward_hooks) for part in llama.modules()] == hooks
+    assert not [name for name, part in llama.named_modules() if "forward" in vars(part)]
+
+
+def test_half_precision_is_patched_as_well(llama):
+    sites = find_sites(llama)
+    cells = [*cells_of(sites, ["out"]), *cells_of(sites, ["heads"], by_head=True)]
+    half = copy.deepcopy(llama).to(torch.bfloat16)
+
+    found = patch(half, find_sites(half), CLEAN, CORRUPTED, cells, METRIC)
+
+    expected = patch(llama, sites, CLEAN, CORRUPTED, cells, METRIC)
+    # Three digits of logits below 1.
+    assert np.allclose(found.values, expected.values, atol=0.02)
+    assert np.allclose(found.values[:4], found.clean, atol=0.01)
+
+
+def test_a_model_spread_over_devices_is_refused(llama):
+    sites = find_sites(llama)
+    llama.model.layers[1].to("meta")
+
+    with pytest.raises(ModelError, match=r"expected a model on one device.*without a device map"):
+        patch(llama, sites, CLEAN, CORRUPTED, cells_of(sites, ["out"]), METRIC)
+
+
+@dataclass
+class Record:
+    hidden: torch.Tensor
+    more: str
+
+
+@pytest.mark.parametrize("wrap", [lambda x: (x, None), lambda x: Record(hidden=x, more="kept")])
+def test_modules_that_give_tuples_or_records_are_exchanged_in_their_first_tensor(llama, wrap):
+    sites = find_sites(llama)
+    cells = cells_of(sites, ["mlp"], positions=[5])
+    expected = patch(llama, sites, CLEAN, CORRUPTED, cells, METRIC)
+
+    class Wrapped(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return wrap(self.inner(x))
+
+    class Unwrapped(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.wrapped = Wrapped(inner)
+
+        def forward(self, x):
+            given = self.wrapped(x)
+            return given[0] if isinstance(given, tuple) else given.hidden
+
+    for layer in llama.model.layers:
+        layer.mlp = Unwrapped(layer.mlp)
+    inner = [
+        each
+        if each.name not in sites.named("mlp")
+        else type(each)(name=each.name, path=f"{each.path}.wrapped", side="out")
+        for each in sites.sites
+    ]
+    wrapped = type(sites)(**{**vars(sites), "sites": tuple(inner)})
+    found = patch(llama, wrapped, CLEAN, CORRUPTED, cells, METRIC)
+
+    assert np.allclose(found.values, expected.values, atol=1e-6)
+    assert np.ptp(found.values) > 0

@@ -1,31 +1,77 @@
 """Inside one model: where things happen, what is there, and what changes when it is changed."""
 
-from plumbrule.mechanism.attribution import attribute
+from plumbrule.mechanism.attribution import attribute, attribute_pairs
 from plumbrule.mechanism.capturing import Captured, capture, capture_into
-from plumbrule.mechanism.heads import HeadRole, attention_patterns, find_heads
+from plumbrule.mechanism.checkpoints import Course, over_training, phase_changes
+from plumbrule.mechanism.circuits.drawing import draw_circuit
+from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
+from plumbrule.mechanism.circuits.edge_claims import EdgeClaim
+from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of, parsed_edges
+from plumbrule.mechanism.circuits.faithfulness import Curve, faithfulness_curve, faithfulness_of
+from plumbrule.mechanism.circuits.finding import Circuit, find_circuit
+from plumbrule.mechanism.circuits.path_patching import (
+    Pair,
+    answer_difference,
+    patch_edges,
+    run_with,
+)
+from plumbrule.mechanism.circuits.pruning import prune
 from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
+from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
+from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, weight_directions
+from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
+from plumbrule.mechanism.parts.memories import Memory, Reading, read_memories
 from plumbrule.mechanism.patching import Cell, Patched, cells_of, logit_difference, patch
 from plumbrule.mechanism.sites import Layer, Site, Sites, find_sites
 
 __all__ = [
     "Captured",
     "Cell",
+    "Circuit",
+    "Course",
+    "Curve",
+    "Direction",
+    "Edge",
+    "EdgeClaim",
+    "Graph",
+    "HeadCopying",
     "HeadRole",
     "Layer",
+    "MatrixDirections",
+    "Memory",
+    "Pair",
     "Patched",
+    "Reading",
     "Site",
     "Sites",
+    "answer_difference",
     "attention_patterns",
     "attribute",
+    "attribute_edges",
+    "attribute_pairs",
     "capture",
     "capture_into",
     "cells_of",
+    "draw_circuit",
+    "edges_of",
+    "faithfulness_curve",
+    "faithfulness_of",
+    "find_circuit",
+    "find_copying",
     "find_heads",
     "find_sites",
     "logit_difference",
     "logit_lens",
+    "over_training",
+    "parsed_edges",
     "patch",
+    "patch_edges",
     "patched",
+    "phase_changes",
+    "prune",
+    "read_memories",
+    "run_with",
     "watching",
+    "weight_directions",
 ]

@@ -82,8 +82,13 @@ def capture(
             for place, row in enumerate(batch):
                 length = len(rows[row])
                 part = value[place, length - 1] if positions == "last" else value[place, :length]
-                found[name][row] = part.clone()
+                found[name][row] = _alone(part)
     return Captured(values={name: tuple(parts) for name, parts in found.items()})
+
+
+def _alone(part: Any) -> Any:
+    """The same numbers without the rest of a batch behind them."""
+    return part if part.untyped_storage().nbytes() == part.nbytes else part.clone()
 
 
 def capture_into(
@@ -218,7 +223,8 @@ def read(module: Any, wanted: Sequence[Site], ids: Any) -> dict[str, Any]:
 
     def keep(name: str) -> Look:
         def look(value: Any) -> None:
-            values[name] = value.reshape(*ids.shape, value.shape[-1]).detach()
+            # A copy: some models go on to write into what they gave out.
+            values[name] = value.detach().reshape(*ids.shape, value.shape[-1]).clone()
             if len(values) == len(wanted):
                 raise Reached
 

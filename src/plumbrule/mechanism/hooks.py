@@ -1,6 +1,7 @@
 """Reading and exchanging activations while a model runs; the model is always left as it was."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,10 @@ def watching(module: Any, looks: Mapping["Site", Look]) -> Iterator[None]:
         module: The model.
         looks: What to do at each site. Looks at one site are done in order.
     """
-    parts = dict(module.named_modules())
     handles = []
     try:
         for site, look in looks.items():
-            part = parts[site.path]
+            part = module.get_submodule(site.path)
             if site.side == "in":
                 handles.append(part.register_forward_pre_hook(_before(look), with_kwargs=True))
             else:
@@ -38,6 +38,20 @@ def watching(module: Any, looks: Mapping["Site", Look]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def last_logits(module: Any, ids: Any, *, watched: Iterable[str] = ()) -> Any:
+    """Logits after the last token, (R, V); those after others are spared where the model can.
+
+    Args:
+        module: The model.
+        ids: Tokens to read, (R, T), all rows of one length.
+        watched: Sites that are looked at meanwhile. Where `final` is among them nothing is spared:
+            it would hold the last position alone.
+    """
+    accepted = "logits_to_keep" in inspect.signature(module.forward).parameters
+    spared = {"logits_to_keep": 1} if accepted and "final" not in watched else {}
+    return module(input_ids=ids, use_cache=False, **spared)["logits"][:, -1].float()
 
 
 @contextmanager
@@ -58,7 +72,7 @@ def patched(module: Any, sites: "Sites", values: Mapping[str, Any]) -> Iterator[
 
 
 def layer_outputs(module: Any, paths: Sequence[str], ids: Any) -> tuple[dict[str, Any], Any]:
-    """What some modules give out, whole, and the logits.
+    """What some modules give out, whole, and the logits after the last token, (R, V).
 
     Args:
         module: The model.
@@ -66,7 +80,6 @@ def layer_outputs(module: Any, paths: Sequence[str], ids: Any) -> tuple[dict[str
         ids: Tokens to read.
     """
     found: dict[str, Any] = {}
-    parts = dict(module.named_modules())
 
     def keep(path: str) -> Callable[..., None]:
         def hook(part: Any, arguments: Any, given: Any) -> None:
@@ -74,9 +87,9 @@ def layer_outputs(module: Any, paths: Sequence[str], ids: Any) -> tuple[dict[str
 
         return hook
 
-    handles = [parts[path].register_forward_hook(keep(path)) for path in paths]
+    handles = [module.get_submodule(path).register_forward_hook(keep(path)) for path in paths]
     try:
-        logits = module(input_ids=ids, use_cache=False)["logits"]
+        logits = last_logits(module, ids)
     finally:
         for handle in handles:
             handle.remove()
@@ -91,7 +104,7 @@ def skipping(module: Any, given: Mapping[str, Any]) -> Iterator[None]:
         module: The model.
         given: By module, what it gives out: one row, shown to every row of the pass.
     """
-    parts = dict(module.named_modules())
+    parts = {path: module.get_submodule(path) for path in given}
 
     def held(value: Any) -> Callable[..., Any]:
         def forward(*arguments: Any, **keywords: Any) -> Any:

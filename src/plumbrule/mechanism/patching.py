@@ -9,16 +9,18 @@ Axes: C cells, R rows of a batch, T tokens, D width, V vocabulary.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.errors import ConfigError, DataError
+from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism.capturing import read
-from plumbrule.mechanism.hooks import layer_outputs, skipping, watching
+from plumbrule.mechanism.hooks import last_logits, layer_outputs, skipping, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.resting import at_rest
+
+Item = TypeVar("Item")
 
 Metric = Callable[[Any], Any]
 """Takes the logits after the last token, (R, V); gives one number a row, (R,)."""
@@ -124,7 +126,9 @@ def patch(
 
     Raises:
         ConfigError: A cell does not exist.
-        DataError: The prompts differ in length, or nothing is to be exchanged.
+        DataError: The prompts differ in length, are padded or hold no tokens, nothing is to be
+            exchanged, or activations or the metric are no numbers.
+        ModelError: The model is spread over devices, or a single pass does not fit into memory.
 
     Source:
         Vig et al. (2020); Meng et al. (2022); best practices of Zhang & Nanda (2024), arXiv
@@ -132,11 +136,8 @@ def patch(
     """
     import torch
 
-    if len(clean) != len(corrupted) or not clean:
-        raise DataError(
-            "expected two prompts of as many tokens, so that each position has its counterpart; "
-            f"got {len(clean)} and {len(corrupted)}"
-        )
+    check_device(module)
+    check_prompts(module, sites, clean, corrupted)
     if not cells:
         raise DataError("expected cells to exchange, got none")
     for cell in cells:
@@ -145,23 +146,28 @@ def patch(
     ids = torch.tensor([list(corrupted)], device=device)
     with at_rest(module), torch.no_grad():
         wanted = [sites[name] for name in dict.fromkeys(cell.site for cell in cells)]
-        source = read(module, wanted, torch.tensor([list(clean)], device=device))
-        given, base = layer_outputs(module, [layer.path for layer in sites.layers], ids)
+        there = torch.tensor([list(clean)], device=device)
+        source = _in_room(lambda: read(module, wanted, there))
+        paths = [layer.path for layer in sites.layers]
+        given, base = _in_room(lambda: layer_outputs(module, paths, ids))
         values = np.zeros(len(cells))
         for number, rows in _by_layer(sites, cells).items():
             held = {layer.path: given[layer.path] for layer in sites.layers[:number]}
-            for batch in _batches(rows, len(corrupted)):
+
+            def run(batch: list[int], held: Mapping[str, Any] = held) -> Any:
                 part = [cells[row] for row in batch]
                 with skipping(module, held), watching(module, _exchange(sites, part, source)):
-                    logits = module(input_ids=ids.expand(len(part), -1), use_cache=False)["logits"]
-                values[batch] = metric(logits[:, -1].float()).double().cpu().numpy()
-        plain = module(input_ids=torch.tensor([list(clean)], device=device), use_cache=False)
-        return Patched(
-            cells=tuple(cells),
-            values=values,
-            clean=float(metric(plain["logits"][:, -1].float())[0]),
-            corrupted=float(metric(base[:, -1].float())[0]),
-        )
+                    logits = last_logits(
+                        module, ids.expand(len(part), -1), watched=[cell.site for cell in part]
+                    )
+                return metric(logits).double().cpu().numpy()
+
+            for batch, measured in halving(rows, max(1, BATCH_TOKENS // len(corrupted)), run):
+                values[batch] = measured
+        plain = _in_room(lambda: last_logits(module, there))
+        ends = [float(metric(logits)[0]) for logits in (plain, base)]
+        check_numbers(np.array([*values, *ends]))
+        return Patched(cells=tuple(cells), values=values, clean=ends[0], corrupted=ends[1])
 
 
 def _check(sites: Sites, cell: Cell, tokens: int) -> None:
@@ -184,10 +190,112 @@ def _by_layer(sites: Sites, cells: Sequence[Cell]) -> Mapping[int, list[int]]:
     return groups
 
 
-def _batches(rows: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    size = max(1, BATCH_TOKENS // tokens)
-    for start in range(0, len(rows), size):
-        yield list(rows[start : start + size])
+def halving(
+    items: Sequence[Item], size: int, run: Callable[[list[Item]], Any]
+) -> Iterator[tuple[list[Item], Any]]:
+    """Run over items in batches, halved for as long as one does not fit into memory.
+
+    Args:
+        items: What is run over.
+        size: Most items in a batch.
+        run: Takes a batch.
+
+    Raises:
+        ModelError: Even one item does not fit.
+    """
+    import torch
+
+    at = 0
+    while at < len(items):
+        batch = list(items[at : at + size])
+        try:
+            found = run(batch)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            if len(batch) == 1:
+                raise ModelError(
+                    "a pass over a single prompt does not fit into memory; take shorter prompts, "
+                    "or half precision"
+                ) from error
+            size = len(batch) // 2
+            continue
+        at += len(batch)
+        yield batch, found
+
+
+def _in_room(run: Callable[[], Any]) -> Any:
+    """Run a single pass, and say what it means where it does not fit into memory."""
+    return next(halving([None], 1, lambda _: run()))[1]
+
+
+def check_numbers(values: Float[np.ndarray, "..."]) -> None:
+    """Refuse a metric that is no number.
+
+    Raises:
+        DataError: It is not.
+    """
+    if not np.isfinite(values).all():
+        raise DataError(
+            "expected numbers from the metric, got NaN or inf; the weights are damaged, the number "
+            "format is too narrow (try float32), or the metric divides by zero"
+        )
+
+
+def check_prompts(
+    module: Any, sites: Sites, clean: Sequence[int], corrupted: Sequence[int]
+) -> None:
+    """Refuse prompts whose positions are no counterparts.
+
+    Raises:
+        DataError: The prompts differ in length, are padded, or hold what is no token.
+    """
+    if len(clean) != len(corrupted) or not clean:
+        raise DataError(
+            "expected two prompts of as many tokens, so that each position has its counterpart; "
+            f"got {len(clean)} and {len(corrupted)}"
+        )
+    padding = getattr(module.config, "pad_token_id", None)
+    for name, tokens in (("clean", clean), ("corrupted", corrupted)):
+        check_tokens(sites, tokens, f"the {name} prompt")
+        # A single one may be how every text begins.
+        sides = [
+            side
+            for side, ends in (("left", tokens[:2]), ("right", tokens[-2:]))
+            if padding is not None and list(ends) == [padding] * 2
+        ]
+        if sides:
+            raise DataError(
+                f"expected prompts without padding, the {name} one is padded with token {padding} "
+                f"on the {sides[0]}; nothing hides padding from attention here, so take it off"
+            )
+
+
+def check_device(module: Any) -> None:
+    """Refuse a model that is not in one place.
+
+    Raises:
+        ModelError: It is spread over devices.
+    """
+    devices = sorted({str(one.device) for one in module.parameters()})
+    if len(devices) != 1:
+        raise ModelError(
+            f"expected a model on one device, {type(module).__name__} is on "
+            f"{', '.join(devices) or 'none'}; load it without a device map"
+        )
+
+
+def check_tokens(sites: Sites, tokens: Sequence[int], name: str) -> None:
+    """Refuse numbers that are no tokens.
+
+    Raises:
+        DataError: One is not a whole number from 0 up to the size of the vocabulary.
+    """
+    for token in tokens:
+        if isinstance(token, bool) or not hasattr(token, "__index__"):
+            raise DataError(f"expected tokens in {name}, got {token!r}")
+        if not 0 <= token < sites.vocabulary:
+            raise DataError(
+                f"expected tokens from 0 to {sites.vocabulary - 1} in {name}, got {token}"
+            )
 
 
 def _exchange(

@@ -4,8 +4,9 @@ import torch
 from benchmarks.tiny_models import build
 
 from plumbrule.errors import ConfigError, ModelError
-from plumbrule.mechanism import find_sites, heads
-from plumbrule.mechanism.heads import ROLES, attention_patterns, find_heads
+from plumbrule.mechanism import find_sites
+from plumbrule.mechanism.parts import heads
+from plumbrule.mechanism.parts.heads import ROLES, attention_patterns, find_heads
 
 LENGTH = 12
 BACK = {"previous": 1, "duplicate": LENGTH, "induction": LENGTH - 1}

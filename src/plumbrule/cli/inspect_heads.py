@@ -1,0 +1,82 @@
+"""The verb `inspect heads`."""
+
+from typing import Annotated
+
+import typer
+
+
+def heads(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
+    sequences: Annotated[
+        int, typer.Option(min=2, help="Random sequences that every head reads.")
+    ] = 64,
+    length: Annotated[
+        int, typer.Option(min=3, help="Tokens of a sequence, which then comes again.")
+    ] = 20,
+    level: Annotated[
+        float, typer.Option(help="Largest expected share of false claims, in each table.")
+    ] = 0.05,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List every head, not only those that stand.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random tokens.")] = 0,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
+) -> None:
+    """Find heads with a known role, and heads that copy what they look at.
+
+    Random tokens are read twice. A head that looks at the token before is `previous`, at the same
+    token the time before `duplicate`, at what came after it then `induction`. A head copies where
+    its output raises the token that it looks at. Positive share is the same question asked of its
+    weights alone, from -1 to 1: 1 where it raises whatever it reads.
+    """
+    from rich.console import Console
+
+    from plumbrule.cli.inspect_model import opened, say, table_of
+    from plumbrule.mechanism import find_copying, find_heads
+
+    opened_model, sites = opened(model, device=device, dtype=dtype)
+    module = opened_model.module
+    roles = find_heads(module, sites, seed=seed, sequences=sequences, length=length, level=level)
+    copying = find_copying(
+        module, sites, seed=seed, sequences=sequences, length=length, level=level
+    )
+    console = Console()
+    claimed = sum(each.stands for each in roles), sum(each.stands for each in copying)
+    say(
+        console,
+        f"{sites.family}: {claimed[0]} roles and {claimed[1]} copying heads stand, of "
+        f"{len(roles)} and {len(copying)} tested.",
+    )
+    table = table_of("head", "role", "attention", "advantage", "stands")
+    for role in roles:
+        if role.stands or show_all:
+            table.add_row(
+                f"{role.layer}.heads.{role.head}",
+                role.role,
+                f"{role.attention:.2f}",
+                _interval(role.advantage),
+                "yes" if role.stands else "",
+            )
+    if table.row_count:
+        console.print(table)
+    table = table_of("head", "copies: raised over", "positive share", "stands")
+    for copy in copying:
+        if copy.stands or show_all:
+            table.add_row(
+                f"{copy.layer}.heads.{copy.head}",
+                _interval(copy.advantage),
+                "unknown" if copy.positive_share is None else f"{copy.positive_share:.2f}",
+                "yes" if copy.stands else "",
+            )
+    if table.row_count:
+        console.print(table)
+    for reason in dict.fromkeys(each.reason for each in copying if each.reason):
+        say(console, f"no positive share: {reason}")
+
+
+def _interval(estimate: object) -> str:
+    from plumbrule.records import Estimate
+
+    assert isinstance(estimate, Estimate)
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"

@@ -1,0 +1,73 @@
+"""The verb `inspect weights`."""
+
+from typing import Annotated
+
+import typer
+
+
+def weights(
+    model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
+    against: Annotated[
+        str | None, typer.Option(help="Model before, of the same shape: look at what changed.")
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="A matrix, such as `0.heads.1 OV`; may be given several times."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Directions to show of each matrix.")] = 2,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens to show for each direction.")] = 5,
+    level: Annotated[
+        float, typer.Option(help="Chance that anything stands where there is no structure.")
+    ] = 0.05,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show every matrix, also those in which nothing stands.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the random signs.")] = 0,
+    device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
+) -> None:
+    """Take matrices apart, or what training changed in them, and read them as tokens.
+
+    A direction reads one pattern and writes another. `standing` counts those that are stronger
+    than the same numbers with random signs allow. With --against the change from that model to
+    MODEL is taken apart, which shows what a fine-tune wrote into the weights before it is run.
+    """
+    from rich.console import Console
+
+    from plumbrule.cli.inspect_model import decoded, opened, plain, say, table_of, tokens_text
+    from plumbrule.mechanism import weight_directions
+
+    opened_model, sites = opened(model, device=device, dtype=dtype)
+    before = None if against is None else opened(against, device=device, dtype=dtype)[0]
+    found = weight_directions(
+        opened_model.module,
+        sites,
+        seed=seed,
+        against=None if before is None else before.module,
+        names=name,
+        top=top,
+        tokens=tokens,
+        level=level,
+        decode=decoded(opened_model),
+    )
+    console = Console()
+    standing = sum(each.standing > 0 for each in found)
+    what = "changes" if against is not None else "matrices"
+    say(console, f"{sites.family}: something stands in {standing} of {len(found)} {what}.")
+    table = table_of("matrix", "standing", "value", "reads", "against", "raises", "lowers")
+    for each in found:
+        if not (each.standing or show_all or name):
+            continue
+        for at in each.directions:
+            reads, writes = at.reads or ((), ()), at.writes or ((), ())
+            table.add_row(
+                plain(each.name if at.index == 0 else ""),
+                plain(str(each.standing) if at.index == 0 else ""),
+                plain(f"{at.value:.3g}" + ("" if at.stands else " (chance)")),
+                *[plain(tokens_text(one, tokens)) for one in (*reads, *writes)],
+            )
+    if table.row_count:
+        console.print(table)
+    unchanged = sum(each.norm == 0.0 for each in found)
+    if unchanged:
+        say(console, f"{unchanged} matrices did not change at all.")

@@ -1,0 +1,1 @@
+"""Edges between the parts of a model, and the circuits that they make."""

@@ -1,0 +1,172 @@
+"""How well a circuit answers by itself: every edge outside it corrupted.
+
+Faithfulness is 0 where all edges are corrupted and 1 where none is; a circuit can lie beyond both.
+
+Axes: P pairs, C circuits, E edges.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism.circuits.edges import Edge, Graph
+from plumbrule.mechanism.circuits.path_patching import (
+    Pair,
+    PairMetric,
+    answer_difference,
+    run_tables,
+)
+from plumbrule.mechanism.sites import Sites
+from plumbrule.records import strict
+
+SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Sizes of circuit that a curve is drawn through, as shares of all edges; those of MIB."""
+
+NOT_TOLD_APART = 3.0
+"""Standard errors below which the prompts' mean difference counts as none."""
+
+Order = Literal["size", "help"]
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Faithfulness over the size of circuit."""
+
+    order: Order
+    """Whether edges come in by the size of their effect, or those that help first."""
+
+    shares: tuple[float, ...]
+    """Sizes asked for, as shares of all edges."""
+
+    counts: tuple[int, ...]
+    """Edges in each circuit."""
+
+    values: tuple[float, ...]
+    """Faithfulness of each circuit."""
+
+    @property
+    def cpr(self) -> float:
+        """Circuit performance ratio: the area below the curve. Higher is better; may exceed 1."""
+        return _area(self.shares, self.values)
+
+    @property
+    def cmd(self) -> float:
+        """Circuit-model distance: the area between the curve and 1. 0 is best."""
+        return _area(self.shares, [abs(1.0 - value) for value in self.values])
+
+
+def _area(places: Sequence[float], heights: Sequence[float]) -> float:
+    points = list(zip(places, heights, strict=True))
+    return float(sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points)))
+
+
+def faithfulness_of(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    circuits: Sequence[Iterable[Edge]],
+    metric: PairMetric = answer_difference,
+) -> Float[np.ndarray, " C"]:
+    """Measure how much of what tells the prompts apart each circuit brings by itself.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        graph: Its graph.
+        pairs: Prompts.
+        circuits: Sets of edges; all others are corrupted.
+        metric: What is measured after the last token.
+
+    Returns:
+        (m(circuit) - m(nothing)) / (m(everything) - m(nothing)), each m a mean over the pairs.
+
+    Raises:
+        DataError: The metric does not tell the prompts apart, so that there is no whole.
+        PlumbruleError: As for `run_with`.
+
+    Source:
+        Mueller et al. (2025), "MIB", arXiv 2504.13151.
+    """
+    kept = [graph.mask(circuit) for circuit in circuits]
+    nothing = np.zeros_like(graph.allowed)
+    tables = np.stack([graph.allowed & ~each for each in (graph.allowed, nothing, *kept)])
+    # Small circuits of a small graph are often the same.
+    distinct, which = np.unique(tables, axis=0, return_inverse=True)
+    values = run_tables(module, sites, graph, pairs, distinct, metric)[:, which.ravel()]
+    check_told_apart(values[:, 0] - values[:, 1])
+    whole, empty, *others = values.mean(0)
+    found: np.ndarray = (np.array(others) - empty) / (whole - empty)
+    return found
+
+
+def check_told_apart(differences: Float[np.ndarray, " P"]) -> None:
+    """Refuse to divide by a difference that is none.
+
+    Raises:
+        DataError: The mean is within three standard errors of 0.
+    """
+    mean, count = float(differences.mean()), len(differences)
+    error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+    if abs(mean) <= NOT_TOLD_APART * error or mean == 0.0:
+        raise DataError(
+            f"the metric is {mean:.3g} higher on the clean prompts than on the corrupted ones, "
+            f"with a standard error of {error:.2g}; choose prompts or answers that it tells apart"
+        )
+
+
+def faithfulness_curve(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    effects: Float[np.ndarray, " E"],
+    metric: PairMetric = answer_difference,
+    *,
+    order: Order = "size",
+    shares: Sequence[float] = SHARES,
+) -> Curve:
+    """Measure circuits of growing size.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        graph: Its graph.
+        pairs: Prompts, best others than those the effects are from.
+        effects: For each edge of the graph, how corrupting it moves the metric.
+        metric: What is measured after the last token.
+        order: By `size` of the effect, which CMD is meant for, or those that `help` the answer
+            first, which CPR is meant for.
+        shares: Sizes, from 0 to 1.
+
+    Raises:
+        ConfigError: Shares do not rise from 0 to 1, or there is not one effect an edge.
+        PlumbruleError: As for `faithfulness`.
+
+    Source:
+        Mueller et al. (2025), "MIB", arXiv 2504.13151: CPR and CMD, by the trapezoid rule.
+    """
+    if list(shares) != sorted(set(shares)) or shares[0] != 0.0 or shares[-1] != 1.0:
+        raise ConfigError(f"shares must rise from 0 to 1, got {tuple(shares)}")
+    if len(effects) != len(graph.edges):
+        raise ConfigError(
+            f"expected an effect for each of {len(graph.edges)} edges, got {len(effects)}"
+        )
+    key = -np.abs(effects) if order == "size" else np.asarray(effects)
+    ranked = [graph.edges[at] for at in np.argsort(key, kind="stable")]
+    counts = [round(share * len(ranked)) for share in shares]
+    circuits = [ranked[:count] for count in counts]
+    values = faithfulness_of(module, sites, graph, pairs, circuits, metric)
+    return Curve(
+        order=order,
+        shares=tuple(float(share) for share in shares),
+        counts=tuple(counts),
+        values=tuple(float(value) for value in values),
+    )

@@ -1,0 +1,272 @@
+"""Circuits: the edges that carry an answer, claimed with a known share of false claims.
+
+Half of the pairs is searched, the other half decides. Attribution on the first half orders all
+edges and chooses those that are patched exactly on the second, one at a time and in both
+directions: corrupted in the clean prompt's pass, and restored in the corrupted one's. An edge
+matters in a pair where that moves the metric by at least a minimum share of what tells the prompts
+apart. The claim is that it does so, one way, in more than half of all such pairs.
+
+The test is in `edge_claims`.
+
+Axes: P pairs, E edges.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
+from plumbrule.mechanism.circuits.edge_claims import EdgeClaim, check_settings, edge_claims
+from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of
+from plumbrule.mechanism.circuits.faithfulness import (
+    Curve,
+    Order,
+    check_told_apart,
+    faithfulness_curve,
+    faithfulness_of,
+)
+from plumbrule.mechanism.circuits.path_patching import (
+    Pair,
+    PairMetric,
+    answer_difference,
+    patch_edges,
+    run_tables,
+)
+from plumbrule.mechanism.circuits.pruning import check_loss, prune
+from plumbrule.mechanism.sites import Sites
+from plumbrule.records import Guarantee, strict
+from plumbrule.store import derive_seed
+
+FEWEST = 8
+"""Least pairs."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Circuit:
+    """What a search came to."""
+
+    family: str
+    edges: tuple[Edge, ...]
+    """The smallest circuit found among the claims that stand, by size of effect: enough to tell
+    these prompts apart. What they share, such as where a head looks, it need not bring."""
+
+    claims: tuple[EdgeClaim, ...]
+    """Every edge that was patched exactly, those that stand first and then by size."""
+
+    scanned: int
+    """Edges of the graph, all of which count."""
+
+    difference: float
+    """What tells the prompts apart: mean size of the metric's move from clean to corrupted."""
+
+    minimum_share: float
+    searched: int
+    """Pairs of the first half."""
+
+    held_out: int
+    loss: float
+    faithfulness: float | None
+    """Of the circuit, on held-out pairs; None where `reason` says why."""
+
+    faithfulness_of_claims: float | None
+    """Of all claims that stand, before pruning."""
+
+    curves: tuple[Curve, ...]
+    """On held-out pairs, by attribution on the others; none where `reason` says why."""
+
+    reason: str | None
+    notes: tuple[tuple[str, str], ...]
+    """Parts of the model that could not be split into heads."""
+
+    guarantee: Guarantee
+
+    @property
+    def standing(self) -> tuple[Edge, ...]:
+        """Edges that matter, by size: each by itself, also where the circuit can spare it."""
+        return tuple(each.edge for each in self.claims if each.stands)
+
+    def claim(self, edge: Edge) -> EdgeClaim:
+        """What is known of an edge."""
+        return next(each for each in self.claims if each.edge == edge)
+
+
+def find_circuit(
+    module: Any,
+    sites: Sites,
+    pairs: Sequence[Pair],
+    metric: PairMetric = answer_difference,
+    *,
+    seed: int,
+    fdr: float = 0.05,
+    loss: float = 0.05,
+    minimum_share: float = 0.02,
+    candidates: int = 1024,
+    steps: int = 5,
+    graph: Graph | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Circuit:
+    """Find the edges that carry an answer.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        pairs: Prompts, drawn independently; half of them decide. From 40 on, an edge that matters
+            in every pair stands among some thousands of edges.
+        metric: What is measured after the last token.
+        seed: Of the halves.
+        fdr: Largest expected share of false claims among the edges claimed.
+        loss: How much faithfulness pruning may cost.
+        minimum_share: Least move that matters, as a share of what tells the prompts apart.
+        candidates: Most edges to patch exactly; those of largest attribution.
+        steps: Of attribution.
+        graph: The model's graph, where it was made before.
+        progress: Told of edges patched.
+
+    Raises:
+        ConfigError: A setting is out of range.
+        DataError: Too few pairs, or the metric is the same on both prompts of every pair.
+        ModelError: The model's edges cannot be told.
+
+    Source:
+        Search and validation are ours; path patching after Wang et al. (2022), attribution after
+        Hanna et al. (2024), the betting of Waudby-Smith & Ramdas (2024), e-BH of Wang & Ramdas
+        (2022).
+    """
+    check_settings(fdr, minimum_share)
+    check_loss(loss)
+    if candidates < 1:
+        raise ConfigError(f"candidates must be at least 1, got {candidates}")
+    first, second = _halves(pairs, seed)
+    graph = graph or edges_of(module, sites)
+    difference = _difference(module, sites, graph, first, metric)
+    attributed = attribute_edges(module, sites, graph, first, metric, steps=steps).mean(0)
+    chosen = np.argsort(-np.abs(attributed), kind="stable")[:candidates]
+    edges = [graph.edges[at] for at in chosen]
+    size = float(np.abs(difference).mean())
+    effect, restored = (
+        patch_edges(module, sites, graph, part, edges, metric, progress=progress)
+        for part in (second, [_swapped(pair) for pair in second])
+    )
+    claims = edge_claims(
+        edges,
+        effect,
+        restored,
+        size=size,
+        minimum_share=minimum_share,
+        scanned=len(graph.edges),
+        fdr=fdr,
+    )
+    search = partial(_answer, module, sites, graph, first, second, metric, loss=loss)
+    edges_kept, faithful, of_claims, curves, reason = search(difference, claims, attributed)
+    return Circuit(
+        family=graph.family,
+        edges=edges_kept,
+        claims=claims,
+        scanned=len(graph.edges),
+        difference=size,
+        minimum_share=minimum_share,
+        searched=len(first),
+        held_out=len(second),
+        loss=loss,
+        faithfulness=faithful,
+        faithfulness_of_claims=of_claims,
+        curves=curves,
+        reason=reason,
+        notes=graph.notes,
+        guarantee=Guarantee(
+            procedure="e-BH over all edges, on the count of pairs in which an edge matters",
+            level=fdr,
+            family_size=len(graph.edges),
+        ),
+    )
+
+
+Answer = tuple[tuple[Edge, ...], float | None, float | None, tuple[Curve, ...], str | None]
+
+
+def _answer(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    first: Sequence[Pair],
+    second: Sequence[Pair],
+    metric: PairMetric,
+    difference: Float[np.ndarray, " P"],
+    claims: Sequence[EdgeClaim],
+    attributed: Float[np.ndarray, " E"],
+    *,
+    loss: float,
+) -> Answer:
+    """The circuit, its faithfulness with and without pruning, curves; or why there is none."""
+    try:
+        check_told_apart(difference)
+        standing = [each.edge for each in claims if each.stands]
+        kept: tuple[Edge, ...] = ()
+        if standing:
+            moved = patch_edges(module, sites, graph, first, standing, metric).mean(0)
+            back = patch_edges(
+                module, sites, graph, [_swapped(pair) for pair in first], standing, metric
+            ).mean(0)
+            size = np.maximum(np.abs(moved), np.abs(back))
+            effects = dict(zip(standing, size.tolist(), strict=True))
+            kept = prune(module, sites, graph, first, effects, metric, loss=loss)
+        orders: tuple[Order, ...] = ("size", "help")
+        curves = tuple(
+            faithfulness_curve(module, sites, graph, second, attributed, metric, order=order)
+            for order in orders
+        )
+        values = faithfulness_of(module, sites, graph, second, [kept, standing], metric)
+    except DataError as error:
+        return (), None, None, (), str(error)
+    return kept, float(values[0]), float(values[1]), curves, None
+
+
+def _halves(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to search and pairs to decide on.
+
+    Raises:
+        DataError: There are too few, or one stands twice, so that both halves could hold it.
+    """
+    if len(pairs) < FEWEST:
+        raise DataError(
+            f"expected at least {FEWEST} pairs of prompts, half of them to decide on, got "
+            f"{len(pairs)}; with fewer no edge could stand"
+        )
+    if len(set(pairs)) < len(pairs):
+        raise DataError(
+            f"expected different pairs of prompts, {len(pairs) - len(set(pairs))} of "
+            f"{len(pairs)} stand there twice; take them out, because each counts as independent"
+        )
+    order = np.random.default_rng(derive_seed(seed, "circuit")).permutation(len(pairs))
+    middle = len(pairs) // 2
+    return [pairs[at] for at in order[:middle]], [pairs[at] for at in order[middle:]]
+
+
+def _swapped(pair: Pair) -> Pair:
+    """The same with the prompts in each other's place; what is right stays right."""
+    return replace(pair, clean=pair.corrupted, corrupted=pair.clean)
+
+
+def _difference(
+    module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair], metric: PairMetric
+) -> Float[np.ndarray, " P"]:
+    """How much higher the metric is on each clean prompt than on its corrupted one.
+
+    Raises:
+        DataError: It is the same everywhere.
+    """
+    tables = np.stack([np.zeros_like(graph.allowed), graph.allowed])
+    values = run_tables(module, sites, graph, pairs, tables, metric)
+    found: np.ndarray = values[:, 0] - values[:, 1]
+    if not found.any():
+        raise DataError(
+            "the metric is the same on the clean and on the corrupted prompt of every pair; choose "
+            "prompts or answers that it tells apart"
+        )
+    return found

@@ -1,0 +1,308 @@
+"""Path patching: what single edges carry, and what a model says with any set of them corrupted.
+
+A reader whose edge is corrupted is given what the writer adds on the corrupted prompt; everything
+behind it is computed again. Corrupting all edges outside a circuit tells what the circuit does by
+itself.
+
+Axes: P pairs, S sets of edges, N rows of a batch, T tokens, D width, V vocabulary, W writers,
+R readers.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism.circuits.edges import Edge, Graph
+from plumbrule.mechanism.circuits.rewiring import rewired, writes
+from plumbrule.mechanism.hooks import layer_outputs, skipping
+from plumbrule.mechanism.patching import (
+    check_device,
+    check_numbers,
+    check_prompts,
+    check_tokens,
+    halving,
+)
+from plumbrule.mechanism.sites import Sites
+from plumbrule.mechanism.tracing import first_tensor, with_first_tensor
+from plumbrule.models.resting import at_rest
+from plumbrule.records import strict
+
+BATCH_TOKENS = 2048
+"""Tokens in a batch, padding included."""
+
+TOGETHER = 64
+"""Edges whose tables are made at once."""
+
+HELD = 2**27
+"""Most numbers of what writers add that are held at once."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A prompt, one that differs from it in what matters, and two answers."""
+
+    clean: tuple[int, ...]
+    """Tokens of the prompt."""
+
+    corrupted: tuple[int, ...]
+    """Tokens of the other; as many, each at its counterpart's place."""
+
+    right: int
+    """Next token that the clean prompt asks for."""
+
+    wrong: int
+    """Next token that the corrupted prompt asks for, or any other answer to hold it against."""
+
+
+PairMetric = Callable[[Any, Sequence[Pair]], Any]
+"""Takes the logits after the last token, (N, V), and each row's pair; gives one number a row."""
+
+
+def answer_difference(logits: Any, pairs: Sequence[Pair]) -> Any:
+    """How much more a model leans to the right answer than to the wrong one, in logits."""
+    import torch
+
+    rows = torch.arange(len(pairs), device=logits.device)
+    right, wrong = (
+        torch.tensor([getattr(pair, name) for pair in pairs], device=logits.device)
+        for name in ("right", "wrong")
+    )
+    return logits[rows, right] - logits[rows, wrong]
+
+
+def run_with(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    corrupted: Sequence[Iterable[Edge]],
+    metric: PairMetric = answer_difference,
+) -> Float[np.ndarray, "P S"]:
+    """Measure a model with sets of edges corrupted.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        graph: Its graph.
+        pairs: Prompts to run on.
+        corrupted: Sets of edges; with none of them the model is its own, to the bit where batches
+            are of the same shape, and with all of them it answers the corrupted prompt.
+        metric: What to measure after the last token.
+
+    Returns:
+        The metric for each pair and each set.
+
+    Raises:
+        ConfigError: There is no such edge.
+        DataError: A pair's prompts differ in length, or activations are not numbers.
+        ModelError: Even one row does not fit into memory.
+
+    Source:
+        Wang et al. (2022), arXiv 2211.00593; Goldowsky-Dill et al. (2023), arXiv 2304.05969.
+    """
+    return run_tables(
+        module, sites, graph, pairs, np.stack([graph.mask(edges) for edges in corrupted]), metric
+    )
+
+
+def patch_edges(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    edges: Sequence[Edge],
+    metric: PairMetric = answer_difference,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Float[np.ndarray, "P edges"]:
+    """Corrupt each edge by itself, and measure how far that moves the metric.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        graph: Its graph.
+        pairs: Prompts to run on.
+        edges: What to corrupt, one at a time.
+        metric: What to measure after the last token.
+        progress: Told of edges done.
+
+    Returns:
+        The metric with the edge corrupted less the metric of the clean prompt: below 0 where the
+        edge helps the right answer.
+
+    Raises:
+        PlumbruleError: As for `run_with`.
+    """
+    if not edges:
+        raise DataError("expected edges to corrupt, got none")
+    graph.mask(edges)
+    # Edges into one reader share a batch: then all other readers are left alone.
+    place = {reader.name: at for at, reader in enumerate(graph.readers)}
+    order = sorted(range(len(edges)), key=lambda at: place[edges[at].reader])
+    found = np.zeros((len(pairs), len(edges)))
+    base = run_with(module, sites, graph, pairs, [()], metric)
+    for start in range(0, len(order), TOGETHER):
+        part = order[start : start + TOGETHER]
+        values = run_with(module, sites, graph, pairs, [[edges[at]] for at in part], metric)
+        found[:, part] = values - base
+        progress(start + len(part), len(order))
+    return found
+
+
+def run_tables(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    tables: Bool[np.ndarray, "S W R"],
+    metric: PairMetric = answer_difference,
+) -> Float[np.ndarray, "P S"]:
+    """The same as `run_with`, with sets given as tables of yes and no."""
+    import torch
+
+    check_pairs(module, sites, pairs)
+    if not len(tables):
+        raise DataError("expected sets of edges to corrupt, got none")
+    if np.any(tables & ~graph.allowed):
+        raise ConfigError("expected edges of the graph, got one that goes backwards")
+    found = np.full((len(pairs), len(tables)), np.nan)
+    held = max(1, int(tables.any((0, 2)).sum())) * graph.width
+    with at_rest(module), torch.no_grad():
+        for group in grouped(pairs, graph):
+            recorded = _record(module, sites, graph, [pairs[at] for at in group])
+            todo = [(at, row) for row in range(len(tables)) for at in range(len(group))]
+
+            def run(batch: list[tuple[int, int]], recorded: _Recorded = recorded) -> Any:
+                rows = torch.tensor([at for at, _ in batch], device=recorded.ids.device)
+                table = torch.tensor(tables[[row for _, row in batch]])
+                return _run(module, sites, graph, recorded, rows, table)
+
+            width = recorded.ids.shape[1]
+            for batch, logits in halving(
+                todo, max(1, min(BATCH_TOKENS // width, HELD // (held * width))), run
+            ):
+                asked = [pairs[group[at]] for at, _ in batch]
+                values = metric(logits_at_ends(logits, asked), asked).double().cpu().numpy()
+                for (at, row), value in zip(batch, values, strict=True):
+                    found[group[at], row] = value
+    check_numbers(found)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recorded:
+    """What is known of a group of pairs before an edge is corrupted."""
+
+    ids: Any
+    """The clean prompts' tokens, (P, T)."""
+
+    here: Any
+    """What writers add on them, (P, W, T, D)."""
+
+    there: Any
+    """What they add on the corrupted prompts."""
+
+    given: Mapping[str, Any]
+    """What the layers give out on the clean prompts."""
+
+
+def _run(
+    module: Any, sites: Sites, graph: Graph, recorded: _Recorded, rows: Any, table: Any
+) -> Any:
+    """Logits with edges corrupted, (N, T, V); layers before the first such edge are skipped."""
+    readers = table.any(0).any(0).nonzero()[:, 0].tolist()
+    first = min((graph.readers[at].place // 2 for at in readers), default=0)
+    before = sum(writer.place < 2 * first for writer in graph.writers) if first else 0
+    given = {
+        layer.path: with_first_tensor(
+            recorded.given[layer.path], first_tensor(recorded.given[layer.path])[rows]
+        )
+        for layer in sites.layers[:first]
+    }
+    with (
+        skipping(module, given),
+        rewired(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
+    ):
+        return module(input_ids=recorded.ids[rows], use_cache=False)["logits"]
+
+
+def check_pairs(module: Any, sites: Sites, pairs: Sequence[Pair]) -> None:
+    """Refuse pairs that cannot be run.
+
+    Raises:
+        DataError: None, prompts of different lengths, padded, or tokens that are none.
+    """
+    check_device(module)
+    if not pairs:
+        raise DataError("expected pairs of prompts, got none")
+    for number, pair in enumerate(pairs):
+        try:
+            check_prompts(module, sites, pair.clean, pair.corrupted)
+            check_tokens(sites, (pair.right, pair.wrong), "answers")
+        except DataError as error:
+            raise DataError(f"pair {number}: {error}") from error
+
+
+def padded(rows: Sequence[Sequence[int]], device: Any) -> Any:
+    """Rows of tokens in one tensor, padded on the right, where a causal model cannot see it."""
+    import torch
+
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows], device=device)
+
+
+def logits_at_ends(logits: Any, pairs: Sequence[Pair]) -> Any:
+    """The logits after each row's last token."""
+    import torch
+
+    ends = torch.tensor([len(pair.clean) - 1 for pair in pairs], device=logits.device)
+    return logits[torch.arange(len(pairs), device=logits.device), ends].float()
+
+
+def grouped(pairs: Sequence[Pair], graph: Graph) -> Iterator[list[int]]:
+    """Pairs of like length together, as many as may be held at once."""
+    order = sorted(range(len(pairs)), key=lambda at: -len(pairs[at].clean))
+    while order:
+        width = len(pairs[order[0]].clean)
+        size = max(1, HELD // (len(graph.writers) * width * graph.width))
+        yield order[:size]
+        order = order[size:]
+
+
+def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair]) -> _Recorded:
+    """Run pairs as they are.
+
+    Raises:
+        DataError: What is written is not a number.
+        ModelError: The pairs do not fit into memory.
+    """
+    import torch
+
+    device = next(module.parameters()).device
+    ids, other = (
+        padded([getattr(pair, name) for pair in pairs], device) for name in ("clean", "corrupted")
+    )
+
+    def record(rows: list[int]) -> Any:
+        here, there = (writes(module, sites, graph, each[rows]) for each in (ids, other))
+        given, _ = layer_outputs(module, [layer.path for layer in sites.layers], ids[rows])
+        return here, there, given
+
+    size = max(1, BATCH_TOKENS // ids.shape[1])
+    found = [value for _, value in halving(range(len(pairs)), size, record)]
+    here, there = (torch.cat([value[at] for value in found]) for at in (0, 1))
+    if not bool(torch.isfinite(here).all() and torch.isfinite(there).all()):
+        raise DataError(
+            "expected numbers in the residual stream, got NaN or inf; the weights are damaged, or "
+            "the number format is too narrow (try float32)"
+        )
+    given = {
+        path: with_first_tensor(value, torch.cat([first_tensor(part[2][path]) for part in found]))
+        for path, value in found[0][2].items()
+    }
+    return _Recorded(ids=ids, here=here, there=there, given=given)

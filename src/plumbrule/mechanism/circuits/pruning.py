@@ -1,0 +1,131 @@
+"""The smallest circuit that still answers: dead ends first, then what can be spared.
+
+Axes: E edges.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from plumbrule.errors import ConfigError
+from plumbrule.mechanism.circuits.edges import Edge, Graph
+from plumbrule.mechanism.circuits.faithfulness import faithfulness_of
+from plumbrule.mechanism.circuits.path_patching import Pair, PairMetric, answer_difference
+from plumbrule.mechanism.sites import Sites
+
+
+def connected(graph: Graph, edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """Edges that lie on a way from the embeddings to the answer.
+
+    Where everything else is corrupted the others change nothing: a writer whose edges are all
+    corrupted writes what it writes on the corrupted prompt, and a reader whose writer nobody reads
+    is not heard.
+
+    Args:
+        graph: The model's graph.
+        edges: Edges of it.
+    """
+    edges = list(edges)
+    feeds = fed_by(graph)
+    reached = _closure({"embed"}, [(e.writer, out) for e in edges for out in feeds[e.reader]])
+    heard = _closure({"final"}, [(out, e.writer) for e in edges for out in feeds[e.reader]])
+    return tuple(
+        edge
+        for edge in edges
+        if edge.writer in reached and any(out in heard for out in feeds[edge.reader])
+    )
+
+
+def fed_by(graph: Graph) -> Mapping[str, tuple[str, ...]]:
+    """Whom each reader belongs to: heads that share a key are all fed by it."""
+    found: dict[str, tuple[str, ...]] = {"final": ("final",)}
+    for number in range(graph.layers):
+        writers = [each.name for each in graph.writers if each.place == 2 * number]
+        heads = [name for name in writers if ".heads." in name] or writers
+        for reader in graph.readers:
+            layer, _, rest = reader.name.partition(".")
+            if layer != str(number):
+                continue
+            role, _, head = rest.partition(".")
+            if role == "mlp":
+                found[reader.name] = (f"{number}.mlp",)
+            elif role == "attn" or len(heads) == 1:
+                found[reader.name] = tuple(heads)
+            else:
+                count = sum(each.name.startswith(f"{number}.{role}.") for each in graph.readers)
+                shared = len(heads) // count
+                found[reader.name] = tuple(heads[int(head) * shared : (int(head) + 1) * shared])
+    return found
+
+
+def _closure(start: set[str], steps: Sequence[tuple[str, str]]) -> set[str]:
+    """What can be reached by steps."""
+    found = set(start)
+    while True:
+        more = {there for here, there in steps if here in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def prune(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    effects: Mapping[Edge, float],
+    metric: PairMetric = answer_difference,
+    *,
+    loss: float = 0.05,
+) -> tuple[Edge, ...]:
+    """Leave edges out of a circuit for as long as it answers nearly as faithfully.
+
+    The edges of largest effect that suffice are taken; then each is left out in turn, smallest
+    first, where the rest still suffices.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        graph: Its graph.
+        pairs: Prompts to decide on.
+        effects: The circuit's edges, each with its effect.
+        metric: What is measured after the last token.
+        loss: How much further from 1 faithfulness may be than with all these edges.
+
+    Returns:
+        The edges kept, by size of effect; the empty circuit where there were none.
+
+    Raises:
+        ConfigError: `loss` is not between 0 and 1.
+        PlumbruleError: As for `faithfulness`.
+    """
+    check_loss(loss)
+    alive = set(connected(graph, effects))
+    ranked = sorted(alive, key=lambda edge: (-abs(effects[edge]), edge))
+    if not ranked:
+        return ()
+
+    def distances(circuits: Sequence[Sequence[Edge]]) -> list[float]:
+        found = faithfulness_of(module, sites, graph, pairs, circuits, metric)
+        return [abs(1.0 - float(each)) for each in found]
+
+    nested = [connected(graph, ranked[:count]) for count in range(len(ranked) + 1)]
+    found = distances(nested)
+    bound = found[-1] + loss
+    kept = list(nested[next(at for at, distance in enumerate(found) if distance <= bound)])
+    for edge in reversed(kept.copy()):
+        if edge not in kept:
+            continue
+        rest = connected(graph, [each for each in kept if each != edge])
+        if distances([rest])[0] <= bound:
+            kept = list(rest)
+    return tuple(kept)
+
+
+def check_loss(loss: float) -> None:
+    """Refuse a loss that is no share.
+
+    Raises:
+        ConfigError: It is not between 0 and 1.
+    """
+    if not 0.0 <= loss < 1.0:
+        raise ConfigError(f"loss must be at least 0 and below 1, got {loss}")

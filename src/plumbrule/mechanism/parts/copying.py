@@ -1,0 +1,255 @@
+"""Heads that copy: what a head attends to, it makes the model say.
+
+Two looks that need not agree. In the weights: the whole way from a token through the head's value
+and output to the logits is one matrix over the vocabulary, and where its eigenvalues are positive
+the head raises tokens like those it reads. In use: how high the token that the head looks at most
+stands among all tokens that its output raises.
+
+Axes: B sequences, T tokens, H heads, E width of a head, V vocabulary, N tokens sampled, D width.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from plumbrule.errors import ConfigError
+from plumbrule.mechanism.capturing import read
+from plumbrule.mechanism.hooks import Reached, watching
+from plumbrule.mechanism.parts.heads import attention_patterns
+from plumbrule.mechanism.parts.projections import linear_values, projection_of
+from plumbrule.mechanism.sites import Site, Sites
+from plumbrule.models.resting import at_rest
+from plumbrule.records import Estimate, strict
+from plumbrule.statistics import e_bh, paired_difference, paired_e_value
+from plumbrule.store import derive_seed
+
+MOST_TOKENS = 4096
+"""Tokens that go into the eigenvalues; of a larger vocabulary a sample."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class HeadCopying:
+    """One head, held against copying."""
+
+    layer: int
+    head: int
+
+    positive_share: float | None
+    """Sum of the eigenvalues of the head's way from tokens to logits over the sum of their sizes:
+    1 where it raises what it reads, -1 where it lowers it, about 0 for random weights."""
+
+    reason: str | None
+    """Why there is no such share; None where there is one."""
+
+    advantage: Estimate
+    """How much higher than the middle of the vocabulary the token that the head looks at most is
+    raised by its output, as a share of the vocabulary, from -0.5 to 0.5; per sequence."""
+
+    e_value: float
+    stands: bool
+    """Whether it is among the heads claimed to copy."""
+
+
+def find_copying(
+    module: Any,
+    sites: Sites,
+    *,
+    seed: int,
+    sequences: int = 64,
+    length: int = 20,
+    level: float = 0.05,
+    minimum_advantage: float = 0.15,
+) -> tuple[HeadCopying, ...]:
+    """Score every head for copying what it attends to.
+
+    Only the head's own way to the logits counts, through the last norm's scale: what later layers
+    make of its output does not. Layers whose heads are not known are left out.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        seed: Of the random tokens, which come twice as in `find_heads`.
+        sequences: Sequences; each is one independent look.
+        length: Tokens of a sequence before it is repeated.
+        level: Largest expected share of false claims among the heads claimed to copy.
+        minimum_advantage: Least advantage that counts, as a share of the vocabulary.
+
+    Returns:
+        Every head, those that stand first and then by advantage.
+
+    Raises:
+        ConfigError: A number is none that can be used, or no layer's heads are known.
+        DataError: The model has no unembedding as wide as its stream.
+        ModelError: The model does not give its attention out.
+
+    Source:
+        Elhage et al. (2021), "A mathematical framework for transformer circuits", for the
+        eigenvalues of the full OV circuit; Olsson et al. (2022), arXiv 2209.11895, for copying in
+        use. Reading values off single tokens, and the test over heads, are ours.
+    """
+    from plumbrule.models.unembedding import unembedding
+
+    if sequences < 2 or length < 3:
+        raise ConfigError(
+            f"length must be at least 3 and sequences at least 2, got {length} and {sequences}"
+        )
+    layers = [number for number in range(len(sites.layers)) if f"{number}.heads" in sites.names]
+    if not layers:
+        raise ConfigError(
+            f"{sites.family}: no layer's heads are known: {dict(sites.missing).get('0.heads')}"
+        )
+    table = unembedding(module, sites.layers[0].path.rpartition(".")[0])
+    outward = {
+        (number, head): projection.head(head, sites[f"{number}.heads"].heads or 1) @ table.T
+        for number in layers
+        for projection in [projection_of(module, sites, number)]
+        for head in range(sites[f"{number}.heads"].heads or 1)
+    }
+    shares = _positive_shares(module, sites, layers, outward, seed=seed)
+    looks = _looks(module, sites, layers, outward, seed=seed, shape=(sequences, length))
+    e_values = np.array(
+        [
+            paired_e_value(
+                np.full_like(look, 0.5),
+                look,
+                minimum_effect=minimum_advantage,
+                alternative="increase",
+            )
+            for look in looks.values()
+        ]
+    )
+    found = [
+        HeadCopying(
+            layer=number,
+            head=head,
+            positive_share=shares[number, head][0],
+            reason=shares[number, head][1],
+            advantage=paired_difference(
+                np.full_like(look, 0.5), look, level=1 - level, unit="share of the vocabulary"
+            ),
+            e_value=float(e_value),
+            stands=bool(stand),
+        )
+        for ((number, head), look), e_value, stand in zip(
+            looks.items(), e_values, e_bh(e_values, level=level), strict=True
+        )
+    ]
+    return tuple(sorted(found, key=lambda each: (not each.stands, -each.advantage.value)))
+
+
+def _positive_shares(
+    module: Any,
+    sites: Sites,
+    layers: list[int],
+    outward: Mapping[tuple[int, int], Any],
+    *,
+    seed: int,
+) -> dict[tuple[int, int], tuple[float | None, str | None]]:
+    """Share of positive eigenvalues of each head's way from tokens to logits, or why not."""
+    import torch
+
+    rng = np.random.default_rng(derive_seed(seed, "copying", "tokens"))
+    rows = min(sites.vocabulary, module.get_input_embeddings().weight.shape[0])
+    chosen = rng.permutation(rows)[:MOST_TOKENS]
+    ids = torch.tensor(chosen, device=next(module.parameters()).device)[:, None]
+    # Token by token: with nothing else to attend to, what a head gives is the token's value.
+    values = _values(module, sites, layers, ids)
+    straight = linear_values(module, sites, layers)
+    found: dict[tuple[int, int], tuple[float | None, str | None]] = {}
+    for (number, head), out in outward.items():
+        if not straight[number]:
+            found[number, head] = (
+                None,
+                f"what the heads of layer {number} give for a single token is not linear in what "
+                "attention reads, so that they have no matrix from tokens to logits",
+            )
+            continue
+        count = sites[f"{number}.heads"].heads or 1
+        value = values[number].reshape(len(ids), count, -1)[:, head].double()
+        # What all tokens share, such as a bias or a position, belongs to no token.
+        value = value - value.mean(0)
+        # The eigenvalues of the large matrix are those of the small one, and zeros.
+        eigenvalues = torch.linalg.eigvals(out[:, chosen].double() @ value)
+        size = float(eigenvalues.abs().sum())
+        if size == 0.0:
+            found[number, head] = (None, "the head writes nothing that tells tokens apart")
+        else:
+            found[number, head] = (float(eigenvalues.real.sum()) / size, None)
+    return found
+
+
+def _values(module: Any, sites: Sites, layers: list[int], ids: Any) -> dict[int, Any]:
+    """What the heads of each layer give for single tokens as they are embedded: (N, H E).
+
+    Each layer is given the embeddings instead of what the layers before it made of them.
+    """
+    import torch
+
+    held: dict[str, Any] = {}
+    values: dict[int, Any] = {}
+
+    def embedded(value: Any) -> Any:
+        return held.setdefault("embed", value)
+
+    def keep(number: int) -> Any:
+        def look(value: Any) -> None:
+            values[number] = value.detach().reshape(len(ids), -1).float().cpu()
+            if len(values) == len(layers):
+                raise Reached
+
+        return look
+
+    looks: dict[Site, Any] = {sites["embed"]: embedded}
+    looks |= {sites[f"{number}.in"]: lambda _: held["embed"] for number in layers if number}
+    looks |= {sites[f"{number}.heads"]: keep(number) for number in layers}
+    with at_rest(module), torch.no_grad(), watching(module, looks), suppress(Reached):
+        module(input_ids=ids, use_cache=False)
+    return values
+
+
+def _looks(
+    module: Any,
+    sites: Sites,
+    layers: list[int],
+    outward: Mapping[tuple[int, int], Any],
+    *,
+    seed: int,
+    shape: tuple[int, int],
+) -> dict[tuple[int, int], Float[np.ndarray, " B"]]:
+    """For each head and sequence, where the token it looks at most stands in what it raises."""
+    import torch
+
+    rng = np.random.default_rng(derive_seed(seed, "copying"))
+    once = rng.integers(min(10, sites.vocabulary // 2), sites.vocabulary, size=shape)
+    ids = torch.tensor(
+        np.concatenate([once, once], axis=1), device=next(module.parameters()).device
+    )
+    patterns = attention_patterns(module, sites, ids)
+    values = read(module, [sites[f"{number}.heads"] for number in layers], ids)
+    later = slice(shape[1], None)
+    found = {}
+    for number, head in outward:
+        count = sites[f"{number}.heads"].heads or 1
+        given = values[f"{number}.heads"].reshape(*ids.shape, count, -1)[:, later, head]
+        source = torch.tensor(patterns[number][:, head, later].argmax(-1))
+        attended = ids.cpu().gather(1, source)
+        found[number, head] = np.array(
+            [
+                _standing(row.float().cpu() @ outward[number, head], tokens)
+                for row, tokens in zip(given, attended, strict=True)
+            ]
+        )
+    return found
+
+
+def _standing(logits: Any, tokens: Any) -> float:
+    """Mean share of the vocabulary that stands below the given token; ties count half."""
+    own = logits.gather(1, tokens[:, None])
+    below = (logits < own).float().mean(1)
+    same = (logits == own).float().mean(1)
+    return float(min(1.0, max(0.0, (below + same / 2).mean())))
