@@ -29,6 +29,9 @@ bench: setup
 	$(BIN)/python -m benchmarks.compare --json benchmarks/results/compare.json
 	$(BIN)/python -m benchmarks.weights_memory --json benchmarks/results/weights_memory.json
 	$(BIN)/python -m benchmarks.mechanism_circuits --json benchmarks/results/mechanism_circuits.json
+	$(BIN)/python -m benchmarks.known_circuits --json benchmarks/results/known_circuits.json
+	$(BIN)/python -m benchmarks.phase_change --json benchmarks/results/phase_change.json
+	$(BIN)/python -m benchmarks.mechanism_peers --json benchmarks/results/mechanism_peers.json
 
 setup: $(READY)
 

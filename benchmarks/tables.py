@@ -61,5 +61,14 @@ if __name__ == "__main__":
         {
             "mechanism_circuits": markdown("mechanism_circuits", targets=True),
             "mechanism_circuits_details": markdown("mechanism_circuits", targets=False),
+            "mechanism_peers": markdown("mechanism_peers", targets=True),
+            "mechanism_peers_details": markdown("mechanism_peers", targets=False),
+        },
+    )
+    fill(
+        ROOT / "docs" / "circuits.md",
+        {
+            "known_circuits": markdown("known_circuits", targets=True),
+            "phase_change": markdown("phase_change", targets=True),
         },
     )

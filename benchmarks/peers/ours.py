@@ -1,0 +1,101 @@
+"""Plumbrule's side of the comparison."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.serving import Jobs, Work, serve
+
+
+def opened(folder: Path) -> Jobs:
+    """A model of transformers, as Plumbrule reads it."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from plumbrule.mechanism import (
+        Pair,
+        attribute_edges,
+        attribute_pairs,
+        capture,
+        cells_of,
+        edges_of,
+        find_sites,
+        logit_difference,
+        patch,
+    )
+
+    module = AutoModelForCausalLM.from_pretrained(folder).eval()
+    sites = find_sites(module)
+    graph = edges_of(module, sites)
+    nodes = ["embed", *sites.named("heads"), *sites.named("mlp")]
+
+    def plain(ids: list[int]) -> Work:
+        def run() -> torch.Tensor:
+            with torch.no_grad():
+                return module(input_ids=torch.tensor([ids]), use_cache=False)["logits"]  # type: ignore[no-any-return]
+
+        return Work(run=run, named=lambda found: {"logits": found.numpy()})
+
+    def capturing(names: Sequence[str]) -> Callable[..., Work]:
+        def job(ids: list[int]) -> Work:
+            return Work(
+                run=lambda: capture(module, sites, [ids], names),
+                named=lambda found: {name: found.values[name][0].numpy() for name in names},
+            )
+
+        return job
+
+    def patching(kind: str) -> Callable[..., Work]:
+        def job(clean: list[int], corrupted: list[int], good: int, bad: int) -> Work:
+            if kind == "heads":
+                cells = cells_of(sites, ["heads"], by_head=True)
+            else:
+                cells = cells_of(sites, [kind], positions=range(len(clean)))
+            metric = logit_difference(good, bad)
+            return Work(
+                run=lambda: patch(module, sites, clean, corrupted, cells, metric),
+                named=lambda found: {kind: found.values.reshape(len(sites.layers), -1)},
+            )
+
+        return job
+
+    def attributing(
+        clean: list[list[int]], corrupted: list[list[int]], good: int, bad: int
+    ) -> Work:
+        metric = logit_difference(good, bad)
+        pairs = list(zip(clean, corrupted, strict=True))
+        return Work(
+            run=lambda: attribute_pairs(module, sites, pairs, nodes, metric),
+            named=lambda found: {
+                name: np.mean([scores[name] for scores in found], axis=0) for name in nodes
+            },
+        )
+
+    def edges(clean: list[list[int]], corrupted: list[list[int]], good: int, bad: int) -> Work:
+        # The other tool takes slopes in the corrupted prompt and moves toward the clean one.
+        pairs = [
+            Pair(clean=tuple(here), corrupted=tuple(there), right=good, wrong=bad)
+            for here, there in zip(corrupted, clean, strict=True)
+        ]
+
+        def named(found: np.ndarray) -> dict[str, np.ndarray]:
+            return {
+                str(edge): score for edge, score in zip(graph.edges, found.mean(0), strict=True)
+            }
+
+        return Work(run=lambda: attribute_edges(module, sites, graph, pairs, steps=1), named=named)
+
+    return {
+        "plain": plain,
+        "capture_all": capturing(sites.names),
+        "capture_stream": capturing(sites.named("out")),
+        "patch_stream": patching("in"),
+        "patch_heads": patching("heads"),
+        "nodes": attributing,
+        "edges": edges,
+    }
+
+
+if __name__ == "__main__":
+    serve(opened)
