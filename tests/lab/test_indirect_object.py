@@ -51,7 +51,7 @@ def test_pairs_are_those_of_their_seed():
 
 
 def test_a_specimen_is_trained_once_and_opens_as_any_model(tmp_path):
-    from plumbrule.models import open_model
+    from plumbrule.models import LocalModel, open_model
 
     folder = build_giving(tmp_path / "giving", TINY)
     before = (folder / "model.safetensors").stat().st_mtime_ns
@@ -59,6 +59,7 @@ def test_a_specimen_is_trained_once_and_opens_as_any_model(tmp_path):
 
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     opened = open_model(str(folder))
+    assert isinstance(opened, LocalModel)
     names = single_token_names(opened.tokenizer, people(TINY, kept_back=False))
     assert names
     for name in names:
