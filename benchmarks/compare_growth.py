@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare_peer import exhaustively
-from benchmarks.organism_trials import CACHE, guided
-from benchmarks.rows import Row
+from benchmarks.organism_trials import CACHE, guided, took
+from benchmarks.rows import Row, spread
 from plumbrule.behavior import CompareSettings
 from plumbrule.lab import organisms
 from plumbrule.lab.organisms import Organism
@@ -45,11 +45,23 @@ def rows(*, quick: bool) -> list[Row]:
         ]
         measured["exhaustive"][scale] = [exhaustively((each, TEXTS * scale)) for each in grown]
         print(f"scale {scale}: done", flush=True)
+    # A larger world leaves the same model less room: where nothing took, nothing is to be found.
+    taken = [
+        each["organism"] for found in measured["guided"].values() for each in found if took(each)
+    ]
+    held = {
+        method: {
+            scale: [each for each in found if each["organism"] in taken]
+            for scale, found in by_scale.items()
+        }
+        for method, by_scale in measured.items()
+    }
     table = []
     for method, costs in (("guided", COSTS), ("exhaustive", COSTS[:3])):
         for name, what, unit in costs:
-            table.append(_exponent(method, name, what, unit, measured[method], seeds))
-    for method, by_scale in measured.items():
+            table.append(_exponent(method, name, what, unit, held[method], seeds))
+    table += _ratios(held, seeds)
+    for method, by_scale in held.items():
         for scale, found in by_scale.items():
             missed = [each["organism"]["kind"] for each in found if not each["found"]]
             table.append(
@@ -74,6 +86,24 @@ COSTS = (
     ("texts", "texts", "texts"),
     ("tokens_scored", "tokens scored", "tokens"),
 )
+
+
+def _ratios(held: Mapping[str, Mapping[int, Sequence[Any]]], seeds: Sequence[int]) -> list[Row]:
+    """What the guided method spends over what the exhaustive one does, at each scale."""
+    table = []
+    for scale, ours in held["guided"].items():
+        theirs = held["exhaustive"][scale]
+        for name, what in (("texts", "texts"), ("cpu_seconds", "processor time")):
+            ratios = [mine[name] / other[name] for mine, other in zip(ours, theirs, strict=True)]
+            table.append(
+                spread(
+                    f"{what} at scale {scale}x, guided over exhaustive with {TEXTS * scale} texts",
+                    ratios,
+                    unit="ratio",
+                    seeds=seeds,
+                )
+            )
+    return table
 
 
 def _exponent(

@@ -54,19 +54,18 @@ def weights(
     standing = sum(each.standing > 0 for each in found)
     what = "changes" if against is not None else "matrices"
     say(console, f"{sites.family}: something stands in {standing} of {len(found)} {what}.")
-    table = table_of("matrix", "standing", "value", "reads", "against", "raises", "lowers")
     for each in found:
         if not (each.standing or show_all or name):
             continue
+        # A name of its own line: beside it, words would get a few letters a line.
+        say(console, f"\n{each.name}: {each.standing} directions stand")
+        table = table_of("value", "reads", "against", "raises", "lowers")
         for at in each.directions:
             reads, writes = at.reads or ((), ()), at.writes or ((), ())
             table.add_row(
-                plain(each.name if at.index == 0 else ""),
-                plain(str(each.standing) if at.index == 0 else ""),
                 plain(f"{at.value:.3g}" + ("" if at.stands else " (chance)")),
                 *[plain(tokens_text(one, tokens)) for one in (*reads, *writes)],
             )
-    if table.row_count:
         console.print(table)
     unchanged = sum(each.norm == 0.0 for each in found)
     if unchanged:
