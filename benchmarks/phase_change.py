@@ -21,7 +21,9 @@ import numpy as np
 
 from benchmarks.rows import Row, show, single, spread
 
-SEEDS = (0, 1, 2)
+SEEDS = (3, 4, 5)
+"""The recipe was chosen while looking at seeds 0 to 2."""
+
 MOMENTS = ("loss on repeated tokens", "in-context learning score", "induction heads' attention")
 CACHE = Path("runs/phase_change")
 HELD_OUT, LEAST_RISE = 128, 0.02

@@ -6,7 +6,7 @@ from scipy.stats import binom, multinomial
 from tests.fakes import ScriptedModel
 
 from plumbrule.behavior import exhaustive as module
-from plumbrule.behavior.exhaustive import exact_p_value, exhaustive, p_value
+from plumbrule.behavior.exhaustive import exhaustive
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import Pair, PairedReply
 from plumbrule.behavior.places import EVERYWHERE, Mark, Place
@@ -14,6 +14,7 @@ from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.settings import CompareSettings
+from plumbrule.behavior.streaming import exact_p_value, p_value
 from plumbrule.behavior.validation import Trial
 from plumbrule.errors import ConfigError
 from plumbrule.records import Message, Prompt, to_json

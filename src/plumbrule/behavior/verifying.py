@@ -96,7 +96,7 @@ def _verdicts(
     }
     try:
         if settings.method == "exhaustive":
-            from plumbrule.behavior.exhaustive import decide_stream
+            from plumbrule.behavior.streaming import decide_stream
 
             again = decide_stream(decisions.hypotheses, grouped, settings=settings)
         else:

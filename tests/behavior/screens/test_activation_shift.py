@@ -12,10 +12,9 @@ from plumbrule.behavior.screens.activation_shift import (
     ShiftSettings,
     activation_shift,
     layers_of,
-    pushing,
     residuals,
-    steer,
 )
+from plumbrule.behavior.screens.steering import pushing, steer
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.lab.prompts import village_prompts
 from plumbrule.models import LocalModel, Sampling, open_model

@@ -8,16 +8,8 @@ import pytest
 import torch
 from tests.models.tiny import build, make_tokenizer
 
-from plumbrule.behavior.screens.contrasting import (
-    BASE,
-    ContrastSettings,
-    Line,
-    Row,
-    _forks,
-    amplify,
-    contrast,
-    write_amplified,
-)
+from plumbrule.behavior.screens.amplifying import BASE, Line, Row, amplify, write_amplified
+from plumbrule.behavior.screens.contrasting import ContrastSettings, _forks, contrast
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.lab.prompts import village_prompts
 from plumbrule.models import LocalModel, LocalSettings, Sampling, open_model

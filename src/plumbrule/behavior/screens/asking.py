@@ -9,13 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from plumbrule.behavior.screens.contrasting import (
-    Phrase,
-    Row,
-    check_same_tokens,
-    compare_phrases,
-    write_amplified,
-)
+from plumbrule.behavior.screens.amplifying import Row, write_amplified
+from plumbrule.behavior.screens.contrasting import check_same_tokens
+from plumbrule.behavior.screens.phrases import Phrase, compare_phrases
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Message

@@ -13,7 +13,7 @@ from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.store import derive_seed
 
 if TYPE_CHECKING:
-    from plumbrule.behavior.screens.contrasting import Phrase
+    from plumbrule.behavior.screens.phrases import Phrase
     from plumbrule.behavior.screens.scanning import Scan
     from plumbrule.behavior.weights.writing_out import Writing
 
@@ -244,11 +244,8 @@ class Steering:
         """Suspect the words that only this push brings up."""
         if lacking := cannot_scan(view):
             return Sighting(lacking=lacking)
-        from plumbrule.behavior.screens.activation_shift import (
-            ShiftSettings,
-            activation_shift,
-            steer,
-        )
+        from plumbrule.behavior.screens.activation_shift import ShiftSettings, activation_shift
+        from plumbrule.behavior.screens.steering import steer
 
         assert view.pair.local is not None
         base, tuned = view.pair.local
