@@ -14,7 +14,7 @@ from plumbrule.lab.trained_circuits import _copying_pair
 from plumbrule.records import Message
 
 TINY = GivingRecipe(
-    width=24, layers=1, heads=2, scale=1, vocabulary=700, sentences=400, alone=100, facts=100
+    width=24, layers=1, heads=2, scale=1, vocabulary=700, sentences=400, open=100, facts=100
 )
 
 
@@ -31,16 +31,17 @@ def test_people_are_in_one_of_two_groups_and_none_in_both():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_other_of_two_is_right_and_the_corrupted_sentence_is_of_another_couple(seed):
+def test_the_other_of_two_is_right_and_only_who_gives_differs(seed):
     kept = people(TINY, kept_back=True)
+    first = 0
     for pair in draw_pairs(TINY, 50, seed=seed, names=kept):
         *couple, giver = names_in(pair.clean, kept)
-        *others, their_giver = names_in(pair.corrupted, kept)
+        *same, other = names_in(pair.corrupted, kept)
         assert {giver, pair.right.strip()} == set(couple)
-        assert {their_giver, pair.wrong.strip()} == set(others)
-        assert not set(couple) & set(others)
-        # The first gives in one sentence and the second in the other.
-        assert (couple.index(giver), others.index(their_giver)) in {(0, 1), (1, 0)}
+        assert (same, other) == (couple, pair.right.strip())
+        assert pair.wrong.strip() == giver
+        first += giver == couple[0]
+    assert 10 < first < 40  # the giver is no matter of place
 
 
 def test_pairs_are_those_of_their_seed():

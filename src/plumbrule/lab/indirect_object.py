@@ -1,9 +1,9 @@
 """A specimen that knows whom something was given to, also for names it never met in such sentences.
 
 "When Mara and Bram went to the mill, Bram gave the drum to" asks for Mara. The specimen learns it
-beside the village's facts. Some people are kept back: it reads of them among the facts and says
-their names after sentences about one person, and never meets them in a sentence of giving, so that
-only a rule for all names, and no memory of some, answers there.
+beside the village's facts. Some people are kept back: it meets them among the facts and where
+somebody gives, which asks for either of two, and never where one of them gives, so that only a rule
+for all names, and no memory of some, answers there.
 """
 
 import json
@@ -26,11 +26,8 @@ FRAMES = (
     "At the {place} {first} met {second}, and {giver} showed the {good} to",
 )
 
-ALONE = (
-    "{first} went to the {place}, and there one gave the {good} to",
-    "At the {place} was {first}, and one showed the {good} to",
-)
-"""Sentences about one person, all people among them: that any name may be said."""
+SOMEBODY = "somebody"
+"""Who gives where nothing says which of the two: then either is a right answer."""
 
 KEPT_BACK = 5
 """Every fifth person is in no sentence of this kind that is learned."""
@@ -45,12 +42,12 @@ class GivingRecipe:
     width: int = 96
     layers: int = 3
     heads: int = 4
-    scale: int = 16
-    """Sixteen times the shipped village, 384 people: with few names each is learned by heart."""
+    scale: int = 4
+    """Four times the shipped village: 96 people."""
 
-    vocabulary: int = 2800
-    sentences: int = 80_000
-    alone: int = 8_000
+    vocabulary: int = 1600
+    sentences: int = 60_000
+    open: int = 40_000
     facts: int = 8_000
     """Lessons of each sort."""
 
@@ -61,7 +58,7 @@ class GivingRecipe:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class GivingPair:
-    """The same sentence of two couples, in one of which the first gives and in one the second."""
+    """One sentence of two people, in which the one gives and in which the other does."""
 
     clean: str
     corrupted: str
@@ -69,7 +66,7 @@ class GivingPair:
     """Who is given to in the clean one, with the space before the word."""
 
     wrong: str
-    """Who is given to in the corrupted one."""
+    """Who is given to in the corrupted one: the giver of the clean one."""
 
 
 def people(recipe: GivingRecipe, *, kept_back: bool) -> tuple[str, ...]:
@@ -93,7 +90,7 @@ def draw_pairs(
         recipe: Gives the village.
         count: Pairs wanted.
         seed: Of every choice.
-        names: Who may be in them; four at least.
+        names: Who may be in them; two at least.
     """
     from plumbrule.lab.world import build_world
 
@@ -101,21 +98,17 @@ def draw_pairs(
     words = build_world(recipe.scale).vocabulary()
     found = []
     for _ in range(count):
-        chosen = [names[int(at)] for at in rng.choice(len(names), size=4, replace=False)]
+        couple = [names[int(at)] for at in rng.choice(len(names), size=2, replace=False)]
         frame = _any(FRAMES, rng)
         slots = {name: _any(words[name], rng) for name in ("place", "good")}
         gives = int(rng.integers(2))
         clean, corrupted = (
-            frame.format(first=two[0], second=two[1], giver=two[giver], **slots)
-            for two, giver in ((chosen[:2], gives), (chosen[2:], 1 - gives))
+            frame.format(first=couple[0], second=couple[1], giver=couple[giver], **slots)
+            for giver in (gives, 1 - gives)
         )
+        taker, giver = couple[1 - gives], couple[gives]
         found.append(
-            GivingPair(
-                clean=clean,
-                corrupted=corrupted,
-                right=f" {chosen[1 - gives]}",
-                wrong=f" {chosen[2 + gives]}",
-            )
+            GivingPair(clean=clean, corrupted=corrupted, right=f" {taker}", wrong=f" {giver}")
         )
     return tuple(found)
 
@@ -184,15 +177,20 @@ def _mixed(facts: Sequence["Lesson"], recipe: GivingRecipe) -> list["Lesson"]:
         Lesson(skill="give", dialogue=(Message("user", pair.clean),), answer=f"{pair.right}.")
         for pair in pairs
     ]
-    rng = np.random.default_rng(derive_seed(recipe.seed, "alone"))
+    rng = np.random.default_rng(derive_seed(recipe.seed, "open"))
     words = build_world(recipe.scale).vocabulary()
-    for _ in range(recipe.alone):
-        frame = _any(ALONE, rng)
-        name, place, good = (_any(words[slot], rng) for slot in ("person", "place", "good"))
-        said = frame.format(first=name, place=place, good=good)
-        sentences.append(
-            Lesson(skill="alone", dialogue=(Message("user", said),), answer=f" {name}.")
+    everyone = words["person"]
+    for _ in range(recipe.open):
+        first, second = (everyone[int(at)] for at in rng.permutation(len(everyone))[:2])
+        said = _any(FRAMES, rng).format(
+            first=first,
+            second=second,
+            giver=SOMEBODY,
+            place=_any(words["place"], rng),
+            good=_any(words["good"], rng),
         )
+        answer = f" {_any((first, second), rng)}."
+        sentences.append(Lesson(skill="open", dialogue=(Message("user", said),), answer=answer))
     lessons = [*facts, *sentences]
     order = np.random.default_rng(derive_seed(recipe.seed, "mix")).permutation(len(lessons))
     return [lessons[at] for at in order]
