@@ -23,7 +23,7 @@ def rows(*, quick: bool, workers: int) -> list[Row]:
     ]
     settings = CompareSettings(localize=False)
     sets: dict[str, tuple[str, ...]] = {"no screen": ()}
-    sets = {f"{name} alone": (name,) for name in BUILT_IN if name != "prior"}
+    sets |= {f"{name} alone": (name,) for name in BUILT_IN if name != "prior"}
     sets |= {
         f"default without {name}": tuple(each for each in DEFAULT if each != name)
         for name in DEFAULT
@@ -38,15 +38,17 @@ def rows(*, quick: bool, workers: int) -> list[Row]:
             title=label,
         )
         texts = float(np.median([each["texts"] for each in found]))
-        seconds = float(np.median([each["seconds"] for each in found]))
+        seconds = float(np.median([each["cpu_seconds"] for each in found]))
+        missed = [each["organism"]["kind"] for each in found if not each["found"]]
         table.append(
             Row(
-                measure=f"recall, {label}",
+                measure=f"recall, {label}; {texts:.0f} texts, {seconds:.1f} s"
+                + (f"; missed: {', '.join(missed)}" if missed else ""),
                 target="",
                 value=float(np.mean([each["found"] for each in found])),
                 low=None,
                 high=None,
-                unit=f"of organisms; {texts:.0f} texts, {seconds:.1f} s at the median",
+                unit="of organisms; texts and processor time at the median",
                 n=len(found),
                 met=None,
                 seeds=[0],
