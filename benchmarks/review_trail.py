@@ -34,6 +34,7 @@ from plumbrule.oversight import (
     send_back,
     verify_review,
 )
+from plumbrule.oversight.records import FREE
 from plumbrule.statistics import clopper_pearson
 from plumbrule.store import canonical, fingerprint
 
@@ -50,7 +51,7 @@ class Drawn:
     name: str
     kind: Any
     version: str = "1"
-    most: Cost = Cost()  # noqa: RUF009 - frozen
+    most: Cost = FREE
 
     def check(self, case: Case) -> Opinion:
         """Say something, and quote a word for it."""
@@ -58,7 +59,7 @@ class Drawn:
         quote = case.quote(rng.choice(case.text.split()))
         asked = f" You asked: {case.question}" if case.question else ""
         return Opinion(
-            verdict=rng.choice(["pass", "pass", "fail", "uncertain"]),  # type: ignore[arg-type]
+            verdict=rng.choice(["pass", "pass", "fail", "uncertain"]),
             rationale=f"Weighed {len(case.text)} characters of {case.task.id}.{asked}",
             confidence=round(rng.random(), 3),
             evidence=(quote,) if quote else (),

@@ -189,7 +189,7 @@ KINDS: Mapping[str, Callable[[Rng], Sentence]] = {
 
 
 def _off(value: float, rng: Rng, least: float, most: float) -> float:
-    return value + rng.choice([-1, 1]) * rng.uniform(least, most)
+    return value + float(rng.choice([-1, 1]) * rng.uniform(least, most))
 
 
 def _t(rng: Rng) -> tuple[int, float, float]:

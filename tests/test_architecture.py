@@ -8,7 +8,7 @@ import pytest
 import plumbrule
 
 ROOT = Path(plumbrule.__file__).parent
-STAGES = {"training", "compliance", "behavior", "mechanism"}
+STAGES = {"training", "compliance", "behavior", "mechanism", "oversight"}
 LAYERS = {
     "errors": set(),
     "records": {"errors"},

@@ -1,0 +1,185 @@
+"""Compares the numbers of the abstract with those of the text and the tables.
+
+Two numbers are taken for one quantity only if their units agree and the words around them do. A
+number of the abstract that stands nowhere else is no flaw: it is listed as not checked.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from plumbrule.oversight.papers.document import Check, Evidence, Flaw, Paper
+from plumbrule.oversight.papers.quantities import Quantity, quantities, stem
+from plumbrule.oversight.papers.quantities import cells as cells_of
+
+AGREES, CONFLICTS = 0.5, 0.75
+"""Share of the words around an abstract's number that must stand around the other one too: to
+count as its repetition, and to count as the same quantity with another value."""
+
+FEWEST_WORDS = 2
+_CONTRASTS = frozenset(
+    [
+        "treatment",
+        "control",
+        "placebo",
+        "intervention",
+        "experimental",
+        "sham",
+        "women",
+        "men",
+        "female",
+        "male",
+        "girl",
+        "boy",
+        "baseline",
+        "pretest",
+        "posttest",
+        "before",
+        "after",
+        "pre",
+        "post",
+        "follow-up",
+        "followup",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "one",
+        "two",
+        "three",
+        "older",
+        "younger",
+        "young",
+        "old",
+        "high",
+        "low",
+        "left",
+        "right",
+        "n",
+        "sd",
+        "mean",
+        "median",
+        "year",
+        "month",
+        "week",
+        "day",
+        "morning",
+        "evening",
+        "short",
+        "long",
+        "early",
+        "late",
+        "training",
+        "test",
+        "validation",
+        "small",
+        "medium",
+        "large",
+    ]
+)
+
+
+def check_abstract(paper: Paper) -> Check:
+    """Find numbers of the abstract that the rest of the paper contradicts.
+
+    Kind: `abstract_mismatch`, with both places as evidence.
+    """
+    if paper.abstract is None:
+        reason = "numbers of the abstract: no part of the paper is called an abstract"
+        return Check(name="abstract", checked=0, flaws=(), not_checked=(reason,))
+    spans = paper.body()
+    inside = [s for s in paper.sentences if paper.abstract.start <= s.start < paper.abstract.end]
+    outside = [s for s in paper.sentences if any(a <= s.start < b for a, b in spans)]
+    body: dict[str, list[Quantity]] = defaultdict(list)
+    for each in quantities(s for s in outside if not s.text.startswith("|")):
+        body[each.unit].append(each)
+    cells = [each for table in paper.tables for each in cells_of(table)]
+    flaws, alone, checked = [], [], 0
+    for quantity in quantities(inside):
+        checked += 1
+        same = body[quantity.unit]
+        if any(_repeats(quantity, each) for each in [*same, *cells]):
+            continue
+        rival = _rival(quantity, same) or _rival_cell(quantity, cells)
+        if rival is None:
+            alone.append(paper.text[quantity.start : quantity.end])
+        else:
+            flaws.append(_flaw(paper, quantity, rival))
+    left = (
+        (f"numbers of the abstract that stand nowhere else: {', '.join(alone)}",) if alone else ()
+    )
+    return Check(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
+
+
+def _coverage(quantity: Quantity, other: Quantity) -> float:
+    if not quantity.words:
+        return 0.0
+    return len(quantity.words & other.words) / len(quantity.words)
+
+
+def _repeats(quantity: Quantity, other: Quantity) -> bool:
+    if not quantity.number.agrees(other.number):
+        return False
+    if other.cell:  # tables print at least the digits of the abstract
+        fine = other.number.decimals >= quantity.number.decimals
+        fits = fine and (other.unit != "%" or quantity.unit == "%")
+        return fits and bool(quantity.words & other.words)
+    return (
+        not quantity.words
+        or _coverage(quantity, other) >= AGREES
+        or (len(quantity.words & other.words) >= FEWEST_WORDS)
+    )
+
+
+def _contrast(words: frozenset[str]) -> frozenset[str]:
+    return words & _STEMMED_CONTRASTS
+
+
+_STEMMED_CONTRASTS = frozenset(stem(word) for word in _CONTRASTS)
+
+
+def _rival(quantity: Quantity, same: Sequence[Quantity]) -> Quantity | None:
+    """The place of the text that gives another value to the same quantity."""
+    if len(quantity.words) < FEWEST_WORDS:
+        return None
+    fitting = [
+        each
+        for each in same
+        if _coverage(quantity, each) >= CONFLICTS
+        and len(quantity.words & each.words) >= FEWEST_WORDS
+        and _contrast(quantity.words) == _contrast(each.words)
+    ]
+    return max(fitting, key=lambda each: _coverage(quantity, each), default=None)
+
+
+def _rival_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | None:
+    """The cell whose row and column the abstract names, both in full."""
+    fitting = [
+        each
+        for each in cells
+        if each.words <= quantity.words
+        and len(each.words) >= FEWEST_WORDS
+        and _contrast(quantity.words) == _contrast(each.words)
+        and (each.unit == "%") == (quantity.unit == "%")
+    ]
+    values = {each.number.value for each in fitting}
+    return fitting[0] if len(values) == 1 else None
+
+
+def _flaw(paper: Paper, quantity: Quantity, rival: Quantity) -> Flaw:
+    place = "a table" if rival.cell else "the text"
+    return Flaw(
+        kind="abstract_mismatch",
+        severity="high",
+        message=f"the abstract says {quantity.number.value}, {place} says {rival.number.value}",
+        evidence=(_around(paper, quantity), _around(paper, rival)),
+    )
+
+
+def _around(paper: Paper, quantity: Quantity) -> Evidence:
+    """The sentence around a number, or the cell."""
+    if quantity.cell:
+        return paper.evidence(quantity.start, quantity.end)
+    for sentence in paper.sentences:
+        if sentence.start <= quantity.start < sentence.end:
+            return paper.evidence(sentence.start, sentence.end)
+    return paper.evidence(quantity.start, quantity.end)

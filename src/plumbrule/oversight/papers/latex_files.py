@@ -1,0 +1,104 @@
+r"""Reads a LaTeX paper from its files: what `\input` names, inside the paper's folder only."""
+
+import re
+from pathlib import Path
+
+from plumbrule.oversight.papers.hiding import Veil, uncover
+
+DEEPEST_INPUT = 10
+"""Files that name one another; a deeper chain is taken for a circle."""
+
+MOST_FILES = 500
+LARGEST_SOURCE = 20_000_000
+"""Characters of all files together."""
+
+_INPUT = re.compile(r"\\(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}")
+_COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%([^\n]*)")
+_VERBATIM = re.compile(
+    r"\\begin\{(verbatim|lstlisting|minted|comment)\*?\}(.*?)(?:\\end\{\1\*?\}|\Z)", re.DOTALL
+)
+_IF_FALSE = re.compile(r"\\iffalse(?![a-zA-Z])(.*?)(?:\\fi(?![a-zA-Z])|\Z)", re.DOTALL)
+
+
+class SourceReader:
+    """Puts the files of one paper together."""
+
+    def __init__(self, folder: Path, veil: Veil) -> None:
+        self.notes: list[str] = []
+        self._folder = folder.resolve()
+        self._veil = veil
+        self._files = 0
+        self._length = 0
+
+    def clean(self, text: str, depth: int = 0) -> str:
+        """Take out comments and blocks that are not typeset, and put in the files named."""
+        text = _VERBATIM.sub(self._block, uncover(text, self._veil))
+        text = _COMMENT.sub(lambda m: m[1] + self._veil.hide(m[2], "LaTeX comment"), text)
+        text = _IF_FALSE.sub(lambda match: self._veil.hide(match[1], "LaTeX comment"), text)
+        return _INPUT.sub(lambda match: self._file(match[1].strip(), depth), text)
+
+    def _block(self, match: re.Match[str]) -> str:
+        comment = match[1] == "comment"
+        return self._veil.hide(match[2], "LaTeX comment" if comment else "code block") + "\n"
+
+    def _file(self, name: str, depth: int) -> str:
+        path = self.inside(name, ".tex")
+        if path is None:
+            return ""
+        if depth >= DEEPEST_INPUT or self._files >= MOST_FILES:
+            self.notes.append(f"`{name}` was not read: too many files name one another")
+            return ""
+        text = path.read_text(encoding="utf-8", errors="replace")
+        self._files += 1
+        self._length += len(text)
+        if self._length > LARGEST_SOURCE:
+            self.notes.append(f"`{name}` was not read: the sources are too long together")
+            return ""
+        return self.clean(text, depth + 1)
+
+    def inside(self, name: str, suffix: str) -> Path | None:
+        """Find a file that the paper names; None, with a note, where it may not or cannot be."""
+        for candidate in (self._folder / name, self._folder / (name + suffix)):
+            try:
+                path = candidate.resolve()
+                is_file = path.is_file()
+            except (OSError, ValueError):
+                continue
+            if is_file and not path.is_relative_to(self._folder):
+                self.notes.append(f"`{name}` was not read: it lies outside the paper's folder")
+                return None
+            if is_file:
+                return path
+        self.notes.append(f"`{name}` was not read: there is no such file in the paper's folder")
+        return None
+
+
+def unbalanced(source: str) -> tuple[str, ...]:
+    """Say which braces and environments of a source do not close; LaTeX would stop at them."""
+    notes = []
+    depth, opened, line = 0, 0, 1
+    for match in re.finditer(r"\\.|[{}\n]", source, re.DOTALL):
+        if match[0].endswith("\n"):
+            line += 1
+        elif match[0] == "{":
+            opened = line if depth == 0 else opened
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
+            if depth < 0:
+                notes.append(f"a brace closes in line {line} that was never opened")
+                depth = 0
+    if depth:
+        notes.append(f"a brace opened in line {opened} never closes")
+    open_names: list[str] = []
+    for match in re.finditer(r"\\(begin|end)\s*\{([^{}\n]{1,60})\}", source):
+        if match[1] == "begin":
+            open_names.append(match[2])
+        elif open_names and open_names[-1] == match[2]:
+            open_names.pop()
+        else:
+            notes.append(f"`\\end{{{match[2]}}}` does not close what was opened last")
+            break
+    else:
+        notes.extend(f"`\\begin{{{name}}}` never ends" for name in open_names)
+    return tuple(f"LaTeX does not compile: {note}; read as well as possible" for note in notes[:5])

@@ -1,0 +1,253 @@
+"""Reads a scientific paper from a file: Markdown, LaTeX, plain text or PDF."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from plumbrule.errors import DataError
+from plumbrule.oversight.papers.bibtex import parse_bibtex
+from plumbrule.oversight.papers.citing import citation_style, find_citations
+from plumbrule.oversight.papers.document import Citation, Entry, Format, Paper, Section
+from plumbrule.oversight.papers.hiding import Veil, uncover
+from plumbrule.oversight.papers.latex import latex_text
+from plumbrule.oversight.papers.latex_files import SourceReader
+from plumbrule.oversight.papers.markdown import markdown_text
+from plumbrule.oversight.papers.pdf import pdf_pages
+from plumbrule.oversight.papers.references import parse_references
+from plumbrule.oversight.papers.sentences import split_sentences
+from plumbrule.oversight.papers.structure import find_abstract, find_references, find_sections
+from plumbrule.oversight.papers.tables import find_tables
+
+FORMATS: dict[str, Format] = {
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".tex": "latex",
+    ".ltx": "latex",
+    ".txt": "text",
+    ".text": "text",
+    ".rst": "text",
+    ".pdf": "pdf",
+}
+
+LARGEST_FILE = 200 * 2**20
+"""Bytes."""
+
+LONGEST_TEXT = 10_000_000
+"""Characters that are read; some 3,000 pages."""
+
+_QUIET = re.compile(" ?\ue002([^\ue003]{1,200})\ue003")
+_ENGLISH = frozenset(
+    [
+        "the",
+        "of",
+        "and",
+        "to",
+        "in",
+        "a",
+        "is",
+        "that",
+        "for",
+        "with",
+        "was",
+        "were",
+        "are",
+        "as",
+        "by",
+        "on",
+        "from",
+        "this",
+        "we",
+        "be",
+        "or",
+        "which",
+        "at",
+        "it",
+        "an",
+    ]
+)
+_FEWEST_WORDS, _FEWEST_ENGLISH = 100, 0.12
+"""English prose has 0.25 to 0.45 of its words among those above; other languages under 0.08."""
+
+
+def read_paper(path: Path) -> Paper:
+    """Read a paper.
+
+    Args:
+        path: A file whose ending names its format: `.md`, `.tex`, `.txt` or `.pdf`.
+
+    Returns:
+        Its text with all structures found. What could not be read stands in `not_read`.
+
+    Raises:
+        DataError: The file is missing, empty, binary, too large, encrypted, without text, or of
+            an unknown format.
+        ConfigError: It is a PDF, and the library for it is not installed.
+    """
+    form = _format(path)
+    veil = Veil()
+    if form == "pdf":
+        pages, notes = pdf_pages(path, veil)
+        return _assemble(path, form, "\n\f".join(pages), veil, [], list(notes))
+    source = _decode(path)
+    if form == "latex":
+        text, names, found = latex_text(source, path.parent, veil)
+        return _assemble(path, form, text, veil, names, list(found))
+    if form == "markdown":
+        text, names = markdown_text(uncover(source, veil), veil)
+        return _assemble(path, form, text, veil, names, [])
+    return _assemble(path, form, uncover(source, veil).replace("\f", "\n"), veil, [], [])
+
+
+def _format(path: Path) -> Format:
+    if not path.is_file():
+        raise DataError(f"expected a paper, there is no file at {path}; check the path")
+    form = FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise DataError(
+            f"expected a paper as {', '.join(FORMATS)}, got {path.name}; convert it, such as with "
+            "pandoc, or give it the ending of what it is"
+        )
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError(f"{path} is empty; give the file that holds the paper")
+    if size > LARGEST_FILE:
+        raise DataError(
+            f"expected at most {LARGEST_FILE / 2**20:.0f} MiB, {path} has {size / 2**20:.0f} MiB; "
+            "give the paper without its data"
+        )
+    return form
+
+
+def _decode(path: Path) -> str:
+    raw = path.read_bytes()
+    if raw.startswith(b"%PDF-"):
+        raise DataError(f"{path} is a PDF by its content; give it the ending .pdf")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = raw.decode("utf-16", errors="replace")
+    elif b"\x00" in raw:
+        raise DataError(f"{path} is a binary file; give the paper as Markdown, LaTeX, text or PDF")
+    else:
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = raw.decode("cp1252", errors="replace")
+    odd = sum(1 for letter in text[:20_000] if ord(letter) < 32 and letter not in "\t\n\r\f")
+    if odd > 0.02 * min(len(text), 20_000):
+        raise DataError(f"{path} is a binary file; give the paper as Markdown, LaTeX, text or PDF")
+    if not text.strip():
+        raise DataError(f"{path} holds no text; give the file that holds the paper")
+    return text
+
+
+def _assemble(
+    path: Path, form: Format, text: str, veil: Veil, files: Sequence[str], notes: list[str]
+) -> Paper:
+    quiet = [match[1] for match in _QUIET.finditer(text)]
+    text, hidden = veil.lift(_QUIET.sub("", text)[:LONGEST_TEXT])
+    if len(text) == LONGEST_TEXT:
+        notes.append(f"what follows after {LONGEST_TEXT:,} characters was not read")
+    pages = tuple([0, *(match.end() for match in re.finditer("\f", text))]) if form == "pdf" else ()
+    text = text.replace("\f", "\n")
+    marked = form in ("markdown", "latex")
+    references = find_references(text, find_sections(text, marked=marked))
+    entries: tuple[Entry, ...] = ()
+    if files and (references is None or form == "latex"):
+        text, entries = _add_files(text, path, files, notes)
+    sections = find_sections(text, marked=marked)
+    references = find_references(text, sections)
+    if references is not None and not entries:
+        entries = parse_references(text, references)
+    notes += _doubts(text, references, entries)
+    return Paper(
+        name=path.name,
+        format=form,
+        text=text,
+        sections=sections,
+        sentences=split_sentences(text),
+        tables=find_tables(text, aligned=form == "text"),
+        citations=(*_citations(text, references, entries), *_quiet(quiet, entries, text)),
+        entries=entries,
+        abstract=find_abstract(text, sections),
+        references=references,
+        hidden=hidden,
+        printed_entries=not any(entry.line for entry in entries),
+        page_starts=pages,
+        not_read=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _citations(
+    text: str, references: Section | None, entries: Sequence[Entry]
+) -> tuple[Citation, ...]:
+    """Citations outside the list of references."""
+    found = find_citations(text, citation_style(text, entries))
+    if references is None:
+        return found
+    return tuple(each for each in found if not references.start <= each.start < references.end)
+
+
+def _quiet(keys: Sequence[str], entries: Sequence[Entry], text: str) -> list[Citation]:
+    r"""Works that `\nocite` names: used, but at no place of the text."""
+    every = [entry.key for entry in entries] if "*" in keys else []
+    return [
+        Citation(style="key", key=key, authors=(), year="", start=len(text), end=len(text))
+        for key in [*(key for key in keys if key != "*"), *every]
+    ]
+
+
+def _add_files(
+    text: str, path: Path, names: Sequence[str], notes: list[str]
+) -> tuple[str, tuple[Entry, ...]]:
+    """Print the entries of `.bib` files under the text, as a compiler would."""
+    reader = SourceReader(path.parent, Veil())
+    parts, entries = [text.rstrip(), "\n\n# References\n"], []
+    length = sum(map(len, parts))
+    for name in names:
+        file = reader.inside(name, ".bib")
+        if file is None:
+            continue
+        found = parse_bibtex(file.read_text(encoding="utf-8", errors="replace"))
+        notes += [
+            f"{file.name}, line {each.line}: the entry {each.key or 'there'} is broken: "
+            f"{each.reason}"
+            for each in found.broken
+        ]
+        for entry in found.entries:
+            line = printed(entry)
+            start = length + len(f"\n[{entry.key}] ")
+            entries.append(replace(entry, text=line, start=start, end=start + len(line)))
+            parts.append(f"\n[{entry.key}] {line}\n")
+            length += len(parts[-1])
+    notes += reader.notes
+    return ("".join(parts), tuple(entries)) if entries else (text, ())
+
+
+def printed(entry: Entry) -> str:
+    """An entry of a `.bib` file on one line."""
+    parts = [", ".join(entry.authors), f"({entry.year})" if entry.year else "", entry.title]
+    parts += [
+        f"doi:{entry.doi}" if entry.doi else "",
+        f"arXiv:{entry.arxiv}" if entry.arxiv else "",
+    ]
+    parts += [
+        f"ISBN {entry.isbn}" if entry.isbn else "",
+        f"PMID {entry.pmid}" if entry.pmid else "",
+    ]
+    return ". ".join(part for part in parts if part) + "."
+
+
+def _doubts(text: str, references: Section | None, entries: Sequence[Entry]) -> list[str]:
+    notes = []
+    words = re.findall(r"[^\W\d_]+", text[:200_000].lower())
+    share = sum(word in _ENGLISH for word in words) / max(1, len(words))
+    if len(words) >= _FEWEST_WORDS and share < _FEWEST_ENGLISH:
+        notes.append(
+            "the paper does not seem to be in English: the checks read English, and what they do "
+            "not find says little"
+        )
+    if references is None:
+        notes.append("no list of references was found: citations were not checked against it")
+    elif not entries:
+        notes.append("the list of references has no entry that could be read")
+    return notes

@@ -1,0 +1,142 @@
+"""Words around a reported number: its sentence, its paragraph, the sample sizes named there."""
+
+import re
+from dataclasses import dataclass
+
+REACH = 400
+"""Characters to both sides that count as near."""
+
+_SENTENCE_END = re.compile(r"[.!?][)\]]? (?=[A-Z(])|\n")
+_WORDS = {
+    word: number
+    for number, word in enumerate(
+        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), 2
+    )
+}
+_PEOPLE = (
+    r"(?:participants|patients|students|adults|respondents|subjects|volunteers|people|children"
+    r"|women|men|undergraduates|individuals|raters|mice|rats|animals|users|teachers|workers)"
+)
+_COUNT = r"(\d{1,3}(?:,\d{3}){1,3}|\d{1,9})(?![\d.%]|,\d)"
+_FREE = r"(?<![A-Za-z0-9_])(?<!\(\d, )(?<!\(\d,)(?<!\(\d\d, )"
+"""Not the N beside the degrees of freedom of one test, which belongs to that test."""
+
+_TOTAL = re.compile(
+    rf"{_FREE}N ?= ?{_COUNT}"
+    rf"|(?<![\d.,=<>-])(?<![=<>-] )(?<!% of ){_COUNT} (?:[a-z]{{3,20}} ){{0,2}}{_PEOPLE}\b"
+    r"(?! (?:were |was |who were )?(?:excluded|removed|dropped|lost))"
+)
+_SPELLED = re.compile(
+    r"\b(?:[Hh]undred|[Tt]housand|(?:[Tt]we|[Tt]hir|[Ff]or|[Ff]if|[Ss]ix|[Ss]even|[Ee]igh|[Nn]ine)n?"
+    rf"ty(?:-[a-z]{{3,5}})?|[A-Za-z]{{3,6}}teen) (?:[a-z]{{3,20}} ){{0,2}}{_PEOPLE}\b"
+)
+_NAMED = re.compile(rf"{_FREE}N ?= ?{_COUNT}")
+_GROUP = re.compile(rf"{_FREE}n(?:_[A-Za-z0-9]{{1,12}}|[12])? ?= ?{_COUNT}")
+_GROUPS = re.compile(
+    rf"\b({'|'.join(_WORDS)}|[2-9]|10)[- ](?:[a-z]{{3,20}} ){{0,2}}"
+    r"(?:groups|conditions|arms|levels)\b"
+)
+_ONE_SIDED = re.compile(
+    r"\b(?:[Oo]ne|1)[- ](?:tail|side)(?:ed)?\b|(?<![A-Za-z-])(?:uni)?[Dd]irectional\b"
+)
+_TWO_SIDED = re.compile(r"\b(?:[Tt]wo|2)[- ](?:tail|side)(?:ed)?\b")
+_ALL_ONE_SIDED = re.compile(r"\b[Aa]ll [A-Za-z ,-]{0,50}\b(?:one|1)[- ](?:tailed|sided)")
+_CORRECTED = re.compile(
+    r"Bonferroni|Holm\b|FDR|Benjamini|Tukey|Scheff|[Cc]orrected|[Aa]djusted|[Pp]ermutation"
+    r"|[Bb]ootstrap|Greenhouse|Huynh|[Ee]xact test"
+)
+CORRECTION_REACH = 100
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Text near a report, cut at the paragraph."""
+
+    text: str
+    start: int
+    """Where the report begins in `text`."""
+
+    end: int
+
+    @property
+    def sentence(self) -> str:
+        """The sentence that holds the report."""
+        return self._from(1)
+
+    @property
+    def lead(self) -> str:
+        """The sentence that holds the report and the one before it."""
+        return self._from(2)
+
+    def _from(self, sentences: int) -> str:
+        ends = [0, 0, *(each.end() for each in _SENTENCE_END.finditer(self.text, 0, self.start))]
+        stop = _SENTENCE_END.search(self.text, self.end)
+        return self.text[ends[-sentences] : stop.start() if stop else len(self.text)]
+
+    def within(self, reach: int) -> str:
+        """Text no farther than some characters from the report."""
+        return self.text[max(0, self.start - reach) : self.end + reach]
+
+
+def surroundings(text: str, start: int, end: int, *, reach: int = REACH) -> Surroundings:
+    """Cut out what is near a report."""
+    begin = max(0, start - reach)
+    line = text.rfind("\n", begin, start)
+    begin = line + 1 if line >= 0 else begin
+    stop = text.find("\n", end, end + reach)
+    stop = stop if stop >= 0 else min(len(text), end + reach)
+    return Surroundings(text[begin:stop], start - begin, end - begin)
+
+
+def says_one_sided(near: Surroundings) -> bool:
+    """Whether the words nearby say that the test has one side."""
+    if _TWO_SIDED.search(near.text, near.start, near.end + 40):
+        return False
+    return _ONE_SIDED.search(near.text) is not None
+
+
+def all_one_sided(text: str) -> bool:
+    """Whether the text says that all its tests have one side."""
+    return _ALL_ONE_SIDED.search(text) is not None
+
+
+def says_corrected(near: Surroundings) -> bool:
+    """Whether p may have been changed after the statistic was computed."""
+    return _CORRECTED.search(near.within(CORRECTION_REACH)) is not None
+
+
+def totals(text: str) -> tuple[int, ...]:
+    """Distinct sizes of whole samples, in order: `N = 60`, `60 participants`."""
+    return tuple(dict.fromkeys(_whole(each[1] or each[2]) for each in _TOTAL.finditer(text)))
+
+
+def named_total(text: str) -> int | None:
+    """The one N that is written as such; None where there is none or several."""
+    named = {_whole(each[1]) for each in _NAMED.finditer(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+def group_sizes(text: str) -> tuple[int, ...]:
+    """Sizes of groups, in order, repeats kept: `n = 30`, `n_1 = 30`."""
+    return tuple(_whole(each[1]) for each in _GROUP.finditer(text))
+
+
+def only_size(text: str) -> int | None:
+    """The one size, of a group or of all, in a stretch of text; None for none or several."""
+    sizes = group_sizes(text)
+    return sizes[0] if len(sizes) == 1 else None if sizes else named_total(text)
+
+
+def spells_out_a_size(text: str) -> bool:
+    """Whether a size is written in words, so that the sizes in digits are not all of them."""
+    return _SPELLED.search(text) is not None
+
+
+def number_of_groups(text: str) -> int | None:
+    """How many groups are compared, where exactly one number is named."""
+    named = {_WORDS.get(each[1]) or int(each[1]) for each in _GROUPS.finditer(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _whole(text: str) -> int:
+    return int(text.replace(",", ""))

@@ -1,0 +1,200 @@
+"""Reported means, with what stands beside them, and what GRIM, GRIMMER and DEBIT say of them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plumbrule.errors import DataError
+from plumbrule.oversight.papers.statistics.context import (
+    group_sizes,
+    only_size,
+    surroundings,
+    totals,
+)
+from plumbrule.oversight.papers.statistics.plain import Plain
+from plumbrule.oversight.papers.statistics.printed import parse_printed
+from plumbrule.oversight.papers.statistics.records import StatisticFinding
+from plumbrule.oversight.papers.statistics.testing import finding
+from plumbrule.oversight.papers.statistics.whole_numbers import debit, grim, grimmer
+
+PLAIN_NUMBER = r"(?:[-+] ?)?(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?!\d|\.\d)"
+REACH = 100
+"""Characters after a mean within which its deviation is looked for."""
+
+_MEAN = re.compile(
+    r"(?<![A-Za-z0-9_\\])(?:"
+    rf"M(?:_[A-Za-z0-9]{{1,20}})? ?= ?(?P<m>{PLAIN_NUMBER})"
+    rf"|[Mm]ean(?: [a-z]{{2,20}}){{0,2}} ?(?:=|of|was|is) ?(?P<mean>{PLAIN_NUMBER})"
+    rf"|(?:M|[Mm]ean) ?\(SD\) ?=? ?(?P<with>{PLAIN_NUMBER}) ?\((?P<sd>{PLAIN_NUMBER})\))"
+)
+_SD = re.compile(
+    rf"(?<![A-Za-z0-9_])(?:SD|S\.D\.|[Ss]tandard deviation)(?:_[A-Za-z0-9]{{1,20}})?"
+    rf" ?(?:=|of|was|:)? ?(?P<sd>{PLAIN_NUMBER})"
+)
+_SE = re.compile(
+    r"(?<![A-Za-z0-9_])(?:SEM?|S\.E\.|[Ss]tandard error)(?:_[A-Za-z0-9]{1,20})?"
+    rf" ?(?:=|of|was|:)? ?(?P<se>{PLAIN_NUMBER})"
+)
+_STOP = re.compile(r"[.!?][)\]]? [A-Z(]|\n")
+_WHOLE = re.compile(
+    r"[Ll]ikert|-point (?:[A-Za-z-]{2,20} )?(?:scales?|items?|formats?)\b|[Rr]ating scale"
+    r"|[Nn]umber of (?:[a-z]{2,20} ){1,2}(?:was|were|had|in|among|per|M|\(|:)"
+    r"|[Ww]hole numbers?|[Ii]ntegers?\b|\bcounts?\b|[Oo]n a scale (?:of|from)|\brated\b"
+    r"|from 1 \([a-z ]{2,30}\)"
+)
+_CONTINUOUS = re.compile(r"\bsliders?\b|[Vv]isual analog|\bVAS\b|[Cc]ontinuous|\bseeds\b")
+_BINARY = re.compile(
+    r"\b[Bb]inary (?:answers?|items?|variables?|outcomes?|responses?|measures?|data|choices?)\b"
+    r"|[Dd]ichotomous|coded (?:as )?0|zeros? and ones?|\b0/1\b"
+)
+_ITEMS = re.compile(
+    r"\b(\d{1,3}|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty)[- ]items?\b"
+)
+_MANY = re.compile(r"\b(?:items|averaged|composite|subscale|index|aggregate[d]?)\b")
+_NUMBERS = {
+    **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8},
+    **{"nine": 9, "ten": 10, "twelve": 12, "twenty": 20},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedMean:
+    """One mean as a text reports it; numbers stay text because their last digit counts."""
+
+    mean: str
+    sd: str | None
+    se: str | None
+    n: int | None
+    items: int | None
+    """Whole numbers averaged per answer; None where the text names several but not how many."""
+
+    whole: bool
+    """The text nearby says that the data are whole numbers."""
+
+    binary: bool
+    """It says that they are zeros and ones."""
+
+    start: int
+    end: int
+    """Where the last number that belongs to the mean ends."""
+
+
+def read_means(plain: Plain) -> Iterator[ReportedMean]:
+    """Find every mean and tie deviation, standard error and sample size to it."""
+    text, before = plain.text, 0
+    ahead = _MEAN.finditer(text)
+    found = next(ahead, None)
+    while found is not None:
+        following = next(ahead, None)
+        limit = min(len(text), found.end() + REACH, following.start() if following else len(text))
+        stop = _STOP.search(text, found.end(), limit)
+        yield _read(text, found, before, stop.start() if stop else limit)
+        before, found = found.end(), following
+
+
+def _read(text: str, found: re.Match[str], before: int, stop: int) -> ReportedMean:
+    near = surroundings(text, *found.span())
+    sd, se = _SD.search(text, found.end(), stop), _SE.search(text, found.end(), stop)
+    size = _size(text, found, before, stop)
+    if size is None:
+        named = totals(near.sentence) + group_sizes(near.sentence)
+        alone = len(_MEAN.findall(near.sentence)) == 1
+        size = named[0] if alone and len(named) == 1 else None
+    items = _ITEMS.search(near.lead)
+    many = None if _MANY.search(near.lead) else 1
+    ends = [found.end(), *(each.end() for each in (sd, se) if each)]
+    return ReportedMean(
+        mean=(found["m"] or found["mean"] or found["with"]).replace("+", ""),
+        sd=found["sd"] or (sd["sd"] if sd else None),
+        se=se["se"] if se else None,
+        n=size,
+        items=(_NUMBERS.get(items[1]) or int(items[1])) if items else many,
+        whole=_WHOLE.search(near.lead) is not None and not _CONTINUOUS.search(near.lead),
+        binary=_BINARY.search(near.lead) is not None,
+        start=found.start(),
+        end=max(ends),
+    )
+
+
+def _size(text: str, found: re.Match[str], before: int, stop: int) -> int | None:
+    """Sample size inside the brackets of the mean, or the last one named since the mean before."""
+    close = text.find(")", found.end(), stop)
+    behind = only_size(text[found.end() : close if close >= 0 else stop])
+    if behind is not None:
+        return behind
+    ahead = text[max(before, found.start() - 2 * REACH) : found.start()]
+    begin = 0
+    for stopped in _STOP.finditer(ahead):
+        begin = stopped.end() - 1
+    return only_size(ahead[begin:])
+
+
+def check_mean(plain: Plain, report: ReportedMean, *, whole_numbers: bool) -> StatisticFinding:
+    """Can data of the kind described have this mean and this deviation?
+
+    Args:
+        plain: The text that holds the report.
+        report: What was read.
+        whole_numbers: Take all data for whole numbers, whatever the text says.
+    """
+    check, verdict, reason, values = _judge(report, whole_numbers)
+    return finding(
+        plain,
+        report.start,
+        report.end,
+        check=check,  # type: ignore[arg-type]
+        verdict=verdict,  # type: ignore[arg-type]
+        reason=reason,
+        recomputed=_in_words(values),
+        values=values,
+    )
+
+
+def _judge(report: ReportedMean, whole: bool) -> tuple[str, str, str, dict[str, float]]:
+    """Which rule, which verdict, why, and the numbers behind it."""
+    if report.sd is not None and parse_printed(report.sd).value < 0:
+        return "range", "impossible", "a standard deviation is never negative", {}
+    if not (report.whole or report.binary or whole):
+        return "GRIM", "not checked", "nothing near says that the data are whole numbers", {}
+    if report.n is None or report.n < 1:
+        return "GRIM", "not checked", "no single sample size near the mean", {}
+    if report.items is None:
+        return "GRIM", "not checked", "several items are averaged and their number is not given", {}
+    if report.binary and report.sd is not None and report.n > 1:
+        return _judge_binary(report, report.sd, report.n)
+    seen = grim(report.mean, report.n, items=report.items)
+    values = {"below": seen.below, "above": seen.above}
+    data = f"{report.n} answers" + (f" to {report.items} items" if report.items > 1 else "")
+    if not seen.consistent:
+        return "GRIM", "impossible", f"no whole numbers in {data} have this mean", values
+    if report.sd is not None and report.n > 1:
+        outcome = grimmer(report.mean, report.sd, report.n, items=report.items)
+        if outcome == "too many sums":
+            return "GRIMMER", "not checked", "too many sums fit the mean to go through", {}
+        if outcome != "consistent":
+            reason = f"no whole numbers in {data} have this mean and deviation ({outcome})"
+            return "GRIMMER", "impossible", reason, {}
+        return "GRIMMER", "consistent", f"{data} can have this mean and deviation", {}
+    if not seen.decisive:
+        return "GRIM", "not checked", f"{data} can have any mean of so few decimals", {}
+    return "GRIM", "consistent", f"{data} can have this mean", values
+
+
+def _judge_binary(report: ReportedMean, sd: str, n: int) -> tuple[str, str, str, dict[str, float]]:
+    share = float(parse_printed(report.mean).value)
+    try:
+        fits = debit(report.mean, sd, n)
+    except DataError as error:
+        return "DEBIT", "impossible", str(error), {}
+    values = {}
+    if 0 <= share <= 1:
+        values["sd"] = (n / (n - 1) * share * (1 - share)) ** 0.5
+    if fits:
+        return "DEBIT", "consistent", f"{n} zeros and ones can have this mean and deviation", values
+    return "DEBIT", "impossible", f"no {n} zeros and ones have this mean and deviation", values
+
+
+def _in_words(values: dict[str, float]) -> str | None:
+    if "below" in values:
+        return f"the nearest possible means are {values['below']:.6g} and {values['above']:.6g}"
+    return f"the deviation is {values['sd']:.6g}" if "sd" in values else None

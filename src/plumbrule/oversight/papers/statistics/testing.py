@@ -1,0 +1,165 @@
+"""From a reported test to a finding: does its p-value follow from its statistic?"""
+
+from plumbrule.errors import DataError
+from plumbrule.oversight.papers.statistics.context import (
+    Surroundings,
+    says_corrected,
+    says_one_sided,
+)
+from plumbrule.oversight.papers.statistics.p_values import Recomputed, recompute
+from plumbrule.oversight.papers.statistics.plain import Plain
+from plumbrule.oversight.papers.statistics.printed import parse_printed
+from plumbrule.oversight.papers.statistics.reading import ReportedTest
+from plumbrule.oversight.papers.statistics.records import Check, StatisticFinding, Verdict
+
+
+def finding(
+    plain: Plain,
+    start: int,
+    end: int,
+    *,
+    check: Check,
+    verdict: Verdict,
+    reason: str,
+    recomputed: str | None = None,
+    values: dict[str, float] | None = None,
+) -> StatisticFinding:
+    """Make a finding that quotes the original text behind a stretch of the simplified one."""
+    begin, stop = plain.span(start, end)
+    return StatisticFinding(
+        check=check,
+        verdict=verdict,
+        quote=plain.original[begin:stop],
+        start=begin,
+        end=stop,
+        reason=reason,
+        recomputed=recomputed,
+        values=values or {},
+    )
+
+
+def check_p(
+    plain: Plain,
+    report: ReportedTest,
+    near: Surroundings,
+    *,
+    alpha: float,
+    one_sided_throughout: bool,
+) -> StatisticFinding:
+    """Hold the reported p-value against the recomputed one.
+
+    Args:
+        plain: The text that holds the report.
+        report: What was read.
+        near: The text around it.
+        alpha: Threshold of significance.
+        one_sided_throughout: The text says that all its tests have one side.
+    """
+
+    def found(verdict: Verdict, reason: str, seen: Recomputed | None = None) -> StatisticFinding:
+        return finding(
+            plain,
+            report.start,
+            report.end,
+            check="range" if verdict == "impossible" else "p-value",
+            verdict=verdict,
+            reason=reason,
+            recomputed=None if seen is None else _in_words(seen),
+            values={}
+            if seen is None
+            else {"p": seen.p, "p_low": seen.p_low, "p_high": seen.p_high},
+        )
+
+    impossible = _impossible(report)
+    if impossible:
+        return found("impossible", impossible)
+    if report.problem:
+        return found("not checked", report.problem)
+    try:
+        seen = _recompute(report, alpha, one_sided=False)
+    except DataError as error:
+        return found("not checked", str(error))
+    zero = report.p is not None and parse_printed(report.p).value == 0
+    if zero:
+        verdict: Verdict = "decision error" if seen.decision_error else "inconsistent"
+        return found(verdict, "a p-value is never 0; give a bound such as p < .001", seen)
+    if not seen.error:
+        flip = "; the printed statistic alone would fall on the other side of the threshold"
+        return found(
+            "consistent",
+            "the reported p follows from the statistic within rounding"
+            + (flip if seen.decision_error else ""),
+            seen,
+        )
+    return found(*_explain(report, near, seen, alpha, one_sided_throughout))
+
+
+def _explain(
+    report: ReportedTest, near: Surroundings, seen: Recomputed, alpha: float, throughout: bool
+) -> tuple[Verdict, str, Recomputed]:
+    """Verdict on a report whose two-sided p does not fit."""
+    halves = _has_sides(report) and seen.fits_one_sided
+    if halves and (throughout or says_one_sided(near)):
+        halved = _recompute(report, alpha, one_sided=True)
+        return "consistent", "the reported p fits a one-sided test, which the text names", halved
+    if says_corrected(near) and _larger(report, seen):
+        return (
+            "not checked",
+            "the text nearby speaks of a correction, which can raise p above the recomputed one",
+            seen,
+        )
+    hint = "; half of it fits, so a one-sided test would explain it, but none is named"
+    verdict: Verdict = "decision error" if seen.decision_error else "inconsistent"
+    turn = ", and the two fall on opposite sides of the threshold" if seen.decision_error else ""
+    reason = f"the reported p does not follow from the statistic{turn}{hint if halves else ''}"
+    return verdict, reason, seen
+
+
+def _recompute(report: ReportedTest, alpha: float, *, one_sided: bool) -> Recomputed:
+    return recompute(
+        report.test,
+        report.statistic,
+        comparison=report.comparison,
+        p=report.p,
+        df1=report.df1,
+        df2=report.df2,
+        alpha=alpha,
+        one_sided=one_sided,
+    )
+
+
+def _impossible(report: ReportedTest) -> str | None:
+    """What no data can give; None where nothing speaks against it."""
+    try:
+        statistic = parse_printed(report.statistic)
+        p = None if report.p is None else parse_printed(report.p)
+    except DataError:
+        return None
+    judged = report.p is not None or report.comparison == "ns"
+    if p is not None and p.value > 1:
+        return f"a p-value is at most 1, the text has {report.p}"
+    if p is not None and p.value < 0:
+        return f"a p-value is never negative, the text has {report.p}"
+    if judged and report.test == "r" and abs(statistic.value) > 1:
+        return f"a correlation lies between -1 and 1, the text has {report.statistic}"
+    if judged and report.test in ("F", "chi2", "Q") and statistic.value < 0:
+        return f"{report.test} is never negative, the text has {report.statistic}"
+    if judged and any(df is not None and df <= 0 for df in (report.df1, report.df2)):
+        return "degrees of freedom are positive, the text has 0"
+    return None
+
+
+def _has_sides(report: ReportedTest) -> bool:
+    """Whether the test has two sides: F and chi-square do where they are a squared t or z."""
+    return report.test in ("t", "z", "r") or (report.test in ("F", "chi2") and report.df1 == 1)
+
+
+def _larger(report: ReportedTest, seen: Recomputed) -> bool:
+    """Whether the reported p lies above the recomputed one, as a correction would put it."""
+    if report.comparison in ("ns", ">"):
+        return True
+    return report.p is not None and float(parse_printed(report.p).value) > seen.p
+
+
+def _in_words(seen: Recomputed) -> str:
+    return f"p = {seen.p:.4g}, within [{seen.p_low:.4g}, {seen.p_high:.4g}] by rounding"

@@ -1,0 +1,266 @@
+"""Run a review: cut the task, ask everyone, write everything down, work out the verdict."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from plumbrule.errors import ConfigError
+from plumbrule.oversight.asking import Job, ask, not_asked
+from plumbrule.oversight.budget import Budget
+from plumbrule.oversight.cases import Case, Specialist
+from plumbrule.oversight.plans import (
+    DECOMPOSITION,
+    Decompose,
+    Level,
+    cut_tasks,
+    expected_jobs,
+    make_manifest,
+    make_plan,
+)
+from plumbrule.oversight.records import KINDS, Cost, Node, Report, Task, total
+from plumbrule.oversight.rules import Rule
+from plumbrule.oversight.trail import Trail, open_trail, reopen_trail
+from plumbrule.oversight.verdicts import Verdict, cost_of, derive
+from plumbrule.store import Progress, derive_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """A review as it stands."""
+
+    root: Node
+    verdict: Verdict
+    head: str
+    """Hash of the ledger's last entry. Kept elsewhere, it vouches for the whole review."""
+
+
+def review(
+    task: Task,
+    sources: Mapping[str, str],
+    specialists: Sequence[Specialist],
+    *,
+    folder: Path,
+    decompose: Decompose | None = None,
+    dimensions: Sequence[str] = (),
+    rule: Rule | None = None,
+    budget: Budget | None = None,
+    depth: int = 3,
+    workers: int = 2,
+    timeout_seconds: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Review:
+    """Judge a task by judging its parts.
+
+    Tools are asked first, then models, then people; within each, the deepest parts first, side by
+    side. A check that crashes, is declined, takes too long or does not fit the budget becomes a
+    report that says so, and the whole does not pass on it.
+
+    Args:
+        task: The whole.
+        sources: Texts it is about, by their ids.
+        specialists: Who may be asked; tasks name them.
+        folder: Where the trail is kept. The same call on the same folder goes on after a kill
+            and asks nobody twice.
+        decompose: Cuts a task into parts; None leaves it whole.
+        dimensions: What the whole should be judged on; one that no check covers keeps it from
+            passing.
+        rule: How parts become a whole.
+        budget: Limits of all checks together. A check whose `most` does not fit is not made.
+        depth: Levels below the task that are judged; deeper parts are listed as not checked.
+        workers: Checks side by side.
+        timeout_seconds: Longest wait for one check; None waits forever.
+        seed: Of the run; each check gets its own from it.
+        progress: Told (reports done, reports in all).
+
+    Raises:
+        ConfigError: Names of specialists repeat, or a setting is out of range.
+        DataError: The task points outside its sources.
+        OutputError: The folder belongs to another review.
+        LedgerError: The folder's ledger was tampered with.
+        StorageError: The disk did not take a record; those before are kept.
+    """
+    if workers < 1 or (timeout_seconds is not None and timeout_seconds <= 0):
+        raise ConfigError(
+            f"workers must be at least 1 and a timeout above 0, got {workers} and {timeout_seconds}"
+        )
+    manifest = make_manifest(
+        task, sources, specialists, decompose=decompose, dimensions=dimensions,
+        rule=rule or Rule(), budget=budget or Budget(), depth=depth, seed=seed,
+    )  # fmt: skip
+    with open_trail(folder, manifest, sources) as trail:
+        _plan(trail, decompose)
+        _ask_all(trail, specialists, workers, timeout_seconds, progress)
+        return conclude(trail)
+
+
+def answer_questions(
+    folder: Path,
+    specialists: Sequence[Specialist],
+    *,
+    workers: int = 2,
+    timeout_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Review:
+    """Go on with a review from its folder alone: ask whoever a person sent a task back to.
+
+    Args:
+        folder: A review's folder.
+        specialists: Who may be asked; one who is named and not here is counted as absent.
+        workers: Checks side by side.
+        timeout_seconds: Longest wait for one check; None waits forever.
+        progress: Told (reports done, reports in all).
+
+    Raises:
+        LedgerError: There is no review here, or it was tampered with.
+    """
+    with reopen_trail(folder) as trail:
+        _ask_all(trail, specialists, workers, timeout_seconds, progress)
+        return conclude(trail)
+
+
+def conclude(trail: Trail) -> Review:
+    """Work out the verdict on what is recorded so far, and record it."""
+    records = trail.records
+    root = records.tree
+    verdict = derive(
+        root,
+        review_id=records.manifest.review_id,
+        rule=records.manifest.rule,
+        dimensions=records.manifest.dimensions,
+        budget=records.manifest.budget,
+    )
+    if all(each.basis != verdict.basis for each in records.verdicts):
+        trail.record(verdict)
+    return Review(root=root, verdict=verdict, head=trail.ledger.head.hash)
+
+
+def _plan(trail: Trail, decompose: Decompose | None) -> None:
+    """Cut tasks until nothing is left to cut or the depth is reached; what is planned stays."""
+    manifest, levels = trail.records.manifest, trail.records.levels
+    tasks, depth = [manifest.task], 0
+    while tasks:
+        if depth == len(levels):
+            plans = [
+                make_plan(task, decompose, trail.sources, cut=depth >= manifest.depth)
+                for task in tasks
+            ]
+            trail.record(Level(review_id=manifest.review_id, depth=depth, plans=tuple(plans)))
+        tasks = [part for plan in levels[depth].plans if not plan.cut for part in plan.parts]
+        depth += 1
+
+
+def _ask_all(
+    trail: Trail,
+    specialists: Sequence[Specialist],
+    workers: int,
+    timeout_seconds: float | None,
+    progress: Progress | None,
+) -> None:
+    """Make every report that is called for and not there yet."""
+    records, known = trail.records, {each.name: each for each in specialists}
+    _check_kinds(trail, known)
+    jobs = expected_jobs(records.tree, records.plans, review_id=records.manifest.review_id)
+    there = {(each.task_id, each.specialist, each.round) for each in records.reports}
+    pending = [job for job in jobs if (job.task_id, job.specialist, job.round) not in there]
+    cut = cut_tasks(records.plans)
+    open_jobs = []
+    for job in pending:
+        report = _without_asking(job, known.get(job.specialist), trail, cut)
+        if report is None:
+            open_jobs.append(job)
+        else:
+            trail.record(report)
+
+    def rank(job: Job) -> tuple[int, int, int]:
+        kind = KINDS.index(known[job.specialist].kind)
+        return job.round, kind, -job.task_id.count("/")
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="review") as pool:
+        for _, group in groupby(sorted(open_jobs, key=rank), key=rank):
+            for report in _side_by_side(list(group), known, trail, pool, workers, timeout_seconds):
+                trail.record(report)
+                if progress:
+                    progress(len(records.reports), len(jobs))
+
+
+def _check_kinds(trail: Trail, known: Mapping[str, Specialist]) -> None:
+    """A model that comes back as a tool would weigh what only tools weigh."""
+    for each in trail.records.manifest.specialists:
+        if each.name in known and known[each.name].kind != each.kind:
+            raise ConfigError(
+                f"{each.name} was a {each.kind} when the review began, and is a "
+                f"{known[each.name].kind} now; give the specialist it was"
+            )
+
+
+def _without_asking(
+    job: Job, specialist: Specialist | None, trail: Trail, cut: set[str]
+) -> Report | None:
+    """The report of a check that cannot take place; None where it can."""
+    if job.task_id in cut:
+        depth = trail.records.manifest.depth
+        return not_asked(specialist, job, f"it lies deeper than {depth} levels", "depth")
+    if job.specialist == DECOMPOSITION:
+        trouble = trail.records.plans[job.task_id].trouble
+        return not_asked(None, job, str(trouble), "error")
+    if specialist is None:
+        return not_asked(None, job, f"no specialist of the name {job.specialist!r}", "absent")
+    return None
+
+
+def _side_by_side(
+    jobs: Sequence[Job],
+    known: Mapping[str, Specialist],
+    trail: Trail,
+    pool: ThreadPoolExecutor,
+    workers: int,
+    timeout_seconds: float | None,
+) -> Iterator[Report]:
+    """Ask for reports of one group, letting each in once the budget is sure to bear it.
+
+    Checks are let in strictly in order, and one is turned away only when none before it is under
+    way; so which ones are cut depends on the costs and not on the timing of threads.
+    """
+    budget, root = trail.records.manifest.budget, trail.records.tree
+    nodes = {node.task.id: node for node in root.walk()}
+    spent, running = cost_of(root), dict[Future[Report], Cost]()
+
+    def finished() -> Iterator[Report]:
+        nonlocal spent
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            del running[future]
+            report = future.result()
+            spent += report.cost
+            yield report
+
+    for job in jobs:
+        specialist = known[job.specialist]
+        while running and (
+            len(running) >= workers
+            or budget.refuses(specialist.most, total([spent, *running.values()]))
+        ):
+            yield from finished()
+        refused = budget.refuses(specialist.most, total([spent, *running.values()]))
+        if refused:
+            yield not_asked(specialist, job, f"the budget: {'; '.join(refused)}", "budget")
+            continue
+        case = _case(job, nodes[job.task_id], trail)
+        future = pool.submit(ask, specialist, case, job, timeout_seconds=timeout_seconds)
+        running[future] = specialist.most
+    while running:
+        yield from finished()
+
+
+def _case(job: Job, node: Node, trail: Trail) -> Case:
+    questions = {each.id: each.text for each in node.decisions}
+    return Case(
+        task=node.task,
+        sources=trail.sources,
+        reports=tuple(report for each in node.walk() for report in each.current),
+        question=None if job.answers is None else questions[job.answers],
+        seed=derive_seed(trail.records.manifest.seed, job.task_id, job.specialist, job.round),
+    )
