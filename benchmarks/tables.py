@@ -72,3 +72,8 @@ if __name__ == "__main__":
             "phase_change": markdown("phase_change", targets=True),
         },
     )
+    for page, name in (("review_papers", "papers"), ("review_statistics", "statistics_checks")):
+        fill(
+            ROOT / "docs" / f"{page}.md",
+            {name: markdown(name, targets=True), f"{name}_details": markdown(name, targets=False)},
+        )
