@@ -1,4 +1,4 @@
-"""The verbs `inspect sites`."""
+"""The verb `inspect sites`, and the other verbs of `inspect`."""
 
 from typing import Annotated
 
@@ -33,14 +33,9 @@ def sites(
     from rich.console import Console
     from rich.table import Table
 
-    from plumbrule.errors import ModelError
-    from plumbrule.mechanism import find_sites
-    from plumbrule.models import LocalModel, open_model
+    from plumbrule.cli.inspect_model import opened
 
-    opened = open_model(model, device=device, dtype=dtype)
-    if not isinstance(opened, LocalModel):
-        raise ModelError(f"{model} is an endpoint: there is nothing to look into")
-    found = find_sites(opened.module)
+    found = opened(model, device=device, dtype=dtype)[1]
     console = Console()
     table = Table("site", "module", "read", box=None, pad_edge=False)
     for site in found.sites:

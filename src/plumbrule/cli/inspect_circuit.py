@@ -53,21 +53,16 @@ def circuit(
     at most the share given of false edges to be expected. `right` and `wrong` are single tokens;
     `clean` and `corrupted` have as many tokens as each other.
     """
-    from plumbrule.errors import ModelError
-    from plumbrule.mechanism import draw_circuit, edges_of, find_circuit, find_sites
-    from plumbrule.models import LocalModel, open_model
+    from plumbrule.cli.inspect_model import opened
+    from plumbrule.mechanism import draw_circuit, edges_of, find_circuit
     from plumbrule.records import to_json
     from plumbrule.store import file_sha256, write_atomic
 
-    opened = open_model(model, device=device, dtype=dtype)
-    if not isinstance(opened, LocalModel):
-        raise ModelError(f"{model} is an endpoint: there is nothing to look into")
-    read = _reader(opened, chat)
-    asked = read_pairs(pairs, read, opened.tokenizer)
-    sites = find_sites(opened.module)
-    graph = edges_of(opened.module, sites)
+    handle, sites = opened(model, device=device, dtype=dtype)
+    asked = read_pairs(pairs, _reader(handle, chat), handle.tokenizer)
+    graph = edges_of(handle.module, sites)
     found = find_circuit(
-        opened.module,
+        handle.module,
         sites,
         asked,
         seed=seed,
@@ -79,7 +74,7 @@ def circuit(
     drawn = {edge: found.claim(edge).share for edge in found.standing}
     record = {
         "model": model,
-        "identity": opened.identity,
+        "identity": handle.identity,
         "pairs_sha256": file_sha256(pairs),
         "seed": seed,
         "circuit": to_json(found),
