@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.interrupted import interrupt
-from benchmarks.rows import Row, show, spread
+from benchmarks.rows import Row, show, single, spread
 from benchmarks.size_ladder import mend
 from benchmarks.throughput import preferences, sampling, supervised
 from plumbrule.records import Estimate
@@ -198,46 +198,36 @@ def crash_rows(kills: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         found = interrupt(Path(folder), kills=kills, seed=0)
 
-    def row(measure: str, value: float, unit: str, met: bool | None, target: str = "") -> Row:
-        return Row(
-            measure=measure,
-            target=target,
-            value=value,
-            low=None,
-            high=None,
-            unit=unit,
-            n=kills,
-            met=met,
-            seeds=[0],
-        )
-
     return [
-        row(
+        single(
             "same final weights after kill -9, byte for byte",
             float(found.same_weights),
-            "1 = the same",
-            found.same_weights,
-            "the same",
+            unit="1 = the same",
+            n=kills,
+            met=found.same_weights,
+            target="the same",
         ),
-        row(
+        single(
             "finished shards repeated",
             found.shards_repeated,
-            "shards",
-            not found.shards_repeated,
-            "0",
+            unit="shards",
+            n=kills,
+            met=not found.shards_repeated,
+            target="0",
         ),
-        row(
+        single(
             "paid calls repeated whose answer had come",
             found.calls_repeated,
-            "calls",
-            not found.calls_repeated,
-            "0",
+            unit="calls",
+            n=kills,
+            met=not found.calls_repeated,
+            target="0",
         ),
-        row(
+        single(
             f"calls in flight at a kill, of {found.calls} calls in all",
             found.calls_lost,
-            "calls",
-            None,
+            unit="calls",
+            n=kills,
         ),
     ]
 

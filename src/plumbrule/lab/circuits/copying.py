@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from plumbrule.lab.circuits.blueprint import Blueprint, Head, Match, Move, Offset
+from plumbrule.lab.circuits.blueprint import Blueprint, Head, Match, Move
 from plumbrule.lab.circuits.tasks import CircuitTask, Drawn
-from plumbrule.lab.circuits.words import SINK, START, answering, coded, flagged, merged, named
+from plumbrule.lab.circuits.words import (
+    SINK,
+    START,
+    answering,
+    coded,
+    flagged,
+    looking_back,
+    merged,
+    named,
+)
 
 WORDS = named("word", 24)
 SHOWN = 7
@@ -45,12 +54,7 @@ INDUCTION = CircuitTask(
         embedding=merged(flagged([START], "start"), coded(WORDS, "word")),
         unembedding=answering(WORDS),
         heads=(
-            Head(
-                name="previous",
-                layer=0,
-                looks=(Offset(back=1),),
-                moves=(Move(source="word", target="previous"),),
-            ),
+            looking_back("previous", source="word", target="previous"),
             Head(
                 name="induction",
                 layer=1,
@@ -100,12 +104,7 @@ BEFORE_MARK = CircuitTask(
         embedding=merged(flagged([START], "start"), flagged([MARK], "mark"), coded(WORDS, "word")),
         unembedding=answering(WORDS),
         heads=(
-            Head(
-                name="previous",
-                layer=0,
-                looks=(Offset(back=1),),
-                moves=(Move(source="word", target="previous"),),
-            ),
+            looking_back("previous", source="word", target="previous"),
             Head(
                 name="fetch",
                 layer=1,

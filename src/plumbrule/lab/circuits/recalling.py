@@ -9,7 +9,6 @@ from plumbrule.lab.circuits.blueprint import (
     Match,
     Memory,
     Move,
-    Offset,
 )
 from plumbrule.lab.circuits.tasks import CircuitTask, Drawn
 from plumbrule.lab.circuits.words import (
@@ -18,6 +17,7 @@ from plumbrule.lab.circuits.words import (
     answering,
     coded,
     flagged,
+    looking_back,
     merged,
     named,
     scattered,
@@ -78,18 +78,8 @@ LOOKUP = CircuitTask(
         ),
         unembedding=answering(VALUES),
         heads=(
-            Head(
-                name="previous",
-                layer=0,
-                looks=(Offset(back=1),),
-                moves=(Move(source="key", target="previous"),),
-            ),
-            Head(
-                name="asked",
-                layer=0,
-                looks=(Offset(back=1),),
-                moves=(Move(source="key", target="asked"),),
-            ),
+            looking_back("previous", source="key", target="previous"),
+            looking_back("asked", source="key", target="asked"),
             Head(
                 name="retrieve",
                 layer=1,

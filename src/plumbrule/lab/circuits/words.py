@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from plumbrule.lab.circuits.blueprint import STRENGTH, Match, Vector, flag, one_hot
+from plumbrule.lab.circuits.blueprint import (
+    STRENGTH,
+    Head,
+    Match,
+    Move,
+    Offset,
+    Vector,
+    flag,
+    one_hot,
+)
 
 Rows = dict[str, dict[str, Vector]]
 """By token and subspace."""
@@ -72,3 +81,13 @@ def scattered(
     """A prompt with some tokens at given positions and others, drawn anew, everywhere else."""
     drawn = [rest[at] for at in rng.integers(len(rest), size=size)]
     return tuple(things.get(at, token) for at, token in enumerate(drawn))
+
+
+def looking_back(name: str, *, source: str, target: str) -> Head:
+    """A head of layer 0 that moves what the position before says."""
+    return Head(
+        name=name,
+        layer=0,
+        looks=(Offset(back=1),),
+        moves=(Move(source=source, target=target),),
+    )

@@ -5,26 +5,13 @@ import re
 import unicodedata
 from difflib import SequenceMatcher
 
-_SMALL = frozenset(
+SMALL_WORDS = frozenset(
     [
-        "a",
-        "an",
-        "the",
-        "of",
-        "on",
-        "in",
-        "and",
-        "for",
-        "to",
-        "with",
-        "from",
-        "by",
-        "is",
-        "are",
-        "at",
-        "as",
+        "a", "an", "the", "of", "on", "in", "and", "for", "to", "with", "from", "by", "is",
+        "are", "at", "as",
     ]
-)
+)  # fmt: skip
+"""Words that say nothing of what a text is about."""
 
 SAME_TITLE = 0.9
 """Similarity of two titles from which they name one work, whatever the rest says."""
@@ -68,4 +55,4 @@ def similar(first: str, second: str) -> float:
 
 def title_words(title: str) -> frozenset[str]:
     """Words of a title that tell it from others."""
-    return frozenset(word for word in folded(title).split() if word not in _SMALL)
+    return frozenset(word for word in folded(title).split() if word not in SMALL_WORDS)

@@ -6,89 +6,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from plumbrule.oversight.papers.document import Sentence, Table
+from plumbrule.oversight.papers.names import SMALL_WORDS
 from plumbrule.oversight.papers.numerals import Printed, numbers_in, read_number
 
 WORDS_AFTER = 4
 SMALLEST_BARE = 4
 """Whole numbers below this are not compared unless they are percentages: they count anything."""
 
-_SMALL = frozenset(
+_SMALL = SMALL_WORDS.union(
     [
-        "a",
-        "an",
-        "the",
-        "of",
-        "on",
-        "in",
-        "and",
-        "for",
-        "to",
-        "with",
-        "from",
-        "by",
-        "is",
-        "are",
-        "at",
-        "as",
-        "was",
-        "were",
-        "we",
-        "our",
-        "that",
-        "this",
-        "these",
-        "than",
-        "it",
-        "its",
-        "be",
-        "been",
-        "had",
-        "has",
-        "have",
-        "which",
-        "who",
-        "whom",
-        "or",
-        "not",
-        "also",
-        "both",
-        "respectively",
-        "only",
-        "out",
-        "about",
-        "had",
-        "they",
-        "their",
-        "there",
-        "when",
-        "while",
-        "all",
-        "more",
-        "most",
-        "than",
-        "into",
-        "between",
-        "showed",
-        "found",
-        "report",
-        "reported",
-        "result",
-        "results",
-        "total",
-        "study",
-        "sample",
-        "compared",
-        "higher",
-        "lower",
-        "than",
-        "vs",
-        "versus",
-        "approximately",
-        "data",
-        "table",
-        "see",
+        "was", "were", "we", "our", "that", "this", "these", "than", "it", "its", "be", "been",
+        "had", "has", "have", "which", "who", "whom", "or", "not", "also", "both",
+        "respectively", "only", "out", "about", "they", "their", "there", "when", "while",
+        "all", "more", "most", "into", "between", "showed", "found", "report", "reported",
+        "result", "results", "total", "study", "sample", "compared", "higher", "lower", "vs",
+        "versus", "approximately", "data", "table", "see",
     ]
-)
+)  # fmt: skip
 _SYMBOL = re.compile(r"([A-Za-zηχβαρκ]{1,6}[²2]?)\s*=\s*$")
 _STATISTIC = re.compile(
     r"(?:\b[pPtTFrzQdgbBβχη][²2]?(?:\([^()]{0,30}\))?|\bORs?|\bHRs?|\bRRs?|CI)[^A-Za-z]{0,4}[=<>≤≥:]?\s*[\[(]?$"
