@@ -40,6 +40,7 @@ def test_a_model_is_written_with_its_pairs_and_its_truth_and_can_be_searched(tmp
     [
         (["addition"], "expected a model among induction"),
         (["indirect_object", "--family", "llama"], "can be built as gpt2"),
+        (["two_hop", "--family", "bert"], "can be built as gpt2, llama"),
     ],
 )
 def test_what_cannot_be_made_is_said(tmp_path, arguments, said):
@@ -50,3 +51,30 @@ def test_what_cannot_be_made_is_said(tmp_path, arguments, said):
     assert isinstance(told.exception, ConfigError)
     assert said in str(told.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_another_model_is_left_as_it_was(tmp_path):
+    from plumbrule.errors import OutputError
+
+    (tmp_path / "model.safetensors").write_text("somebody's work")
+
+    told = RUN.invoke(app, ["lab", "circuit", "two_hop", "--out", str(tmp_path)])
+
+    assert isinstance(told.exception, OutputError)
+    assert "holds something else" in str(told.exception)
+    assert (tmp_path / "model.safetensors").read_text() == "somebody's work"
+    assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_the_same_command_again_gives_the_same_and_another_seed_is_refused(tmp_path):
+    from plumbrule.errors import OutputError
+
+    arguments = ["lab", "circuit", "two_hop", "--pairs", "8", "--out", str(tmp_path)]
+    first = RUN.invoke(app, arguments)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    again = RUN.invoke(app, arguments)
+    other = RUN.invoke(app, [*arguments, "--seed", "1"])
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert isinstance(other.exception, OutputError)
+    assert (tmp_path / "model.safetensors").read_bytes() == before

@@ -1,9 +1,12 @@
 """The verb `lab circuit`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from plumbrule.lab.circuits.building import Family
 
 
 def circuit(
@@ -25,9 +28,12 @@ def circuit(
     from rich.console import Console
     from rich.markup import escape
 
+    from plumbrule.cli.progress import progress_bars
     from plumbrule.errors import ConfigError
+    from plumbrule.folders import held_folder
     from plumbrule.lab import trained_circuits
     from plumbrule.lab.circuits import TASKS, save_circuit
+    from plumbrule.store import canonical
 
     console = Console()
     trained = trained_circuits.TRAINED
@@ -38,21 +44,21 @@ def circuit(
             console.print(f"[bold]{each_name}[/] (trained): {escape(description)}")
         return
     folder = out or Path("runs/circuits") / name
-    if name in trained:
-        from plumbrule.cli.progress import progress_bars
-
-        with progress_bars() as tell:
-            trained[name][1](
-                folder, seed, pairs, lambda done, total: tell(f"training {name}", done, total)
-            )
-    elif name in TASKS:
-        if family not in TASKS[name].families:
-            raise ConfigError(
-                f"{name} can be built as {', '.join(TASKS[name].families)}, got {family!r}"
-            )
-        save_circuit(TASKS[name].build(seed, family=family), folder, pairs=pairs, seed=seed)
-    else:
+    if name not in {*TASKS, *trained}:
         raise ConfigError(f"expected a model among {', '.join([*TASKS, *trained])}, got {name!r}")
+    # Built before the folder is touched: what cannot be built leaves nothing behind.
+    model = TASKS[name].build(seed, family=cast("Family", family)) if name in TASKS else None
+    ours = {"name": name, "seed": seed, "pairs": pairs, "family": family}
+    with held_folder(folder, marker="lab_circuit.json", ours=ours, configuration=canonical(ours)):
+        if model is not None:
+            save_circuit(model, folder, pairs=pairs, seed=seed)
+        else:
+            with progress_bars() as tell:
+                right = trained[name][1](
+                    folder, seed, pairs, lambda done, total: tell(f"training {name}", done, total)
+                )
+            for asked, share in right.items():
+                console.print(f"{name}: {share:.0%} right on {asked}", markup=False)
     console.print(f"{name}: model, pairs.jsonl ({folder})", markup=False)
     console.print(
         f"plumbrule inspect circuit {folder} --pairs {folder / 'pairs.jsonl'} --out {folder}-found"

@@ -11,12 +11,15 @@ from plumbrule.store import derive_seed
 Progress = Callable[[int, int], None]
 """Told of steps done, and of all steps."""
 
+EXAMINED = 300
+"""Sentences with which `giving` is examined, on either sort of people."""
+
 SEGMENT, SLACK = 16, 3
 """Tokens of the segment that comes back in a prompt for `copying`; and other tokens, some before it
 and the others between its two copies."""
 
 
-def build_copying(folder: Path, seed: int, pairs: int, progress: Progress) -> None:
+def build_copying(folder: Path, seed: int, pairs: int, progress: Progress) -> Mapping[str, float]:
     """Train two layers of attention to copy; save them with pairs whose last token was said before.
 
     Args:
@@ -24,6 +27,9 @@ def build_copying(folder: Path, seed: int, pairs: int, progress: Progress) -> No
         seed: Of the weights, the text and the pairs.
         pairs: How many.
         progress: Told of steps.
+
+    Returns:
+        Share of right answers among its 40 words, by what was asked.
     """
     from plumbrule.lab.circuits.saving import save_module, write_pairs
     from plumbrule.lab.induction import InductionRecipe, training
@@ -36,7 +42,19 @@ def build_copying(folder: Path, seed: int, pairs: int, progress: Progress) -> No
         progress(step, recipe.steps)
     save_module(module, words, folder)
     rng = np.random.default_rng(derive_seed(seed, "copying pairs"))
-    write_pairs([_copying_pair(rng, words) for _ in range(pairs)], folder / "pairs.jsonl")
+    drawn = [_copying_pair(rng, words) for _ in range(pairs)]
+    write_pairs(drawn, folder / "pairs.jsonl")
+    numbers = {word: at for at, word in enumerate(words)}
+    asked = [([numbers[word] for word in each["clean"].split()], each["right"]) for each in drawn]
+    said = [_likeliest(module, ids) == numbers[right] for ids, right in asked]
+    return {"the pairs' clean prompts": float(np.mean(said))}
+
+
+def _likeliest(module: Any, ids: list[int]) -> int:
+    import torch
+
+    with torch.no_grad():
+        return int(module(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
 
 
 def _copying_pair(rng: np.random.Generator, words: list[str]) -> dict[str, str]:
@@ -55,7 +73,9 @@ def _copying_pair(rng: np.random.Generator, words: list[str]) -> dict[str, str]:
     return told if told["right"] != told["wrong"] else _copying_pair(rng, words)
 
 
-def build_giving_pairs(folder: Path, seed: int, pairs: int, progress: Progress) -> None:
+def build_giving_pairs(
+    folder: Path, seed: int, pairs: int, progress: Progress
+) -> Mapping[str, float]:
     """Train the specimen that knows whom something was given to; pairs of people kept back.
 
     Args:
@@ -63,12 +83,16 @@ def build_giving_pairs(folder: Path, seed: int, pairs: int, progress: Progress) 
         seed: Of the weights, the lessons and the pairs.
         pairs: How many.
         progress: Told of steps.
+
+    Returns:
+        Share of right answers among all words, on people learned with and on those kept back.
     """
     from dataclasses import asdict
 
     from plumbrule.lab.circuits.saving import write_pairs
     from plumbrule.lab.indirect_object import (
         GivingRecipe,
+        accuracy,
         build_giving,
         draw_pairs,
         people,
@@ -80,12 +104,24 @@ def build_giving_pairs(folder: Path, seed: int, pairs: int, progress: Progress) 
     build_giving(folder, recipe, lambda step, steps, _: progress(step, steps))
     opened = open_model(str(folder))
     assert isinstance(opened, LocalModel)
-    names = single_token_names(opened.tokenizer, people(recipe, kept_back=True))
-    drawn = draw_pairs(recipe, pairs, seed=derive_seed(seed, "giving pairs"), names=names)
+    learned, kept = (
+        single_token_names(opened.tokenizer, people(recipe, kept_back=back))
+        for back in (False, True)
+    )
+    drawn = draw_pairs(recipe, pairs, seed=derive_seed(seed, "giving pairs"), names=kept)
     write_pairs([asdict(pair) for pair in drawn], folder / "pairs.jsonl")
+    examined = derive_seed(seed, "giving examination")
+    return {
+        label: accuracy(
+            opened.module,
+            opened.tokenizer,
+            draw_pairs(recipe, EXAMINED, seed=examined, names=names),
+        )
+        for label, names in (("people it learned with", learned), ("people kept back", kept))
+    }
 
 
-TRAINED: Mapping[str, tuple[str, Callable[[Path, int, int, Progress], None]]] = {
+TRAINED: Mapping[str, tuple[str, Callable[[Path, int, int, Progress], Mapping[str, float]]]] = {
     "copying": (
         "Two layers of attention that have learned to copy: what came after a token comes again.",
         build_copying,
