@@ -162,9 +162,17 @@ CLEAN, CORRUPTED = [5, 9, 12, 7, 30, 44], [5, 9, 80, 7, 30, 44]
 
 def attribution_rows() -> list[Row]:
     """How well attribution orders what full patching measures, on tiny random models."""
-    from scipy.stats import pearsonr, spearmanr
-
-    from plumbrule.mechanism import attribute, cells_of, find_sites, logit_difference, patch
+    from plumbrule.mechanism import (
+        Pair,
+        attribute,
+        attribute_edges,
+        cells_of,
+        edges_of,
+        find_sites,
+        logit_difference,
+        patch,
+        patch_edges,
+    )
 
     table, metric = [], logit_difference(17, 23)
     for name in FAMILIES:
@@ -176,16 +184,30 @@ def attribution_rows() -> list[Row]:
         found = attribute(module, sites, CLEAN, CORRUPTED, names, metric, steps=5)
         estimated = [float(found[cell.site][cell.position or 0, 0]) for cell in cells]
         moved = full.values - full.corrupted
-        for label, statistic in (("rank correlation", spearmanr), ("correlation", pearsonr)):
-            table.append(
-                single(
-                    f"attribution against full patching, {label}, {name}",
-                    float(statistic(estimated, moved).statistic),
-                    unit="over cells",
-                    n=len(cells),
-                )
-            )
+        table += _agreement(f"attribution against full patching, {name}", estimated, moved, "cells")
+        pair = Pair(clean=tuple(CLEAN), corrupted=tuple(CORRUPTED), right=17, wrong=23)
+        graph = edges_of(module, sites)
+        guessed = attribute_edges(module, sites, graph, [pair], steps=5)[0]
+        exact = patch_edges(module, sites, graph, [pair], graph.edges)[0]
+        table += _agreement(
+            f"edge attribution against path patching, {name}", guessed, exact, "edges"
+        )
     return table
+
+
+def _agreement(measure: str, one: Sequence[float], other: Sequence[float], of: str) -> list[Row]:
+    """Whether two measurements order things alike, and whether they are on one line."""
+    from scipy.stats import pearsonr, spearmanr
+
+    return [
+        single(
+            f"{measure}: {label}",
+            float(statistic(one, other).statistic),
+            unit=f"over {of}",
+            n=len(one),
+        )
+        for label, statistic in (("rank correlation", spearmanr), ("correlation", pearsonr))
+    ]
 
 
 def main() -> None:
