@@ -183,12 +183,12 @@ def attribution_rows() -> list[Row]:
         names = list(dict.fromkeys(cell.site for cell in cells))
         found = attribute(module, sites, CLEAN, CORRUPTED, names, metric, steps=5)
         estimated = [float(found[cell.site][cell.position or 0, 0]) for cell in cells]
-        moved = full.values - full.corrupted
+        moved = (full.values - full.corrupted).tolist()
         table += _agreement(f"attribution against full patching, {name}", estimated, moved, "cells")
         pair = Pair(clean=tuple(CLEAN), corrupted=tuple(CORRUPTED), right=17, wrong=23)
         graph = edges_of(module, sites)
-        guessed = attribute_edges(module, sites, graph, [pair], steps=5)[0]
-        exact = patch_edges(module, sites, graph, [pair], graph.edges)[0]
+        guessed = attribute_edges(module, sites, graph, [pair], steps=5)[0].tolist()
+        exact = patch_edges(module, sites, graph, [pair], graph.edges)[0].tolist()
         table += _agreement(
             f"edge attribution against path patching, {name}", guessed, exact, "edges"
         )
