@@ -7,13 +7,21 @@ import numpy as np
 
 from plumbrule.errors import ConfigError
 from plumbrule.lab.paper_flaws import KINDS, PLANTERS, STATISTICS_KINDS, Making, Planted
+from plumbrule.lab.paper_interactions import INTERACTION_KINDS, Bank, write_interactions
 from plumbrule.lab.paper_study import Study, make_study, percent
 from plumbrule.lab.paper_text import Draft, Grid, render_latex, render_markdown
 from plumbrule.lab.paper_words import Work, filler, make_works
 from plumbrule.records import strict
 from plumbrule.store import derive_seed
 
-__all__ = ["KINDS", "STATISTICS_KINDS", "Planted", "SyntheticPaper", "make_paper"]
+__all__ = [
+    "INTERACTION_KINDS",
+    "KINDS",
+    "STATISTICS_KINDS",
+    "Planted",
+    "SyntheticPaper",
+    "make_paper",
+]
 
 WORDS_A_PAGE = 450
 
@@ -29,25 +37,30 @@ class SyntheticPaper:
     truth: tuple[Planted, ...]
 
 
-def make_paper(seed: int, *, flaws: Sequence[str] = (), pages: int = 6) -> SyntheticPaper:
+def make_paper(
+    seed: int, *, flaws: Sequence[str] = (), pages: int = 6, bank: Bank = "development"
+) -> SyntheticPaper:
     """Write a paper about a made-up study.
 
     Args:
         seed: Decides everything but the flaws: the same seed without flaws is the clean twin.
-        flaws: Kinds to plant, each at most once, out of `KINDS` and `STATISTICS_KINDS`.
+        flaws: Kinds to plant, each at most once, out of `KINDS`, `STATISTICS_KINDS` and
+            `INTERACTION_KINDS`.
         pages: Length, at about 450 words a page; at least 3.
+        bank: Which wordings the passages of interaction flaws are drawn from, the harmless ones
+            of clean papers as well.
 
     Returns:
         The paper as Markdown and as LaTeX with its list of references inside, and the truth.
 
     Raises:
-        ConfigError: A kind is unknown or named twice, or `pages` is under 3.
+        ConfigError: A kind is unknown or named twice, there is no such bank, or `pages` is
+            under 3.
     """
-    unknown = sorted(set(flaws) - {*KINDS, *STATISTICS_KINDS})
-    if unknown or len(set(flaws)) < len(flaws):
+    known = (*KINDS, *STATISTICS_KINDS, *INTERACTION_KINDS)
+    if set(flaws) - set(known) or len(set(flaws)) < len(flaws):
         raise ConfigError(
-            f"flaws must be different kinds out of {', '.join((*KINDS, *STATISTICS_KINDS))}, "
-            f"got {', '.join(flaws)}"
+            f"flaws must be different kinds out of {', '.join(known)}, got {', '.join(flaws)}"
         )
     if pages < 3:
         raise ConfigError(f"pages must be at least 3, got {pages}")
@@ -56,8 +69,11 @@ def make_paper(seed: int, *, flaws: Sequence[str] = (), pages: int = 6) -> Synth
     works = make_works(rng, min(60, 14 + pages))
     draft = _write(rng, study, works, pages)
     making = Making(np.random.default_rng(derive_seed(seed, "flaws")), study, draft)
+    together = [kind for kind in flaws if kind in INTERACTION_KINDS]
+    making.truth += write_interactions(draft, study, seed, flaws=together, bank=bank)
     for kind in flaws:
-        PLANTERS[kind](making)
+        if kind not in together:
+            PLANTERS[kind](making)
     return SyntheticPaper(
         seed=seed,
         markdown=render_markdown(draft),
@@ -71,7 +87,7 @@ def _write(rng: np.random.Generator, study: Study, works: list[Work], pages: int
     share = [percent(each, arm) for each, arm in zip(s.improved, s.arms, strict=True)]
     wording = int(rng.integers(3))
     sample = (
-        f"We recruited {s.size} {s.people} ({s.women} women and {s.men} men).",
+        f"We studied {s.size} {s.people} ({s.women} women and {s.men} men).",
         f"The sample consisted of {s.size} {s.people}, {s.women} women and {s.men} men.",
         f"A total of {s.size} {s.people} took part. Of these, {s.women} were women and {s.men} "
         f"were men.",
@@ -98,9 +114,9 @@ def _write(rng: np.random.Generator, study: Study, works: list[Work], pages: int
         "Some disagreed {P:" + ",".join(map(str, cited[len(cited) // 2 :])) + "}.",
     ]
     method = [
-        f"{sample} They were aged between {s.ages[0]} and {s.ages[1]} years. We assigned "
-        f"{first} to "
-        f"the treatment group and {second} to the control group. {{T:0}} shows their schooling.",
+        f"{sample} They were aged between {s.ages[0]} and {s.ages[1]} years. There "
+        f"were {first} in "
+        f"the treatment group and {second} in the control group. {{T:0}} shows their schooling.",
     ]
     results = [
         f"Answers were whole numbers from 1 to 7. The treatment group (*n* = {first}, *M* = "
@@ -121,7 +137,7 @@ def _write(rng: np.random.Generator, study: Study, works: list[Work], pages: int
         "Why people left is shown in {T:2}.",
     ]
     draft = Draft(
-        title=f"{s.treatment.capitalize()} and {s.subject}: a controlled study",
+        title=f"{s.treatment.capitalize()} and {s.subject}: a study of two groups",
         abstract=[abstract],
         sections=[
             ("Introduction", intro),
