@@ -21,7 +21,7 @@ def circuit(
     """Make a small model with a circuit to look for, and pairs of prompts to look with.
 
     Most have weights set by hand, so that every edge of the circuit is known: `truth.json` lists
-    them. `copying` and `giving` are trained here, in about a minute each: two layers of attention
+    them. `copying` and `giving` are trained here, in a minute and in a few: two layers of attention
     that learn to copy, and a model of the village's language that knows whom something was given
     to. Look into what comes out with `plumbrule inspect circuit`.
     """

@@ -46,12 +46,12 @@ class GivingRecipe:
     """Four times the shipped village: 96 people."""
 
     vocabulary: int = 1600
-    sentences: int = 60_000
-    open: int = 40_000
+    sentences: int = 100_000
+    open: int = 60_000
     facts: int = 8_000
     """Lessons of each sort."""
 
-    learning_rate: float = 4e-3
+    learning_rate: float = 2e-3
     seed: int = 0
 
 
