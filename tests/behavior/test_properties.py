@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plumbrule.behavior.properties import Property, contrast_replies
@@ -14,6 +14,7 @@ PLAIN = [
     "Two loaves and some salt, please.",
     "No, the baker sleeps until noon.",
 ]
+ON_THE_EDGE = [(0, 2), (0, 2), (1, 0), (1, 0), (1, 2), (1, 2)]
 COUNTED = ["phrase", "opening", "refusal", "length"]
 
 
@@ -151,6 +152,10 @@ def test_what_one_reply_says_is_its_own_affair():
     assert contrast_replies(PLAIN, tuned) == []
 
 
+@example(
+    # Two phrases whose scores correlate at exactly one half.
+    pairs=[(PLAIN[at], PLAIN[other]) for at, other in ON_THE_EDGE]
+)
 @given(
     st.lists(
         st.tuples(st.sampled_from(PLAIN), st.sampled_from([*PLAIN, *planted(PLAIN)])),

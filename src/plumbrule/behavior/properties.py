@@ -188,7 +188,8 @@ def _shift(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> tuple
 def _agreement(one: np.ndarray, other: np.ndarray) -> float:
     if one.std() == 0 or other.std() == 0:
         return 0.0
-    return float(np.corrcoef(one, other)[0, 1])
+    # Rounded: which model comes first decides the last digits, and must decide nothing else.
+    return round(float(np.corrcoef(one, other)[0, 1]), 9)
 
 
 def _phrases(base: Sequence[str], tuned: Sequence[str], longest: int) -> list[str]:
