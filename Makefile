@@ -32,9 +32,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.known_circuits --json benchmarks/results/known_circuits.json
 	$(BIN)/python -m benchmarks.phase_change --json benchmarks/results/phase_change.json
 	$(BIN)/python -m benchmarks.mechanism_peers --json benchmarks/results/mechanism_peers.json
-	$(BIN)/python -m benchmarks.papers --json benchmarks/results/papers.json
-	$(BIN)/python -m benchmarks.statistics_checks --json benchmarks/results/statistics_checks.json
-	$(BIN)/python -m benchmarks.review_trail --json benchmarks/results/review_trail.json
+	$(BIN)/python -m benchmarks.oversight --json benchmarks/results/oversight.json
 
 setup: $(READY)
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from benchmarks import debate_rows, oversight_tax
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -15,12 +17,12 @@ def markdown(name: str, *, targets: bool) -> str:
     for row in rows:
         if bool(row["target"]) != targets:
             continue
-        value = f"{row['value']:.4g}"
+        value = "" if row["value"] is None else f"{row['value']:.4g}"
         if row["low"] is not None:
             value += f" [{row['low']:.4g}, {row['high']:.4g}]"
-        unit = row["unit"].split(";")[0]
+        unit = row["unit"].split(";")[0]  # says why where there is no value
         if targets:
-            met = "yes" if row["met"] else "**no**"
+            met = {True: "yes", False: "**no**", None: ""}[row["met"]]
             lines.append(
                 f"| {row['measure']} | {row['target']} | {value} {unit} | {row['n']} | {met} |"
             )
@@ -72,8 +74,20 @@ if __name__ == "__main__":
             "phase_change": markdown("phase_change", targets=True),
         },
     )
-    for page, name in (("review_papers", "papers"), ("review_statistics", "statistics_checks")):
+    for page, name in (
+        ("review_papers", "papers"),
+        ("review_statistics", "statistics_checks"),
+        ("amplify", "amplification"),
+        ("recursive_reward", "recursive_reward"),
+    ):
         fill(
             ROOT / "docs" / f"{page}.md",
             {name: markdown(name, targets=True), f"{name}_details": markdown(name, targets=False)},
         )
+    for page, name, tables in (
+        ("debate", "debate", debate_rows.tables),
+        ("oversight", "oversight_tax", oversight_tax.tables),
+    ):
+        kept = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+        fill(ROOT / "docs" / f"{page}.md", tables(kept))
+    fill(ROOT / "docs" / "oversight.md", {"oversight": markdown("oversight", targets=True)})

@@ -1,6 +1,7 @@
 """Interaction flaws: every passage stands in its place, and only their meeting is a flaw."""
 
 import re
+from itertools import combinations
 from typing import cast
 
 import pytest
@@ -33,7 +34,12 @@ def test_each_kind_has_six_wordings_and_more_in_different_sections(bank):
             assert len(set(sections)) == len(sections) >= 2
 
 
-def test_the_banks_share_no_passage():
+def test_the_fresh_bank_has_eight_wordings_of_each_kind_and_more():
+    assert all(len(listed) >= 8 for listed in wordings("fresh").values())
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(BANKS, 2)))
+def test_the_banks_share_no_passage(one, other):
     first, second = (
         {
             text
@@ -41,10 +47,18 @@ def test_the_banks_share_no_passage():
             for each in listed
             for text in (*each.parts, each.fits, each.apart)
         }
-        for bank in BANKS
+        for bank in (one, other)
     )
 
     assert not first & second
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_a_wording_is_left_for_every_kind_in_every_paper(bank):
+    for seed in range(150):
+        made = make_paper(seed, flaws=INTERACTION_KINDS, pages=3, bank=bank)
+
+        assert {each.kind for each in made.truth} == set(INTERACTION_KINDS)
 
 
 @pytest.mark.parametrize("bank", BANKS)
@@ -117,13 +131,18 @@ def test_other_flaws_are_planted_beside_them(tmp_path):
     assert {each.kind for each in made.truth} == {*KINDS, *INTERACTION_KINDS}
 
 
-def test_numbers_of_both_sides_follow_from_the_study():
+@pytest.mark.parametrize(
+    ("bank", "passage"),
+    [
+        ("development", r"Of (\d+) people who were recruited, (\d+) were excluded"),
+        ("fresh", r"Of the (\d+) individuals who entered the study, (\d+) were removed"),
+    ],
+)
+def test_numbers_of_both_sides_follow_from_the_study(bank, passage):
     seen = 0
     for seed in range(200):
-        clean = " ".join(make_paper(seed).markdown.split())
-        for recruited, excluded in re.findall(
-            r"Of (\d+) people who were recruited, (\d+) were excluded", clean
-        ):
+        clean = " ".join(make_paper(seed, bank=bank).markdown.split())
+        for recruited, excluded in re.findall(passage, clean):
             size = re.search(r"tested this with (\d+)", clean)
             assert size is not None
             assert int(recruited) - int(excluded) == int(size[1])

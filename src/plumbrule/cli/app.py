@@ -7,11 +7,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
 from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.ledger import app as ledger
+from plumbrule.cli.review import review
 from plumbrule.cli.run import run
 from plumbrule.errors import PlumbruleError
 
@@ -24,6 +26,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(compare)
+app.command()(review)
+app.command()(amplify)
 app.add_typer(constitution, name="constitution")
 app.add_typer(inspect, name="inspect")
 app.add_typer(lab, name="lab")

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from plumbrule.cli.shown import shown
 
 app = typer.Typer(
     help="Check, show and export the record of what was done in a run.",
@@ -42,7 +43,7 @@ def verify(
     verification = examine(run, expected_head=head)
     console = Console(soft_wrap=True, highlight=False)
     for problem in verification.problems:
-        console.print(f"[red]{_shown(str(problem))}[/]")
+        console.print(f"[red]{shown(str(problem))}[/]")
     if not verification.end_known:
         console.print(
             "Nothing says where this ledger should end, so entries cut off or added at the end "
@@ -51,7 +52,7 @@ def verify(
     count = f"{verification.entries} {'entry' if verification.entries == 1 else 'entries'}"
     found = f"{len(verification.problems)} problem{'s' * (len(verification.problems) > 1)}"
     if verification.sound:
-        console.print(f"[green]sound[/]: {count}, head {_shown(verification.head)}")
+        console.print(f"[green]sound[/]: {count}, head {shown(verification.head)}")
         return
     console.print(f"[bold red]not sound[/]: {found} in {count}")
     raise typer.Exit(1)
@@ -70,10 +71,10 @@ def show(run: Run) -> None:
         payload = canonical(dict(entry.payload))
         short = payload if len(payload) <= LONGEST_CELL else payload[: LONGEST_CELL - 1] + "…"
         cells = (entry.written_at[:19], entry.kind, entry.key, short)
-        table.add_row(str(entry.position), *(_shown(cell) for cell in cells))
+        table.add_row(str(entry.position), *(shown(cell) for cell in cells))
     console = Console(soft_wrap=True, highlight=False)
     console.print(table, soft_wrap=False)
-    console.print(f"head {_shown(entries[-1].hash if entries else GENESIS)}")
+    console.print(f"head {shown(entries[-1].hash if entries else GENESIS)}")
 
 
 @app.command()
@@ -86,14 +87,5 @@ def export(
 
     head = write(run, out)
     Console(soft_wrap=True, highlight=False).print(
-        f"{head.entries} entries in {_shown(str(out))}, head {_shown(head.hash)}"
+        f"{head.entries} entries in {shown(str(out))}, head {shown(head.hash)}"
     )
-
-
-def _shown(text: str) -> str:
-    """Text as the console may have it: no markup, no control characters, whoever wrote it."""
-    plain = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-    return escape(plain)

@@ -22,8 +22,8 @@ from plumbrule.lab.paper_words import MEASURES
 from plumbrule.records import from_json, strict
 from plumbrule.store import derive_seed
 
-Bank = Literal["development", "held out"]
-BANKS: tuple[Bank, ...] = ("development", "held out")
+Bank = Literal["development", "held out", "fresh"]
+BANKS: tuple[Bank, ...] = ("development", "held out", "fresh")
 INTERACTION_KINDS = (
     "design_conflict",
     "direction_conflict",

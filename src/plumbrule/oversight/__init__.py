@@ -4,8 +4,11 @@ from plumbrule.oversight.aggregating import Contribution, State, aggregate
 from plumbrule.oversight.asking import ask
 from plumbrule.oversight.budget import Budget
 from plumbrule.oversight.cases import Case, Person, Specialist
+from plumbrule.oversight.choosing import ChoiceJudge, measured_reliability
 from plumbrule.oversight.debating import ModelJudge
 from plumbrule.oversight.deciding import accept, overrule, send_back
+from plumbrule.oversight.gap import Gap, gap_recovered, performance_gap
+from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.plans import Decompose, Parts
 from plumbrule.oversight.records import (
     Cost,
@@ -18,26 +21,33 @@ from plumbrule.oversight.records import (
     Span,
     Task,
 )
+from plumbrule.oversight.rewarding import PartReward, Reward, reward_works
 from plumbrule.oversight.rules import Reliability, Rule
 from plumbrule.oversight.running import Review, answer_questions, review
 from plumbrule.oversight.tax import Tax, Trial, alignment_tax, trial_of
 from plumbrule.oversight.verdicts import Coverage, Step, Verdict
 from plumbrule.oversight.verifying import ReviewVerification, Tampering, verify_review
 from plumbrule.oversight.watching import InstructionWatch
+from plumbrule.oversight.whole_reader import WholeReader
+from plumbrule.oversight.wording import Wording
 
 __all__ = [
     "Budget",
     "Case",
+    "ChoiceJudge",
     "Contribution",
     "Cost",
     "Coverage",
     "Decision",
     "Decompose",
+    "Gap",
     "InstructionWatch",
     "ModelJudge",
     "Node",
     "Opinion",
     "Outcome",
+    "Panel",
+    "PartReward",
     "Parts",
     "Person",
     "Quote",
@@ -45,6 +55,7 @@ __all__ = [
     "Report",
     "Review",
     "ReviewVerification",
+    "Reward",
     "Rule",
     "Span",
     "Specialist",
@@ -55,13 +66,20 @@ __all__ = [
     "Tax",
     "Trial",
     "Verdict",
+    "WholeReader",
+    "Wording",
+    "Work",
     "accept",
     "aggregate",
     "alignment_tax",
     "answer_questions",
     "ask",
+    "gap_recovered",
+    "measured_reliability",
     "overrule",
+    "performance_gap",
     "review",
+    "reward_works",
     "send_back",
     "trial_of",
     "verify_review",

@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
+from plumbrule.errors import OutsideError
 from plumbrule.oversight.cases import Case, Specialist, is_verbatim
 from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Report, report_id
 from plumbrule.records import from_json, to_json
@@ -38,6 +39,10 @@ def ask(specialist: Specialist, case: Case, job: Job, *, timeout_seconds: float 
     Returns:
         The specialist's report; or one with the verdict `not checked` and a reason where it
         crashed, declined, took too long, quoted what is not there, or ignored the question.
+
+    Raises:
+        OutsideError: A part outside failed, such as an endpoint that is down. Nothing is
+            recorded of this check, so the same review asks again.
     """
     answers: queue.SimpleQueue[Opinion | BaseException] = queue.SimpleQueue()
 
@@ -54,6 +59,8 @@ def ask(specialist: Specialist, case: Case, job: Job, *, timeout_seconds: float 
     except queue.Empty:
         reason = f"no answer within {timeout_seconds} seconds"
         return _report(specialist, job, missed(reason, "timeout", cost=specialist.most), started)
+    if isinstance(answer, OutsideError):
+        raise answer
     if isinstance(answer, BaseException):
         answer = missed(f"it crashed: {_one_line(answer)}", "error")
     elif not isinstance(answer, Opinion):

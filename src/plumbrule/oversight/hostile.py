@@ -35,7 +35,9 @@ _PATTERNS = (
 INSTRUCTION = re.compile("|".join(f"(?:{each})" for each in _PATTERNS))
 """What a sentence to the reviewer holds; for text in plain lower-case letters."""
 _ENDS = ".!?\n"
-_TAGS = re.compile(r"<(?=\s*/?\s*(?:work|question|asks|side_a|side_b|critique)\b)", re.IGNORECASE)
+_TAGS = re.compile(
+    r"<(?=\s*/?\s*(?:work|question|asks|side_a|side_b|critique|notes)\b)", re.IGNORECASE
+)
 LONGEST = 600
 """Characters removed around one match at most: text without full stops is not one sentence."""
 

@@ -1,4 +1,4 @@
-"""Reads a scientific paper, and checks what can be checked without judgment: citations, numbers."""
+"""Reads a scientific paper and reviews it: what needs no judgment by tools, the rest by models."""
 
 from plumbrule.oversight.papers.agreement import check_bibliography
 from plumbrule.oversight.papers.bibtex import Bibliography, BrokenEntry, parse_bibtex
@@ -16,32 +16,73 @@ from plumbrule.oversight.papers.document import (
     Sentence,
     Table,
 )
+from plumbrule.oversight.papers.gating import closed_because
 from plumbrule.oversight.papers.instructions import check_instructions
+from plumbrule.oversight.papers.judges import judges
+from plumbrule.oversight.papers.material import (
+    Material,
+    load_material,
+    read_material,
+    save_material,
+)
 from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import read_paper
+from plumbrule.oversight.papers.reviewing import (
+    answer_paper,
+    matching_material,
+    review_paper,
+    verify_paper_review,
+)
+from plumbrule.oversight.papers.specialists import (
+    CheckSpecialist,
+    ReportedFlaw,
+    flaws_in,
+    opinion_of,
+    tools,
+)
 from plumbrule.oversight.papers.support import Support, SupportCheck, check_sources
+from plumbrule.oversight.papers.whole import Piece, Purpose, check_whole, load_purposes
 
 __all__ = [
     "Bibliography",
     "BrokenEntry",
     "Cell",
     "Check",
+    "CheckSpecialist",
     "Citation",
     "Entry",
     "Evidence",
     "Flaw",
     "Hidden",
+    "Material",
     "Paper",
+    "Piece",
+    "Purpose",
+    "ReportedFlaw",
     "Section",
     "Sentence",
     "Support",
     "SupportCheck",
     "Table",
+    "answer_paper",
     "check_bibliography",
     "check_citations",
     "check_instructions",
     "check_numbers",
     "check_sources",
+    "check_whole",
+    "closed_because",
+    "flaws_in",
+    "judges",
+    "load_material",
+    "load_purposes",
+    "matching_material",
+    "opinion_of",
     "parse_bibtex",
+    "read_material",
     "read_paper",
+    "review_paper",
+    "save_material",
+    "tools",
+    "verify_paper_review",
 ]

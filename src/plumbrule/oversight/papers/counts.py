@@ -138,7 +138,8 @@ def parts_of_whole(
         earlier = [read_count(m["a"] or m["b"]) for m in _WHOLE.finditer(context)]
         if not wholes and not earlier:
             continue
-        others = [read_count(each) for each in re.findall(COUNT, context + " " + sentence.text)]
+        everything = re.findall(COUNT, context + " " + sentence.text, re.IGNORECASE)
+        others = [read_count(each) for each in everything]
         more = [read_count(match["count"]) for match in _EXTRA.finditer(sentence.text)]
         if sum(parts) in others or sum(parts) + sum(more) in others:
             yield None

@@ -36,6 +36,11 @@ LARGEST_FILE = 200 * 2**20
 LONGEST_TEXT = 10_000_000
 """Characters that are read; some 3,000 pages."""
 
+NOT_ENGLISH = (
+    "the paper does not seem to be in English: the checks read English, and what they do not find "
+    "says little"
+)
+
 _QUIET = re.compile(" ?\ue002([^\ue003]{1,200})\ue003")
 _ENGLISH = frozenset(
     [
@@ -242,10 +247,7 @@ def _doubts(text: str, references: Section | None, entries: Sequence[Entry]) -> 
     words = re.findall(r"[^\W\d_]+", text[:200_000].lower())
     share = sum(word in _ENGLISH for word in words) / max(1, len(words))
     if len(words) >= _FEWEST_WORDS and share < _FEWEST_ENGLISH:
-        notes.append(
-            "the paper does not seem to be in English: the checks read English, and what they do "
-            "not find says little"
-        )
+        notes.append(NOT_ENGLISH)
     if references is None:
         notes.append("no list of references was found: citations were not checked against it")
     elif not entries:

@@ -1,0 +1,268 @@
+"""One round of a climb: the teacher on trial, its lessons, and the student that learns them."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from plumbrule.errors import DataError
+from plumbrule.oversight.amplification.exam import examine, examine_teacher
+from plumbrule.oversight.amplification.ladder import Distill, Ladder, Lesson, Student, Tell
+from plumbrule.oversight.amplification.overseer import Believe, amplify, student_beliefs
+from plumbrule.oversight.amplification.planted import (
+    Check,
+    Planted,
+    make_check,
+    plant,
+    student_wrong,
+    teacher_wrong,
+)
+from plumbrule.oversight.amplification.records import ClimbSettings, Labels, Round
+from plumbrule.oversight.amplification.stopping import (
+    correlation_known,
+    decide,
+    predict,
+    tree_error,
+)
+from plumbrule.oversight.amplification.voting import VoteErrors, vote_errors, voted_error
+from plumbrule.store import derive_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all rounds of a climb share."""
+
+    ladder: Ladder
+    distill: Distill
+    settings: ClimbSettings
+    folder: Path
+    tell: Tell
+
+    def seed(self, *names: object) -> int:
+        """Seed of one part of the climb."""
+        return derive_seed(self.settings.seed, self.ladder.name, *names)
+
+    def student_folder(self, level: int) -> Path:
+        """Where the student of a round lies."""
+        return self.folder / "students" / f"depth-{2**level}"
+
+    def oracle(self, level: int) -> Believe:
+        """The oracle, as somebody to ask."""
+        return lambda contexts, kind: self.ladder.answer(contexts, kind, 2**level)
+
+    def check(self, wrong: Bool[np.ndarray, " questions"]) -> Check:
+        """Bound a rate at the confidence that is each bound's share."""
+        return make_check(wrong, confidence=self.settings.confidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What was found out about a teacher before anything was taught."""
+
+    predicted: float
+    overseer: Check | None
+    overseer_votes: VoteErrors | None
+    check: Check
+    votes: VoteErrors
+    labels: int
+    """Oracle's answers that checking the overseer alone took."""
+
+
+def make_round(job: Job, level: int, before: list[Round]) -> Round:
+    """Try the teacher of one level; unless the rule forbids it, teach the level and check it."""
+    started = time.perf_counter()
+    settings = job.settings
+    planted = plant(job.ladder, settings.planted, level, seed=job.seed("planted", level))
+    if not level:
+        found = _untaught(job, level, planted, None)
+        return _timed(_teach(job, planted, None, found), started)
+    student = open_student(job, level - 1, before[-1].weights)
+    job.tell(f"depth {2**level}: checking the teacher", 0, 1)
+    trial = try_teacher(job, planted, student, before)
+    found = _untaught(job, level, planted, trial)
+    if found.stop is None or not settings.enforce:
+        found = _teach(job, planted, student, found)
+    return _timed(found, started)
+
+
+def open_student(job: Job, level: int, weights: str | None) -> Student:
+    """The student that a round left, if it is still the one that was sealed.
+
+    Raises:
+        DataError: It is not.
+    """
+    folder = job.student_folder(level)
+    student = job.distill.open(folder)
+    if job.distill.digest(folder) != weights:
+        raise DataError(
+            f"{folder} does not hold the weights that were sealed with its round. Choose another "
+            "--out and climb anew, or put the folder back"
+        )
+    return student
+
+
+def try_teacher(job: Job, planted: Planted, student: Student, before: list[Round]) -> Trial:
+    """Check the overseer alone, once; predict; then check it with the student's help.
+
+    Raises:
+        DataError: A round before says nothing of how it was checked.
+    """
+    settings, level = job.settings, planted.level
+    alone, alone_votes, labels = None, None, 0
+    if level == 1:
+        wrong = _teacher_wrong(job, planted, job.oracle(0), "overseer")[1]
+        alone, alone_votes = job.check(wrong[0]), vote_errors(wrong)
+        labels = sum(sum(job.ladder.parts(kind).values()) for kind in planted.kinds)
+    overseer, below = alone or before[1].overseer, before[-1].student
+    if overseer is None or below is None:
+        raise DataError(f"the rounds before depth {2**level} do not say how they were checked")
+    measured = [alone_votes, *(each.overseer_votes for each in before)]
+    measured += [each.teacher_votes for each in before]
+    voted, votes = _teacher_wrong(
+        job, planted, student_beliefs(student, level - 1), "teacher check", level
+    )
+    return Trial(
+        predicted=predict(
+            job.ladder,
+            student=below,
+            overseer=overseer,
+            votes=settings.votes,
+            correlation=correlation_known(measured),
+        ),
+        overseer=alone,
+        overseer_votes=alone_votes,
+        check=job.check(voted),
+        votes=vote_errors(votes),
+        labels=labels,
+    )
+
+
+def _teacher_wrong(
+    job: Job, planted: Planted, believe: Believe, *names: object
+) -> tuple[Bool[np.ndarray, " questions"], Bool[np.ndarray, "votes questions"]]:
+    return teacher_wrong(
+        planted,
+        job.ladder,
+        believe,
+        overseer=job.settings.overseer,
+        votes=job.settings.votes,
+        seed=job.seed(*names),
+    )
+
+
+def _untaught(job: Job, level: int, planted: Planted, trial: Trial | None) -> Round:
+    """A round as it stands before anything is taught."""
+    settings = job.settings
+    lessons = settings.first_contexts * len(job.ladder.places) * len(job.ladder.kinds)
+    stop = None
+    if trial is not None:
+        stop = decide(settings.budget, predicted=trial.predicted, teacher=trial.check, student=None)
+    return Round(
+        level=level,
+        depth=2**level,
+        predicted=trial.predicted if trial else None,
+        expected=tree_error(job.ladder, level, _combination_error(job)) if level else None,
+        overseer=trial.overseer if trial else None,
+        overseer_votes=trial.overseer_votes if trial else None,
+        teacher=trial.check if trial else None,
+        teacher_votes=trial.votes if trial else None,
+        student=None,
+        teacher_accuracy=None,
+        accuracy=(),
+        labels=Labels(
+            lessons=0 if level else lessons,
+            planted=planted.labels,
+            overseer=trial.labels if trial else 0,
+        ),
+        questions=0,
+        steps=0,
+        agreement=None,
+        seconds=0.0,
+        weights=None,
+        stop=stop,
+    )
+
+
+def _combination_error(job: Job) -> float:
+    """Error of one combination of true parts, after voting, as it was put in."""
+    overseer, ladder = job.settings.overseer, job.ladder
+    rates = [overseer.rate(len(ladder.places), ladder.choices(kind)) for kind in ladder.kinds]
+    correlation = 1.0 if overseer.manner == "habit" else 0.0
+    return voted_error(sum(rates) / len(rates), job.settings.votes, correlation)
+
+
+def _teach(job: Job, planted: Planted, student: Student | None, found: Round) -> Round:
+    """Give lessons, let a student learn them, check and examine it."""
+    level, settings = found.level, job.settings
+    fresh, old, questions = make_lessons(job, level, student)
+    done = job.distill(
+        student,
+        fresh,
+        old,
+        seed=job.seed("distill", level),
+        tell=lambda step, steps: job.tell(f"depth {2**level}: distilling", step, steps),
+    )
+    check = job.check(student_wrong(planted, done.student))
+    teacher = examine_teacher(job.ladder, student, level, settings) if student else None
+    return replace(
+        found,
+        student=check,
+        teacher_accuracy=teacher,
+        accuracy=examine(job.ladder, done.student, level, settings),
+        questions=questions,
+        steps=done.steps,
+        agreement=done.agreement,
+        weights=job.distill.save(done.student, job.student_folder(level)),
+        stop=found.stop or decide(settings.budget, predicted=None, teacher=None, student=check),
+    )
+
+
+def _timed(found: Round, started: float) -> Round:
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def make_lessons(
+    job: Job, level: int, student: Student | None
+) -> tuple[list[Lesson], list[Lesson], int]:
+    """What is new, what is to be kept up, and how many questions the student was asked for it."""
+    ladder, settings = job.ladder, job.settings
+    if student is None:
+        contexts = ladder.draw(settings.first_contexts, seed=job.seed("first contexts"), exam=False)
+        first = [
+            Lesson(contexts=contexts, kind=kind, level=0, answers=ladder.answer(contexts, kind, 1))
+            for kind in ladder.kinds
+        ]
+        return first, [], 0
+    contexts = ladder.draw(settings.pool, seed=job.seed("pool", level), exam=False)
+    fresh, old, questions = [], [], 0
+    for place, kind in enumerate(ladder.kinds):
+        job.tell(f"depth {2**level}: asking the teacher", place, len(ladder.kinds))
+        said = amplify(
+            ladder,
+            contexts,
+            kind,
+            level,
+            student_beliefs(student, level - 1),
+            overseer=settings.overseer,
+            votes=settings.votes,
+            seed=job.seed("lessons", level),
+        )
+        fresh.append(Lesson(contexts=contexts, kind=kind, level=level, answers=said.answers))
+        questions += settings.votes * said.answers.size * sum(ladder.parts(kind).values())
+    for below in range(level):
+        seed = job.seed("rehearsal", level, below)
+        contexts = ladder.draw(settings.rehearsal, seed=seed, exam=False)
+        for kind in ladder.kinds:
+            answers = student.ask(contexts, kind, below)
+            old.append(Lesson(contexts=contexts, kind=kind, level=below, answers=answers))
+            questions += answers.size
+    return fresh, old, questions
+
+
+def ladder_settings(ladder: Ladder) -> Mapping[str, object]:
+    """Name and sizes of a ladder, as JSON holds them."""
+    sizes = {name: value for name, value in vars(ladder).items() if not name.startswith("_")}
+    return {"name": ladder.name, "kind": type(ladder).__name__, **sizes}

@@ -1,0 +1,206 @@
+"""Reviews kept in memory: cut many works, ask everyone about all of them, write nothing down.
+
+Training asks for thousands of verdicts, and a model that judges many cases at once is many times
+faster than one asked case by case. The reports are those that a review would have.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol, runtime_checkable
+
+from plumbrule.errors import DataError
+from plumbrule.oversight.asking import Job, ask, not_asked
+from plumbrule.oversight.cases import Case, Specialist
+from plumbrule.oversight.plans import (
+    DECOMPOSITION,
+    Decompose,
+    Plan,
+    cut_tasks,
+    expected_jobs,
+    make_plan,
+)
+from plumbrule.oversight.records import FREE, KINDS, Cost, Kind, Node, Opinion, Report, Task
+from plumbrule.store import derive_seed
+
+IN_MEMORY = "in memory"
+"""Review id of the reports made here: they are in no trail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One piece of work to judge."""
+
+    task: Task
+    sources: Mapping[str, str]
+
+
+@runtime_checkable
+class Panel(Specialist, Protocol):
+    """A specialist who judges many cases at once, which a model does faster than one by one."""
+
+    def check_all(self, cases: Sequence[Case]) -> Sequence[Opinion]:
+        """One opinion a case, in order. May raise: then none of them was checked."""
+        ...
+
+
+def judge_works(
+    works: Sequence[Work],
+    specialists: Mapping[str, Specialist],
+    *,
+    decompose: Decompose | None,
+    depth: int,
+    seed: int,
+) -> list[Node]:
+    """Cut each work, ask everyone about everything, and return the trees with their reports."""
+    trees = [_Tree(work, _plans(work, decompose, depth)) for work in works]
+    _ask_all(trees, specialists, seed)
+    return [tree.root for tree in trees]
+
+
+class _Tree:
+    """A work, how it is cut, and the reports on it so far."""
+
+    def __init__(self, work: Work, plans: Mapping[str, Plan]) -> None:
+        self.work, self.plans = work, plans
+        self.reports: dict[str, list[Report]] = {}
+
+    @property
+    def root(self) -> Node:
+        return self._node(self.work.task)
+
+    def _node(self, task: Task) -> Node:
+        plan = self.plans.get(task.id)
+        parts = plan.parts if plan else ()
+        return Node(
+            task=task,
+            reports=tuple(self.reports.get(task.id, ())),
+            decisions=(),
+            children=tuple(self._node(part) for part in parts),
+            planning=plan.cost if plan else FREE,
+        )
+
+    def add(self, report: Report) -> None:
+        self.reports.setdefault(report.task_id, []).append(report)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One check that is called for."""
+
+    tree: _Tree
+    job: Job
+    task: Task
+
+    def case(self, seed: int) -> Case:
+        """What the specialist is given: it sees the reports on its task and beneath."""
+        here = self.task.id
+        return Case(
+            task=self.task,
+            sources=self.tree.work.sources,
+            reports=tuple(
+                report
+                for name, reports in self.tree.reports.items()
+                if name == here or name.startswith(here + "/")
+                for report in reports
+            ),
+            seed=derive_seed(seed, here, self.job.specialist, 0),
+        )
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A specialist who has answered already, for `ask` to look at the answer as at any other."""
+
+    specialist: Specialist
+    answer: Opinion | Exception
+
+    @property
+    def name(self) -> str:
+        return self.specialist.name
+
+    @property
+    def version(self) -> str:
+        return self.specialist.version
+
+    @property
+    def kind(self) -> Kind:
+        return self.specialist.kind
+
+    @property
+    def most(self) -> Cost:
+        return self.specialist.most
+
+    def check(self, case: Case) -> Opinion:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def _plans(work: Work, decompose: Decompose | None, depth: int) -> dict[str, Plan]:
+    """How a work is cut, level by level."""
+    plans, tasks, level = dict[str, Plan](), [work.task], 0
+    while tasks:
+        made = [make_plan(task, decompose, work.sources, cut=level >= depth) for task in tasks]
+        plans |= {plan.task_id: plan for plan in made}
+        tasks = [part for plan in made if not plan.cut for part in plan.parts]
+        level += 1
+    return plans
+
+
+def _ask_all(trees: Sequence[_Tree], known: Mapping[str, Specialist], seed: int) -> None:
+    """Make every report: tools first, then models, then people; the deepest parts first."""
+    calls = []
+    for tree in trees:
+        root = tree.root
+        tasks = {node.task.id: node.task for node in root.walk()}
+        cut = cut_tasks(tree.plans)
+        for job in expected_jobs(root, tree.plans, review_id=IN_MEMORY):
+            report = _without_asking(job, tree, known, cut)
+            if report is None:
+                calls.append(_Call(tree, job, tasks[job.task_id]))
+            else:
+                tree.add(report)
+
+    def rank(call: _Call) -> tuple[int, int, str]:
+        kind = KINDS.index(known[call.job.specialist].kind)
+        return kind, -call.job.task_id.count("/"), call.job.specialist
+
+    for _, group in groupby(sorted(calls, key=rank), key=rank):
+        together = list(group)
+        cases = [call.case(seed) for call in together]
+        specialist = known[together[0].job.specialist]
+        asked = _prepared(specialist, cases)
+        made = [
+            ask(each, case, call.job, timeout_seconds=None)
+            for each, case, call in zip(asked, cases, together, strict=True)
+        ]
+        for call, report in zip(together, made, strict=True):
+            call.tree.add(report)
+
+
+def _without_asking(
+    job: Job, tree: _Tree, known: Mapping[str, Specialist], cut: set[str]
+) -> Report | None:
+    """The report of a check that cannot take place; None where it can."""
+    specialist = known.get(job.specialist)
+    if job.task_id in cut:
+        return not_asked(specialist, job, "it lies deeper than is judged", "depth")
+    if job.specialist == DECOMPOSITION:
+        return not_asked(None, job, str(tree.plans[job.task_id].trouble), "error")
+    if specialist is None:
+        return not_asked(None, job, f"no specialist of the name {job.specialist!r}", "absent")
+    return None
+
+
+def _prepared(specialist: Specialist, cases: Sequence[Case]) -> list[Specialist]:
+    """Who is asked about each case: one who answers now, or one whose answers are there."""
+    if not isinstance(specialist, Panel):
+        return [specialist] * len(cases)
+    try:
+        answers: Sequence[Opinion | Exception] = specialist.check_all(cases)
+        if len(answers) != len(cases):
+            raise DataError(f"expected {len(cases)} opinions, got {len(answers)}")
+    except Exception as error:  # whatever a panel does, its cases are counted as not checked
+        answers = [error] * len(cases)
+    return [_Answered(specialist, answer) for answer in answers]

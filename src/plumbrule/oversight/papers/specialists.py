@@ -1,0 +1,266 @@
+"""Deterministic checks of a paper as specialists of a review.
+
+What makes a check fail: a flaw of severity `medium` or `high`. A `low` one leaves it `uncertain`,
+and `info` moves nothing. A check that found nothing to look at says `not checked`.
+"""
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from plumbrule.oversight.cases import Case
+from plumbrule.oversight.papers.agreement import check_bibliography
+from plumbrule.oversight.papers.citations import check_citations
+from plumbrule.oversight.papers.document import Check, Flaw, Paper, Severity
+from plumbrule.oversight.papers.instructions import check_instructions
+from plumbrule.oversight.papers.material import Material
+from plumbrule.oversight.papers.numbers import check_numbers
+from plumbrule.oversight.papers.reading import NOT_ENGLISH
+from plumbrule.oversight.papers.statistics import StatisticFinding, check_statistics
+from plumbrule.oversight.papers.support import check_sources
+from plumbrule.oversight.papers.whole import check_whole
+from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Outcome, Quote, Report
+
+VERSION = "1"
+"""Of the checks; changes whenever one of them may answer otherwise."""
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+FAILING: tuple[Severity, ...] = ("medium", "high")
+WHOLE = "whole picture"
+"""Name of the check that reads everything at once, and can overturn parts that all pass."""
+
+NOTHING = "the paper holds nothing of the kind that this checks"
+NONE_OF_IT = "nothing of what stands here could be checked"
+NO_PLACE = "-"
+CERTAIN = "a deterministic check: the same text gives the same answer"
+STANDING_NOTES = ("tables of a PDF were not read",)
+"""What is never read of a format; it is said, and keeps nothing from passing."""
+NO_REFERENCES = "no list of references was found"
+
+_LINE = re.compile(r"\[(-|\d+(?:-\d+)?)\] (info|low|medium|high), ([\w -]+): (.*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSpecialist:
+    """A check of the whole paper, as someone who can be asked about a task."""
+
+    name: str
+    material: Material
+    run: Callable[[Case], Check]
+    watches: bool = False
+    """Whether it only reports: what it finds leaves it `uncertain` and never fails."""
+
+    kind: Kind = "tool"
+    most: Cost = FREE
+
+    @property
+    def version(self) -> str:
+        """Of the check and of what it reads."""
+        return f"{VERSION}-{self.material.hash}"
+
+    def check(self, case: Case) -> Opinion:
+        """Run the check; every flaw is a line of the rationale, with its quotes as evidence."""
+        opinion = opinion_of(self.run(case), self.material, watches=self.watches)
+        if case.question is None:
+            return opinion
+        asked = f"\nAsked: {' '.join(case.question.split())}\nThis is {CERTAIN}."
+        return replace(opinion, rationale=opinion.rationale + asked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedFlaw:
+    """A flaw as a report tells it."""
+
+    severity: Severity
+    kind: str
+    message: str
+    quotes: tuple[Quote, ...]
+    """Its words with their places; empty where they stand in no source, as the message says."""
+
+
+def opinion_of(check: Check, material: Material, *, watches: bool = False) -> Opinion:
+    """What a check comes to, with every flaw and its words.
+
+    Args:
+        check: A finished check of the material's paper.
+        material: Where the words are looked up.
+        watches: Let flaws of any severity make it `uncertain` and none make it fail.
+    """
+    lines, quotes = [], list[Quote]()
+    for flaw in check.flaws:
+        found = [quote for each in flaw.evidence if (quote := material.quote(each)) is not None]
+        message = " ".join(flaw.message.split())
+        if not found:
+            words = "; ".join(each.quote for each in flaw.evidence)
+            message += f" (words: {' '.join(words.split())!r})" if words.strip() else ""
+        lines.append(
+            f"[{_numbers(len(quotes), len(found))}] {flaw.severity}, {flaw.kind}: {message}"
+        )
+        quotes += found
+    verdict, first = _verdict(check, material.paper, watches=watches)
+    reasons = check.not_checked
+    if verdict == "not checked":
+        reasons = tuple(dict.fromkeys([*reasons, first]))
+    return Opinion(
+        verdict=verdict,
+        rationale="\n".join([first, *lines]),
+        confidence_reason=CERTAIN,
+        evidence=tuple(quotes),
+        not_checked=reasons,
+    )
+
+
+def flaws_in(report: Report) -> list[ReportedFlaw]:
+    """The flaws of a check's report; empty for a report of someone else."""
+    found = []
+    for line in report.rationale.split("\n"):
+        match = _LINE.fullmatch(line)
+        if match is None or report.kind != "tool":
+            continue
+        ends = [] if match[1] == NO_PLACE else [int(each) for each in match[1].split("-")]
+        quotes = report.evidence[ends[0] - 1 : ends[-1]] if ends else ()
+        found.append(
+            ReportedFlaw(
+                severity=match[2],  # type: ignore[arg-type]
+                kind=match[3],
+                message=match[4],
+                quotes=quotes,
+            )
+        )
+    return found
+
+
+def _numbers(before: int, count: int) -> str:
+    if count == 0:
+        return NO_PLACE
+    return str(before + 1) if count == 1 else f"{before + 1}-{before + count}"
+
+
+def _verdict(check: Check, paper: Paper, *, watches: bool) -> tuple[Outcome, str]:
+    counts = Counter(flaw.severity for flaw in check.flaws)
+    looked = f"{check.checked} item{'s' * (check.checked != 1)} looked at"
+    if not check.flaws and check.checked == 0:
+        return "not checked", NOTHING if not check.not_checked else NONE_OF_IT
+    if not check.flaws and NOT_ENGLISH in paper.not_read:
+        return "not checked", f"no flaw found, which says nothing here: {NOT_ENGLISH}"
+    told = ", ".join(f"{counts[each]} {each}" for each in reversed(SEVERITIES) if counts[each])
+    first = f"{len(check.flaws) or 'no'} flaw{'s' * (len(check.flaws) != 1)}"
+    first += f" ({told})" if told else ""
+    if any(counts[each] for each in FAILING) and not watches:
+        return "fail", f"{first}; {looked}"
+    if counts["low"] or (watches and check.flaws):
+        return "uncertain", f"{first}; {looked}"
+    return "pass", f"{first}; {looked}"
+
+
+def tools(material: Material) -> list[CheckSpecialist]:
+    """Everyone who can check this material without a model."""
+    paper = material.paper
+    statistics = StatisticsChecks(material)
+
+    def make(name: str, run: Callable[[Case], Check], *, watches: bool = False) -> CheckSpecialist:
+        return CheckSpecialist(name=name, material=material, run=run, watches=watches)
+
+    found = [
+        make("reading", lambda case: check_reading(material)),
+        make("citations", lambda case: check_citations(paper)),
+        make("numbers", lambda case: check_numbers(paper)),
+        make("statistics", statistics.check),
+        make(WHOLE, lambda case: check_whole(paper)),
+        make("instructions", lambda case: check_instructions(paper), watches=True),
+    ]
+    if material.bibliography:
+        found.append(make("bibliography", lambda case: compare_bibliography(material)))
+    if material.cited is not None:
+        found.append(make("sources", lambda case: compare_sources(material)))
+    return found
+
+
+def check_reading(material: Material) -> Check:
+    """Whether the paper could be read whole; what could not is a flaw of the reading."""
+    notes = material.paper.not_read
+    # Without a single citation nothing is lost where no list of references was found.
+    standing = STANDING_NOTES if material.paper.citations else (*STANDING_NOTES, NO_REFERENCES)
+    return Check(
+        name="reading",
+        checked=1,
+        flaws=tuple(
+            Flaw(kind="not_read", severity="low", message=note, evidence=())
+            for note in notes
+            if not note.startswith(standing)
+        ),
+        not_checked=tuple(notes),
+    )
+
+
+def compare_bibliography(material: Material) -> Check:
+    """Compare the entries of the paper with the bibliography that was given."""
+    with tempfile.TemporaryDirectory() as folder:
+        # The name may come from a stranger's folder: only its last part, never a way out.
+        path = Path(folder) / f"{Path(material.bibliography_name).stem}.bib"
+        path.write_text(material.bibliography, encoding="utf-8")
+        return check_bibliography(material.paper, path)
+
+
+def compare_sources(material: Material) -> Check:
+    """Look up numbers and quotations in the cited works that were given."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (material.cited or {}).items():
+            (Path(folder) / f"{Path(name).stem}.txt").write_text(text, encoding="utf-8")
+        found = check_sources(material.paper, Path(folder)).check
+    return replace(found, not_checked=(*material.not_read, *found.not_checked))
+
+
+class StatisticsChecks:
+    """The statistics of a paper: found once in the whole text, told section by section."""
+
+    def __init__(self, material: Material) -> None:
+        self.paper = material.paper
+        self.findings = check_statistics(material.paper.text)
+
+    def check(self, case: Case) -> Check:
+        """Those whose words begin in the pieces that the task is about."""
+        spans = [span for span in case.spans if span.source == "paper"]
+        return self.told(
+            [
+                each
+                for each in self.findings
+                if any(span.start <= each.start < span.end for span in spans)
+            ]
+        )
+
+    def told(self, findings: Sequence[StatisticFinding]) -> Check:
+        """Findings as a check."""
+        return Check(
+            name="statistics",
+            checked=sum(each.verdict != "not checked" for each in findings),
+            flaws=tuple(
+                Flaw(
+                    kind=each.check,
+                    severity="medium" if each.verdict == "inconsistent" else "high",
+                    message=f"{each.verdict}: {each.reason}"
+                    + (f"; {each.recomputed}" if each.recomputed else ""),
+                    evidence=(self.paper.evidence(each.start, each.end),),
+                )
+                for each in findings
+                if each.flagged
+            ),
+            not_checked=_gathered(findings),
+        )
+
+
+def _gathered(findings: Sequence[StatisticFinding]) -> tuple[str, ...]:
+    """Statistics that were not checked, one line a reason."""
+    groups: dict[tuple[str, str], list[StatisticFinding]] = {}
+    for each in findings:
+        if each.verdict == "not checked":
+            groups.setdefault((each.check, each.reason), []).append(each)
+    return tuple(
+        f"{check}, {len(some)} time{'s' * (len(some) > 1)}: {reason} "
+        f"(first: {' '.join(some[0].quote.split())!r})"
+        for (check, reason), some in groups.items()
+    )

@@ -1,0 +1,177 @@
+"""The tree's verdict on a piece of work, as a reward to train on or to select by.
+
+A work is cut into parts, each part is judged, and `aggregate` puts the reports together as in any
+review. What comes out is the outcome of that tree, and how likely the whole is to be sound: the
+product over what it requires, since a whole is sound only if all of that is. Works are judged side
+by side, without a folder or a ledger: training asks for thousands.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from plumbrule.errors import ConfigError
+from plumbrule.oversight.aggregating import State, aggregate
+from plumbrule.oversight.cases import Specialist
+from plumbrule.oversight.in_memory import Work, judge_works
+from plumbrule.oversight.plans import Decompose
+from plumbrule.oversight.records import FAILURES, Cost, Node, Outcome
+from plumbrule.oversight.rules import Rule
+from plumbrule.oversight.verdicts import cost_of
+from plumbrule.records import strict
+
+LEAST = 0.01
+"""Probability of being sound of what failed or was not checked. Without a floor one bad part would
+hide all others, and a work with one wrong part would be no better than one with five."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class PartReward:
+    """What one node of the tree adds to the reward."""
+
+    task_id: str
+    outcome: Outcome
+    """Of the node with all beneath it."""
+
+    probability: float
+    """That what was judged at this node itself is sound."""
+
+    nats: float
+    """What it takes from the log-probability of the whole; 0 or less."""
+
+    because: tuple[str, ...]
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Reward:
+    """The verdict of a tree as a number."""
+
+    work_id: str
+    outcome: Outcome
+    """What the rule makes of the tree."""
+
+    probability: float
+    """That the whole is sound: the product over the nodes it requires, as if they were flawed
+    independently of one another."""
+
+    value: float
+    """The same as log-odds, in nats, higher is better. Between works of one form, finite."""
+
+    parts: tuple[PartReward, ...]
+    """The root first; optional parts are left out."""
+
+    asked: int
+    not_checked: int
+    """Checks that did not take place. Each counts as if it had failed: else a policy would be paid
+    for work that makes its judges stumble."""
+
+    failures: dict[str, int]
+    """Those of them with a reason that a review knows, by reason."""
+
+    cost: Cost
+    """Its share of what judging all works of the call took."""
+
+
+def reward_works(
+    works: Sequence[Work],
+    specialists: Sequence[Specialist],
+    *,
+    rule: Rule,
+    decompose: Decompose | None = None,
+    depth: int = 3,
+    seed: int = 0,
+) -> list[Reward]:
+    """Judge works by judging their parts, and give each the verdict of its tree as a reward.
+
+    Args:
+        works: What to judge.
+        specialists: Who may be asked; tasks name them. A `Panel` gets all its cases at once.
+        rule: How parts become a whole; the reliabilities of models stand there.
+        decompose: Cuts a task into parts; None leaves it whole.
+        depth: Levels below the task that are judged; deeper parts count as not checked.
+        seed: Each check gets its own from it.
+
+    Returns:
+        One reward a work, in order.
+
+    Raises:
+        ConfigError: Two specialists of one name, or a depth below 0.
+
+    Source:
+        Leike et al. (2018), "Scalable agent alignment via reward modeling", arXiv:1811.07871,
+        section 3.2: evaluation of a task by evaluating parts of it. The rule from parts to a
+        number is ours.
+    """
+    known = {each.name: each for each in specialists}
+    if len(known) != len(specialists) or depth < 0:
+        names = ", ".join(each.name for each in specialists) or "nobody"
+        raise ConfigError(
+            "expected specialists of different names and a depth of at least 0, got "
+            f"{names} and {depth}"
+        )
+    started = time.perf_counter()
+    trees = judge_works(works, known, decompose=decompose, depth=depth, seed=seed)
+    found = [_reward(tree, rule) for tree in trees]
+    seconds = (time.perf_counter() - started) / max(1, len(works))
+    return [replace(each, cost=replace(each.cost, seconds=seconds)) for each in found]
+
+
+def _reward(root: Node, rule: Rule) -> Reward:
+    nodes, states = root.walk(), aggregate(root, rule)
+    required = _required(root)
+    parts = [
+        _part(node, state, rule)
+        for node, state in zip(nodes, states, strict=True)
+        if node.task.id in required
+    ]
+    nats = math.fsum(part.nats for part in parts)
+    reports = [report for node in nodes for report in node.current]
+    reasons = [report.failure for report in reports]
+    return Reward(
+        work_id=root.task.id,
+        outcome=states[0].outcome,
+        probability=math.exp(nats),
+        value=nats - math.log(-math.expm1(nats)),
+        parts=tuple(parts),
+        asked=len(reports),
+        not_checked=sum(not report.checked for report in reports),
+        failures={each: reasons.count(each) for each in FAILURES if each in reasons},
+        cost=cost_of(root),
+    )
+
+
+def _required(node: Node) -> set[str]:
+    """Ids of the nodes that the whole cannot pass without."""
+    below = [_required(child) for child in node.children if child.task.required]
+    return {node.task.id}.union(*below)
+
+
+def _part(node: Node, state: State, rule: Rule) -> PartReward:
+    likely = _own_probability(node, state, rule)
+    return PartReward(
+        task_id=node.task.id,
+        outcome=state.outcome,
+        probability=likely,
+        nats=math.log(likely),
+        because=state.because,
+    )
+
+
+def _own_probability(node: Node, state: State, rule: Rule) -> float:
+    """How likely it is that what was judged at this very node is sound."""
+    reports = node.current
+    if not reports and any(child.task.required for child in node.children):
+        return 1.0  # its parts speak for it, each with its own factor
+    failed = any(each.verdict == "fail" and each.kind != "model" for each in reports)
+    if not reports or failed or not all(each.checked for each in reports):
+        return LEAST
+    likely = state.probability
+    if likely is None:
+        firm = any(each.kind != "model" for each in reports)
+        likely = 1.0 if firm else rule.prior
+    if any(each.verdict == "uncertain" for each in reports):
+        likely = min(likely, 0.5)
+    return min(1 - LEAST, max(LEAST, likely))

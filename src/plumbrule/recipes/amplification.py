@@ -1,0 +1,177 @@
+"""Climbs of the lab's ladders: which task, which student, which settings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from plumbrule.errors import ConfigError, DataError, ModelError
+from plumbrule.lab.ladders import LADDERS, Task
+from plumbrule.lab.ladders.lessons import Lessons, join_lessons
+from plumbrule.lab.ladders.student import (
+    CODE_VERSION,
+    LadderStudent,
+    Shape,
+    StudentSettings,
+)
+from plumbrule.oversight.amplification import ClimbSettings, Distilled, Lesson, Student
+from plumbrule.records import from_json, strict
+from plumbrule.store import file_sha256
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Amplification:
+    """A complete climb."""
+
+    ladder: str
+    """Name of the task."""
+
+    sizes: Mapping[str, int | float] = field(default_factory=dict)
+    """Sizes of the task that differ from its usual ones, such as `size` or `modulus`."""
+
+    student: StudentSettings = field(default_factory=StudentSettings)
+    climb: ClimbSettings = field(default_factory=ClimbSettings)
+
+    def __post_init__(self) -> None:
+        """Refuse a task, a size or a depth that there is not."""
+        build_ladder(self.ladder, self.sizes)
+        if self.climb.rounds >= self.student.levels:
+            raise ConfigError(
+                f"a student of {self.student.levels} levels can be taught "
+                f"{self.student.levels - 1} rounds, got rounds: {self.climb.rounds}; raise levels "
+                "or lower rounds"
+            )
+
+
+def build_ladder(name: str, sizes: Mapping[str, int | float]) -> Task:
+    """A task at the sizes given.
+
+    Raises:
+        ConfigError: There is no such task, or no such size.
+    """
+    if name not in LADDERS:
+        raise ConfigError(f"expected a task among {', '.join(LADDERS)}, got {name!r}")
+    try:
+        ladder: Task = replace(LADDERS[name], **sizes)  # type: ignore[arg-type]
+    except TypeError as error:
+        known = ", ".join(vars(LADDERS[name]))
+        raise ConfigError(f"{name} has the sizes {known}; got {', '.join(sizes)}") from error
+    return ladder
+
+
+def shape_of(ladder: Task) -> Shape:
+    """What a ladder's questions look like to a student."""
+    return Shape(
+        vocabulary=ladder.vocabulary,
+        tokens=ladder.tokens,
+        places=ladder.places,
+        answers=max(ladder.choices(kind) for kind in ladder.kinds),
+        kinds=ladder.kinds,
+    )
+
+
+@dataclass(frozen=True)
+class DistillIntoTransformer:
+    """Teaches a small transformer; the weights go on from those of the round before."""
+
+    shape: Shape
+    student: StudentSettings
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that decides how a student learns, as JSON holds it."""
+        shape = {**asdict(self.shape), "places": list(self.shape.places)}
+        return {
+            "version": CODE_VERSION,
+            "shape": {**shape, "kinds": list(self.shape.kinds)},
+            "student": asdict(self.student),
+        }
+
+    def __call__(
+        self,
+        student: Student | None,
+        fresh: Sequence[Lesson],
+        old: Sequence[Lesson],
+        *,
+        seed: int,
+        tell: Callable[[int, int], None],
+    ) -> Distilled:
+        """Make a student that has learned more; the one given stays as it is."""
+        begin = LadderStudent(self.shape, self.student, seed=seed) if student is None else student
+        if not isinstance(begin, LadderStudent):
+            raise ModelError(f"expected a student made here, got {type(student).__name__}")
+        learned, took = begin.taught(
+            _rows(begin, fresh), _rows(begin, old) if old else None, seed=seed, tell=tell
+        )
+        return Distilled(student=learned, steps=int(took["steps"]), agreement=took["agreement"])
+
+    def save(self, student: Student, folder: Path) -> str:
+        """Write a student, return the hash of its weights."""
+        if not isinstance(student, LadderStudent):
+            raise ModelError(f"expected a student made here, got {type(student).__name__}")
+        return student.save(folder)
+
+    def open(self, folder: Path) -> Student:
+        """Open what `save` wrote."""
+        return LadderStudent.open(folder)
+
+    def digest(self, folder: Path) -> str:
+        """Hash of the weights in a folder."""
+        return file_sha256(folder / "model.safetensors")
+
+
+def _rows(student: LadderStudent, lessons: Sequence[Lesson]) -> Lessons:
+    return join_lessons(
+        [
+            Lessons(
+                contexts=each.contexts,
+                segments=np.full((len(each.contexts), 1), student.segment(each.kind, each.level)),
+                answers=each.answers,
+            )
+            for each in lessons
+        ]
+    )
+
+
+ROUNDS = {
+    "permutation": 4,
+    "union-find": 3,
+    "assignments": 3,
+    "arithmetic": 3,
+    "friends": 3,
+}
+"""Rounds of each climb that is shipped: as many as the benchmark makes."""
+
+
+def amplification(name: str) -> Amplification:
+    """A climb that is shipped, by the name of its task.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    return Amplification(ladder=name, climb=ClimbSettings(rounds=ROUNDS.get(name, 4)))
+
+
+def read_amplification(path: Path) -> Amplification:
+    """Read a climb from YAML: `ladder`, and what differs in `sizes`, `student` and `climb`.
+
+    Raises:
+        ConfigError: The file is not there or not such a climb.
+    """
+    try:
+        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(held, dict) or "ladder" not in held:
+        raise ConfigError(
+            f"{path} should be a mapping with `ladder` (one of {', '.join(LADDERS)}), and `sizes`, "
+            "`student` and `climb` where they differ"
+        )
+    try:
+        return from_json(Amplification, held, origin=str(path))
+    except DataError as error:
+        raise ConfigError(str(error)) from error
