@@ -41,6 +41,9 @@ ERRING = (
 )
 """How an overseer errs, how often, and with how many votes; the rule is written down only."""
 
+CACHE = Path(__file__).parent.parent / ".cache" / "benchmarks" / "amplification"
+QUICK = "union-find seed 0"
+
 TIMES = (10,)
 """How many times the labels of the climb supervised learning gets."""
 
@@ -131,8 +134,9 @@ def collect(cache: Path, names: list[str], *, supervised: bool) -> Found:
 def main() -> None:
     """Climb, print the tables, and write them where asked."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=Path("runs/amplification-benchmark"))
+    parser.add_argument("--cache", type=Path, default=CACHE, help="climbs that were made before")
     parser.add_argument("--only", nargs="*", help="names of climbs; default: all")
+    parser.add_argument("--quick", action="store_true", help="one climb of the quickest task")
     parser.add_argument("--no-supervised", action="store_true")
     parser.add_argument("--list", action="store_true", help="name the climbs, and leave")
     parser.add_argument("--json", type=Path, help="also write the rows here")
@@ -141,7 +145,7 @@ def main() -> None:
     if given.list:
         print("\n".join(plans()))
         return
-    names = given.only or list(plans())
+    names = given.only or ([QUICK] if given.quick else list(plans()))
     found = collect(given.cache, names, supervised=not given.no_supervised)
     show("Iterated distillation and amplification", rows(found), given.json)
     if given.figure is not None:
