@@ -76,7 +76,7 @@ def supervise(plan: Amplification, done: Climb, times: int, folder: Path) -> Sup
     """Teach from so many times the labels of a climb, for as many steps as it took."""
     ladder = build_ladder(plan.ladder, plan.sizes)
     levels = len(done.rounds)
-    a_context = len(ladder.places) * len(ladder.kinds) * levels
+    a_context = ladder.size * len(ladder.kinds) * levels
     contexts = times * done.labels.total // a_context
     steps = sum(each.steps for each in done.rounds)
 

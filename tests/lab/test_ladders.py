@@ -134,12 +134,12 @@ def test_contexts_of_the_exam_are_never_drawn_for_training(name):
 def test_answers_lie_among_the_choices_and_questions_have_words(name):
     ladder = LADDERS[name]
     contexts = ladder.draw(200, seed=4, exam=False)
-    assert contexts.shape == (200, ladder.tokens)
+    assert contexts.shape == (200, ladder.size)
     assert contexts.min() >= 0
     assert contexts.max() < ladder.vocabulary
     for kind in ladder.kinds:
         answers = ladder.answer(contexts, kind, 4)
-        assert answers.shape == (200, len(ladder.places))
+        assert answers.shape == (200, ladder.size)
         assert set(np.unique(answers)) == set(range(ladder.choices(kind)))
         assert ladder.describe(contexts[:1], kind, 1, 4).endswith("?")
 

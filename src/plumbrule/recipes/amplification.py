@@ -67,8 +67,8 @@ def shape_of(ladder: Task) -> Shape:
     """What a ladder's questions look like to a student."""
     return Shape(
         vocabulary=ladder.vocabulary,
-        tokens=ladder.tokens,
-        places=ladder.places,
+        tokens=ladder.size,
+        places=tuple(range(ladder.size)),
         answers=max(ladder.choices(kind) for kind in ladder.kinds),
         kinds=ladder.kinds,
     )

@@ -50,21 +50,10 @@ class NestedArithmetic:
         """Different tokens in a context."""
         return 2 * self.modulus
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Tokens at which the answers are read off."""
-        return tuple(range(self.size))
-
-    @property
-    def tokens(self) -> int:
-        """Tokens in a context."""
-        return self.size
-
     def draw(self, count: int, *, seed: int, exam: bool) -> Contexts:
         """Draw expressions, all equally likely, from one side of the split."""
         return draw_split(
             lambda wanted, rng: rng.integers(0, self.vocabulary, (wanted, self.size)),
-            lambda contexts: contexts,
             count,
             seed=seed,
             exam=exam,

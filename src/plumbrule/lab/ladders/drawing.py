@@ -50,20 +50,20 @@ def held_out(keys: Contexts) -> Bool[np.ndarray, " contexts"]:
 
 def draw_split(
     draw: Callable[[int, np.random.Generator], Contexts],
-    key: Callable[[Contexts], Contexts],
     count: int,
     *,
     seed: int,
     exam: bool,
+    key: Callable[[Contexts], Contexts] = lambda contexts: contexts,
 ) -> Contexts:
     """Draw contexts until enough lie on the wanted side of the split.
 
     Args:
         draw: Draws so many contexts.
-        key: What `held_out` decides by.
         count: How many are wanted.
         seed: Decides which.
         exam: Whether to draw those held out, or those to train on.
+        key: What `held_out` decides by; the whole context where not given.
 
     Raises:
         ConfigError: The task is so small that one side of the split is empty.
@@ -87,6 +87,24 @@ def draw_split(
 def look_up(table: Answers, places: Answers) -> Answers:
     """Take, in each context, the entries of a table at some places."""
     return np.take_along_axis(table, places, axis=1)
+
+
+def follow(links: Answers, times: int) -> Answers:
+    """Where links lead when they are followed so many times, one after another; 1 at least."""
+    found = links
+    for _ in range(times - 1):
+        found = look_up(links, found)
+    return found
+
+
+def rename_links(links: Contexts, *, seed: int) -> Relabelled:
+    """Links between places, with the places renamed at random."""
+    new = shuffles(len(links), links.shape[1], np.random.default_rng(seed))
+    old = inverse(new)
+    return Relabelled(
+        contexts=look_up(new, look_up(links, old)),
+        restore=lambda answers, kind: look_up(old, look_up(answers, new)),
+    )
 
 
 def shuffles(

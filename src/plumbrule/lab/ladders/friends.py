@@ -49,19 +49,9 @@ class FriendChain:
         """Different tokens in a context."""
         return self.size * self.size
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Tokens at which the answers are read off."""
-        return tuple(range(self.size))
-
-    @property
-    def tokens(self) -> int:
-        """Tokens in a context."""
-        return self.size
-
     def draw(self, count: int, *, seed: int, exam: bool) -> Contexts:
         """Draw villages from one side of the split, which does not look at the order of facts."""
-        return draw_split(self._villages, self._friend_of, count, seed=seed, exam=exam)
+        return draw_split(self._villages, count, seed=seed, exam=exam, key=self._friend_of)
 
     def answer(self, contexts: Contexts, kind: str, depth: int) -> Answers:
         """Go from friend to friend."""

@@ -7,8 +7,6 @@ sigma^2k(x) = sigma^k(sigma^k(x)).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from plumbrule.lab.ladders.drawing import (
     Answers,
     Ask,
@@ -16,8 +14,9 @@ from plumbrule.lab.ladders.drawing import (
     Relabelled,
     check_size,
     draw_split,
-    inverse,
+    follow,
     look_up,
+    rename_links,
     shuffles,
 )
 
@@ -46,21 +45,10 @@ class PermutationPowering:
         """Different tokens in a context."""
         return self.size
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Tokens at which the answers are read off."""
-        return tuple(range(self.size))
-
-    @property
-    def tokens(self) -> int:
-        """Tokens in a context."""
-        return self.size
-
     def draw(self, count: int, *, seed: int, exam: bool) -> Contexts:
         """Draw permutations, all equally likely, from one side of the split."""
         return draw_split(
             lambda wanted, rng: shuffles(wanted, self.size, rng),
-            lambda contexts: contexts,
             count,
             seed=seed,
             exam=exam,
@@ -68,10 +56,7 @@ class PermutationPowering:
 
     def answer(self, contexts: Contexts, kind: str, depth: int) -> Answers:
         """Move every element `depth` times, one move after another."""
-        moved = contexts
-        for _ in range(depth - 1):
-            moved = look_up(contexts, moved)
-        return moved
+        return follow(contexts, depth)
 
     def choices(self, kind: str) -> int:
         """How many answers a question of this kind can have."""
@@ -88,12 +73,7 @@ class PermutationPowering:
 
     def relabel(self, contexts: Contexts, *, seed: int) -> Relabelled:
         """Rename the elements at random: the permutation conjugated by another."""
-        new = shuffles(len(contexts), self.size, np.random.default_rng(seed))
-        old = inverse(new)
-        return Relabelled(
-            contexts=look_up(new, look_up(contexts, old)),
-            restore=lambda answers, kind: look_up(old, look_up(answers, new)),
-        )
+        return rename_links(contexts, seed=seed)
 
     def describe(self, context: Contexts, kind: str, place: int, depth: int) -> str:
         """One question in words; `context` is a single row."""

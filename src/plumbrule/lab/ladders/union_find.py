@@ -17,8 +17,10 @@ from plumbrule.lab.ladders.drawing import (
     Relabelled,
     check_size,
     draw_split,
+    follow,
     inverse,
     look_up,
+    rename_links,
     shuffles,
 )
 
@@ -58,26 +60,13 @@ class UnionFind:
         """Different tokens in a context."""
         return self.size
 
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Tokens at which the answers are read off."""
-        return tuple(range(self.size))
-
-    @property
-    def tokens(self) -> int:
-        """Tokens in a context."""
-        return self.size
-
     def draw(self, count: int, *, seed: int, exam: bool) -> Contexts:
         """Draw forests from one side of the split."""
-        return draw_split(self._forests, lambda contexts: contexts, count, seed=seed, exam=exam)
+        return draw_split(self._forests, count, seed=seed, exam=exam)
 
     def answer(self, contexts: Contexts, kind: str, depth: int) -> Answers:
         """Follow the parent links, one after another."""
-        above = contexts
-        for _ in range(depth - 1):
-            above = look_up(contexts, above)
-        return above
+        return follow(contexts, depth)
 
     def choices(self, kind: str) -> int:
         """How many answers a question of this kind can have."""
@@ -94,12 +83,7 @@ class UnionFind:
 
     def relabel(self, contexts: Contexts, *, seed: int) -> Relabelled:
         """Rename the nodes at random."""
-        new = shuffles(len(contexts), self.size, np.random.default_rng(seed))
-        old = inverse(new)
-        return Relabelled(
-            contexts=look_up(new, look_up(contexts, old)),
-            restore=lambda answers, kind: look_up(old, look_up(answers, new)),
-        )
+        return rename_links(contexts, seed=seed)
 
     def describe(self, context: Contexts, kind: str, place: int, depth: int) -> str:
         """One question in words; `context` is a single row."""

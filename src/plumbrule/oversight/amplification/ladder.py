@@ -53,8 +53,8 @@ class Ladder(Protocol):
         ...
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """Tokens at which the answers are read off."""
+    def size(self) -> int:
+        """Tokens of a context; each is a place that a question is about."""
         ...
 
     def choices(self, kind: str) -> int:

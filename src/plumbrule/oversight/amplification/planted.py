@@ -74,7 +74,7 @@ def plant(ladder: Ladder, count: int, level: int, *, seed: int) -> Planted:
     rng = np.random.default_rng(derive_seed(seed, "questions"))
     contexts = ladder.draw(count, seed=derive_seed(seed, "contexts"), exam=True)
     kinds = tuple(ladder.kinds[each] for each in rng.integers(0, len(ladder.kinds), count))
-    places = rng.integers(0, len(ladder.places), count)
+    places = rng.integers(0, ladder.size, count)
     answers = pick(contexts, kinds, places, lambda some, kind: ladder.answer(some, kind, 2**level))
     return Planted(level=level, contexts=contexts, kinds=kinds, places=places, answers=answers)
 

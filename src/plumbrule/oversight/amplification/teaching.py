@@ -156,7 +156,7 @@ def _teacher_wrong(
 def _untaught(job: Job, level: int, planted: Planted, trial: Trial | None) -> Round:
     """A round as it stands before anything is taught."""
     settings = job.settings
-    lessons = settings.first_contexts * len(job.ladder.places) * len(job.ladder.kinds)
+    lessons = settings.first_contexts * job.ladder.size * len(job.ladder.kinds)
     stop = None
     if trial is not None:
         stop = decide(settings.budget, predicted=trial.predicted, teacher=trial.check, student=None)
@@ -189,7 +189,7 @@ def _untaught(job: Job, level: int, planted: Planted, trial: Trial | None) -> Ro
 def _combination_error(job: Job) -> float:
     """Error of one combination of true parts, after voting, as it was put in."""
     overseer, ladder = job.settings.overseer, job.ladder
-    rates = [overseer.rate(len(ladder.places), ladder.choices(kind)) for kind in ladder.kinds]
+    rates = [overseer.rate(ladder.size, ladder.choices(kind)) for kind in ladder.kinds]
     correlation = 1.0 if overseer.manner == "habit" else 0.0
     return voted_error(sum(rates) / len(rates), job.settings.votes, correlation)
 
