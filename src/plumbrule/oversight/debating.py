@@ -14,7 +14,7 @@ from plumbrule.judging.grading import LEAST_COVERED
 from plumbrule.models import LanguageModel, Sampling
 from plumbrule.oversight.asking import missed
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.hostile import INSTRUCTION, instruction_quotes
+from plumbrule.oversight.hostile import INSTRUCTION, addressed, withheld
 from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Outcome, total
 from plumbrule.oversight.wording import (
     Side,
@@ -133,13 +133,7 @@ def _opinion(
     verdict: Outcome = "uncertain"
     if lean <= LARGEST_LEAN and abs(flaw - 0.5) >= DECISIVE:
         verdict = "fail" if flaw > 0.5 else "pass"
-    addressed = [
-        quote
-        for span in case.spans
-        for quote in instruction_quotes(
-            span.source, case.sources[span.source][span.start : span.end], start=span.start
-        )
-    ]
+    to_reviewer = addressed(case)
     said = [f"Asked: {case.question}"] if case.question is not None else []
     said += [f"Argued {side}: {text}" for side, text in arguments.items()]
     said.append(f"The judge puts a flaw at {odds[0]:.3f}, with the sides swapped at {odds[1]:.3f}.")
@@ -147,12 +141,8 @@ def _opinion(
         verdict=verdict,
         rationale="\n".join(said),
         confidence=max(flaw, 1 - flaw),
-        evidence=(*quotes_in(case, arguments.get("flawed", "")), *addressed),
-        not_checked=tuple(
-            f"a sentence to the reviewer at {each.start} of {each.source!r} was not shown to the "
-            "models"
-            for each in addressed
-        ),
+        evidence=(*quotes_in(case, arguments.get("flawed", "")), *to_reviewer),
+        not_checked=withheld(to_reviewer),
         cost=cost,
     )
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from plumbrule.oversight.cases import Case
 from plumbrule.oversight.records import Quote
 
 REMOVED = "[a sentence to the reviewer was removed here]"
@@ -69,6 +70,25 @@ def instruction_quotes(source: str, text: str, *, start: int = 0) -> list[Quote]
         Quote(source=source, start=start + first, end=start + last, text=text[first:last])
         for first, last in instructions_in(text)
     ]
+
+
+def addressed(case: Case) -> list[Quote]:
+    """Every sentence to the reviewer in the pieces that a task is about."""
+    return [
+        quote
+        for span in case.spans
+        for quote in instruction_quotes(
+            span.source, case.sources[span.source][span.start : span.end], start=span.start
+        )
+    ]
+
+
+def withheld(quotes: Sequence[Quote]) -> tuple[str, ...]:
+    """What a report says of such sentences: no model was shown them."""
+    return tuple(
+        f"a sentence to the reviewer at {each.start} of {each.source!r} was not shown to the models"
+        for each in quotes
+    )
 
 
 def without_instructions(text: str) -> str:

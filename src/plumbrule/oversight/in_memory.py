@@ -10,17 +10,19 @@ from itertools import groupby
 from typing import Protocol, runtime_checkable
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.asking import Job, ask, not_asked
+from plumbrule.oversight.asking import Job, ask
 from plumbrule.oversight.cases import Case, Specialist
 from plumbrule.oversight.plans import (
-    DECOMPOSITION,
     Decompose,
     Plan,
+    build_tree,
     cut_tasks,
     expected_jobs,
     make_plan,
+    report_unasked,
+    turn,
 )
-from plumbrule.oversight.records import FREE, KINDS, Cost, Kind, Node, Opinion, Report, Task
+from plumbrule.oversight.records import Cost, Kind, Node, Opinion, Report, Task
 from plumbrule.store import derive_seed
 
 IN_MEMORY = "in memory"
@@ -54,7 +56,7 @@ def judge_works(
 ) -> list[Node]:
     """Cut each work, ask everyone about everything, and return the trees with their reports."""
     trees = [_Tree(work, _plans(work, decompose, depth)) for work in works]
-    _ask_all(trees, specialists, seed)
+    _ask_all(trees, specialists, depth, seed)
     return [tree.root for tree in trees]
 
 
@@ -63,25 +65,11 @@ class _Tree:
 
     def __init__(self, work: Work, plans: Mapping[str, Plan]) -> None:
         self.work, self.plans = work, plans
-        self.reports: dict[str, list[Report]] = {}
+        self.reports: list[Report] = []
 
     @property
     def root(self) -> Node:
-        return self._node(self.work.task)
-
-    def _node(self, task: Task) -> Node:
-        plan = self.plans.get(task.id)
-        parts = plan.parts if plan else ()
-        return Node(
-            task=task,
-            reports=tuple(self.reports.get(task.id, ())),
-            decisions=(),
-            children=tuple(self._node(part) for part in parts),
-            planning=plan.cost if plan else FREE,
-        )
-
-    def add(self, report: Report) -> None:
-        self.reports.setdefault(report.task_id, []).append(report)
+        return build_tree(self.work.task, self.plans, self.reports, ())
 
 
 @dataclass(frozen=True)
@@ -100,9 +88,8 @@ class _Call:
             sources=self.tree.work.sources,
             reports=tuple(
                 report
-                for name, reports in self.tree.reports.items()
-                if name == here or name.startswith(here + "/")
-                for report in reports
+                for report in self.tree.reports
+                if report.task_id == here or report.task_id.startswith(here + "/")
             ),
             seed=derive_seed(seed, here, self.job.specialist, 0),
         )
@@ -148,7 +135,9 @@ def _plans(work: Work, decompose: Decompose | None, depth: int) -> dict[str, Pla
     return plans
 
 
-def _ask_all(trees: Sequence[_Tree], known: Mapping[str, Specialist], seed: int) -> None:
+def _ask_all(
+    trees: Sequence[_Tree], known: Mapping[str, Specialist], depth: int, seed: int
+) -> None:
     """Make every report: tools first, then models, then people; the deepest parts first."""
     calls = []
     for tree in trees:
@@ -156,15 +145,14 @@ def _ask_all(trees: Sequence[_Tree], known: Mapping[str, Specialist], seed: int)
         tasks = {node.task.id: node.task for node in root.walk()}
         cut = cut_tasks(tree.plans)
         for job in expected_jobs(root, tree.plans, review_id=IN_MEMORY):
-            report = _without_asking(job, tree, known, cut)
+            report = report_unasked(job, known.get(job.specialist), tree.plans, cut, depth=depth)
             if report is None:
                 calls.append(_Call(tree, job, tasks[job.task_id]))
             else:
-                tree.add(report)
+                tree.reports.append(report)
 
-    def rank(call: _Call) -> tuple[int, int, str]:
-        kind = KINDS.index(known[call.job.specialist].kind)
-        return kind, -call.job.task_id.count("/"), call.job.specialist
+    def rank(call: _Call) -> tuple[tuple[int, int, int], str]:
+        return turn(call.job, known[call.job.specialist]), call.job.specialist
 
     for _, group in groupby(sorted(calls, key=rank), key=rank):
         together = list(group)
@@ -176,21 +164,7 @@ def _ask_all(trees: Sequence[_Tree], known: Mapping[str, Specialist], seed: int)
             for each, case, call in zip(asked, cases, together, strict=True)
         ]
         for call, report in zip(together, made, strict=True):
-            call.tree.add(report)
-
-
-def _without_asking(
-    job: Job, tree: _Tree, known: Mapping[str, Specialist], cut: set[str]
-) -> Report | None:
-    """The report of a check that cannot take place; None where it can."""
-    specialist = known.get(job.specialist)
-    if job.task_id in cut:
-        return not_asked(specialist, job, "it lies deeper than is judged", "depth")
-    if job.specialist == DECOMPOSITION:
-        return not_asked(None, job, str(tree.plans[job.task_id].trouble), "error")
-    if specialist is None:
-        return not_asked(None, job, f"no specialist of the name {job.specialist!r}", "absent")
-    return None
+            call.tree.reports.append(report)
 
 
 def _prepared(specialist: Specialist, cases: Sequence[Case]) -> list[Specialist]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight.asking import Job
+from plumbrule.oversight.asking import Job, not_asked
 from plumbrule.oversight.budget import Budget
 from plumbrule.oversight.cases import Specialist, spans_of
-from plumbrule.oversight.records import FREE, Cost, Decision, Kind, Node, Report, Task
+from plumbrule.oversight.records import FREE, KINDS, Cost, Decision, Kind, Node, Report, Task
 from plumbrule.oversight.rules import Rule
 from plumbrule.records import strict, to_json
 from plumbrule.store import fingerprint
@@ -194,7 +194,7 @@ def check_parts(task: Task, parts: Sequence[Task], sources: Mapping[str, str]) -
 
 
 def build_tree(
-    manifest: Manifest,
+    task: Task,
     plans: Mapping[str, Plan],
     reports: Iterable[Report],
     decisions: Iterable[Decision],
@@ -219,12 +219,38 @@ def build_tree(
             planning=plan.cost if plan else Cost(),
         )
 
-    return node(manifest.task)
+    return node(task)
 
 
 def cut_tasks(plans: Mapping[str, Plan]) -> set[str]:
     """Ids of the parts that lie deeper than the review goes."""
     return {part.id for plan in plans.values() if plan.cut for part in plan.parts}
+
+
+def report_unasked(
+    job: Job, specialist: Specialist | None, plans: Mapping[str, Plan], cut: set[str], *, depth: int
+) -> Report | None:
+    """The report of a check that cannot take place; None where it can.
+
+    Args:
+        job: The check.
+        specialist: Who would make it; None where nobody of that name was given.
+        plans: How tasks were cut, by their ids.
+        cut: What `cut_tasks` makes of them.
+        depth: Levels below the whole that are judged.
+    """
+    if job.task_id in cut:
+        return not_asked(specialist, job, f"it lies deeper than {depth} levels", "depth")
+    if job.specialist == DECOMPOSITION:
+        return not_asked(None, job, str(plans[job.task_id].trouble), "error")
+    if specialist is None:
+        return not_asked(None, job, f"no specialist of the name {job.specialist!r}", "absent")
+    return None
+
+
+def turn(job: Job, specialist: Specialist) -> tuple[int, int, int]:
+    """When a check is made: later rounds later; tools, models, people; the deepest parts first."""
+    return job.round, KINDS.index(specialist.kind), -job.task_id.count("/")
 
 
 def expected_jobs(root: Node, plans: Mapping[str, Plan], *, review_id: str) -> list[Job]:

@@ -11,15 +11,16 @@ from plumbrule.oversight.asking import Job, ask, not_asked
 from plumbrule.oversight.budget import Budget
 from plumbrule.oversight.cases import Case, Specialist
 from plumbrule.oversight.plans import (
-    DECOMPOSITION,
     Decompose,
     Level,
     cut_tasks,
     expected_jobs,
     make_manifest,
     make_plan,
+    report_unasked,
+    turn,
 )
-from plumbrule.oversight.records import KINDS, Cost, Node, Report, Task, total
+from plumbrule.oversight.records import Cost, Node, Report, Task, total
 from plumbrule.oversight.rules import Rule
 from plumbrule.oversight.trail import Trail, open_trail, reopen_trail
 from plumbrule.oversight.verdicts import Verdict, cost_of, derive
@@ -168,15 +169,16 @@ def _ask_all(
     cut = cut_tasks(records.plans)
     open_jobs = []
     for job in pending:
-        report = _without_asking(job, known.get(job.specialist), trail, cut)
+        report = report_unasked(
+            job, known.get(job.specialist), records.plans, cut, depth=records.manifest.depth
+        )
         if report is None:
             open_jobs.append(job)
         else:
             trail.record(report)
 
     def rank(job: Job) -> tuple[int, int, int]:
-        kind = KINDS.index(known[job.specialist].kind)
-        return job.round, kind, -job.task_id.count("/")
+        return turn(job, known[job.specialist])
 
     with ThreadPoolExecutor(workers, thread_name_prefix="review") as pool:
         for _, group in groupby(sorted(open_jobs, key=rank), key=rank):
@@ -194,21 +196,6 @@ def _check_kinds(trail: Trail, known: Mapping[str, Specialist]) -> None:
                 f"{each.name} was a {each.kind} when the review began, and is a "
                 f"{known[each.name].kind} now; give the specialist it was"
             )
-
-
-def _without_asking(
-    job: Job, specialist: Specialist | None, trail: Trail, cut: set[str]
-) -> Report | None:
-    """The report of a check that cannot take place; None where it can."""
-    if job.task_id in cut:
-        depth = trail.records.manifest.depth
-        return not_asked(specialist, job, f"it lies deeper than {depth} levels", "depth")
-    if job.specialist == DECOMPOSITION:
-        trouble = trail.records.plans[job.task_id].trouble
-        return not_asked(None, job, str(trouble), "error")
-    if specialist is None:
-        return not_asked(None, job, f"no specialist of the name {job.specialist!r}", "absent")
-    return None
 
 
 def _side_by_side(

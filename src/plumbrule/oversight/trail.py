@@ -52,7 +52,7 @@ class Records:
     @property
     def tree(self) -> Node:
         """The tree these make."""
-        return build_tree(self.manifest, self.plans, self.reports, self.decisions)
+        return build_tree(self.manifest.task, self.plans, self.reports, self.decisions)
 
     def add(self, record: Record) -> None:
         """Take in one more record."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.hostile import instruction_quotes
+from plumbrule.oversight.hostile import addressed
 from plumbrule.oversight.records import FREE, Cost, Kind, Opinion
 
 
@@ -22,13 +22,7 @@ class InstructionWatch:
 
     def check(self, case: Case) -> Opinion:
         """`uncertain` with each such sentence as evidence, `pass` where there is none."""
-        found = [
-            quote
-            for span in case.spans
-            for quote in instruction_quotes(
-                span.source, case.sources[span.source][span.start : span.end], start=span.start
-            )
-        ]
+        found = addressed(case)
         if not found:
             return Opinion(verdict="pass", rationale="No sentence speaks to the reviewer.")
         return Opinion(

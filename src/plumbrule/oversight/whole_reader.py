@@ -15,7 +15,7 @@ from plumbrule.models import LanguageModel, Sampling
 from plumbrule.oversight.asking import missed
 from plumbrule.oversight.cases import Case
 from plumbrule.oversight.debating import LARGEST_LEAN, alone
-from plumbrule.oversight.hostile import INSTRUCTION, fenced, instruction_quotes
+from plumbrule.oversight.hostile import INSTRUCTION, addressed, fenced, instruction_quotes, withheld
 from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Outcome, Quote, Span, total
 from plumbrule.records import Dialogue, Message
 from plumbrule.store import derive_seed, fingerprint
@@ -163,7 +163,7 @@ def _chunks(case: Case, size: int) -> Iterator[Span]:
     """Pieces of the task's texts in order, cut where a paragraph or a sentence ends."""
     for span in case.spans:
         text, at = case.sources[span.source], span.start
-        addressed = instruction_quotes(span.source, text[at : span.end], start=at)
+        to_reviewer = instruction_quotes(span.source, text[at : span.end], start=at)
         while at < span.end:
             end = min(at + size, span.end)
             if end < span.end:
@@ -171,7 +171,7 @@ def _chunks(case: Case, size: int) -> Iterator[Span]:
                 cuts = [text.rfind(mark, half, end) + len(mark) for mark in ("\n\n", ". ")]
                 end = next((cut for cut in cuts if cut > half), end)
                 # A sentence to the reviewer that is cut in two would be known by neither half.
-                end = next((each.end for each in addressed if each.start < end < each.end), end)
+                end = next((each.end for each in to_reviewer if each.start < end < each.end), end)
             yield Span(source=span.source, start=at, end=end)
             at = end
 
@@ -231,15 +231,8 @@ def _opinion(
             f"it says that the whole leans and quotes {len(quotes)} places that stand in the text; "
             f"{FEWEST_PLACES} are needed"
         )
-    addressed = [
-        quote
-        for span in case.spans
-        for quote in instruction_quotes(span.source, _text(case, span), start=span.start)
-    ]
-    left += [
-        f"a sentence to the reviewer at {each.start} of {each.source!r} was not shown to the model"
-        for each in addressed
-    ]
+    to_reviewer = addressed(case)
+    left += withheld(to_reviewer)
     leans = sum(odds) / 2
     said_so = [f"Asked: {case.question}"] if case.question is not None else []
     said_so += [f"Why: {said}"] if said else []
@@ -250,7 +243,7 @@ def _opinion(
         verdict=verdict,
         rationale="\n".join([*said_so, f"Notes: {notes}"]),
         confidence=max(leans, 1 - leans),
-        evidence=(*quotes, *addressed),
+        evidence=(*quotes, *to_reviewer),
         not_checked=tuple(left),
         cost=cost,
     )
