@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import compare_aa, compare_growth, compare_peer, compare_screens
 from benchmarks.organism_trials import KEPT, guided, in_processes, took
-from benchmarks.rows import Row, show
+from benchmarks.rows import Row, estimated, show
 from plumbrule.behavior import CompareSettings
 from plumbrule.lab.organisms import KINDS, METHODS, UNPLANTABLE, Organism
 from plumbrule.statistics import clopper_pearson
@@ -126,17 +126,8 @@ def _share(
     met: Callable[[float], bool] | None = None,
 ) -> Row:
     estimate = clopper_pearson(int(sum(outcomes)), len(outcomes), unit="of organisms")
-    return Row(
-        measure=measure,
-        target=target,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        unit=estimate.unit,
-        n=estimate.n,
-        met=met(estimate.value) if met else None,
-        seeds=list(seeds),
-    )
+    passed = met(estimate.value) if met else None
+    return estimated(measure, estimate, seeds=seeds, target=target, met=passed)
 
 
 def _middle(measure: str, values: Sequence[float], unit: str, seeds: Sequence[int]) -> Row:

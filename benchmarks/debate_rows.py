@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, estimated
 from plumbrule.oversight import performance_gap
 from plumbrule.records import Estimate
 from plumbrule.statistics import paired_proportions, wilson
@@ -151,17 +151,12 @@ def _row(
     n: int = 0,
     reason: str | None = None,
 ) -> Row:
+    if estimate is not None:
+        return estimated(measure, estimate, seeds=seeds, target=target, met=bool(target) or None)
     return Row(
-        measure=measure,
-        target=target,
-        value=estimate.value if estimate else None,
-        low=estimate.low if estimate else None,
-        high=estimate.high if estimate else None,
-        unit=estimate.unit if estimate else f"undefined: {reason}",
-        n=estimate.n if estimate else n,
-        met=True if target and estimate else None,
-        seeds=list(seeds),
-    )
+        measure=measure, target=target, value=None, low=None, high=None,
+        unit=f"undefined: {reason}", n=n, met=None, seeds=list(seeds),
+    )  # fmt: skip
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:

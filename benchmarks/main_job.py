@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.interrupted import interrupt
-from benchmarks.rows import Row, show, single, spread
+from benchmarks.rows import Row, estimated, show, single, spread
 from benchmarks.size_ladder import mend
 from benchmarks.throughput import preferences, sampling, supervised
 from plumbrule.records import Estimate
@@ -247,23 +247,9 @@ def ladder_rows(sizes: Sequence[str], per_kind: int) -> list[Row]:
         ]
         for measure, hits in parts:
             estimate = clopper_pearson(int(hits.sum()), len(hits), unit="share")
-            rows.append(_plain(measure, estimate))
-        rows.append(_plain(f"{size}: gain by the critique", gain))
+            rows.append(estimated(measure, estimate, unit="share"))
+        rows.append(estimated(f"{size}: gain by the critique", gain, unit="share"))
     return rows
-
-
-def _plain(measure: str, estimate: Estimate) -> Row:
-    return Row(
-        measure=measure,
-        target="",
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        unit="share",
-        n=estimate.n,
-        met=None,
-        seeds=[0],
-    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.debate_rows import wide_table
 from benchmarks.debate_schools import schooled, schooling
 from benchmarks.debate_village import VILLAGE, draw_work
-from benchmarks.rows import Row, show
+from benchmarks.rows import Row, estimated, show
 from plumbrule.lab.papers import KINDS, STATISTICS_KINDS, make_paper
 from plumbrule.oversight import (
     Case,
@@ -42,7 +42,6 @@ from plumbrule.oversight import (
 )
 from plumbrule.oversight.asking import Job
 from plumbrule.oversight.papers import Material, flaws_in, read_material, review_paper, tools
-from plumbrule.records import Estimate
 from plumbrule.statistics import wilson
 from plumbrule.store import derive_seed
 
@@ -244,12 +243,12 @@ def tax_rows(name: str, trials: Sequence[Trial]) -> list[Row]:
     """One tax as rows."""
     tax = alignment_tax(trials)
     made = [
-        _estimate(f"{name}: right with review", tax.reviewed),
+        estimated(f"{name}: right with review", tax.reviewed, unit="share"),
         _plain(f"{name}: right with review, undecided counted as right", tax.reviewed_best, tax),
-        _estimate(f"{name}: right with one direct judgment", tax.direct),
-        _estimate(f"{name}: right without oversight", tax.unseen),
-        _estimate(f"{name}: gained over direct judgment", tax.over_direct),
-        _estimate(f"{name}: gained over no oversight", tax.over_none),
+        estimated(f"{name}: right with one direct judgment", tax.direct, unit="share"),
+        estimated(f"{name}: right without oversight", tax.unseen, unit="share"),
+        estimated(f"{name}: gained over direct judgment", tax.over_direct, unit="share"),
+        estimated(f"{name}: gained over no oversight", tax.over_none, unit="share"),
         _plain(f"{name}: undecided", tax.undecided, tax, unit="reviews"),
         _plain(f"{name}: undecided, direct", tax.undecided_direct, tax, unit="judgments"),
     ]
@@ -296,13 +295,6 @@ def tables(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             first="work, oversight",
         ),
     }
-
-
-def _estimate(measure: str, estimate: Estimate) -> Row:
-    return Row(
-        measure=measure, target="", value=estimate.value, low=estimate.low, high=estimate.high,
-        unit="share", n=estimate.n, met=None, seeds=[0],
-    )  # fmt: skip
 
 
 def _plain(measure: str, value: float | None, tax: Tax, *, unit: str = "share") -> Row:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.rows import Row, single
+from benchmarks.rows import Row, estimated, single
 from plumbrule.lab.paper_interactions import Bank
 from plumbrule.lab.papers import INTERACTION_KINDS, Planted, SyntheticPaper
 from plumbrule.oversight.papers import Check, Flaw, Paper, check_whole, read_paper
@@ -163,15 +163,9 @@ def sections_alone(made: SyntheticPaper, folder: Path) -> list[Check]:
 
 
 def _share(measure: str, count: int, of: int, target: float | None = None) -> Row:
-    estimate = wilson(count, of, unit="share")
-    return Row(
-        measure=measure,
+    return estimated(
+        measure,
+        wilson(count, of, unit="share"),
         target="" if target is None else f">= {target:.2f}",
-        value=count / of,
-        low=estimate.low,
-        high=estimate.high,
-        unit="share",
-        n=of,
         met=None if target is None else count / of >= target,
-        seeds=[0],
     )

@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.recursive_units import KEPT, LABELS, compared, interacting, used
-from benchmarks.rows import Row, show, single
+from benchmarks.rows import Row, estimated, show, single
 from plumbrule.lab.composites import INTERACTIONS
 from plumbrule.recipes.composite_labels import NANO
 from plumbrule.recipes.reward_use import Using
-from plumbrule.records import Estimate
 from plumbrule.statistics import paired_proportions, wilson
 
 WORK = "of held-out works"
@@ -31,16 +30,6 @@ QUICK = (192,)
 
 PATIENT = replace(NANO, steps={**NANO.steps, "direct": 2 * NANO.steps["direct"]})
 """Direct evaluation taught for twice as long: the best on seed 100 of all that was tried."""
-
-
-def row(
-    measure: str, found: Estimate, seeds: Sequence[int], *, target: str = "", met: Any = None
-) -> Row:
-    """An estimate as a row."""
-    return Row(
-        measure=measure, target=target, value=found.value, low=found.low, high=found.high,
-        unit=found.unit, n=found.n, met=met, seeds=list(seeds),
-    )  # fmt: skip
 
 
 def right(unit: Any, passed: str = "passed", sound: str = "sound") -> np.ndarray:
@@ -56,7 +45,7 @@ def pooled(units: Sequence[Any], passed: str = "passed", sound: str = "sound") -
 
 def accuracy(measure: str, answers: np.ndarray, seeds: Sequence[int]) -> Row:
     """Share of right verdicts."""
-    return row(measure, wilson(int(answers.sum()), len(answers), unit=WORK), seeds)
+    return estimated(measure, wilson(int(answers.sum()), len(answers), unit=WORK), seeds=seeds)
 
 
 def above(
@@ -64,7 +53,7 @@ def above(
 ) -> Row:
     """How much more often the second is right, with the target that this is no accident."""
     found = paired_proportions(direct, other, unit=unit)
-    return row(measure, found, seeds, target="interval above 0", met=found.low > 0)
+    return estimated(measure, found, seeds=seeds, target="interval above 0", met=found.low > 0)
 
 
 def auroc(unit: Any) -> float:
@@ -165,15 +154,16 @@ def interaction_rows(kinds: Sequence[Any], labels: int, seeds: Sequence[int]) ->
                            ("both", "the tree with that reader")):  # fmt: skip
             flawed = np.concatenate([~np.array(u[side])[~np.array(u["sound"])] for u in units])
             found = wilson(int(flawed.sum()), len(flawed), unit="of flawed works")
-            rows.append(row(f"{kind} found by {what}", found, seeds))
+            rows.append(estimated(f"{kind} found by {what}", found, seeds=seeds))
             rows.append(accuracy(f"accuracy on {kind} and its harmless twin, {what}",
                                  pooled(units, side), seeds))  # fmt: skip
         rows += [
             above(f"accuracy that the reader of the whole adds to the tree, {kind}",
                   pooled(units, "parts"), pooled(units, "both"), seeds),
-            row(f"what it adds on works without interactions, {kind}",
-                paired_proportions(pooled(units, "usual_parts", "usual_sound"),
-                                   pooled(units, "usual_both", "usual_sound"), unit=WORK), seeds),
+            estimated(f"what it adds on works without interactions, {kind}",
+                      paired_proportions(pooled(units, "usual_parts", "usual_sound"),
+                                         pooled(units, "usual_both", "usual_sound"), unit=WORK),
+                      seeds=seeds),
         ]  # fmt: skip
     return rows
 
@@ -187,7 +177,7 @@ def use_rows(labels: int, seeds: Sequence[int]) -> list[Row]:
 
     def share(measure: str, answers: np.ndarray) -> Row:
         found = wilson(int(answers.sum()), len(answers), unit="of replies sound")
-        return row(measure, found, seeds)
+        return estimated(measure, found, seeds=seeds)
 
     rows = []
     for how, start, before, title in (
@@ -221,7 +211,7 @@ def use_rows(labels: int, seeds: Sequence[int]) -> list[Row]:
 
 def gain(measure: str, before: np.ndarray, after: np.ndarray, seeds: Sequence[int]) -> Row:
     """How much more often it is so after."""
-    return row(measure, paired_proportions(before, after, unit="of replies"), seeds)
+    return estimated(measure, paired_proportions(before, after, unit="of replies"), seeds=seeds)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import Row, show, single
+from benchmarks.rows import Row, estimated, show, single
 from plumbrule.ledger.chain import GENESIS, seal
 from plumbrule.oversight import (
     Case,
@@ -391,17 +391,7 @@ def rows(*, quick: bool = False) -> list[Row]:
 def share(measure: str, hits: Sequence[bool], *, target: str) -> Row:
     """A row of a share with its exact interval."""
     estimate = clopper_pearson(sum(hits), len(hits), unit="of tamperings")
-    return Row(
-        measure=measure,
-        target=target,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        unit=estimate.unit,
-        n=estimate.n,
-        met=all(hits) if target else None,
-        seeds=[0],
-    )
+    return estimated(measure, estimate, target=target, met=all(hits) if target else None)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from plumbrule.records import Estimate
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -45,6 +47,29 @@ def single(
         high=None,
         unit=unit,
         n=n,
+        met=met,
+        seeds=list(seeds),
+    )
+
+
+def estimated(
+    measure: str,
+    estimate: Estimate,
+    *,
+    seeds: Sequence[int] = (0,),
+    target: str = "",
+    met: bool | None = None,
+    unit: str | None = None,
+) -> Row:
+    """A row of an estimate with its interval, in the estimate's unit unless another is named."""
+    return Row(
+        measure=measure,
+        target=target,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        unit=unit or estimate.unit,
+        n=estimate.n,
         met=met,
         seeds=list(seeds),
     )
