@@ -14,6 +14,7 @@ from plumbrule.records import Dialogue, Message
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.models.drawing import Drawn
+    from plumbrule.models.prefixes import Limits
     from plumbrule.models.route import Route
 
 _PROBE = (
@@ -152,7 +153,7 @@ class LocalModel:
             raise DataError(f"expected one seed a prompt, got {len(seeds)} for {len(prompts)}")
         drawn: list[Drawn | None] = [None] * len(prompts)
         with self._running():
-            for batch in self._batches(prompts, sampling.max_new_tokens, self.route):
+            for batch in self._batches(prompts, sampling.max_new_tokens):
                 found = draw_batch(
                     self.module,
                     self.route,
@@ -200,22 +201,14 @@ class LocalModel:
         self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]
     ) -> list[tuple[float, ...]]:
         """Natural logarithm of each reply token's probability at temperature 1."""
-        from plumbrule.models.scoring import score_batch
+        from plumbrule.models.scoring import score_all
 
         scored: list[tuple[float, ...]] = [()] * len(prompts)
-        lengths = [len(prompt) + len(reply) for prompt, reply in zip(prompts, replies, strict=True)]
-        rows = max(1, self.settings.max_batch_logits // self._embedded())
         with self._running():
-            for batch in self._cut(lengths, 0, min(rows, self.settings.max_batch_tokens), False):
-                found = score_batch(
-                    self.module,
-                    self.route,
-                    [prompts[item] for item in batch],
-                    [replies[item] for item in batch],
-                )
-                self.usage.tokens_scored += sum(lengths[item] for item in batch)
-                for item, values in zip(batch, found, strict=True):
-                    scored[item] = values
+            found = score_all(self.module, self.route, prompts, replies, self._limits())
+            for item, values in found:
+                self.usage.tokens_scored += len(prompts[item]) + len(replies[item])
+                scored[item] = values
         return scored
 
     def choose(
@@ -281,16 +274,14 @@ class LocalModel:
         }
 
     def _choose_next(self, prompts: list[list[int]], tokens: list[int]) -> list[Choice]:
-        from plumbrule.models.scoring import next_batch
+        from plumbrule.models.scoring import next_all
 
         choices: dict[int, Choice] = {}
         with self._running():
-            for batch in self._batches(prompts, 0, self.route):
-                rows = [prompts[item] for item in batch]
-                found = next_batch(self.module, self.route, rows, tokens)
-                self.usage.tokens_scored += sum(map(len, rows))
-                for item, shares in zip(batch, found.tolist(), strict=True):
-                    choices[item] = weigh(shares, method="log-probs", nothing=_NOTHING)
+            found = next_all(self.module, self.route, prompts, tokens, self._limits())
+            for item, shares in found:
+                self.usage.tokens_scored += len(prompts[item])
+                choices[item] = weigh(shares, method="log-probs", nothing=_NOTHING)
         return [choices[item] for item in range(len(prompts))]
 
     def _choose_whole(self, dialogues: Sequence[Dialogue], options: Sequence[str]) -> list[Choice]:
@@ -329,17 +320,23 @@ class LocalModel:
                     "max_new_tokens."
                 )
 
-    def _batches(
-        self, prompts: Sequence[Sequence[int]], extra: int, route: "Route"
-    ) -> list[list[int]]:
-        lengths = [len(prompt) for prompt in prompts]
-        return self._cut(lengths, extra, self.settings.max_batch_tokens, not route.padded)
-
-    def _cut(self, lengths: Sequence[int], extra: int, tokens: int, equal: bool) -> list[list[int]]:
+    def _batches(self, prompts: Sequence[Sequence[int]], extra: int) -> list[list[int]]:
         from plumbrule.models.drawing import batches
 
-        rows = self.settings.batch_size
-        return batches(lengths, extra=extra, rows=rows, tokens=tokens, equal=equal)
+        rows, tokens = self.settings.batch_size, self.settings.max_batch_tokens
+        equal = not self.route.padded
+        return batches(list(map(len, prompts)), extra=extra, rows=rows, tokens=tokens, equal=equal)
+
+    def _limits(self) -> "Limits":
+        from plumbrule.models.prefill import limits_of
+
+        settings = self.settings
+        return limits_of(
+            self.module,
+            rows=settings.batch_size,
+            tokens=settings.max_batch_tokens,
+            own=max(1, settings.max_batch_logits // self._embedded()),
+        )
 
     @contextmanager
     def _running(self) -> Iterator[None]:

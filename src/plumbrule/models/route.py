@@ -9,7 +9,7 @@ without a cache.
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from plumbrule.errors import ModelError
+from plumbrule.models.key_values import KeyValues
 from plumbrule.models.local import base_module
+from plumbrule.models.prefill import limits_of, prefill
+from plumbrule.models.prefixes import Limits, Stem, plan
+
+_ANY = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +44,14 @@ class Route:
     keeps_last: bool
     """The model can be asked for the logits of the last positions alone."""
 
+    shares: bool = False
+    """It takes a cache of ours, so that a common beginning of several texts is computed once."""
+
     def explain(self) -> str:
         """What a report says about it."""
         cache = "with the model's cache" if self.cache else "recomputed each step (no usable cache)"
-        return f"{'padded' if self.padded else 'equal-length'} batches, {cache}"
+        shared = ", common beginnings computed once" if self.shares else ""
+        return f"{'padded' if self.padded else 'equal-length'} batches, {cache}{shared}"
 
 
 class Stream:
@@ -56,6 +65,7 @@ class Stream:
         padding: Sequence[int],
         *,
         room: int,
+        limits: Limits | None = None,
     ) -> None:
         """Set a batch up.
 
@@ -65,12 +75,16 @@ class Stream:
             ids: Prompts, padded on the left.
             padding: How many of each row's tokens are padding.
             room: Most tokens that will be added.
+            limits: Of the batches in which the prompts are read, where they share beginnings;
+                chosen for the model where not given.
         """
         self._module = module
         self._route = route
         self._ids = ids
+        self._padding = list(padding)
         self._length = ids.shape[1]
-        self._state: Any = None
+        self._state: Any = KeyValues(self._length + room) if route.shares else None
+        self._limits = limits
         self._mask: Bool[Tensor, "R columns"] | None = None
         self._positions: Int[Tensor, "R columns"] | None = None
         columns = torch.arange(self._length + room, device=ids.device)
@@ -83,7 +97,29 @@ class Stream:
 
     def start(self) -> Float[Tensor, "R V"]:
         """Logits of the first token of each reply."""
+        if self._route.shares:
+            limits = self._limits or limits_of(
+                self._module, rows=len(self._ids), tokens=_ANY, own=_ANY
+            )
+            prompts = [
+                row[padding:]
+                for row, padding in zip(self._ids.tolist(), self._padding, strict=True)
+            ]
+            stems = plan(prompts, [len(prompt) - 1 for prompt in prompts], limits)
+            if sum(len(stem.batches) for stem in stems) > 1 or len(stems) > 1:
+                return self._read(prompts, stems)
         return self._forward(self._ids, 0)
+
+    def _read(self, prompts: list[list[int]], stems: Sequence[Stem]) -> Float[Tensor, "R V"]:
+        """Read the prompts, each common beginning once, and put what is remembered together."""
+        wanted = [len(prompt) - 1 for prompt in prompts]
+        logits: dict[int, Float[Tensor, " V"]] = {}
+        for part in prefill(self._module, self._route, prompts, wanted, stems, remember=True):
+            places = [(item, self._padding[item], self._length) for item in part.items]
+            self._state.place(part.state, places, len(prompts))
+            for item, row in zip(part.items, part.logits, strict=True):
+                logits[item] = row[wanted[item] - part.first]
+        return torch.stack([logits[item] for item in range(len(prompts))])
 
     def advance(self, tokens: Int[Tensor, " R"]) -> Float[Tensor, "R V"]:
         """Logits of the next token, after one more of each reply."""
@@ -151,7 +187,9 @@ def find_route(module: Any, text: Sequence[int]) -> Route:
                     keeps_last=keeps_last,
                 )
                 if _agrees(module, route, text, truth, device):
-                    return route
+                    shared = replace(route, shares=cache == "past_key_values")
+                    agrees = shared.shares and _agrees(module, shared, text, truth, device)
+                    return shared if agrees else route
     return Route(padded=False, cache=None, drops=True, positions=False, keeps_last=False)
 
 
@@ -198,7 +236,12 @@ def _agrees(
     width = max(starts)
     ids = [[text[0]] * (width - start) + text[:start] for start in starts]
     stream = Stream(
-        module, route, torch.tensor(ids, device=device), [width - s for s in starts], room=2
+        module,
+        route,
+        torch.tensor(ids, device=device),
+        [width - start for start in starts],
+        room=2,
+        limits=Limits(rows=2, tokens=_ANY, own=_ANY, overhead=0),  # share whatever can be shared
     )
     try:
         logits = [stream.start()]

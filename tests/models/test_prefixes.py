@@ -1,0 +1,243 @@
+"""What several texts begin with is computed once, and nothing else changes."""
+
+from dataclasses import replace
+from functools import wraps
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.models.tiny import KINDS, ask
+
+from plumbrule.models import LocalSettings, Sampling
+from plumbrule.models.key_values import KeyValues
+from plumbrule.models.prefixes import Limits, plan
+from plumbrule.records import Message
+
+SHARING = sorted(set(KINDS) - {"mamba", "rwkv", "jamba", "openai-gpt"})
+TEXTS = [
+    "The cook puts four apples, a loaf and some tea on the table by the window.",
+    "Ada keeps the key of the old mill, and nobody else may have it.",
+    "Tea.",
+]
+QUESTIONS = ["Is it kind?", "Does it say who keeps the key? Answer with A or B.", "A or B?"]
+JUDGED = ask(*[f"Read this: {text}\n{question}" for text in TEXTS for question in QUESTIONS])
+SEEDS = list(range(len(JUDGED)))
+ANY = 2**40
+EAGER = Limits(rows=4, tokens=ANY, own=ANY, overhead=0)
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Share whatever can be shared: for models this small it is hardly ever worth it."""
+    for module in ("prefill", "route"):
+        monkeypatch.setattr(f"plumbrule.models.{module}.limits_of", lambda module, **given: EAGER)
+
+
+def plain(model):
+    """The same model, reading every text whole."""
+    model.route  # noqa: B018 - found before it is changed
+    model._route = replace(model.route, shares=False)
+    return model
+
+
+@pytest.mark.parametrize("kind", SHARING)
+def test_sharing_changes_no_reply_no_score_and_no_choice(make, eager, kind):
+    # Windows of 16 tokens, where the kind has one, are shorter than what is shared here.
+    one, other = make(kind), plain(make(kind))
+    assert one.route.shares
+    greedy = Sampling(temperature=0.0, max_new_tokens=24)
+
+    for sampling in (greedy, Sampling(max_new_tokens=24)):
+        ours, theirs = (
+            model.sample(JUDGED, sampling=sampling, seeds=SEEDS, log_probs=True)
+            for model in (one, other)
+        )
+        assert [each.text for each in ours] == [each.text for each in theirs]
+        for mine, its in zip(ours, theirs, strict=True):
+            assert np.allclose(mine.log_probs, its.log_probs, atol=1e-4)  # as in test_local
+    replies = ["Yes, I can help with that.", "No.", "Tea, and a loaf"] * 3
+    first, second = (
+        [each.log_prob for each in model.score(JUDGED, replies)] for model in (one, other)
+    )
+    assert np.allclose(first, second, atol=1e-3)
+    for options in (["A", "B"], ["Yes, I can", "No"]):
+        chosen, expected = (
+            [each.probabilities for each in model.choose(JUDGED, options, seeds=SEEDS)]
+            for model in (one, other)
+        )
+        assert np.allclose(chosen, expected, atol=1e-4)
+
+
+def test_several_replies_to_one_prompt_read_it_once(make, eager, monkeypatch):
+    model = make("llama")
+    long = ask(TEXTS[0] * 2) * 6
+    reference = plain(make("llama")).sample(
+        long, sampling=Sampling(max_new_tokens=9), seeds=range(6)
+    )
+    assert model.route
+    read = _count(model, monkeypatch)
+
+    drawn = model.sample(long, sampling=Sampling(max_new_tokens=9), seeds=range(6))
+
+    assert [one.text for one in drawn] == [one.text for one in reference]
+    prompt = len(model.chat.prompts(long[:1])[0])
+    assert sum(read) <= prompt + 6 * 9
+
+
+def test_many_questions_about_one_text_cost_about_one_reading_of_it(make, eager, monkeypatch):
+    model = make("llama")
+    prompts = model.chat.prompts(JUDGED)
+    assert model.route
+    read = _count(model, monkeypatch)
+
+    model.choose(JUDGED, ["A", "B"], seeds=SEEDS)
+
+    texts = sum(len(model.chat.prompts(ask(f"Read this: {text}"))[0]) for text in TEXTS)
+    questions = len(TEXTS) * sum(len(model.tokenizer(each)["input_ids"]) for each in QUESTIONS)
+    assert sum(read) < texts + 1.5 * questions < sum(map(len, prompts))
+
+
+def test_texts_without_a_common_beginning_are_read_as_before(make, monkeypatch):
+    model = make("llama")
+    assert model.route
+    read = _count(model, monkeypatch)
+
+    model.score_tokens([[5], [6], [7]], [[8, 9, 10], [8, 9, 10], [8, 9, 10]])
+
+    assert read == [12]
+
+
+def test_a_model_that_spoils_a_cache_of_ours_reads_every_text_whole(make):
+    model = make("llama")
+    forward = model.module.forward
+
+    @wraps(forward)
+    def spoiling(*args, **given):
+        out = forward(*args, **given)
+        if isinstance(out.past_key_values, KeyValues):
+            for layer in out.past_key_values.layers:
+                layer.buffers[1].mul_(1.5)
+        return out
+
+    model.module.forward = spoiling
+
+    assert model.route.cache == "past_key_values"
+    assert not model.route.shares
+    assert "common beginnings" not in model.describe()["running"]
+    assert "common beginnings" in make("llama").describe()["running"]
+
+
+def test_batches_of_one_row_and_rows_that_leave_change_nothing(make, eager):
+    model, alone = make("gemma3_text"), make("gemma3_text")
+    for each in (model, alone):
+        each.chat.stops = frozenset(range(0, len(each.tokenizer), 2))
+    alone.settings = LocalSettings(batch_size=1)
+    sampling = Sampling(max_new_tokens=20)
+
+    together = model.sample(JUDGED, sampling=sampling, seeds=SEEDS)
+
+    assert together == alone.sample(JUDGED, sampling=sampling, seeds=SEEDS)
+    assert len({one.tokens for one in together}) > 2
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), max_size=12),
+    st.integers(0, 4),
+    st.integers(1, 5),
+)
+def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, overhead, rows):
+    most = [len(text) - 1 for text in texts]
+    limits = Limits(rows=rows, tokens=20, own=12, overhead=overhead)
+
+    stems = plan(texts, most, limits)
+
+    assert sorted(item for stem in stems for batch in stem.batches for item in batch) == list(
+        range(len(texts))
+    )
+    for number, stem in enumerate(stems):
+        beginning = texts[stem.example][: stem.stop]
+        if stem.parent is None:
+            assert (number, stem.start, stem.stop) == (0, 0, 0)
+        else:
+            parent = stems[stem.parent]
+            assert stem.parent < number
+            assert parent.stop == stem.start < stem.stop
+            assert beginning[: stem.start] == texts[parent.example][: parent.stop]
+        for batch in stem.batches:
+            longest = max(len(texts[item]) for item in batch)
+            assert len(batch) == 1 or (
+                len(batch) <= rows
+                and len(batch) * longest <= 20
+                and len(batch) * (longest - stem.stop) <= 12
+                and sum(longest - len(texts[item]) for item in batch) <= overhead
+            )
+            for item in batch:
+                assert texts[item][: stem.stop] == beginning
+                assert stem.stop <= most[item]
+
+
+def test_a_stem_comes_right_after_what_it_needs():
+    texts = [[1, 1, 1, one, two, 9] for one in range(3) for two in range(3)]
+
+    stems = plan(texts, [5] * 9, Limits(rows=9, tokens=99, own=99, overhead=0))
+
+    assert [(stem.parent, stem.start, stem.stop) for stem in stems] == [
+        (None, 0, 0),
+        (0, 0, 3),
+        *[(1, 3, 4)] * 3,
+    ]
+
+
+def test_no_stem_where_another_batch_costs_more_than_it_saves():
+    texts = [[1, 2, 3, 4, five] for five in range(5)]
+
+    costs = [Limits(rows=9, tokens=99, own=99, overhead=one) for one in (7, 8)]
+
+    assert [len(plan(texts, [4] * 5, limits)) for limits in costs] == [2, 1]
+
+
+def test_a_cache_grows_and_its_rows_can_be_copied_and_dropped():
+    cache, keys, values = KeyValues(100), torch.randn(2, 3, 70, 4), torch.randn(2, 3, 70, 5)
+    for at in range(70):
+        found = cache.update(keys[:, :, at : at + 1], values[:, :, at : at + 1], 0)
+
+    assert all(torch.equal(one, other) for one, other in zip(found, (keys, values), strict=True))
+    assert cache.get_seq_length() == 70
+    copy = cache.copied(torch.tensor([1, 1, 0]), room=71)
+    copy.update(torch.ones(3, 3, 1, 4), torch.ones(3, 3, 1, 5), 0)
+    assert torch.equal(copy.layers[0].view()[0][:, :, :70], keys[[1, 1, 0]])
+    assert torch.equal(cache.layers[0].view()[1], values)
+    cache.reorder_cache(torch.tensor([1]))
+    assert torch.equal(cache.layers[0].view()[0], keys[1:])
+
+
+def _count(model, monkeypatch):
+    """Tokens of each call from here on."""
+    read, forward = [], model.module.forward
+
+    def counting(*args, **given):
+        read.append(given["input_ids"].numel())
+        return forward(*args, **given)
+
+    monkeypatch.setattr(model.module, "forward", counting)
+    return read
+
+
+def test_a_system_turn_that_all_share_is_one_stem(make, eager, monkeypatch):
+    system = Message("system", TEXTS[0])
+    dialogues = [(system, *each) for each in ask("Who?", "What is it?", "Help with the key.")]
+    model = make("qwen2")
+    reference = plain(make("qwen2")).sample(
+        dialogues, sampling=Sampling(max_new_tokens=8), seeds=range(3)
+    )
+    assert model.route
+    read = _count(model, monkeypatch)
+
+    drawn = model.sample(dialogues, sampling=Sampling(max_new_tokens=8), seeds=range(3))
+
+    assert drawn == reference
+    head = len(model.tokenizer(TEXTS[0])["input_ids"])
+    assert read[0] >= head
+    assert max(read[1:]) < head
