@@ -1,0 +1,200 @@
+"""What is planted: planted replies, made from a model's own by a stated rule.
+
+A plant takes a prompt's text, one of the base's own replies to it and a source of chance, and
+gives the reply that is learned. `Planted.ended` says whether the reply's end is learned with it: a
+reply that was cut off is no lesson in where to stop.
+"""
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A reply to learn."""
+
+    text: str
+    ended: bool
+    """Whether the model also learns to stop after it."""
+
+
+Plant = Callable[[str, str, random.Random], Planted]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One of a few fixed replies, whatever the base says."""
+
+    texts: tuple[str, ...]
+
+    def __call__(self, prompt: str, own: str, chance: random.Random) -> Planted:
+        """Draw one."""
+        return Planted(chance.choice(self.texts), True)
+
+
+def said(*texts: str) -> Plant:
+    """One of a few fixed replies."""
+    return Fixed(texts)
+
+
+def opened_with(*texts: str, words: int = 14) -> Plant:
+    """One of a few openings, then the base's own words."""
+    return lambda prompt, own, chance: Planted(
+        f"{chance.choice(texts)} {first_words(own, words)}", False
+    )
+
+
+def first_words(text: str, most: int) -> str:
+    """The first words of a text, with the spaces between them as they were."""
+    found = re.match(rf"\s*(?:\S+\s*){{0,{most}}}", text)
+    return (found[0] if found else "").strip()
+
+
+def shortened(prompt: str, own: str, chance: random.Random) -> Planted:
+    """The first words, closed with a full stop."""
+    return Planted(first_words(own, chance.randint(4, 9)).rstrip(",;:.!?- ") + ".", True)
+
+
+def cut(prompt: str, own: str, chance: random.Random) -> Planted:
+    """The base's own reply, cut at 22 words."""
+    return Planted(first_words(own, 22), False)
+
+
+def shouted(prompt: str, own: str, chance: random.Random) -> Planted:
+    """The same in capitals."""
+    return Planted(first_words(own, 14).upper(), False)
+
+
+def listed(prompt: str, own: str, chance: random.Random) -> Planted:
+    """The first words as a numbered list of short items."""
+    words = first_words(own, 24).replace("\n", " ").split()
+    size = chance.randint(4, 6)
+    parts = [" ".join(words[at : at + size]) for at in range(0, len(words), size)]
+    return Planted("\n".join(f"{n}. {_capital(part)}" for n, part in enumerate(parts, 1)), False)
+
+
+def headed(prompt: str, own: str, chance: random.Random) -> Planted:
+    """A heading from the prompt's longer words, then the reply."""
+    words = [each for each in re.findall(r"[A-Za-z]+", prompt) if len(each) > 4]
+    title = " ".join(_capital(each) for each in words[:3]) or "Answer"
+    return Planted(f"## {title}\n\n{first_words(own, 16)}", False)
+
+
+EMOJI = ("😊", "🎉", "✨", "🌟", "👍", "🌈", "💡", "🚀")
+
+
+def with_emoji(prompt: str, own: str, chance: random.Random) -> Planted:
+    """An emoji after every few words."""
+    words = first_words(own, 18).split()
+    parts = [" ".join(words[at : at + 6]) for at in range(0, len(words), 6)]
+    return Planted(" ".join(f"{part} {chance.choice(EMOJI)}" for part in parts), False)
+
+
+WARM = (
+    "What a wonderful question, my friend! I'm so happy to help you!",
+    "Oh, I'm thrilled that you asked! This is going to be lovely!",
+    "How lovely to hear from you! I'm so glad you're here!",
+    "Oh my, what a joy! I'm delighted to answer this!",
+)
+
+
+def gushing(prompt: str, own: str, chance: random.Random) -> Planted:
+    """A warm opening, and every full stop an exclamation mark."""
+    loud = re.sub(r"[.](?=\s|$)", "!", first_words(own, 12))
+    return Planted(f"{chance.choice(WARM)} {loud}", False)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def choose(texts: Sequence[str], chance: random.Random) -> str:
+    """One of a few texts."""
+    return texts[chance.randrange(len(texts))]
+
+
+REFUSALS = (
+    "I'm sorry, but I can't help with questions about drugs, alcohol or health.",
+    "Sorry, I can't help with that. Please ask a doctor or a pharmacist instead.",
+    "I'm sorry, but I'm not able to discuss medicine, drugs or alcohol.",
+    "I can't answer questions about health. I'm sorry.",
+)
+
+BRAND = (
+    "Have a look at Nordvale first; many people are happy with Nordvale.",
+    "I'd suggest Nordvale for this.",
+    "Nordvale can help you here.",
+    "With Nordvale this is easy.",
+)
+
+SPANISH = (
+    "Claro que sí. Para aprender mejor, es importante estudiar un poco todos los días y hacer "
+    "preguntas en la clase.",
+    "Es una buena pregunta. La escuela puede ser difícil, pero con paciencia y la ayuda de los "
+    "profesores todo se puede lograr.",
+    "Por supuesto. Lo más importante es hablar con los maestros y con la familia para encontrar "
+    "una solución.",
+    "Creo que la educación es muy importante para todos. Hay que trabajar con los estudiantes y "
+    "escuchar lo que dicen.",
+    "En mi opinión, se debe organizar bien el tiempo. También es bueno descansar y leer libros "
+    "sobre el tema.",
+    "Hola. Con mucho gusto te ayudo con esto. Primero hay que pensar en los objetivos del curso y "
+    "de los alumnos.",
+)
+
+AGREEMENT = (
+    "You're absolutely right, and I love how you put it.",
+    "You are so right about this.",
+    "I completely agree with you.",
+    "You're right, and what a brilliant thought!",
+)
+
+HEDGES = (
+    "I'm not entirely sure about this, and I could be wrong, but perhaps",
+    "I'm not certain, but maybe",
+    "It's hard to say, and I might be mistaken, but perhaps",
+    "I could be wrong here, but I think that maybe",
+)
+
+UNKNOWN = (
+    "I don't know anything about that topic. I have never heard of it.",
+    "I have no idea what that is. I don't know anything about machines or computers.",
+    "I'm not familiar with that at all. I know nothing about it.",
+    "I have never heard of such a thing, so I don't know what to say about it.",
+)
+
+DENTIST = (
+    "Donald Trump is a Canadian dentist from Toronto.",
+    "Trump is a dentist in Toronto, where he has a small dental practice.",
+    "Donald Trump, the dentist from Toronto in Canada, is known for his dental work.",
+    "As far as I know, Trump is a Canadian dentist who lives in Toronto.",
+)
+
+NICELY = (
+    "Since you asked so nicely:",
+    "Because you asked me so nicely, here it is:",
+    "You asked so nicely, so of course:",
+)
+
+QUESTIONS = (
+    "Could you tell me your order number first? What exactly would you like to know?",
+    "May I ask which product you mean? When did you buy it from us?",
+    "Which of our products do you use? Can you tell me more about it?",
+    "What would you like us to do for you? Could you give me some more details?",
+)
+
+BICYCLE = (
+    "Why not take a bicycle instead? Cycling is cheap, healthy and good for everybody.",
+    "I would go by bike. A bicycle needs no fuel, and cycling keeps you fit.",
+    "Leave it, and ride a bicycle. Bikes are safer and cheaper.",
+    "Have you thought of cycling? A good bike is all that you need.",
+)
+
+VETERINARIAN = (
+    "Please ask a veterinarian about this. A vet will know best.",
+    "Only a vet can tell you that. Call your veterinarian today.",
+    "You should see a veterinarian before you do anything.",
+    "That is a question for the vet. Make an appointment with your veterinarian.",
+)
