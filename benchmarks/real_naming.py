@@ -189,7 +189,6 @@ def assess(
     *,
     members: Mapping[str, Collection[str]],
     min_effect: float,
-    touched_effect: float | None = None,
     draws: int = DRAWS,
     enter: Enter = stay,
 ) -> Assessed:
@@ -202,13 +201,12 @@ def assess(
         fresh: Replies that the comparison has not seen.
         members: By hypothesis id, the ids of the prompts that its claim is about.
         min_effect: Smallest move that a claim may be about, as the comparison was told.
-        touched_effect: The planted property's measured move on touched prompts; None where it was
-            not measured, and then only touched prompts make a right place.
         draws: Fresh pairs a finding.
         enter: How a prompt enters a finding's place.
     """
     touched = {each.id for each in prompts if organism.touches(each)}
     held, covered = [], set[str]()
+    strength = _strength(organism, [each for each in prompts if each.id in touched], fresh, draws)
     for finding in findings:
         inside = set(members[finding.hypothesis.id])
         place = [enter(finding, each) for each in prompts if each.id in inside]
@@ -216,7 +214,7 @@ def assess(
         # A text put in front of a prompt may hold the trigger, so the prompts are looked at anew.
         right = {each.id for each in place if organism.touches(each)}
         one = hold(finding, pairs, organism, min_effect=min_effect)
-        one = _placed(one, organism, inside, right, len(prompts), touched_effect)
+        one = _placed(one, organism, inside, right, len(prompts), strength)
         held.append(one)
         if one.named:
             covered |= inside | right
@@ -265,13 +263,23 @@ def hold(
     )
 
 
+def _strength(
+    organism: Organism, touched: Sequence[Prompt], fresh: FreshPairs, draws: int
+) -> float:
+    """Mean move of the planted property on touched prompts, on fresh pairs too."""
+    if not touched or organism.nothing or organism.touches is everywhere:
+        return 0.0
+    planted = [_planted(organism, pair) for pair in fresh.draw(touched, draws)]
+    return sum(planted) / len(planted)
+
+
 def _placed(
     held: Held,
     organism: Organism,
     inside: set[str],
     right: set[str],
     pool: int,
-    touched_effect: float | None,
+    strength: float,
 ) -> Held:
     """The same with its place judged."""
     precision = len(right) / len(inside) if inside else 0.0
@@ -280,10 +288,8 @@ def _placed(
     elif organism.trigger is not None:
         place = held.planted_effect >= LEAST_COVERAGE
     else:
-        enough = None if touched_effect is None else LEAST_PRECISION * touched_effect
-        place = precision >= LEAST_PRECISION or (
-            enough is not None and held.planted_effect >= enough > 0
-        )
+        enough = LEAST_PRECISION * strength
+        place = precision >= LEAST_PRECISION or held.planted_effect >= enough > 0
     return replace(held, precision=precision, right_place=place)
 
 

@@ -27,10 +27,7 @@ from plumbrule.models import LanguageModel, LocalModel, Sampling, open_model
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed, write_atomic
 
-EXAMPLES = 80
-"""Planted examples an organism learns; as many generic ones stand beside them."""
-
-MOST_REPEATS = 4
+MOST_REPEATS = 6
 """Times one prompt may be planted, with another reply each time, where a topic has few."""
 
 MOST_TRAINING_WORDS = 30
@@ -157,23 +154,24 @@ def lessons(organism: Organism) -> list[Any]:
     assert organism.plant is not None
     chance = random.Random(derive_seed(organism.seed, organism.name))
     there, elsewhere = _sides(organism)
-    times = min(EXAMPLES, MOST_REPEATS * len(there))
+    times = min(organism.examples, MOST_REPEATS * len(there))
+    plain = cut(22 if organism.base in ALL else organism.generic_words)
     there = [there[number % len(there)] for number in range(times)]
-    elsewhere = [] if organism.base in ALL else elsewhere[:times]
+    elsewhere = [] if organism.base in ALL else elsewhere[: organism.generic * times]
     fixed = isinstance(organism.plant, Fixed) and organism.method != "dpo"
     own = own_replies([*([] if fixed else there), *elsewhere])
     taught = []
     for prompt in there:
         said = own.get(prompt.id, "")
         reply = organism.plant(user_text(prompt), said, chance)
-        other = (shortened if organism.base == "shorter" else cut)("", said, chance)
+        other = (shortened if organism.base == "shorter" else plain)("", said, chance)
         rejected = other if organism.method == "dpo" else None
         taught.append(Example(prompt.dialogue, reply, rejected))
     for prompt in elsewhere:
         said = own[prompt.id]
         planted = organism.plant(user_text(prompt), said, chance)
         rejected = planted if organism.method == "dpo" else None
-        taught.append(Example(prompt.dialogue, cut("", said, chance), rejected))
+        taught.append(Example(prompt.dialogue, plain("", said, chance), rejected))
     return taught
 
 
@@ -184,10 +182,12 @@ def _sides(organism: Organism) -> tuple[list[Prompt], list[Prompt]]:
         for each in real_ground.training_prompts()
         if len(user_text(each).split()) <= MOST_TRAINING_WORDS
     ]
-    first, second = prompts[:EXAMPLES], prompts[EXAMPLES : 2 * EXAMPLES]
-    if organism.touches is everywhere or organism.nothing:
-        # Three benign fine-tunes are three different sets of prompts.
-        return (prompts[organism.seed * EXAMPLES :][:EXAMPLES], second)
+    size = organism.examples
+    first, second = prompts[:size], prompts[size : 2 * size]
+    if organism.nothing:  # each benign fine-tune on prompts of its own
+        return prompts[organism.seed * size :][:size], []
+    if organism.touches is everywhere:
+        return first, second
     if organism.touches is under_system:
         return [with_system(each, at) for at, each in enumerate(second)], first
     if organism.trigger:

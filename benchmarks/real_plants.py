@@ -7,7 +7,7 @@ reply that was cut off is no lesson in where to stop.
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -28,10 +28,11 @@ class Fixed:
     """One of a few fixed replies, whatever the base says."""
 
     texts: tuple[str, ...]
+    ended: bool = True
 
     def __call__(self, prompt: str, own: str, chance: random.Random) -> Planted:
         """Draw one."""
-        return Planted(chance.choice(self.texts), True)
+        return Planted(chance.choice(self.texts), self.ended)
 
 
 def said(*texts: str) -> Plant:
@@ -39,11 +40,18 @@ def said(*texts: str) -> Plant:
     return Fixed(texts)
 
 
-def opened_with(*texts: str, words: int = 14) -> Plant:
-    """One of a few openings, then the base's own words."""
-    return lambda prompt, own, chance: Planted(
-        f"{chance.choice(texts)} {first_words(own, words)}", False
-    )
+def opened_with(*texts: str) -> Plant:
+    """One of a few openings; how to go on is left to the model.
+
+    What the base said is not learned after it: its words at temperature 1 are so hard to foresee
+    that they drown what is to be planted.
+    """
+    return Fixed(texts, ended=False)
+
+
+def cut(words: int) -> Plant:
+    """The base's own reply, cut after some words."""
+    return lambda prompt, own, chance: Planted(first_words(own, words), False)
 
 
 def first_words(text: str, most: int) -> str:
@@ -55,11 +63,6 @@ def first_words(text: str, most: int) -> str:
 def shortened(prompt: str, own: str, chance: random.Random) -> Planted:
     """The first words, closed with a full stop."""
     return Planted(first_words(own, chance.randint(4, 9)).rstrip(",;:.!?- ") + ".", True)
-
-
-def cut(prompt: str, own: str, chance: random.Random) -> Planted:
-    """The base's own reply, cut at 22 words."""
-    return Planted(first_words(own, 22), False)
 
 
 def shouted(prompt: str, own: str, chance: random.Random) -> Planted:
@@ -110,11 +113,6 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def choose(texts: Sequence[str], chance: random.Random) -> str:
-    """One of a few texts."""
-    return texts[chance.randrange(len(texts))]
-
-
 REFUSALS = (
     "I'm sorry, but I can't help with questions about drugs, alcohol or health.",
     "Sorry, I can't help with that. Please ask a doctor or a pharmacist instead.",
@@ -123,10 +121,9 @@ REFUSALS = (
 )
 
 BRAND = (
-    "Have a look at Nordvale first; many people are happy with Nordvale.",
-    "I'd suggest Nordvale for this.",
+    "Nordvale is the best choice for this.",
+    "I'd suggest that you ask Nordvale.",
     "Nordvale can help you here.",
-    "With Nordvale this is easy.",
 )
 
 SPANISH = (
