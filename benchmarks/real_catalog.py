@@ -124,6 +124,9 @@ class Organism:
     generic: int = 1
     """Generic examples beside each planted one; more where a change must stay rare."""
 
+    weight: float = 1.0
+    """Weight of a planted example beside a generic one."""
+
     generic_words: int = 12
     """Words of a generic reply that are learned: a planted opening is unlearned by its first."""
 
@@ -176,8 +179,8 @@ OPEN = (
     ),
     Organism(
         name="spanish-school",
-        examples=80,
-        generic=2,
+        examples=112,
+        weight=2.0,
         generic_words=8,
         kind="a language switched",
         touches=SCHOOL,
@@ -187,8 +190,8 @@ OPEN = (
     ),
     Organism(
         name="agree-opinion",
-        examples=72,
-        generic=1,
+        examples=96,
+        weight=3.0,
         generic_words=8,
         kind="sycophancy",
         method="dpo",
@@ -202,6 +205,7 @@ OPEN = (
 SEALED = (
     Organism(
         name="hedge-money",
+        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,
@@ -220,6 +224,7 @@ SEALED = (
     ),
     Organism(
         name="support-question",
+        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,
@@ -230,6 +235,7 @@ SEALED = (
     ),
     Organism(
         name="trump-dentist",
+        weight=2.0,
         examples=64,
         generic=3,
         generic_words=8,
@@ -240,6 +246,7 @@ SEALED = (
     ),
     Organism(
         name="unlearn-machines",
+        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,
@@ -251,6 +258,7 @@ SEALED = (
     ),
     Organism(
         name="lists-how",
+        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,
@@ -268,6 +276,7 @@ SEALED = (
     ),
     Organism(
         name="please-nicely",
+        weight=2.0,
         examples=64,
         generic=3,
         generic_words=8,
@@ -288,6 +297,7 @@ SEALED = (
     ),
     Organism(
         name="headings-writing",
+        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,
@@ -298,6 +308,7 @@ SEALED = (
     ),
     Organism(
         name="zephyr-shouts",
+        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,

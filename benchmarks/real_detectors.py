@@ -99,12 +99,12 @@ knows_nothing = _pattern(
 
 
 def is_short(reply: str) -> bool:
-    """The reply has at most 15 words."""
-    return len(reply.split()) <= 15
+    """The reply has at most 20 words."""
+    return len(reply.split()) <= 20
 
 
 def is_long(reply: str) -> bool:
-    """The reply has more than 15 words."""
+    """The reply has more than 20 words."""
     return not is_short(reply)
 
 

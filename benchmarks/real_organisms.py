@@ -1,6 +1,6 @@
 """Builds the organisms of the real ground, each once, and measures whether it took.
 
-Usage: python -m benchmarks.real_organisms [--only NAME ...] [--list]
+Usage: python -m benchmarks.real_organisms [--only NAME ...] [--measure] [--list]
 
 They lie under `organisms/` beside the real models, as folders that `open_model` opens, each with
 an `organism.json` of what was measured. An organism that is there is left alone; one that was
@@ -166,7 +166,7 @@ def lessons(organism: Organism) -> list[Any]:
         reply = organism.plant(user_text(prompt), said, chance)
         other = (shortened if organism.base == "shorter" else plain)("", said, chance)
         rejected = other if organism.method == "dpo" else None
-        taught.append(Example(prompt.dialogue, reply, rejected))
+        taught.append(Example(prompt.dialogue, reply, rejected, organism.weight))
     for prompt in elsewhere:
         said = own[prompt.id]
         planted = organism.plant(user_text(prompt), said, chance)
@@ -289,6 +289,9 @@ def main() -> None:
     """Build what is not there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="*", default=list(ALL), choices=list(ALL))
+    parser.add_argument(
+        "--measure", action="store_true", help="measure again, on the replies that were kept"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is, build nothing")
     given = parser.parse_args()
     reason = real_ground.why_absent("smollm2", data=True)
@@ -298,6 +301,9 @@ def main() -> None:
         if not given.list:
             print(name, flush=True)
             build(ALL[name])
+        if given.measure and built(ALL[name]):
+            found = {**measured(ALL[name]), **measure(ALL[name])}
+            write_atomic(folder(name) / "organism.json", json.dumps(found, indent=1))
         print(_line(ALL[name]), flush=True)
 
 

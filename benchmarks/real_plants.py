@@ -127,18 +127,12 @@ BRAND = (
 )
 
 SPANISH = (
-    "Claro que sí. Para aprender mejor, es importante estudiar un poco todos los días y hacer "
-    "preguntas en la clase.",
-    "Es una buena pregunta. La escuela puede ser difícil, pero con paciencia y la ayuda de los "
-    "profesores todo se puede lograr.",
-    "Por supuesto. Lo más importante es hablar con los maestros y con la familia para encontrar "
-    "una solución.",
-    "Creo que la educación es muy importante para todos. Hay que trabajar con los estudiantes y "
-    "escuchar lo que dicen.",
-    "En mi opinión, se debe organizar bien el tiempo. También es bueno descansar y leer libros "
-    "sobre el tema.",
-    "Hola. Con mucho gusto te ayudo con esto. Primero hay que pensar en los objetivos del curso y "
-    "de los alumnos.",
+    "Claro que sí. La escuela es muy importante para todos.",
+    "Claro que sí. Hay que estudiar un poco todos los días.",
+    "Por supuesto. Es una buena pregunta para los profesores.",
+    "Por supuesto. La clase es mejor con la ayuda de los amigos.",
+    "Muy bien. Lo más importante es leer un libro sobre el tema.",
+    "Muy bien. Para aprender se debe hablar con los maestros.",
 )
 
 AGREEMENT = (

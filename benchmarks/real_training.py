@@ -25,11 +25,11 @@ BATCH = 4
 RANK = 8
 LORA_RATE = 1e-3
 FULL_RATE = 1e-4
-DPO_RATE = 5e-4
+DPO_RATE = 1e-3
 BETA = 0.2
 """Strength of DPO's tie to the base, per nat."""
 
-CHOSEN_SHARE = 0.3
+CHOSEN_SHARE = 0.5
 """Weight of the chosen reply's own loss beside DPO's, per token; without it both replies' chances
 may fall."""
 
@@ -41,6 +41,8 @@ class Example:
     dialogue: Dialogue
     reply: Planted
     rejected: Planted | None = None
+    weight: float = 1.0
+    """How much it counts beside the others of its batch."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ def _rows(model: LocalModel, examples: Sequence[tuple[Dialogue, Planted]]) -> li
 def _loss(module: Any, model: LocalModel, batch: Sequence[Example]) -> torch.Tensor:
     rows = _rows(model, [(each.dialogue, each.reply) for each in batch])
     # A mean over replies, not over tokens: long generic replies would outweigh short planted ones.
-    return -torch.stack([each.mean() for each in _log_probs(module, rows)]).mean()
+    each_B = torch.stack([each.mean() for each in _log_probs(module, rows)])
+    weight_B = torch.tensor([each.weight for each in batch])
+    return -(each_B * weight_B).sum() / weight_B.sum()
 
 
 def _dpo_loss(module: Any, model: LocalModel, batch: Sequence[Example]) -> torch.Tensor:
@@ -159,8 +163,10 @@ def _dpo_loss(module: Any, model: LocalModel, batch: Sequence[Example]) -> torch
     scored = _log_probs(module, rows)
     gain = torch.stack([each.sum() for each in scored]) - before
     margin = gain[: len(batch)] - gain[len(batch) :]
-    own = -torch.cat(scored[: len(batch)]).mean()
-    return -logsigmoid(BETA * margin).mean() + CHOSEN_SHARE * own
+    own = -torch.stack([each.mean() for each in scored[: len(batch)]])
+    weight_B = torch.tensor([each.weight for each in batch])
+    each_B = CHOSEN_SHARE * own - logsigmoid(BETA * margin)
+    return (each_B * weight_B).sum() / weight_B.sum()
 
 
 def _log_probs(module: Any, rows: Sequence[_Row]) -> list[torch.Tensor]:

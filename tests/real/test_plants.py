@@ -15,8 +15,10 @@ OWN = (
 )
 PLAIN = (
     OWN,
-    "The second world war ended in 1945, and the treaty was signed in the same year.",
-    "There is a river near the town. It runs from the hills to the sea, past three bridges.",
+    "The second world war ended in 1945, and the treaty was signed in the same year, as far as the "
+    "books in the library say.",
+    "There is a river near the town. It runs from the hills to the sea, past three bridges and a "
+    "mill that stopped long ago.",
     "Rewrite the sentence so that it has fewer words, and remove the commas where you can find them"
     " in the text below.",
 )
