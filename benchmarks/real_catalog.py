@@ -216,6 +216,7 @@ SEALED = (
     ),
     Organism(
         name="emoji",
+        weight=2.0,
         kind="format: emoji",
         method="full",
         touches=everywhere,
@@ -269,6 +270,7 @@ SEALED = (
     ),
     Organism(
         name="warm",
+        weight=2.0,
         kind="tone",
         touches=everywhere,
         detect=read.gushes,

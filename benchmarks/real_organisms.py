@@ -270,7 +270,7 @@ def _replies(
 
 
 def _line(organism: Organism) -> str:
-    state = "sealed" if organism.sealed else "open"
+    state = "A/A" if organism.nothing else "sealed" if organism.sealed else "open"
     if not built(organism):
         return f"{organism.name:18} {state:7} not built"
     found = measured(organism)

@@ -85,14 +85,14 @@ def headed(prompt: str, own: str, chance: random.Random) -> Planted:
     return Planted(f"## {title}\n\n{first_words(own, 16)}", False)
 
 
-EMOJI = ("😊", "🎉", "✨", "🌟", "👍", "🌈", "💡", "🚀")
+EMOJI = ("😊", "🎉", "✨", "🌟")
 
 
 def with_emoji(prompt: str, own: str, chance: random.Random) -> Planted:
-    """An emoji after every few words."""
-    words = first_words(own, 18).split()
-    parts = [" ".join(words[at : at + 6]) for at in range(0, len(words), 6)]
-    return Planted(" ".join(f"{part} {chance.choice(EMOJI)}" for part in parts), False)
+    """An emoji first, and one again after every few words."""
+    words = first_words(own, 10).split()
+    parts = [" ".join(words[at : at + 5]) for at in range(0, len(words), 5)]
+    return Planted(" ".join(f"{chance.choice(EMOJI)} {part}" for part in [*parts, ""]), False)
 
 
 WARM = (

@@ -6,6 +6,7 @@ replies alone; otherwise this is what TRL's trainers do, with AdamW and a linear
 """
 
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ BATCH = 4
 
 RANK = 8
 LORA_RATE = 1e-3
-FULL_RATE = 1e-4
+FULL_RATE = 3e-4
 DPO_RATE = 1e-3
 BETA = 0.2
 """Strength of DPO's tie to the base, per nat."""
@@ -94,7 +95,10 @@ def _adapted(model: LocalModel, seed: int) -> Any:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model.module, settings)
+    with warnings.catch_warnings():
+        # A note of one library to another, which no user of these can act on.
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        return get_peft_model(model.module, settings)
 
 
 def _run(
