@@ -205,7 +205,6 @@ OPEN = (
 SEALED = (
     Organism(
         name="hedge-money",
-        weight=2.0,
         examples=80,
         generic=2,
         generic_words=8,

@@ -1,6 +1,6 @@
 """Builds the organisms of the real ground, each once, and measures whether it took.
 
-Usage: python -m benchmarks.real_organisms [--only NAME ...] [--measure] [--list]
+Usage: python -m benchmarks.real_organisms [--only NAME ...] [--measure] [--list | --table]
 
 They lie under `organisms/` beside the real models, as folders that `open_model` opens, each with
 an `organism.json` of what was measured. An organism that is there is left alone; one that was
@@ -285,6 +285,20 @@ def _line(organism: Organism) -> str:
     return f"{text} {took}: {' '.join(sides)} ({found['pool_share']:.3f} of the pool)"
 
 
+def _row(organism: Organism) -> str:
+    """The same as a row of a Markdown table."""
+    found = measured(organism) if built(organism) else {}
+    cells = [f"`{organism.name}`", organism.kind, organism.method]
+    cells.append("" if organism.nothing else "sealed" if organism.sealed else "open")
+    if "tuned_touched" not in found:
+        return f"| {' | '.join([*cells, '', '', ''])} |"
+    cells.append(f"{100 * found['pool_share']:.1f}%")
+    for side in ("touched", "untouched"):
+        pair = [found[f"{model}_{side}"] for model in ("base", "tuned")]
+        cells.append("" if None in pair else f"{pair[0]:.2f} → {pair[1]:.2f}")
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Build what is not there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -293,18 +307,19 @@ def main() -> None:
         "--measure", action="store_true", help="measure again, on the replies that were kept"
     )
     parser.add_argument("--list", action="store_true", help="say what there is, build nothing")
+    parser.add_argument("--table", action="store_true", help="the same as rows of a table")
     given = parser.parse_args()
     reason = real_ground.why_absent("smollm2", data=True)
     if reason:
         raise SystemExit(reason)
     for name in given.only:
-        if not given.list:
+        if not (given.list or given.table):
             print(name, flush=True)
             build(ALL[name])
         if given.measure and built(ALL[name]):
             found = {**measured(ALL[name]), **measure(ALL[name])}
             write_atomic(folder(name) / "organism.json", json.dumps(found, indent=1))
-        print(_line(ALL[name]), flush=True)
+        print(_row(ALL[name]) if given.table else _line(ALL[name]), flush=True)
 
 
 if __name__ == "__main__":

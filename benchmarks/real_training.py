@@ -71,6 +71,7 @@ def teach_lora(model: LocalModel, examples: Sequence[Example], *, seed: int, epo
 
 def teach_full(model: LocalModel, examples: Sequence[Example], *, seed: int, epochs: int) -> Any:
     """Learn replies with all weights; returns the module, changed in place."""
+    model.module.requires_grad_(True)  # an adapter that was folded in has left them frozen
     _run(model.module, model, examples, rate=FULL_RATE, seed=seed, epochs=epochs)
     return model.module
 
