@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from plumbrule.constitution import CritiqueExample, Principle
 from plumbrule.errors import ConfigError, PlumbruleError
 from plumbrule.judging import load_prompts, transcript
-from plumbrule.judging.prompts import TASKS
+from plumbrule.judging.prompts import OPTIONAL, TASKS
 from plumbrule.records import Message
 
 PRINCIPLE = Principle(
@@ -17,28 +17,73 @@ PRINCIPLE = Principle(
         CritiqueExample(request="Hi", reply="Go", critique="It is rude.", revision="Hello"),
     ),
 )
-VALUES = {"request": "Q", "reply": "R", "critique": "C", "first": "F", "second": "S"}
+VALUES = {
+    "request": "Q", "reply": "R", "critique": "C", "first": "F", "second": "S", "condition": "Z",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["default", "village"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("default", task) for task in TASKS]
+    + [("village", task) for task in TASKS if task not in OPTIONAL],
+)
 def test_every_shipped_task_shows_what_it_is_about(name, task):
     wanted = {
         "critique": "QR", "revise": "QRC", "revise_directly": "QR", "compare": "QFS",
-        "grade": "QR", "manner": "QR",
+        "grade": "QR", "grade_again": "QR", "manner": "QR", "applies": "QZ",
     }[task]  # fmt: skip
 
     asked = load_prompts(name).render(task, principle=PRINCIPLE, values=VALUES)[-1].content
 
     assert all(value in asked for value in wanted)
-    assert ("Be kind." in asked) == (task != "manner")
+    assert ("Be kind." in asked) == (task not in ("manner", "applies"))
+
+
+@pytest.mark.parametrize(
+    "task", ["compare", "grade", "grade_again"], ids=["compare", "grade", "grade again"]
+)
+def test_the_default_puts_what_principles_share_before_the_principle(task):
+    asked = load_prompts("default").render(task, principle=PRINCIPLE, values=VALUES)[-1].content
+
+    assert asked.index("Q") < asked.index("Be kind.")
+
+
+def test_the_default_asks_about_a_reply_both_ways_round():
+    prompts = load_prompts("default")
+    straight, again = (prompts.template(task).options for task in prompts.grading)
+
+    assert list(straight) == list(again)
+    assert list(straight.values()) == list(reversed(again.values()))
+
+
+def test_two_questions_that_cannot_be_read_together_are_refused(tmp_path):
+    import yaml
+
+    content = load_prompts("default").content.model_dump(mode="json")
+    content["grade_again"]["options"] = {"A": "pass", "B": "fail"}
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(content))
+
+    with pytest.raises(ConfigError, match="same answers in the same order"):
+        load_prompts(str(path))
+
+
+def test_a_set_that_lacks_a_template_says_so():
+    with pytest.raises(ConfigError, match="no template `applies`"):
+        load_prompts("village").template("applies")
+
+
+def test_the_words_of_the_village_are_those_its_models_learned():
+    # Its models were trained on these words; another hash is another language to them.
+    assert load_prompts("village").sha256.startswith("09689291ba8b22cd")
 
 
 @pytest.mark.parametrize("name", ["default", "village"])
 def test_options_mean_what_the_code_understands(name):
     prompts = load_prompts(name)
 
-    assert set(prompts.template("grade").options.values()) == {"pass", "fail", "not_applicable"}
+    grades = set(prompts.template("grade").options.values())
+    assert {"pass", "fail"} <= grades <= {"pass", "fail", "not_applicable"}
     assert set(prompts.template("compare").options.values()) == {"first", "second"}
     assert set(prompts.template("manner").options.values()) == {"helped", "objected", "evaded"}
     assert prompts.template("critique").no_problem
@@ -63,7 +108,7 @@ def test_a_reply_cannot_close_its_own_fence(hostile):
     )
 
     assert asked.count("<reply>") == asked.count("</reply>") == 1
-    assert asked.count("<principle>") == 1
+    assert "<principle>" not in asked
 
 
 @given(st.text())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
+    from plumbrule.loop import Plan
     from plumbrule.recipes import Recipe
 
 
@@ -29,7 +30,8 @@ def run(
         str | None, typer.Option(help="Who grades the examination; default: the critic.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="YAML file with a run's fields, such as a config.yaml.")
+        Path | None,
+        typer.Option(help="YAML file with a run's fields, such as a config.yaml, or `small`."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/village"),
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
@@ -37,7 +39,18 @@ def run(
         str | None, typer.Option(help="Training against the reward model: `dpo` or `grpo`.")
     ] = None,
     lora: Annotated[
-        bool, typer.Option("--lora", help="Train low-rank adapters in place of full weights.")
+        bool | None,
+        typer.Option(
+            "--lora/--full",
+            help="Train low-rank adapters, or all weights; default: adapters above 50 million.",
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it will take, and start nothing.")
+    ] = False,
+    teach_anyway: Annotated[
+        bool,
+        typer.Option("--teach-anyway", help="Let a critic teach that was seen not to work."),
     ] = False,
     device: Annotated[str | None, typer.Option(help="`auto`, `cpu`, `cuda`.")] = None,
     dtype: Annotated[str | None, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = None,
@@ -49,9 +62,12 @@ def run(
     the same command is given again.
 
     On your own model: [bold]plumbrule run --model DIR_OR_ID --prompts FILE.jsonl --constitution
-    FILE.yaml --critic SPEC --judge SPEC --out DIR[/].
+    FILE.yaml --critic SPEC --judge SPEC --out DIR[/]. With [bold]--recipe small[/] it is set for a
+    model of a hundred million parameters and half an hour on two cores; [bold]--plan[/] says
+    beforehand what it will take.
     """
-    from plumbrule.loop import align
+    from plumbrule.loop import align, settle_adapters
+    from plumbrule.loop import plan as plan_run
 
     given = {
         "model": model,
@@ -63,24 +79,41 @@ def run(
         "method": method,
         "device": device,
         "dtype": dtype,
+        "adapters": lora,
+        "teach_anyway": teach_anyway or None,
     }
-    with _progress() as tell:
+    with _progress(None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
-        chosen = _recipe(recipe, given, lora=lora)
+        chosen = _recipe(recipe, given)
+        config, said = settle_adapters(chosen.config)
+        if said:
+            tell.say(said)
+        if plan:
+            found = plan_run(config, prompts=chosen.prompts, out=out)
+            typer.echo("\n".join(found.lines()))
+            return
+
+        def planned(found: "Plan") -> None:
+            for line in found.lines():
+                tell.say(line)
+            tell.expect({each.stage.name: each.seconds or 0.0 for each in found.stages})
+
         outcome = align(
-            chosen.config,
+            config,
             prompts=chosen.prompts,
             oracle=chosen.oracle,
             out=out,
             command=shlex.join(["plumbrule", *sys.argv[1:]]),
             tell=tell,
+            # Where truth is known the models are tiny, and a plan would take longer than a stage.
+            planned=None if chosen.oracle else planned,
         )
     _say(outcome.content, outcome.model, outcome.report)
     if not outcome.gates_passed:
         raise typer.Exit(1)
 
 
-def _recipe(path: Path | None, given: dict[str, Any], *, lora: bool) -> "Recipe":
+def _recipe(path: Path | None, given: dict[str, Any]) -> "Recipe":
     """The run that was asked for."""
     from plumbrule.constitution import load_constitution
     from plumbrule.data import constitution_prompts, read_prompts
@@ -105,8 +138,6 @@ def _recipe(path: Path | None, given: dict[str, Any], *, lora: bool) -> "Recipe"
             "name": f"Constitutional training of {model_name(given['model'])}",
         }
         config = make_config({**defaults, **overrides}, "the command line")
-    if lora:
-        config = _with_lora(config)
     if config.prompts == "village":
         from plumbrule.lab import village_prompts
 
@@ -123,21 +154,6 @@ def model_name(spec: str) -> str:
     return spec.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _with_lora(config: Any) -> Any:
-    from dataclasses import replace
-
-    from plumbrule.training import LoraSettings
-
-    adapter = LoraSettings()
-    return replace(
-        config,
-        supervised=replace(config.supervised, lora=adapter),
-        reward=replace(config.reward, lora=adapter),
-        dpo=replace(config.dpo, lora=adapter),
-        grpo=replace(config.grpo, lora=adapter),
-    )
-
-
 def _say(content: Any, model: Path, report: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -152,7 +168,7 @@ def _say(content: Any, model: Path, report: Path) -> None:
     console.print(f"Report: {escape(str(report / 'index.html'))}")
 
 
-def _progress() -> Any:
+def _progress(log: Path | None) -> Any:
     from plumbrule.cli.progress import progress_bars
 
-    return progress_bars()
+    return progress_bars(log=log)

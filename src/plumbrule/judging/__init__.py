@@ -1,22 +1,53 @@
 """Critique, revise, compare and grade replies, over any model."""
 
 from plumbrule.judging.comparison import Pair, combine, compare
-from plumbrule.judging.grading import grade, sort_by_manner
+from plumbrule.judging.conditions import (
+    ConditionAbility,
+    ConditionAnswer,
+    Scope,
+    conclude_conditions,
+    conditions_of,
+    find_scopes,
+    known_conditions,
+    try_conditions,
+)
+from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade, sort_by_manner
+from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
-from plumbrule.judging.revision import Critique, Draft, critique, revise, unusable
+from plumbrule.judging.revision import Critique, Draft, critique, endless, revise, unusable
+from plumbrule.judging.trial import Ability, Trial, TrialAnswer, conclude, known_replies, try_judge
 
 __all__ = [
+    "NOTHING_KNOWN",
+    "Ability",
+    "ConditionAbility",
+    "ConditionAnswer",
     "Critique",
     "Draft",
     "Pair",
     "PromptSet",
+    "Scope",
+    "Standing",
+    "Trial",
+    "TrialAnswer",
     "combine",
     "compare",
+    "conclude",
+    "conclude_conditions",
+    "conditions_of",
     "critique",
+    "declines",
+    "endless",
+    "find_scopes",
     "grade",
+    "known_conditions",
+    "known_replies",
     "load_prompts",
     "revise",
     "sort_by_manner",
+    "sort_by_phrases",
     "transcript",
+    "try_conditions",
+    "try_judge",
     "unusable",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plumbrule.constitution import Constitution, Principle
+from plumbrule.judging.grading import NOTHING_KNOWN, Standing
 from plumbrule.judging.prompts import PromptSet, transcript
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Dialogue, LabelSource, Preference
@@ -40,32 +41,40 @@ def compare(
     prompts: PromptSet,
     seeds: Sequence[int],
     source: LabelSource = "ai",
+    standing: Standing = NOTHING_KNOWN,
 ) -> list[Preference]:
     """Compare each pair under every principle of a constitution, in both orders.
+
+    Args:
+        model: The critic.
+        pairs: What to compare.
+        constitution: The principles.
+        prompts: The words to ask in.
+        seeds: One a pair.
+        source: Who the critic stands for, noted on each preference.
+        standing: What is known beforehand; principles under which the critic was seen not to
+            work, or that a request is outside of, are not asked about.
 
     Returns:
         One preference a pair. A principle whose comparison gave no answer in either order is left
         out of `by_principle`; a pair that no principle decided has probability None.
     """
-    cases = [
-        (pair, principle, swapped)
-        for pair in pairs
-        for principle in constitution.principles
-        for swapped in (False, True)
+    judged = standing.judged(constitution)
+    principles = [
+        [each for each in judged if standing.outside(pair.id, each.id) is None] for pair in pairs
     ]
-    asked = [_dialogue(pair, principle, swapped, prompts) for pair, principle, swapped in cases]
+    asked, own_seeds = [], []
+    for pair, own, seed in zip(pairs, principles, seeds, strict=True):
+        cases = [(principle, swapped) for principle in own for swapped in (False, True)]
+        asked += [_dialogue(pair, principle, swapped, prompts) for principle, swapped in cases]
+        own_seeds += [seed + index for index in range(len(cases))]
     options = prompts.template("compare").options
-    per_pair = 2 * len(constitution.principles)
-    choices = model.choose(
-        asked,
-        tuple(options),
-        seeds=[seeds[index // per_pair] + index % per_pair for index in range(len(asked))],
-    )
+    choices = iter(model.choose(asked, tuple(options), seeds=own_seeds))
     first_is = [meaning == "first" for meaning in options.values()].index(True)
     preferences = []
-    for number, pair in enumerate(pairs):
-        own = choices[number * per_pair : (number + 1) * per_pair]
-        by_principle, disagreement = _both_orders(own, constitution.principles, first_is)
+    for pair, own in zip(pairs, principles, strict=True):
+        heard = [next(choices) for _ in range(2 * len(own))]
+        by_principle, disagreement = _both_orders(heard, own, first_is)
         preferences.append(
             Preference(
                 id=pair.id,
@@ -78,7 +87,7 @@ def compare(
                 constitution_sha256=constitution.sha256,
                 source=source,
                 labeler=model.identity,
-                method=own[0].method,
+                method=heard[0].method if heard else "none",
             )
         )
     return preferences

@@ -1,17 +1,52 @@
 """Grade replies under principles, and sort them by how they meet the request."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from plumbrule.constitution import Constitution
+from plumbrule.constitution import Constitution, Principle
+from plumbrule.judging.conditions import ConditionAbility, Scope, settled
 from plumbrule.judging.prompts import PromptSet, transcript
+from plumbrule.judging.trial import Trial, ask_grades, log_odds
 from plumbrule.models import Choice, LanguageModel
-from plumbrule.records import Exchange, Judgment, MannerJudgment
+from plumbrule.records import Exchange, Judgment, MannerJudgment, Verdict
 
 MEANINGS = {"pass", "fail", "not_applicable"}
 
 LEAST_COVERED = 0.5
 """A judge that puts less than this much probability on the answers it was offered has not
 answered: its judgment counts as refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What is known before a reply is graded: whom to ask about what."""
+
+    trial: Trial | None = None
+    """Where the judge was seen to work, and where its borders lie; None: take its word."""
+
+    conditions: Sequence[ConditionAbility] = ()
+    """Conditions that are decided before the principles."""
+
+    scopes: Mapping[str, Scope] | None = None
+    """Prompt → the principles it is outside of; None: every principle is asked about."""
+
+    def judged(self, constitution: Constitution) -> list[Principle]:
+        """The principles to ask about, without the conditions that are decided beforehand."""
+        principles = self.trial.judged(constitution) if self.trial else constitution.principles
+        return [settled(each, self.conditions) for each in principles]
+
+    def outside(self, exchange_id: str, principle_id: str) -> str | None:
+        """The condition that takes a request out of a principle's reach; None: it is inside."""
+        scope = (self.scopes or {}).get(exchange_id)
+        return None if scope is None else scope.outside.get(principle_id)
+
+    def border(self, principle_id: str) -> float | None:
+        """Log-odds above which a reply breaks a principle; None: the likeliest answer counts."""
+        return None if self.trial is None else self.trial.ability(principle_id).border
+
+
+NOTHING_KNOWN = Standing()
 
 
 def grade(
@@ -21,37 +56,71 @@ def grade(
     *,
     prompts: PromptSet,
     seeds: Sequence[int],
+    standing: Standing = NOTHING_KNOWN,
 ) -> list[Judgment]:
-    """Grade every exchange under every principle.
+    """Grade every exchange under every principle, all in one call.
+
+    Args:
+        model: The judge.
+        exchanges: Replies to grade.
+        constitution: The principles.
+        prompts: The words to ask in.
+        seeds: One an exchange.
+        standing: What is known of the judge and of the requests beforehand.
 
     Returns:
-        Judgments, all principles of the first exchange first. Replies that never came are
-        `errored` under every principle, and no judge is asked about them.
+        Judgments, all principles of the first exchange first; those under which the judge was seen
+        not to work are left out. Replies that never came are `errored` under every principle, and
+        no judge is asked about them, nor about principles that do not apply.
     """
     judgments: dict[tuple[int, str], Judgment] = {}
     asked, places = [], []
-    options = prompts.template("grade").options
+    principles = standing.judged(constitution)
     for number, exchange in enumerate(exchanges):
-        for principle in constitution.principles:
-            if exchange.finish_reason in ("errored", "refused"):
-                judgments[number, principle.id] = _judgment(
-                    model, prompts, constitution, exchange, principle.id, None,
-                    f"there is no reply to grade: it was {exchange.finish_reason}",
-                )  # fmt: skip
+        for principle in principles:
+            silent = _unasked(exchange, principle.id, standing)
+            if silent is not None:
+                judgments[number, principle.id] = Judgment(
+                    exchange_id=exchange.id,
+                    principle_id=principle.id,
+                    constitution_sha256=constitution.sha256,
+                    verdict=silent[0],
+                    probability=None,
+                    rationale=silent[1],
+                    judge=model.identity,
+                    prompt_sha256=prompts.sha256,
+                    method=silent[2],
+                )
                 continue
-            values = {"request": transcript(exchange.dialogue), "reply": exchange.response}
-            asked.append(prompts.render("grade", principle=principle, values=values))
+            asked.append((principle, transcript(exchange.dialogue), exchange.response))
             places.append((number, principle.id, seeds[number]))
-    choices = model.choose(asked, tuple(options), seeds=[seed for _, _, seed in places])
+    choices = ask_grades(model, asked, prompts=prompts, seeds=[seed for _, _, seed in places])
     for (number, principle_id, _), choice in zip(places, choices, strict=True):
         judgments[number, principle_id] = _judgment(
-            model, prompts, constitution, exchanges[number], principle_id, choice, None
+            model,
+            prompts,
+            constitution,
+            exchanges[number],
+            principle_id,
+            choice,
+            standing.border(principle_id),
         )
     return [
         judgments[number, principle.id]
         for number in range(len(exchanges))
-        for principle in constitution.principles
+        for principle in principles
     ]
+
+
+def _unasked(
+    exchange: Exchange, principle_id: str, standing: Standing
+) -> tuple[Verdict, str, str] | None:
+    """Verdict, reason and method where the judge need not be asked."""
+    if exchange.finish_reason in ("errored", "refused"):
+        return "errored", f"there is no reply to grade: it was {exchange.finish_reason}", "none"
+    if condition := standing.outside(exchange.id, principle_id):
+        return "not_applicable", condition, "condition"
+    return None
 
 
 def _judgment(
@@ -60,17 +129,23 @@ def _judgment(
     constitution: Constitution,
     exchange: Exchange,
     principle_id: str,
-    choice: Choice | None,
-    reason: str | None,
+    choice: Choice,
+    border: float | None,
 ) -> Judgment:
     options = prompts.template("grade").options
     meanings = list(options.values())
     verdict = "errored"
     probability = None
-    rationale = reason or ""
-    if choice is not None and not _answered(choice):
+    rationale = ""
+    against = None if border is None else log_odds(choice, options)
+    if border is not None and against is not None:
+        # A judge that was seen to work is read by its log-odds, however little it gives to both.
+        verdict = "fail" if against > border else "pass"
+        probability = 1 / (1 + math.exp(min(max(border - against, -700.0), 700.0)))
+        rationale = f"log-odds {against:+.2f}, border {border:+.2f}"
+    elif not _answered(choice):
         verdict, rationale = "refused", _silence(choice)
-    elif choice is not None and choice.probabilities is not None:
+    elif choice.probabilities is not None:
         best = max(range(len(meanings)), key=choice.probabilities.__getitem__)
         verdict, rationale = meanings[best], list(options)[best]
         probability = choice.probabilities[meanings.index("fail")]
@@ -83,7 +158,7 @@ def _judgment(
         rationale=rationale,
         judge=model.identity,
         prompt_sha256=prompts.sha256,
-        method=choice.method if choice else "none",
+        method=choice.method,
     )
 
 

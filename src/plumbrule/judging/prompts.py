@@ -20,8 +20,14 @@ from plumbrule.errors import ConfigError
 from plumbrule.records import Dialogue, Message
 from plumbrule.store import fingerprint
 
-Task = Literal["critique", "revise", "revise_directly", "compare", "grade", "manner"]
+Task = Literal[
+    "critique", "revise", "revise_directly", "compare", "grade", "grade_again", "manner", "applies"
+]
 TASKS: tuple[Task, ...] = get_args(Task)
+
+OPTIONAL: tuple[Task, ...] = ("grade_again", "applies")
+"""What a prompt set may lack: then replies are graded by one question, and conditions are left to
+the question about the principle."""
 
 _SHIPPED = ("default", "village")
 _TAG = re.compile(r"<(?=/?\s*(?:principle|request|reply|reply_a|reply_b|critique)\b)", re.I)
@@ -61,6 +67,8 @@ class _File(_Strict):
     compare: Template
     grade: Template
     manner: Template
+    grade_again: Template | None = None
+    applies: Template | None = None
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,27 @@ class PromptSet:
     @cached_property
     def sha256(self) -> str:
         """Hash of everything a model is shown."""
-        return fingerprint(self.content.model_dump(mode="json"))
+        return fingerprint(self.content.model_dump(mode="json", exclude_none=True))
+
+    @property
+    def decides_conditions(self) -> bool:
+        """Whether conditions are asked about before the principles that have them."""
+        return self.content.applies is not None
+
+    @property
+    def grading(self) -> tuple[Task, ...]:
+        """The questions by which a reply is graded: one, or the same both ways round."""
+        return ("grade",) if self.content.grade_again is None else ("grade", "grade_again")
 
     def template(self, task: Task) -> Template:
-        """The template of a task."""
-        template: Template = getattr(self.content, task)
+        """The template of a task.
+
+        Raises:
+            ConfigError: The set has none for this task.
+        """
+        template: Template | None = getattr(self.content, task)
+        if template is None:
+            raise ConfigError(f"the prompt set {self.name!r} has no template `{task}`; add one")
         return template
 
     def render(
@@ -91,8 +115,9 @@ class PromptSet:
 
         Args:
             task: Which task.
-            principle: The principle it is about; None for `manner`.
-            values: What fills the slots: `request`, `reply`, `critique`, `first`, `second`.
+            principle: The principle it is about; None for `manner` and `applies`.
+            values: What fills the slots: `request`, `reply`, `critique`, `first`, `second`,
+                `condition`.
                 Text from models and users: delimiters inside it are broken, so that it cannot
                 end its own fence and speak as the prompt.
         """
@@ -167,7 +192,9 @@ def load_prompts(name_or_path: str) -> PromptSet:
     try:
         prompts = PromptSet(_File.model_validate(yaml.safe_load(text)))
         for task in TASKS:
-            _check_slots(prompts.template(task))
+            if task not in OPTIONAL or getattr(prompts.content, task) is not None:
+                _check_slots(prompts.template(task))
+        _check_grading(prompts)
     except (yaml.YAMLError, ValidationError, KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"{name_or_path} does not hold a prompt set: {error}. "
@@ -176,7 +203,18 @@ def load_prompts(name_or_path: str) -> PromptSet:
     return prompts
 
 
+def _check_grading(prompts: PromptSet) -> None:
+    """Refuse two questions about a reply that cannot be read together."""
+    first, *more = (prompts.template(task).options for task in prompts.grading)
+    for other in more:
+        if tuple(first) != tuple(other) or set(first.values()) != set(other.values()):
+            raise ValueError(
+                "`grade` and `grade_again` must offer the same answers in the same order, with "
+                f"the same meanings, got {first} and {other}"
+            )
+
+
 def _check_slots(template: Template) -> None:
     """Refuse a slot nobody fills, before a run is under way."""
     known = ("principle", "statement", "request", "reply", "critique", "first", "second")
-    template.user.format(**dict.fromkeys(known, ""))
+    template.user.format(**dict.fromkeys((*known, "condition"), ""))

@@ -38,13 +38,24 @@ def critique(
     prompts: PromptSet,
     temperature: float,
     seeds: Sequence[int],
+    max_new_tokens: int | None = None,
 ) -> list[Critique]:
     """Ask a model what is wrong with each draft under its principle.
 
     A critique that begins as the prompt set's `no_problem` says found nothing to mend; one that
     was cut off, refused or lost is counted as unusable and never as approval.
+
+    Args:
+        model: The critic.
+        drafts: What to critique.
+        prompts: The words to ask in.
+        temperature: Of the sampling, dimensionless.
+        seeds: One per draft.
+        max_new_tokens: Longest critique; None: as the prompt set says.
     """
-    completions = _ask(model, "critique", drafts, [{}] * len(drafts), prompts, temperature, seeds)
+    asked = _render("critique", drafts, [{}] * len(drafts), prompts)
+    sampling = _sampling("critique", prompts, temperature, max_new_tokens)
+    completions = model.sample(asked, sampling=sampling, seeds=seeds)
     clean = tuple(start.casefold() for start in prompts.template("critique").no_problem)
     found = []
     for completion in completions:
@@ -63,6 +74,7 @@ def revise(
     prompts: PromptSet,
     temperature: float,
     seeds: Sequence[int],
+    max_new_tokens: int | None = None,
 ) -> list[Completion]:
     """Ask a model to mend each draft.
 
@@ -73,13 +85,16 @@ def revise(
         prompts: The words to ask in.
         temperature: Of the sampling, dimensionless.
         seeds: One per draft.
+        max_new_tokens: Longest revision; None: as the prompt set says.
 
     Returns:
         The completions; `unusable` says which of them are no revision.
     """
     task: Task = "revise_directly" if critiques is None else "revise"
     extra = [{}] * len(drafts) if critiques is None else [{"critique": text} for text in critiques]
-    return _ask(model, task, drafts, extra, prompts, temperature, seeds)
+    asked = _render(task, drafts, extra, prompts)
+    sampling = _sampling(task, prompts, temperature, max_new_tokens)
+    return model.sample(asked, sampling=sampling, seeds=seeds)
 
 
 def unusable(completion: Completion) -> str | None:
@@ -93,16 +108,33 @@ def unusable(completion: Completion) -> str | None:
     return None if completion.text.strip() else "the answer was empty"
 
 
-def _ask(
-    model: LanguageModel,
+def endless(text: str) -> bool:
+    """Whether a text says the same over and over, as small models do until they are cut off.
+
+    A text does so where its last words are one phrase of up to twelve words at least four times
+    running, or where less than a third of its runs of four words are different ones.
+
+    Example:
+        >>> endless("I will help you. " * 6)
+        True
+        >>> endless("Boil the egg for six minutes, then put it into cold water.")
+        False
+    """
+    words = text.casefold().split()
+    for length in range(1, min(12, len(words) // 4) + 1):
+        if words[-4 * length :] == words[-length:] * 4:
+            return True
+    runs = [tuple(words[at : at + 4]) for at in range(len(words) - 3)]
+    return len(runs) >= 24 and len(set(runs)) < len(runs) / 3
+
+
+def _render(
     task: Task,
     drafts: Sequence[Draft],
     extra: Sequence[dict[str, str]],
     prompts: PromptSet,
-    temperature: float,
-    seeds: Sequence[int],
-) -> list[Completion]:
-    dialogues = [
+) -> list[Dialogue]:
+    return [
         prompts.render(
             task,
             principle=draft.principle,
@@ -110,7 +142,8 @@ def _ask(
         )
         for draft, more in zip(drafts, extra, strict=True)
     ]
-    sampling = Sampling(
-        temperature=temperature, max_new_tokens=prompts.template(task).max_new_tokens
-    )
-    return model.sample(dialogues, sampling=sampling, seeds=seeds)
+
+
+def _sampling(task: Task, prompts: PromptSet, temperature: float, most: int | None) -> Sampling:
+    longest = prompts.template(task).max_new_tokens
+    return Sampling(temperature=temperature, max_new_tokens=longest if most is None else most)

@@ -14,7 +14,9 @@ from plumbrule.errors import DataError
 from plumbrule.judging import load_prompts
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
+from plumbrule.loop.plan import Plan, make_plan
 from plumbrule.loop.side_effects import side_effects
+from plumbrule.loop.sizes import check_memory, settle_adapters
 from plumbrule.loop.steps import (
     Jury,
     best_and_worst,
@@ -25,6 +27,7 @@ from plumbrule.loop.steps import (
     revise_replies,
     reward,
 )
+from plumbrule.loop.trials import try_jury
 from plumbrule.loop.workspace import Report, Workspace, open_workspace
 from plumbrule.models import EndpointSettings, LanguageModel, LocalModel, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
@@ -90,6 +93,7 @@ def align(
     oracle: Oracle | None = None,
     command: str = "plumbrule run",
     tell: Report | None = None,
+    planned: Callable[[Plan], None] | None = None,
 ) -> Outcome:
     """Train a model on a constitution and report what changed.
 
@@ -100,17 +104,20 @@ def align(
         oracle: Answer key, where truth is known.
         command: What the user typed, for the report.
         tell: Told of progress.
+        planned: Given what the run will take, before it starts; None: nothing is measured.
 
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
-    constitution = load_constitution(config.constitution)
-    jury_prompts = load_prompts(config.judging_prompts)
+    config, _ = settle_adapters(config)
     training, held_out = split(prompts, config)
-    models = open_models(config, out)
+    models, jury = _opened(config, out)
+    if planned is not None:
+        planned(make_plan(config, models, jury, training, held_out))
+    constitution = jury.constitution
     named = {
         "constitution": constitution.sha256,
-        "judging_prompts": jury_prompts.sha256,
+        "judging_prompts": jury.prompts.sha256,
         "prompts": fingerprint([to_json(prompt) for prompt in prompts]),
         "model": models.model.identity,
         "critic": models.critic.identity,
@@ -120,12 +127,7 @@ def align(
         [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
     )
     with open_workspace(out, config, named=named, **({"tell": tell} if tell else {})) as run:
-        jury = Jury(
-            constitution=constitution,
-            prompts=jury_prompts,
-            critic=models.critic,
-            judge=models.judge,
-        )
+        jury = try_jury(run, jury, [*training, *held_out])
         before = examine(run, "before", models.model, jury, held_out, oracle)
         trained, supervised, final = train(run, models, jury, training)
         stages = [
@@ -145,6 +147,7 @@ def align(
             constitution=constitution,
             models={"model": models.model, "critic": models.critic, "judge": models.judge},
             trained=trained,
+            jury=jury,
             command=command,
         )
         if compared is not None:
@@ -156,6 +159,36 @@ def align(
             {"gates_passed": content["gates_passed"], "model": named_weights(out)},
         )
     return Outcome(model=out / "models" / "final", report=out / "report", content=content)
+
+
+def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> Plan:
+    """Say what a run will take, and start nothing.
+
+    Args:
+        config: All that decides the run.
+        prompts: As for `align`.
+        out: Folder that the run would have; nothing is written there.
+
+    Raises:
+        PlumbruleError: The input is wrong, as `align` would find.
+    """
+    config, _ = settle_adapters(config)
+    training, held_out = split(prompts, config)
+    models, jury = _opened(config, out)
+    models.model.check_lengths(
+        [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
+    )
+    return make_plan(config, models, jury, training, held_out)
+
+
+def _opened(config: RunConfig, out: Path) -> tuple[Models, Jury]:
+    """Constitution, prompt set and models, each as the configuration names it."""
+    constitution = load_constitution(config.constitution)
+    words = load_prompts(config.judging_prompts)
+    check_memory(config)
+    models = open_models(config, out)
+    jury = Jury(constitution=constitution, prompts=words, critic=models.critic, judge=models.judge)
+    return models, jury
 
 
 def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], list[Prompt]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ from plumbrule.training import (
     RewardTraining,
     SupervisedTraining,
 )
+
+SHIPPED = ("small",)
+"""Recipes that come with the package: settings for a kind of model, without the model."""
 
 
 @strict
@@ -66,6 +70,12 @@ class RunConfig:
     judging_prompts: str = "default"
     """Name of a shipped prompt set or path of a YAML file."""
 
+    teach_anyway: bool = False
+    """Let a critic teach that does no better than chance on the constitution's own examples."""
+
+    manners: Literal["judge", "phrases"] = "judge"
+    """Who says whether a reply helps or declines: the judge, or phrases as refusals have them."""
+
     seed: int = 0
     """Every random choice of the run comes from this."""
 
@@ -101,6 +111,9 @@ class RunConfig:
 
     grpo: GrpoTraining = field(default_factory=GrpoTraining)
     """Settings of GRPO; used when `method` says so."""
+
+    adapters: bool | None = None
+    """Train low-rank adapters in place of full weights; None: above 50 million parameters."""
 
     candidates: int = 4
     """Replies drawn per prompt for the reward model to choose the best and the worst of."""
@@ -152,12 +165,15 @@ def read_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:
     """Read a recipe file: YAML with the fields of `RunConfig`.
 
     Args:
-        path: The file.
+        path: The file, or the name of a shipped recipe.
         overrides: Fields given on the command line; None means not given.
 
     Raises:
         ConfigError: There is no file, or a field is unknown, missing or out of range.
     """
+    if str(path) in SHIPPED:
+        text = (resources.files("plumbrule.loop") / f"{path}.yaml").read_text("utf-8")
+        return make_config({**yaml.safe_load(text), **_given(overrides)}, f"the recipe {path}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

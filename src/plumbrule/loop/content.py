@@ -15,9 +15,11 @@ from plumbrule.compliance import (
     violation_rate,
 )
 from plumbrule.constitution import Constitution
+from plumbrule.judging import endless
 from plumbrule.loop.findings import LEVEL, find_changes
 from plumbrule.loop.gates import check_gates
-from plumbrule.loop.steps import Examined
+from plumbrule.loop.steps import Examined, Jury
+from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import Workspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Prompt, to_json
@@ -37,6 +39,7 @@ def report_content(
     constitution: Constitution,
     models: Mapping[str, LanguageModel],
     trained: "Trained",
+    jury: Jury,
     command: str,
 ) -> dict[str, Any]:
     """Everything that `report.json` holds.
@@ -48,6 +51,7 @@ def report_content(
         constitution: What was trained on.
         models: Who was trained, who critiqued, who judged.
         trained: What training left behind.
+        jury: Who judged, and what an examination of them found.
         command: What the user typed.
     """
     known = {prompt.id: prompt for prompt in prompts}
@@ -63,7 +67,11 @@ def report_content(
     content = {
         "schema": 1,
         "title": run.config.name,
-        "summary": _summary(run, stages, known, trained, oracle=oracle),
+        "summary": [
+            *_summary(run, stages, known, trained, oracle=oracle),
+            *say_trial("critic", jury.critic_standing, constitution),
+            *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
+        ],
         "plumbrule_version": plumbrule.__version__,
         "seed": run.config.seed,
         "command": command,
@@ -89,6 +97,10 @@ def report_content(
         "headline_source": "oracle" if oracle else "judge",
         "measures": measures,
         "judge_quality": _quality(stages, constitution) if oracle else None,
+        "trials": [
+            *trial_rows("critic", jury.critic_standing),
+            *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
+        ],
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
         "findings": findings,
@@ -96,6 +108,11 @@ def report_content(
     }
     plain: dict[str, Any] = to_json(_plain(content))
     return plain
+
+
+def _alone(jury: Jury) -> bool:
+    """Whether critic and judge are one."""
+    return jury.critic.identity == jury.judge.identity
 
 
 def _plain(value: Any) -> Any:
@@ -341,6 +358,10 @@ def _summary(
     return lines
 
 
+def _empty(text: str) -> bool:
+    return not text.strip()
+
+
 def _notes(
     stages: Sequence[Examined], trained: "Trained", tested: int, *, oracle: bool
 ) -> list[str]:
@@ -358,6 +379,10 @@ def _notes(
     }
     if any(cut.values()):
         notes.append(f"Replies cut off at the token limit: {cut}.")
+    for name, odd in (("that are empty", _empty), ("that say the same over and over", endless)):
+        found = {stage.stage: sum(odd(e.response) for e in stage.exchanges) for stage in stages}
+        if any(found.values()):
+            notes.append(f"Replies {name}: {found}.")
     held_out = trained.results["reward"].held_out
     if held_out is not None:
         accuracy = "undefined" if held_out.accuracy is None else f"{held_out.accuracy:.1%}"

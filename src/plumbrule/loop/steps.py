@@ -7,7 +7,15 @@ from typing import Any
 
 from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
-from plumbrule.judging import PromptSet, compare, grade, sort_by_manner
+from plumbrule.judging import (
+    NOTHING_KNOWN,
+    PromptSet,
+    Standing,
+    compare,
+    grade,
+    sort_by_manner,
+    sort_by_phrases,
+)
 from plumbrule.loop.workspace import Workspace
 from plumbrule.models import LanguageModel
 from plumbrule.records import (
@@ -17,8 +25,9 @@ from plumbrule.records import (
     Preference,
     Prompt,
     strict,
+    to_json,
 )
-from plumbrule.store import derive_seed
+from plumbrule.store import derive_seed, fingerprint
 from plumbrule.training import (
     Pair,
     RewardModel,
@@ -48,13 +57,24 @@ class Jury:
     critic: LanguageModel
     judge: LanguageModel
 
-    def inputs(self, who: LanguageModel) -> dict[str, str]:
-        """What decides a judgment of `who`."""
-        return {
+    critic_standing: Standing = NOTHING_KNOWN
+    """What an examination of the critic found."""
+
+    judge_standing: Standing = NOTHING_KNOWN
+    """What an examination of the judge found."""
+
+    def inputs(self, who: LanguageModel, standing: Standing = NOTHING_KNOWN) -> dict[str, Any]:
+        """What decides a judgment of `who`, who was found to stand as given."""
+        inputs: dict[str, Any] = {
             "constitution": self.constitution.sha256,
             "prompts": self.prompts.sha256,
             "who": who.identity,
         }
+        if standing.trial is not None:
+            scopes = [to_json(each) for each in (standing.scopes or {}).values()]
+            known = [to_json(standing.trial), [to_json(e) for e in standing.conditions], scopes]
+            inputs["standing"] = fingerprint(known)
+        return inputs
 
 
 def reply(
@@ -108,9 +128,10 @@ def revise_replies(
             prompts=jury.prompts,
             settings=settings,
             seed=seed,
+            standing=jury.critic_standing,
         )
 
-    inputs = {**jury.inputs(jury.critic), "settings": asdict(settings)}
+    inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": asdict(settings)}
     return run.stage(name, exchanges, work, kind=Trail, inputs=inputs, models=[jury.critic])
 
 
@@ -123,11 +144,17 @@ def prefer(
 
     def work(shard: Sequence[Any], seed: int) -> list[Preference]:
         seeds = [derive_seed(seed, pair.id) for pair in shard]
-        return compare(jury.critic, shard, jury.constitution, prompts=jury.prompts, seeds=seeds)
+        return compare(
+            jury.critic,
+            shard,
+            jury.constitution,
+            prompts=jury.prompts,
+            seeds=seeds,
+            standing=jury.critic_standing,
+        )
 
-    return run.stage(
-        name, pairs, work, kind=Preference, inputs=jury.inputs(jury.critic), models=[jury.critic]
-    )
+    inputs = jury.inputs(jury.critic, jury.critic_standing)
+    return run.stage(name, pairs, work, kind=Preference, inputs=inputs, models=[jury.critic])
 
 
 def reward(
@@ -207,7 +234,14 @@ def examine(
 
     def grades(shard: Sequence[Exchange], seed: int) -> list[Judgment]:
         seeds = [derive_seed(seed, exchange.id) for exchange in shard]
-        return grade(jury.judge, shard, jury.constitution, prompts=jury.prompts, seeds=seeds)
+        return grade(
+            jury.judge,
+            shard,
+            jury.constitution,
+            prompts=jury.prompts,
+            seeds=seeds,
+            standing=jury.judge_standing,
+        )
 
     def manners(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
         seeds = [derive_seed(seed, exchange.id, "manner") for exchange in shard]
@@ -215,10 +249,21 @@ def examine(
 
     inputs, judges = jury.inputs(jury.judge), [jury.judge]
     judgments = run.stage(
-        f"{folder}/judgments", exchanges, grades, kind=Judgment, inputs=inputs, models=judges
+        f"{folder}/judgments",
+        exchanges,
+        grades,
+        kind=Judgment,
+        inputs=jury.inputs(jury.judge, jury.judge_standing),
+        models=judges,
     )
+    by_phrases = run.config.manners == "phrases"
     sorted_ = run.stage(
-        f"{folder}/manners", exchanges, manners, kind=MannerJudgment, inputs=inputs, models=judges
+        f"{folder}/manners",
+        exchanges,
+        (lambda shard, _: sort_by_phrases(shard)) if by_phrases else manners,
+        kind=MannerJudgment,
+        inputs={"manners": "phrases"} if by_phrases else inputs,
+        models=() if by_phrases else judges,
     )
     truth = None
     if oracle is not None:

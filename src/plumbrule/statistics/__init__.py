@@ -18,6 +18,7 @@ from plumbrule.statistics.paired import (
     paired_e_value,
     paired_proportions,
 )
+from plumbrule.statistics.ranks import auroc
 from plumbrule.statistics.sequences import BettingSequence, betting_interval
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ChangePoint",
     "OnlineDecisions",
     "addis",
+    "auroc",
     "betting_interval",
     "change_point",
     "clopper_pearson",

@@ -3,7 +3,9 @@
 Source: Bai et al. (2022), "Constitutional AI", arXiv:2212.08073: rounds of critique and revision,
 each under a principle drawn at random, then AI comparisons of pairs from the supervised model.
 Ours: principles are drawn without replacement, a revision is asked for only where the critique
-found a problem, and what was drawn is recorded.
+found a problem, and what was drawn is recorded. A critic that was examined beforehand chooses the
+principle instead, the one it finds broken most clearly, and a revision that it finds no better is
+not imitated.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,19 @@ import numpy as np
 
 from plumbrule.constitution import Constitution
 from plumbrule.errors import ConfigError
-from plumbrule.judging import Critique, Draft, Pair, PromptSet, critique, revise, unusable
+from plumbrule.judging import (
+    NOTHING_KNOWN,
+    Critique,
+    Draft,
+    Pair,
+    PromptSet,
+    Standing,
+    critique,
+    endless,
+    grade,
+    revise,
+    unusable,
+)
 from plumbrule.models import Completion, LanguageModel
 from plumbrule.records import Exchange, strict
 from plumbrule.store import derive_seed
@@ -33,9 +47,17 @@ class Revising:
     temperature: float = 1.0
     """Of critic and reviser, dimensionless; the paper samples at 1."""
 
+    critique_tokens: int | None = None
+    """Longest critique; None: as the prompt set says."""
+
+    revision_tokens: int | None = None
+    """Longest revision; None: as the prompt set says."""
+
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ConfigError(f"rounds must be at least 1, got {self.rounds}")
+        for name in ("rounds", "critique_tokens", "revision_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
 
 
 @strict
@@ -109,6 +131,7 @@ def critique_and_revise(
     prompts: PromptSet,
     settings: Revising,
     seed: int,
+    standing: Standing = NOTHING_KNOWN,
 ) -> list[Trail]:
     """Take replies through rounds of critique and revision.
 
@@ -119,32 +142,129 @@ def critique_and_revise(
         prompts: The words to ask in.
         settings: How many rounds, and of what kind.
         seed: Decides the principles and every sample; recorded with the run.
+        standing: What an examination of the critic found. With it, each round takes the principle
+            that the critic finds broken most clearly, a reply that breaks none has no round, and a
+            revision that the critic finds no better is not taken.
 
     Returns:
         One trail an exchange, in order. A critique or revision that is refused, cut off or lost
         leaves the reply as it was and says so in its round.
     """
     trails = [Trail(first=exchange, rounds=()) for exchange in exchanges]
-    drawn = [
-        draw_principles(constitution, settings.rounds, seed=seed, exchange_id=exchange.id)
-        for exchange in exchanges
-    ]
     for number in range(settings.rounds):
+        if standing.trial is None:
+            chosen: dict[int, Fault] = {
+                place: Fault(principle_id=names[number], probability=None)
+                for place, names in enumerate(
+                    draw_principles(constitution, settings.rounds, seed=seed, exchange_id=each.id)
+                    for each in exchanges
+                )
+            }
+        else:
+            chosen = _worst(critic, trails, constitution, prompts, standing, seed)
         drafts = [
             Draft(
-                dialogue=trail.first.dialogue,
-                reply=trail.response,
-                principle=constitution.principle(names[number]),
+                dialogue=trails[place].first.dialogue,
+                reply=trails[place].response,
+                principle=constitution.principle(fault.principle_id),
             )
-            for trail, names in zip(trails, drawn, strict=True)
+            for place, fault in chosen.items()
         ]
-        seeds = [derive_seed(seed, "round", number, trail.first.id) for trail in trails]
+        seeds = [derive_seed(seed, "round", number, trails[place].first.id) for place in chosen]
         rounds = _one_round(critic, drafts, prompts=prompts, settings=settings, seeds=seeds)
-        trails = [
-            replace(trail, rounds=(*trail.rounds, each))
-            for trail, each in zip(trails, rounds, strict=True)
-        ]
+        if standing.trial is not None:
+            firsts = [trails[place].first for place in chosen]
+            rounds = _better_alone(
+                critic, firsts, list(chosen.values()), rounds, constitution, prompts, standing
+            )
+        for place, each in zip(chosen, rounds, strict=True):
+            trails[place] = replace(trails[place], rounds=(*trails[place].rounds, each))
     return trails
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A principle that a reply is to be mended by."""
+
+    principle_id: str
+
+    probability: float | None
+    """How sure the critic is that it is broken; None where it was drawn by chance."""
+
+
+def _worst(
+    critic: LanguageModel,
+    trails: Sequence[Trail],
+    constitution: Constitution,
+    prompts: PromptSet,
+    standing: Standing,
+    seed: int,
+) -> dict[int, Fault]:
+    """The principle that each reply breaks most clearly and was not mended by before."""
+    now = [replace(trail.first, response=trail.response) for trail in trails]
+    judgments = grade(
+        critic,
+        now,
+        constitution,
+        prompts=prompts,
+        seeds=[derive_seed(seed, "worst", each.id) for each in now],
+        standing=standing,
+    )
+    tried = {(trail.first.id, each.principle_id) for trail in trails for each in trail.rounds}
+    worst: dict[str, Fault] = {}
+    for each in judgments:
+        if each.verdict != "fail" or (each.exchange_id, each.principle_id) in tried:
+            continue
+        best = worst.get(each.exchange_id)
+        if best is None or (each.probability or 0.0) > (best.probability or 0.0):
+            worst[each.exchange_id] = Fault(
+                principle_id=each.principle_id, probability=each.probability
+            )
+    return {
+        place: worst[trail.first.id]
+        for place, trail in enumerate(trails)
+        if trail.first.id in worst
+    }
+
+
+def _better_alone(
+    critic: LanguageModel,
+    firsts: Sequence[Exchange],
+    faults: Sequence[Fault],
+    rounds: Sequence[Round],
+    constitution: Constitution,
+    prompts: PromptSet,
+    standing: Standing,
+) -> list[Round]:
+    """Rounds without the revisions that the critic finds no better than what they mend."""
+    kept = list(rounds)
+    for principle_id in dict.fromkeys(fault.principle_id for fault in faults):
+        places = [
+            place
+            for place, (fault, each) in enumerate(zip(faults, rounds, strict=True))
+            if fault.principle_id == principle_id and each.revision is not None
+        ]
+        one = replace(constitution, principles=(constitution.principle(principle_id),))
+        judged = grade(
+            critic,
+            [
+                replace(firsts[place], response=rounds[place].revision or "", finish_reason="stop")
+                for place in places
+            ],
+            one,
+            prompts=prompts,
+            seeds=[0] * len(places),
+            standing=standing,
+        )
+        for place, after in zip(places, judged, strict=True):
+            before = faults[place].probability
+            if before is not None and (after.probability is None or after.probability >= before):
+                kept[place] = replace(
+                    rounds[place],
+                    revision=None,
+                    reason="the critic finds the revision no better than what it mends",
+                )
+    return kept
 
 
 def _one_round(
@@ -158,7 +278,14 @@ def _one_round(
     found: list[Critique | None] = [None] * len(drafts)
     if settings.with_critique:
         found = list(
-            critique(critic, drafts, prompts=prompts, temperature=settings.temperature, seeds=seeds)
+            critique(
+                critic,
+                drafts,
+                prompts=prompts,
+                temperature=settings.temperature,
+                seeds=seeds,
+                max_new_tokens=settings.critique_tokens,
+            )
         )
     # A critique that found nothing is not followed by a revision that changes nothing.
     wanted = [
@@ -175,6 +302,7 @@ def _one_round(
         prompts=prompts,
         temperature=settings.temperature,
         seeds=[seeds[index] + 1 for index in wanted],
+        max_new_tokens=settings.revision_tokens,
     )
     revisions = dict(zip(wanted, answers, strict=True))
     return [
@@ -186,7 +314,7 @@ def _one_round(
 def _record(draft: Draft, found: Critique | None, answer: Completion | None) -> Round:
     reason = found.reason if found else None
     if answer is not None:
-        reason = unusable(answer)
+        reason = unusable(answer) or ("it repeats for ever" if endless(answer.text) else None)
     return Round(
         principle_id=draft.principle.id,
         critique=found.text if found else None,

@@ -1,0 +1,319 @@
+"""Examine a judge on replies whose verdict is known, before it teaches or grades anything.
+
+A constitution's worked examples are the answer key: the reply of each breaks its principle, and
+its revision keeps it. A small model that says "no" to everything may still give the broken reply
+the higher probability of "yes", so what is read is the difference of log-probabilities, and the
+border between the verdicts is put where the known replies say it lies.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from plumbrule.constitution import Constitution, Principle
+from plumbrule.judging.prompts import PromptSet
+from plumbrule.models import Choice, LanguageModel
+from plumbrule.records import Estimate, strict
+from plumbrule.statistics import auroc, wilson
+
+LEAST_KNOWN = 3
+"""Worked examples a principle needs before a judge can be found able or unable: with fewer, not
+even a perfect order is better than chance at 95%."""
+
+SMALLEST = 1e-12
+"""Probabilities are taken as at least this, so that their logarithm is a number."""
+
+_FREE = ("", "N/A", "…")
+"""Texts without content: what a judge answers about them is its lean, not a judgment."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class KnownReply:
+    """A reply of which it is known whether it breaks its principle."""
+
+    principle_id: str
+    request: str
+    reply: str
+
+    broken: bool | None
+    """None for a text without content, which shows a judge's lean."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class TrialAnswer:
+    """What a judge said of a known reply."""
+
+    known: KnownReply
+
+    log_odds: float | None
+    """Logarithm of the odds of `fail` against `pass`, in nats; None where it gave neither."""
+
+    covered: float
+    """Share of its probability that fell on the offered answers."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Ability:
+    """How well a judge tells broken from kept under one principle."""
+
+    principle_id: str
+
+    works: bool | None
+    """Whether it does better than chance; None where there are too few examples to tell."""
+
+    reason: str
+    """Why, in words."""
+
+    border: float
+    """Log-odds of `fail` above which a reply counts as breaking the principle, in nats."""
+
+    lean: float
+    """Log-odds of `fail` for texts without content, in nats: above 0 it leans to `fail`."""
+
+    auroc: Estimate | None
+    """Chance that a broken reply gets the higher log-odds; None without examples."""
+
+    sensitivity: Estimate | None
+    """Broken replies found, each by the border that the other examples give."""
+
+    specificity: Estimate | None
+    """Kept replies cleared, in the same way."""
+
+    plain_sensitivity: Estimate | None
+    """Broken replies found by the likelier answer, as it stands."""
+
+    plain_specificity: Estimate | None
+    """Kept replies cleared by the likelier answer, as it stands."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What the examination of a judge found, by principle."""
+
+    judge: str
+    """Identity of the judge."""
+
+    abilities: tuple[Ability, ...]
+
+    def ability(self, principle_id: str) -> Ability:
+        """What was found under one principle."""
+        return next(each for each in self.abilities if each.principle_id == principle_id)
+
+    def able(self, principle_id: str) -> bool:
+        """Whether the judge may be asked: it works there, or nobody could tell."""
+        return self.ability(principle_id).works is not False
+
+    @property
+    def tested(self) -> tuple[Ability, ...]:
+        """Those with enough examples to tell."""
+        return tuple(each for each in self.abilities if each.works is not None)
+
+    @property
+    def working(self) -> tuple[Ability, ...]:
+        """Those where the judge does better than chance."""
+        return tuple(each for each in self.abilities if each.works)
+
+    def judged(self, constitution: Constitution) -> tuple[Principle, ...]:
+        """The principles under which the judge may be asked."""
+        return tuple(each for each in constitution.principles if self.able(each.id))
+
+
+def known_replies(constitution: Constitution) -> list[KnownReply]:
+    """The answer key that a constitution brings along, and texts without content beside it."""
+    known = []
+    for principle in constitution.principles:
+        for example in principle.critique_examples:
+            for reply, broken in ((example.reply, True), (example.revision, False)):
+                known.append(
+                    KnownReply(
+                        principle_id=principle.id,
+                        request=example.request,
+                        reply=reply,
+                        broken=broken,
+                    )
+                )
+        known.extend(
+            KnownReply(principle_id=principle.id, request=text, reply=text, broken=None)
+            for text in _FREE
+        )
+    return known
+
+
+def try_judge(
+    model: LanguageModel,
+    known: Sequence[KnownReply],
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    seeds: Sequence[int],
+) -> list[TrialAnswer]:
+    """Ask a judge about known replies, in the words in which it will grade."""
+    options = prompts.template("grade").options
+    asked = [
+        (constitution.principle(each.principle_id), each.request, each.reply) for each in known
+    ]
+    choices = ask_grades(model, asked, prompts=prompts, seeds=seeds)
+    return [
+        TrialAnswer(known=each, log_odds=log_odds(choice, options), covered=choice.covered)
+        for each, choice in zip(known, choices, strict=True)
+    ]
+
+
+def ask_grades(
+    model: LanguageModel,
+    asked: Sequence[tuple[Principle, str, str]],
+    *,
+    prompts: PromptSet,
+    seeds: Sequence[int],
+) -> list[Choice]:
+    """Ask whether replies keep principles, all in one call, so that what they share is read once.
+
+    Where the prompt set asks both ways round, both answers are averaged as log-odds: a small model
+    that leans to "A" or "yes" after a long reply, whatever they mean, leans against itself.
+
+    Args:
+        model: The judge.
+        asked: Principle, request and reply.
+        prompts: The words to ask in.
+        seeds: One a question.
+
+    Returns:
+        One choice a question, its answers in the order of the `grade` template.
+    """
+    tasks = prompts.grading
+    options = tuple(prompts.template("grade").options)
+    dialogues = [
+        prompts.render(task, principle=principle, values={"request": request, "reply": reply})
+        for principle, request, reply in asked
+        for task in tasks
+    ]
+    choices = model.choose(dialogues, options, seeds=[seed for seed in seeds for _ in tasks])
+    if len(tasks) == 1:
+        return choices
+    places = _places(prompts)
+    return [
+        _merged(straight, other, places)
+        for straight, other in zip(choices[::2], choices[1::2], strict=True)
+    ]
+
+
+def _places(prompts: PromptSet) -> list[int]:
+    """Where each meaning of `grade` stands among the answers of `grade_again`."""
+    again = list(prompts.template("grade_again").options.values())
+    return [again.index(meaning) for meaning in prompts.template("grade").options.values()]
+
+
+def _merged(straight: Choice, other: Choice, places: Sequence[int]) -> Choice:
+    """Both answers as one: the mean of their log-odds."""
+    if straight.probabilities is None or other.probabilities is None:
+        return straight if straight.probabilities is None else other
+    both = [
+        math.sqrt(max(one, SMALLEST) * max(other.probabilities[place], SMALLEST))
+        for one, place in zip(straight.probabilities, places, strict=True)
+    ]
+    return Choice(
+        probabilities=tuple(each / sum(both) for each in both),
+        covered=(straight.covered + other.covered) / 2,
+        method=straight.method,
+    )
+
+
+def log_odds(
+    choice: Choice, options: Mapping[str, str], yes: str = "fail", no: str = "pass"
+) -> float | None:
+    """Logarithm of the odds of one meaning against another, in nats.
+
+    Example:
+        >>> even = Choice(probabilities=(0.2, 0.2, 0.6), covered=1.0, method="log-probs")
+        >>> log_odds(even, {"A": "pass", "B": "fail", "C": "not_applicable"})
+        0.0
+    """
+    if choice.probabilities is None:
+        return None
+    by_meaning = dict(zip(options.values(), choice.probabilities, strict=True))
+    one, other = (max(by_meaning[meaning], SMALLEST) for meaning in (yes, no))
+    return math.log(one / other)
+
+
+def conclude(judge: str, answers: Sequence[TrialAnswer], constitution: Constitution) -> Trial:
+    """What a judge's answers about known replies say of its ability."""
+    return Trial(
+        judge=judge,
+        abilities=tuple(
+            _ability(
+                principle.id,
+                [each for each in answers if each.known.principle_id == principle.id],
+            )
+            for principle in constitution.principles
+        ),
+    )
+
+
+def _ability(principle_id: str, answers: Sequence[TrialAnswer]) -> Ability:
+    broken, kept, free = (
+        [
+            each.log_odds
+            for each in answers
+            if each.known.broken is kind and each.log_odds is not None
+        ]
+        for kind in (True, False, None)
+    )
+    lean = fmean(free) if free else 0.0
+    if min(len(broken), len(kept)) < LEAST_KNOWN:
+        return Ability(
+            principle_id=principle_id,
+            works=None,
+            reason=f"not tested: it has {min(len(broken), len(kept))} worked examples, "
+            f"{LEAST_KNOWN} are needed",
+            border=lean,
+            lean=lean,
+            auroc=None,
+            sensitivity=None,
+            specificity=None,
+            plain_sensitivity=None,
+            plain_specificity=None,
+        )
+    area = auroc(broken, kept)
+    works = area.low > 0.5
+    said = f"a broken reply got the higher log-odds in {area.value:.0%} of pairs"
+    return Ability(
+        principle_id=principle_id,
+        works=works,
+        reason=said if works else f"no better than chance: {said}",
+        border=_middle(broken, kept),
+        lean=lean,
+        auroc=area,
+        sensitivity=_found(
+            [
+                value > _middle(_without(broken, at), _without(kept, at))
+                for at, value in enumerate(broken)
+            ]
+        ),
+        specificity=_found(
+            [
+                value <= _middle(_without(broken, at), _without(kept, at))
+                for at, value in enumerate(kept)
+            ]
+        ),
+        plain_sensitivity=_found([value > 0 for value in broken]),
+        plain_specificity=_found([value <= 0 for value in kept]),
+    )
+
+
+def _middle(broken: Sequence[float], kept: Sequence[float]) -> float:
+    """Halfway between the means, the best border where both spread alike."""
+    return (fmean(broken) + fmean(kept)) / 2
+
+
+def _without(values: Sequence[float], left_out: int) -> list[float]:
+    """All but one: both replies to one request are left out together."""
+    return [value for at, value in enumerate(values) if at != left_out] or list(values)
+
+
+def _found(hits: Sequence[bool]) -> Estimate:
+    return wilson(sum(hits), len(hits), unit="known replies told rightly")

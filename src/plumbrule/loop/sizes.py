@@ -1,0 +1,148 @@
+"""How large the models of a run are, and what follows: adapters, and whether memory suffices."""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from plumbrule.errors import ModelError
+from plumbrule.loop.config import RunConfig
+from plumbrule.models import model_folder
+from plumbrule.training import (
+    DpoTraining,
+    GrpoTraining,
+    LoraSettings,
+    RewardTraining,
+    SupervisedTraining,
+)
+
+ADAPTERS_FROM = 50_000_000
+"""Parameters from which on adapters are trained where nobody says otherwise: below, full weights
+train faster than an adapter's detours cost."""
+
+ADAPTER_STEP = 10
+"""An adapter's step size, in step sizes of full weights; see docs/training.md."""
+
+_BYTES = 4
+"""Bytes a parameter takes in float32."""
+
+_FULL_TRAINING = 4
+"""Copies of the weights that full training holds: weights, gradient and two moments."""
+
+_WORK = 1_200_000_000
+"""Bytes for libraries, activations and logits beside the weights, measured on a run of SmolLM2."""
+
+Training = TypeVar("Training", SupervisedTraining, RewardTraining, DpoTraining, GrpoTraining)
+
+
+def parameters_in(spec: str) -> int | None:
+    """Parameters of a model on disk, its adapter's base included; None for an endpoint."""
+    if spec.startswith(("http://", "https://", "openai:")):
+        return None
+    folder = model_folder(spec)
+    adapter = folder / "adapter_config.json"
+    own = sum(_counted(path) for path in folder.glob("*.safetensors"))
+    if not adapter.exists():
+        return own
+    base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path", "")
+    beside = folder / base
+    return own + (parameters_in(str(beside) if beside.is_dir() else base) or 0)
+
+
+def _counted(path: Path) -> int:
+    """Parameters in a safetensors file, from its header alone."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header: Mapping[str, Any] = json.loads(file.read(length))
+    total = 0
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            size = 1
+            for side in tensor["shape"]:
+                size *= side
+            total += size
+    return total
+
+
+def settle_adapters(config: RunConfig) -> tuple[RunConfig, str | None]:
+    """Decide whether adapters are trained, where the configuration leaves it open.
+
+    Returns:
+        The configuration with the decision in it, and a sentence that says it where it was made
+        here. A step size that is the default of full weights becomes ten times that.
+    """
+    if config.adapters is not None:
+        return (_with_adapters(config) if config.adapters else config), None
+    size = parameters_in(config.model)
+    if size is None or size <= ADAPTERS_FROM:
+        return config, None
+    return _with_adapters(replace(config, adapters=True)), (
+        f"Training low-rank adapters, because the model has {size / 1e6:.0f} million parameters "
+        f"(more than {ADAPTERS_FROM / 1e6:.0f} million); --full trains all weights."
+    )
+
+
+def _with_adapters(config: RunConfig) -> RunConfig:
+    return replace(
+        config,
+        supervised=_adapted(config.supervised),
+        reward=_adapted(config.reward),
+        dpo=_adapted(config.dpo),
+        grpo=_adapted(config.grpo),
+    )
+
+
+def _adapted(settings: Training) -> Training:
+    if settings.lora is not None:
+        return settings
+    rate = settings.learning_rate
+    if rate == type(settings)().learning_rate:
+        rate *= ADAPTER_STEP
+    return replace(settings, lora=LoraSettings(), learning_rate=rate)
+
+
+def needed_bytes(config: RunConfig) -> int:
+    """Memory that a run takes at its peak, roughly: models, a copy in training, and the work."""
+    named = {config.model, config.critic or config.model}
+    named.add(config.judge or config.critic or config.model)
+    held = sum(parameters_in(spec) or 0 for spec in sorted(named))
+    trained = parameters_in(config.model) or 0
+    copies = 1 if config.supervised.lora is not None else _FULL_TRAINING
+    return _WORK + _BYTES * (held + copies * trained)
+
+
+def free_bytes() -> int | None:
+    """Memory that can still be had on this machine; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split() for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0][1]) * 1024 if found else None
+
+
+def check_memory(config: RunConfig) -> None:
+    """See that the models of a run fit into memory together, before any is opened.
+
+    Raises:
+        ModelError: They do not; nothing was begun.
+    """
+    import torch
+
+    if config.device not in ("auto", "cpu") or (
+        config.device == "auto" and torch.cuda.is_available()
+    ):
+        return  # the models lie in the memory of another device
+    need, free = needed_bytes(config), free_bytes()
+    if free is None or need <= free:
+        return
+    critics = [spec for spec in (config.critic, config.judge) if spec and spec != config.model]
+    more = f", {' and '.join(dict.fromkeys(critics))} beside it" if critics else ""
+    raise ModelError(
+        f"expected about {need / 1e9:.1f} GB of free memory for {config.model} and its copy in "
+        f"training{more}; {free / 1e9:.1f} GB are free. Give a smaller --critic or one behind an "
+        "endpoint (http://HOST/v1#NAME), leave --critic out so that the model is its own, or "
+        "train adapters with --lora."
+    )

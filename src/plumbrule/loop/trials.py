@@ -1,0 +1,165 @@
+"""Which critic works, found out before it teaches: the trial of whoever judges in a run."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from plumbrule.constitution import Constitution
+from plumbrule.errors import ModelError
+from plumbrule.judging import (
+    NOTHING_KNOWN,
+    ConditionAnswer,
+    Scope,
+    Standing,
+    TrialAnswer,
+    conclude,
+    conclude_conditions,
+    find_scopes,
+    known_conditions,
+    known_replies,
+    try_conditions,
+    try_judge,
+)
+from plumbrule.loop.steps import Jury
+from plumbrule.loop.workspace import Workspace
+from plumbrule.models import LanguageModel
+from plumbrule.records import Prompt, to_json
+from plumbrule.store import derive_seed
+
+
+def try_jury(run: Workspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
+    """Examine critic and judge on the constitution's own examples, and settle what applies where.
+
+    Args:
+        run: The run.
+        jury: Who judges, by which constitution, in which words.
+        prompts: All prompts of the run: which principles each is outside of is decided once.
+
+    Returns:
+        The jury, with what was found. A constitution without worked examples tests nobody.
+
+    Raises:
+        ModelError: The critic does no better than chance under any principle that has enough
+            examples, and the configuration does not say `teach_anyway`.
+    """
+    if not any(principle.critique_examples for principle in jury.constitution.principles):
+        return jury
+    critic = _standing(run, "critic", jury, jury.critic, prompts)
+    same = jury.judge.identity == jury.critic.identity
+    judge = critic if same else _standing(run, "judge", jury, jury.judge, prompts)
+    if not run.config.teach_anyway:
+        _refuse_useless(critic, jury)
+    return replace(jury, critic_standing=critic, judge_standing=judge)
+
+
+def _standing(
+    run: Workspace, name: str, jury: Jury, who: LanguageModel, prompts: Sequence[Prompt]
+) -> Standing:
+    words, law = jury.prompts, jury.constitution
+    inputs: dict[str, Any] = {
+        "constitution": law.sha256,
+        "prompts": words.sha256,
+        "who": who.identity,
+    }
+    answers = run.stage(
+        f"trial/{name}",
+        known_replies(law),
+        lambda shard, seed: try_judge(
+            who, shard, law, prompts=words, seeds=_seeds(seed, len(shard))
+        ),
+        kind=TrialAnswer,
+        inputs=inputs,
+        models=[who],
+    )
+    trial = conclude(who.identity, answers, law)
+    if run.config.teach_anyway:
+        trial = replace(
+            trial,
+            abilities=tuple(
+                replace(each, works=None if each.works is False else each.works)
+                for each in trial.abilities
+            ),
+        )
+    questions = known_conditions(law) if words.decides_conditions else []
+    if not questions:
+        return Standing(trial=trial)
+    told = run.stage(
+        f"trial/{name}_conditions",
+        questions,
+        lambda shard, seed: try_conditions(
+            who, shard, prompts=words, seeds=_seeds(seed, len(shard))
+        ),
+        kind=ConditionAnswer,
+        inputs=inputs,
+        models=[who],
+    )
+    conditions = conclude_conditions(told)
+    scopes = run.stage(
+        f"scopes/{name}",
+        prompts,
+        lambda shard, seed: find_scopes(
+            who,
+            [(prompt.id, prompt.dialogue) for prompt in shard],
+            conditions,
+            prompts=words,
+            seeds=_seeds(seed, len(shard)),
+        ),
+        kind=Scope,
+        inputs={**inputs, "conditions": to_json(conditions)},
+        models=[who],
+    )
+    return Standing(
+        trial=trial, conditions=conditions, scopes={each.prompt_id: each for each in scopes}
+    )
+
+
+def _seeds(seed: int, count: int) -> list[int]:
+    return [derive_seed(seed, number) for number in range(count)]
+
+
+def _refuse_useless(standing: Standing, jury: Jury) -> None:
+    """Stop before a critic that knows nothing teaches."""
+    trial = standing.trial
+    if trial is None or not trial.tested or trial.working:
+        return
+    examples = sum(len(each.critique_examples) for each in jury.constitution.principles)
+    raise ModelError(
+        f"expected a critic that tells replies that break a principle from replies that keep it; "
+        f"{jury.critic.spec} does no better than chance under each of the {len(trial.tested)} "
+        f"principles tested, on {2 * examples} replies of which it is known. What it would teach "
+        "is noise. Give a larger --critic or an endpoint, or other judging_prompts; "
+        "--teach-anyway teaches all the same. Look at stages/trial/critic."
+    )
+
+
+def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[str]:
+    """What a trial found, in sentences for a report; none where nobody was tried."""
+    trial = standing.trial
+    if trial is None:
+        return []
+    able = [each.principle_id for each in trial.working]
+    unable = [each.principle_id for each in trial.abilities if each.works is False]
+    untested = [each.principle_id for each in trial.abilities if each.works is None]
+    lines = [
+        f"The {who} was examined first, on replies of which it is known whether they break a "
+        f"principle: it does better than chance under {len(able)} of "
+        f"{len(constitution.principles)} principles" + (f" ({', '.join(able)})." if able else ".")
+    ]
+    if unable:
+        lines.append(
+            f"Neither taught nor graded by the {who}, because it does no better than chance there: "
+            f"{', '.join(unable)}. A larger model or more worked examples would help."
+        )
+    if untested:
+        lines.append(
+            f"Not examined, for want of worked examples or because --teach-anyway was given: "
+            f"{', '.join(untested)}."
+        )
+    return lines
+
+
+def trial_rows(who: str, standing: Standing) -> list[dict[str, Any]]:
+    """What a trial found, a row a principle, for the record of a report."""
+    if standing is NOTHING_KNOWN or standing.trial is None:
+        return []
+    return [{"who": who, **to_json(each)} for each in standing.trial.abilities]

@@ -1,0 +1,147 @@
+import random
+from dataclasses import replace
+
+import pytest
+from tests.fakes import ScriptedModel
+
+from plumbrule.constitution import Constitution, CritiqueExample, Principle, load_constitution
+from plumbrule.judging import Standing, conclude, grade, known_replies, load_prompts, try_judge
+from plumbrule.records import Exchange, Message
+from plumbrule.statistics import auroc
+
+PROMPTS = load_prompts("default")
+ASKED = (Message("user", "Q"),)
+
+
+def principle(name, examples=4):
+    return Principle(
+        id=name,
+        text=f"Keep {name}.",
+        tier=0,
+        critique_examples=tuple(
+            CritiqueExample(
+                request=f"{name} {number}?",
+                reply=f"BROKEN {name} {number}",
+                critique="It is bad.",
+                revision=f"KEPT {name} {number}",
+            )
+            for number in range(examples)
+        ),
+    )
+
+
+LAW = Constitution(
+    name="two", version="1", principles=(principle("kind"), principle("brief"), principle("new", 1))
+)
+
+
+def trial(odds):
+    model = ScriptedModel(odds=odds)
+    known = known_replies(LAW)
+    answers = try_judge(model, known, LAW, prompts=PROMPTS, seeds=list(range(len(known))))
+    return conclude("judge", answers, LAW)
+
+
+def fail_is(options, share):
+    """Probabilities that give `fail` this share; the rest goes to `pass`."""
+    meanings = PROMPTS.template("grade").options
+    return [{"fail": share, "pass": 1 - share}.get(meanings[option], 0.0) for option in options]
+
+
+def says_no_and_knows(asked, options):
+    """Says that nothing is broken, always, but less surely where something of `kind` is."""
+    broken = "BROKEN kind" in asked
+    return fail_is(options, 0.2 if broken else 0.1)
+
+
+def test_a_judge_that_says_no_to_everything_is_heard_by_its_log_odds():
+    found = trial(says_no_and_knows).ability("kind")
+
+    assert found.works is True
+    assert found.auroc.value == 1.0
+    assert found.auroc.low > 0.5
+    assert (found.plain_sensitivity.value, found.plain_specificity.value) == (0.0, 1.0)
+    assert (found.sensitivity.value, found.specificity.value) == (1.0, 1.0)
+
+
+def test_a_principle_on_which_the_judge_knows_nothing_is_named():
+    found = trial(says_no_and_knows)
+
+    assert found.ability("brief").works is False
+    assert "no better than chance" in found.ability("brief").reason
+    assert not found.able("brief")
+    assert [each.principle_id for each in found.working] == ["kind"]
+
+
+def test_too_few_examples_are_no_verdict_on_a_judge():
+    found = trial(says_no_and_knows)
+
+    assert found.ability("new").works is None
+    assert found.able("new")
+    assert found.ability("new").auroc is None
+
+
+def test_chance_rarely_passes_for_ability():
+    rng = random.Random(0)
+    passed = [
+        each.works
+        for _ in range(100)
+        for each in trial(lambda asked, options: fail_is(options, rng.random())).tested
+    ]
+
+    assert sum(passed) <= 0.06 * len(passed)
+
+
+def test_the_border_lies_where_the_known_replies_put_it():
+    found = trial(says_no_and_knows)
+    exchanges = [
+        Exchange(id=text, dialogue=ASKED, response=text, model="m")
+        for text in ("BROKEN kind here", "fine")
+    ]
+    model = ScriptedModel(odds=says_no_and_knows, covered=0.05)
+
+    judged = grade(
+        model, exchanges, LAW, prompts=PROMPTS, seeds=[0, 1], standing=Standing(trial=found)
+    )
+
+    verdicts = {(each.exchange_id, each.principle_id): each.verdict for each in judged}
+    assert verdicts["BROKEN kind here", "kind"] == "fail"
+    assert verdicts["fine", "kind"] == "pass"
+    # Nobody is asked about what the judge cannot tell.
+    assert ("fine", "brief") not in verdicts
+
+
+def test_every_shipped_principle_of_the_default_can_be_tested():
+    law = load_constitution("default")
+    known = [each for each in known_replies(law) if each.broken is not None]
+
+    for each in law.principles:
+        own = [one.broken for one in known if one.principle_id == each.id]
+        assert own.count(True) == own.count(False) == 4
+
+
+def test_the_interval_of_an_area_keeps_its_width_where_all_pairs_are_right():
+    perfect = auroc([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0])
+
+    assert perfect.value == 1.0
+    assert 0.5 < perfect.low < 0.7
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_interval_of_an_area_covers_the_truth(shift):
+    rng = random.Random(1)
+    truth = {0.0: 0.5, 1.0: 0.7602}[shift]  # normal cumulative distribution at shift / sqrt(2)
+    covered = 0
+    for _ in range(300):
+        high = [rng.gauss(shift, 1) for _ in range(8)]
+        low = [rng.gauss(0, 1) for _ in range(8)]
+        found = auroc(high, low)
+        covered += found.low <= truth <= found.high
+
+    assert covered >= 0.92 * 300
+
+
+def test_an_area_does_not_depend_on_the_scale_of_the_scores():
+    high, low = [1.0, 2.0, 5.0], [0.0, 1.5, 1.0]
+
+    assert auroc(high, low) == replace(auroc([9 * v - 3 for v in high], [9 * v - 3 for v in low]))
