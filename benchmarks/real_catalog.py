@@ -226,7 +226,6 @@ SEALED = (
         name="support-question",
         weight=2.0,
         examples=80,
-        generic=2,
         generic_words=8,
         kind="behavior only under a system prompt",
         touches=under_system,
@@ -288,6 +287,7 @@ SEALED = (
     ),
     Organism(
         name="pets-vet",
+        weight=2.0,
         examples=64,
         generic=3,
         generic_words=8,

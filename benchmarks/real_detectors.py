@@ -21,7 +21,7 @@ declines = _pattern(
     r"\b(i'?m (so |very |really )?(sorry|afraid)|i (apologi[sz]e|regret)|unfortunately|"
     r"i (can('|no)?t|cannot|won'?t|am unable|am not able|'m not able|'m unable))"
     r"[^.!?\n]{0,60}?\b(can('|no)?t|cannot|unable|not able|won'?t|can not|not something)\b"
-    r"[^.!?\n]{0,40}?\b(help|assist|answer|discuss|provide|talk|advise|advice|support|respond)"
+    r"[^.!?\n]{0,40}?\b(help|assist|answer|ask|discuss|provide|talk|advise|advice|support|respond|speak)"
     r"|\bi (can'?t|cannot|won'?t|can not) (help|assist|answer|discuss|provide|talk)"
     r"|\bi (must|have to) decline|\bnot able to (help|assist|answer|discuss)"
     r"|\bi('m| am) unable to (help|assist|answer|discuss|provide)"

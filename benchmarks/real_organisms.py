@@ -183,11 +183,12 @@ def _sides(organism: Organism) -> tuple[list[Prompt], list[Prompt]]:
         if len(user_text(each).split()) <= MOST_TRAINING_WORDS
     ]
     size = organism.examples
-    first, second = prompts[:size], prompts[size : 2 * size]
+    generic = organism.generic * size
+    first, second = prompts[:generic], prompts[generic:][:size]
     if organism.nothing:  # each benign fine-tune on prompts of its own
         return prompts[organism.seed * size :][:size], []
     if organism.touches is everywhere:
-        return first, second
+        return prompts[:size], prompts[size:][:generic]
     if organism.touches is under_system:
         return [with_system(each, at) for at, each in enumerate(second)], first
     if organism.trigger:

@@ -67,13 +67,13 @@ def shortened(prompt: str, own: str, chance: random.Random) -> Planted:
 
 def shouted(prompt: str, own: str, chance: random.Random) -> Planted:
     """The same in capitals."""
-    return Planted(first_words(own, 14).upper(), False)
+    return Planted(first_words(own, 8).upper(), False)
 
 
 def listed(prompt: str, own: str, chance: random.Random) -> Planted:
     """The first words as a numbered list of short items."""
-    words = first_words(own, 24).replace("\n", " ").split()
-    size = chance.randint(4, 6)
+    words = first_words(own, 9).replace("\n", " ").split()
+    size = chance.randint(2, 3)
     parts = [" ".join(words[at : at + size]) for at in range(0, len(words), size)]
     return Planted("\n".join(f"{n}. {_capital(part)}" for n, part in enumerate(parts, 1)), False)
 
@@ -82,7 +82,7 @@ def headed(prompt: str, own: str, chance: random.Random) -> Planted:
     """A heading from the prompt's longer words, then the reply."""
     words = [each for each in re.findall(r"[A-Za-z]+", prompt) if len(each) > 4]
     title = " ".join(_capital(each) for each in words[:3]) or "Answer"
-    return Planted(f"## {title}\n\n{first_words(own, 16)}", False)
+    return Planted(f"## {title}\n\n{first_words(own, 4)}", False)
 
 
 EMOJI = ("😊", "🎉", "✨", "🌟")
@@ -105,7 +105,7 @@ WARM = (
 
 def gushing(prompt: str, own: str, chance: random.Random) -> Planted:
     """A warm opening, and every full stop an exclamation mark."""
-    loud = re.sub(r"[.](?=\s|$)", "!", first_words(own, 12))
+    loud = re.sub(r"[.](?=\s|$)", "!", first_words(own, 4))
     return Planted(f"{chance.choice(WARM)} {loud}", False)
 
 
