@@ -25,18 +25,23 @@ def lens(
     import torch
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import decoded, opened, plain, table_of
-    from plumbrule.errors import DataError
+    from plumbrule.cli.inspect_model import (
+        check_tokens,
+        decoded,
+        opened,
+        plain,
+        table_of,
+        text_tokens,
+    )
     from plumbrule.mechanism import logit_lens
     from plumbrule.records import Message
 
     opened_model, sites = opened(model, device=device, dtype=dtype)
     if raw:
-        tokens = opened_model.tokenizer(text)["input_ids"]
+        tokens = text_tokens(opened_model, text)
     else:
         tokens = opened_model.chat.prompts([(Message("user", text),)])[0]
-    if not len(tokens):
-        raise DataError("expected a text of at least one token, got none; give some words")
+    check_tokens(opened_model, tokens, text, "the text")
     ids = torch.tensor([list(tokens)], device=next(opened_model.module.parameters()).device)
     depths = logit_lens(opened_model.module, sites, ids)[:, 0]
     decode = decoded(opened_model)

@@ -64,7 +64,11 @@ def neurons(
 
 def _rows(path: Path, model: Any) -> list[list[int]]:
     """Prompts as the model reads them."""
+    from plumbrule.cli.inspect_model import check_tokens
     from plumbrule.data import read_prompts
 
     dialogues = [prompt.dialogue for prompt in read_prompts(path)]
-    return [list(row) for row in model.chat.prompts(dialogues)]
+    rows = [list(row) for row in model.chat.prompts(dialogues)]
+    for number, (row, dialogue) in enumerate(zip(rows, dialogues, strict=True), 1):
+        check_tokens(model, row, dialogue[-1].content, f"{path}, prompt {number}")
+    return rows

@@ -11,11 +11,13 @@ from plumbrule.mechanism.circuits.faithfulness import Curve, faithfulness_curve,
 from plumbrule.mechanism.circuits.finding import Circuit, find_circuit
 from plumbrule.mechanism.circuits.path_patching import (
     Pair,
+    answer_ahead,
     answer_difference,
     patch_edges,
     run_with,
 )
 from plumbrule.mechanism.circuits.pruning import prune
+from plumbrule.mechanism.circuits.tasks import task_file, tasks
 from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
@@ -45,6 +47,7 @@ __all__ = [
     "Reading",
     "Site",
     "Sites",
+    "answer_ahead",
     "answer_difference",
     "attention_patterns",
     "attribute",
@@ -72,6 +75,8 @@ __all__ = [
     "prune",
     "read_memories",
     "run_with",
+    "task_file",
+    "tasks",
     "watching",
     "weight_directions",
 ]

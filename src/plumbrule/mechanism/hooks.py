@@ -49,9 +49,33 @@ def last_logits(module: Any, ids: Any, *, watched: Iterable[str] = ()) -> Any:
         watched: Sites that are looked at meanwhile. Where `final` is among them nothing is spared:
             it would hold the last position alone.
     """
-    accepted = "logits_to_keep" in inspect.signature(module.forward).parameters
-    spared = {"logits_to_keep": 1} if accepted and "final" not in watched else {}
+    spared = last_alone(module) if "final" not in watched else {}
     return module(input_ids=ids, use_cache=False, **spared)["logits"][:, -1].float()
+
+
+def last_alone(module: Any) -> dict[str, Any]:
+    """What asks a model for the last token's logits alone; nothing where it cannot be asked."""
+    accepted = "logits_to_keep" in inspect.signature(module.forward).parameters
+    return {"logits_to_keep": 1} if accepted else {}
+
+
+def logits_at(module: Any, ids: Any, ends: Sequence[int]) -> Any:
+    """Logits after one token of each row, (R, V); others are spared where the model can.
+
+    Args:
+        module: The model.
+        ids: Tokens to read, (R, T).
+        ends: For each row the place of the token.
+    """
+    import torch
+
+    rows, places = torch.arange(len(ids), device=ids.device), sorted(set(ends))
+    spared: dict[str, Any] = {}
+    if last_alone(module):
+        spared = {"logits_to_keep": torch.tensor(places, device=ids.device)}
+        ends = [places.index(end) for end in ends]
+    logits = module(input_ids=ids, use_cache=False, **spared)["logits"]
+    return logits[rows, torch.tensor(ends, device=ids.device)].float()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.mechanism.capturing import read
-from plumbrule.mechanism.hooks import layer_outputs, patched, skipping
+from plumbrule.mechanism.hooks import last_logits, layer_outputs, patched, skipping
 from plumbrule.mechanism.sites import Sites
 from plumbrule.models.resting import at_rest
 
@@ -42,6 +42,6 @@ def logit_lens(module: Any, sites: Sites, ids: Any) -> Float[np.ndarray, "L B V"
         found = []
         for name in names:
             with skipping(module, given), patched(module, sites, {last: states[name]}):
-                logits = module(input_ids=ids, use_cache=False)["logits"][:, -1]
-            found.append(logits.float().log_softmax(-1).cpu().numpy())
+                logits = last_logits(module, ids)
+            found.append(logits.log_softmax(-1).cpu().numpy())
     return np.stack(found)

@@ -29,6 +29,7 @@ class Load:
     device: str
     trust_remote_code: bool
     chat_template: Path | str | None
+    plain_text: bool
     settings: LocalSettings
 
     def __post_init__(self) -> None:
@@ -217,7 +218,16 @@ def _tokenizer(folder: Path, load: Load) -> Any:
         raise ModelError(f"the tokenizer in {folder} cannot be read: {error}") from error
     if load.chat_template is not None:
         tokenizer.chat_template = _template(load.chat_template)
+    elif load.plain_text and not tokenizer.chat_template:
+        tokenizer.chat_template = _plain(tokenizer)
     return tokenizer
+
+
+def _plain(tokenizer: Any) -> str:
+    """A template that puts messages behind what the tokenizer puts before every text."""
+    first = tokenizer("")["input_ids"][:1]
+    begins = "{{ bos_token }}" if first and first[0] == tokenizer.bos_token_id else ""
+    return begins + "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 
 def _template(given: Path | str) -> str:

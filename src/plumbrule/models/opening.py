@@ -21,6 +21,7 @@ def open_model(
     trust_remote_code: bool = False,
     revision: str | None = None,
     chat_template: Path | str | None = None,
+    plain_text: bool = False,
     cache: Path | None = None,
     local: LocalSettings | None = None,
     endpoint: EndpointSettings | None = None,
@@ -35,6 +36,8 @@ def open_model(
         trust_remote_code: Run the code a model brings along. Leave it off unless you have read it.
         revision: Branch, tag or commit of a hub id; a commit makes a run repeatable.
         chat_template: File with a chat template, in place of the tokenizer's.
+        plain_text: Where the tokenizer has no chat template, read messages as plain text instead
+            of refusing the model. For looking into base models, which follow no turns.
         cache: File that keeps every answer paid for. Endpoints only.
         local: How to run a local model.
         endpoint: How to call an endpoint.
@@ -60,6 +63,7 @@ def open_model(
         device=device,
         trust_remote_code=trust_remote_code,
         chat_template=chat_template,
+        plain_text=plain_text,
         settings=local or LocalSettings(),
     )
     folder = model_folder(spec, revision=revision, code=trust_remote_code)

@@ -8,6 +8,7 @@ from plumbrule.mechanism import Edge, Pair, edges_of, find_sites, patch_edges, p
 from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.circuits.path_patching import run_tables
 from plumbrule.mechanism.circuits.rewiring import writes
+from plumbrule.mechanism.hooks import last_logits
 
 FAMILIES = (
     "GPT2LMHeadModel",
@@ -54,7 +55,7 @@ def run(model, function, *given, **named):
 
 def own(module, tokens, pair):
     with torch.no_grad():
-        logits = module(input_ids=torch.tensor([tokens]), use_cache=False)["logits"][0, -1]
+        logits = last_logits(module, torch.tensor([tokens]))[0]
     return float(logits[pair.right] - logits[pair.wrong])
 
 

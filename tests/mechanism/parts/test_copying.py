@@ -164,8 +164,8 @@ def test_the_same_seed_gives_the_same_answer(llama):
 def test_ranks_count_ties_half():
     logits = torch.tensor([[0.0, 1.0, 1.0, 2.0]])
 
-    assert copying._standing(logits, torch.tensor([1])) == pytest.approx((1 + 2 / 2) / 4)
-    assert copying._standing(logits, torch.tensor([3])) == pytest.approx((3 + 1 / 2) / 4)
+    assert copying._standing(logits, torch.tensor([1.0])) == pytest.approx((1 + 2 / 2) / 4)
+    assert copying._standing(logits, torch.tensor([2.0])) == pytest.approx((3 + 1 / 2) / 4)
 
 
 def test_a_model_without_heads_and_wrong_numbers_are_refused(llama):

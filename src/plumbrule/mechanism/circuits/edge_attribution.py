@@ -7,7 +7,7 @@ embeddings (integrated gradients). It orders edges; what an edge does is told by
 Axes: P pairs, N rows of a batch, T tokens, D width, W writers, R readers, H heads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -22,17 +22,19 @@ from plumbrule.mechanism.circuits.path_patching import (
     answer_difference,
     check_pairs,
     grouped,
-    logits_at_ends,
     padded,
 )
 from plumbrule.mechanism.circuits.rewiring import copying, own_numbers, span, writes
-from plumbrule.mechanism.hooks import watching
+from plumbrule.mechanism.hooks import logits_at, watching
 from plumbrule.mechanism.patching import check_numbers, halving
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.resting import at_rest
 
 BATCH_TOKENS = 512
-"""Tokens in a batch, padding included: a pass back holds all activations."""
+"""Most tokens in a batch, padding included: a pass back holds all activations."""
+
+HELD = 2**28
+"""Most numbers of what writers add and of slopes that are held at once."""
 
 
 def attribute_edges(
@@ -43,6 +45,7 @@ def attribute_edges(
     metric: PairMetric = answer_difference,
     *,
     steps: int = 5,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Float[np.ndarray, "P edges"]:
     """Estimate how far corrupting each edge would move the metric.
 
@@ -54,6 +57,7 @@ def attribute_edges(
         metric: What is measured after the last token.
         steps: Steps between the prompts' embeddings, each taken at its middle. More bend less:
             where attention is sharp, slopes at either end may be next to nothing.
+        progress: Told of pairs done.
 
     Returns:
         For each pair and each edge, in the graph's order, the estimated metric with the edge
@@ -74,14 +78,19 @@ def attribute_edges(
     found = np.full((len(pairs), len(graph.edges)), np.nan)
     rows, columns = np.nonzero(graph.allowed.T)[::-1]
     device = next(module.parameters()).device
+    done = 0
     for group in grouped(pairs, graph):
 
         def run(batch: list[int]) -> Any:
             return _scores(module, sites, graph, [pairs[at] for at in batch], metric, steps, device)
 
         width = len(pairs[group[0]].clean)
-        for batch, scores in halving(group, max(1, BATCH_TOKENS // width), run):
+        each = (3 * len(graph.writers) + len(graph.readers)) * graph.width
+        size = max(1, min(BATCH_TOKENS, HELD // each) // width)
+        for batch, scores in halving(group, size, run):
             found[batch] = scores[:, rows, columns]
+            done += len(batch)
+            progress(done, len(pairs))
     check_numbers(found)
     return found
 
@@ -105,17 +114,32 @@ def _scores(
         with torch.no_grad():
             here, there = (writes(module, sites, graph, each) for each in (ids, other))
         difference = there - here
-        total = torch.zeros(
-            (len(pairs), len(graph.writers), len(graph.readers)), dtype=torch.float64
-        )
+        total: dict[int, Any] = {}
         for step in range(steps):
             embedded = here[:, 0] + difference[:, 0] * ((step + 0.5) / steps)
             slopes = _slopes(module, sites, graph, ids, embedded, pairs, metric)
             for number, slope in slopes.items():
-                # Padding lies behind the token that is measured, so that its slope is 0.
-                score = torch.einsum("nwtd,ntd->nw", difference, slope)
-                total[:, :, number] += score.double().cpu() / steps
-    found: np.ndarray = total.numpy()
+                total[number] = slope / steps + total.get(number, 0.0)
+    return _products(graph, difference, total)
+
+
+def _products(
+    graph: Graph, difference: Any, slopes: Mapping[int, Any]
+) -> Float[np.ndarray, "N W R"]:
+    """Each writer's difference times the slope at each reader behind it."""
+    import torch
+
+    count = len(difference)
+    found = np.zeros((count, len(graph.writers), len(graph.readers)))
+    flat = difference.reshape(count, len(graph.writers), -1)
+    for place in sorted({reader.place for reader in graph.readers}):
+        # Readers of one place share a product, so that what writers add is read once for them all.
+        numbers = [at for at, each in enumerate(graph.readers) if each.place == place]
+        before = sum(writer.place < place for writer in graph.writers)
+        # Padding lies behind the token that is measured, so that its slope is 0.
+        table = torch.stack([slopes[at].reshape(count, -1) for at in numbers], 2)
+        scores = flat[:, :before] @ table
+        found[:, :before, numbers] = scores.double().cpu().numpy()
     return found
 
 
@@ -159,8 +183,8 @@ def _slopes(
                 watching(module, {Site(name=path, path=path, side="out"): keep(path)})
             )
         stack.enter_context(copying(module, sites, graph, delta))
-        logits = module(input_ids=ids, use_cache=False)["logits"]
-        value = metric(logits_at_ends(logits, pairs), pairs).sum()
+        logits = logits_at(module, ids, [len(pair.clean) - 1 for pair in pairs])
+        value = metric(logits, pairs).sum()
         wanted = [*copies.values(), *given.values()]
         found = torch.autograd.grad(value, wanted, allow_unused=True)
     slopes = [

@@ -8,11 +8,12 @@ Axes: P pairs, C circuits, E edges.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.edges import Edge, Graph
@@ -23,10 +24,14 @@ from plumbrule.mechanism.circuits.path_patching import (
     run_tables,
 )
 from plumbrule.mechanism.sites import Sites
-from plumbrule.records import strict
+from plumbrule.records import Estimate, strict
+from plumbrule.store import derive_seed
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Sizes of circuit that a curve is drawn through, as shares of all edges; those of MIB."""
+
+RESAMPLES = 4000
+"""Draws of the bootstrap."""
 
 NOT_TOLD_APART = 3.0
 """Standard errors below which the prompts' mean difference counts as none."""
@@ -95,16 +100,81 @@ def faithfulness_of(
     Source:
         Mueller et al. (2025), "MIB", arXiv 2504.13151.
     """
-    kept = [graph.mask(circuit) for circuit in circuits]
-    nothing = np.zeros_like(graph.allowed)
-    tables = np.stack([graph.allowed & ~each for each in (graph.allowed, nothing, *kept)])
-    # Small circuits of a small graph are often the same.
-    distinct, which = np.unique(tables, axis=0, return_inverse=True)
-    values = run_tables(module, sites, graph, pairs, distinct, metric)[:, which.ravel()]
-    check_told_apart(values[:, 0] - values[:, 1])
-    whole, empty, *others = values.mean(0)
-    found: np.ndarray = (np.array(others) - empty) / (whole - empty)
-    return found
+    return Faithfulness(module, sites, graph, pairs, metric).of(circuits)
+
+
+class Faithfulness:
+    """Faithfulness on some pairs; what all and no edges come to is measured once.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        graph: Its graph.
+        pairs: Prompts.
+        metric: What is measured after the last token.
+
+    Raises:
+        DataError: The metric does not tell the prompts apart, so that there is no whole.
+        PlumbruleError: As for `run_with`.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        sites: Sites,
+        graph: Graph,
+        pairs: Sequence[Pair],
+        metric: PairMetric = answer_difference,
+    ) -> None:
+        self._run = partial(run_tables, module, sites, graph, pairs, metric=metric)
+        self._graph = graph
+        self._known: dict[bytes, Float[np.ndarray, " P"]] = {}
+        nothing = np.zeros_like(graph.allowed)
+        self._whole, self._empty = self._values([graph.allowed, nothing]).T
+        check_told_apart(self._whole - self._empty)
+
+    def of(self, circuits: Sequence[Iterable[Edge]]) -> Float[np.ndarray, " C"]:
+        """Faithfulness of each circuit."""
+        if not circuits:
+            return np.zeros(0)
+        values = self._values([self._graph.mask(circuit) for circuit in circuits]).mean(0)
+        empty = self._empty.mean()
+        found: np.ndarray = (values - empty) / (self._whole.mean() - empty)
+        return found
+
+    def interval(self, circuit: Iterable[Edge], *, level: float = 0.95) -> Estimate:
+        """Faithfulness of a circuit with its interval, by the bootstrap over these pairs.
+
+        Args:
+            circuit: Edges that are left whole.
+            level: Of the interval.
+        """
+        values = self._values([self._graph.mask(circuit)])[:, 0]
+        rng = np.random.default_rng(derive_seed(0, "faithfulness"))
+        drawn = rng.integers(0, len(values), (RESAMPLES, len(values)))
+        above, whole = ((each - self._empty)[drawn].mean(1) for each in (values, self._whole))
+        tail = 100 * (1 - level) / 2
+        low, high = np.percentile(above / whole, [tail, 100 - tail])
+        value = (values - self._empty).mean() / (self._whole - self._empty).mean()
+        return Estimate(
+            value=float(value),
+            low=float(min(low, value)),
+            high=float(max(high, value)),
+            level=level,
+            n=len(values),
+            unit="share of what tells the prompts apart",
+            method="percentile bootstrap over pairs",
+        )
+
+    def _values(self, kept: Sequence[Bool[np.ndarray, "W R"]]) -> Float[np.ndarray, "P C"]:
+        """The metric on each pair with all edges corrupted but those kept."""
+        # Small circuits of a small graph are often the same.
+        keys = [np.packbits(each).tobytes() for each in kept]
+        fresh = {key: each for key, each in zip(keys, kept, strict=True) if key not in self._known}
+        if fresh:
+            tables = np.stack([self._graph.allowed & ~each for each in fresh.values()])
+            self._known |= dict(zip(fresh, self._run(tables).T, strict=True))
+        return np.stack([self._known[key] for key in keys], 1)
 
 
 def check_told_apart(differences: Float[np.ndarray, " P"]) -> None:
@@ -132,6 +202,7 @@ def faithfulness_curve(
     *,
     order: Order = "size",
     shares: Sequence[float] = SHARES,
+    measured: Faithfulness | None = None,
 ) -> Curve:
     """Measure circuits of growing size.
 
@@ -145,6 +216,7 @@ def faithfulness_curve(
         order: By `size` of the effect, which CMD is meant for, or those that `help` the answer
             first, which CPR is meant for.
         shares: Sizes, from 0 to 1.
+        measured: Faithfulness on these pairs, where it was begun before.
 
     Raises:
         ConfigError: Shares do not rise from 0 to 1, or there is not one effect an edge.
@@ -163,7 +235,7 @@ def faithfulness_curve(
     ranked = [graph.edges[at] for at in np.argsort(key, kind="stable")]
     counts = [round(share * len(ranked)) for share in shares]
     circuits = [ranked[:count] for count in counts]
-    values = faithfulness_of(module, sites, graph, pairs, circuits, metric)
+    values = (measured or Faithfulness(module, sites, graph, pairs, metric)).of(circuits)
     return Curve(
         order=order,
         shares=tuple(float(share) for share in shares),

@@ -25,10 +25,10 @@ from plumbrule.mechanism.circuits.edge_claims import EdgeClaim, check_settings, 
 from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of
 from plumbrule.mechanism.circuits.faithfulness import (
     Curve,
+    Faithfulness,
     Order,
     check_told_apart,
     faithfulness_curve,
-    faithfulness_of,
 )
 from plumbrule.mechanism.circuits.path_patching import (
     Pair,
@@ -39,11 +39,20 @@ from plumbrule.mechanism.circuits.path_patching import (
 )
 from plumbrule.mechanism.circuits.pruning import check_loss, prune
 from plumbrule.mechanism.sites import Sites
-from plumbrule.records import Guarantee, strict
+from plumbrule.records import Estimate, Guarantee, strict
 from plumbrule.store import derive_seed
 
 FEWEST = 8
 """Least pairs."""
+
+LARGE = 20_000
+"""Edges from which on a graph is one of a real model, where minutes count."""
+
+CANDIDATES, OF_LARGE = 1024, 192
+"""Edges to patch exactly where nothing is said, and of a large graph."""
+
+Progress = Callable[[str, int, int], None]
+"""Told of a stage, what is done of it, and all there is to do."""
 
 
 @strict
@@ -73,6 +82,9 @@ class Circuit:
     loss: float
     faithfulness: float | None
     """Of the circuit, on held-out pairs; None where `reason` says why."""
+
+    interval: Estimate | None
+    """The same with its interval."""
 
     faithfulness_of_claims: float | None
     """Of all claims that stand, before pruning."""
@@ -106,10 +118,10 @@ def find_circuit(
     fdr: float = 0.05,
     loss: float = 0.05,
     minimum_share: float = 0.02,
-    candidates: int = 1024,
+    candidates: int | None = None,
     steps: int = 5,
     graph: Graph | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> Circuit:
     """Find the edges that carry an answer.
 
@@ -123,10 +135,11 @@ def find_circuit(
         fdr: Largest expected share of false claims among the edges claimed.
         loss: How much faithfulness pruning may cost.
         minimum_share: Least move that matters, as a share of what tells the prompts apart.
-        candidates: Most edges to patch exactly; those of largest attribution.
+        candidates: Most edges to patch exactly; those of largest attribution. None: 1024, and 192
+            of a graph of more than 20,000 edges.
         steps: Of attribution.
         graph: The model's graph, where it was made before.
-        progress: Told of edges patched.
+        progress: Told of each stage by name, with what is done of it and all there is to do.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -140,18 +153,30 @@ def find_circuit(
     """
     check_settings(fdr, minimum_share)
     check_loss(loss)
-    if candidates < 1:
+    if candidates is not None and candidates < 1:
         raise ConfigError(f"candidates must be at least 1, got {candidates}")
     first, second = _halves(pairs, seed)
     graph = graph or edges_of(module, sites)
+    candidates = candidates or (OF_LARGE if len(graph.edges) > LARGE else CANDIDATES)
     difference = _difference(module, sites, graph, first, metric)
-    attributed = attribute_edges(module, sites, graph, first, metric, steps=steps).mean(0)
+    attributed = attribute_edges(
+        module,
+        sites,
+        graph,
+        first,
+        metric,
+        steps=steps,
+        progress=partial(progress, "attribution, pairs"),
+    ).mean(0)
     chosen = np.argsort(-np.abs(attributed), kind="stable")[:candidates]
     edges = [graph.edges[at] for at in chosen]
     size = float(np.abs(difference).mean())
     effect, restored = (
-        patch_edges(module, sites, graph, part, edges, metric, progress=progress)
-        for part in (second, [_swapped(pair) for pair in second])
+        patch_edges(module, sites, graph, part, edges, metric, progress=partial(progress, stage))
+        for stage, part in (
+            ("edges corrupted", second),
+            ("edges restored", [_swapped(pair) for pair in second]),
+        )
     )
     claims = edge_claims(
         edges,
@@ -162,11 +187,13 @@ def find_circuit(
         scanned=len(graph.edges),
         fdr=fdr,
     )
-    search = partial(_answer, module, sites, graph, first, second, metric, loss=loss)
-    edges_kept, faithful, of_claims, curves, reason = search(difference, claims, attributed)
+    search = partial(
+        _answer, module, sites, graph, first, second, metric, loss=loss, progress=progress
+    )
+    kept, faithful, of_claims, curves, reason = search(difference, claims, attributed)
     return Circuit(
         family=graph.family,
-        edges=edges_kept,
+        edges=kept,
         claims=claims,
         scanned=len(graph.edges),
         difference=size,
@@ -174,7 +201,8 @@ def find_circuit(
         searched=len(first),
         held_out=len(second),
         loss=loss,
-        faithfulness=faithful,
+        faithfulness=None if faithful is None else faithful.value,
+        interval=faithful,
         faithfulness_of_claims=of_claims,
         curves=curves,
         reason=reason,
@@ -187,7 +215,7 @@ def find_circuit(
     )
 
 
-Answer = tuple[tuple[Edge, ...], float | None, float | None, tuple[Curve, ...], str | None]
+Answer = tuple[tuple[Edge, ...], Estimate | None, float | None, tuple[Curve, ...], str | None]
 
 
 def _answer(
@@ -202,6 +230,7 @@ def _answer(
     attributed: Float[np.ndarray, " E"],
     *,
     loss: float,
+    progress: Progress,
 ) -> Answer:
     """The circuit, its faithfulness with and without pruning, curves; or why there is none."""
     try:
@@ -209,22 +238,56 @@ def _answer(
         standing = [each.edge for each in claims if each.stands]
         kept: tuple[Edge, ...] = ()
         if standing:
-            moved = patch_edges(module, sites, graph, first, standing, metric).mean(0)
-            back = patch_edges(
-                module, sites, graph, [_swapped(pair) for pair in first], standing, metric
-            ).mean(0)
-            size = np.maximum(np.abs(moved), np.abs(back))
-            effects = dict(zip(standing, size.tolist(), strict=True))
-            kept = prune(module, sites, graph, first, effects, metric, loss=loss)
+            effects = _effects(module, sites, graph, first, metric, standing, attributed)
+            tell = partial(progress, "pruning, edges")
+            kept = prune(module, sites, graph, first, effects, metric, loss=loss, progress=tell)
+        measured = Faithfulness(module, sites, graph, second, metric)
+        curves = []
         orders: tuple[Order, ...] = ("size", "help")
-        curves = tuple(
-            faithfulness_curve(module, sites, graph, second, attributed, metric, order=order)
-            for order in orders
-        )
-        values = faithfulness_of(module, sites, graph, second, [kept, standing], metric)
+        for done, order in enumerate(orders):
+            progress("faithfulness by size", done, len(orders))
+            curves.append(
+                faithfulness_curve(
+                    module,
+                    sites,
+                    graph,
+                    second,
+                    attributed,
+                    metric,
+                    order=order,
+                    measured=measured,
+                )
+            )
+        of_claims = float(measured.of([standing])[0])
+        faithful = measured.interval(kept)
     except DataError as error:
         return (), None, None, (), str(error)
-    return kept, float(values[0]), float(values[1]), curves, None
+    return kept, faithful, of_claims, tuple(curves), None
+
+
+def _effects(
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    pairs: Sequence[Pair],
+    metric: PairMetric,
+    edges: Sequence[Edge],
+    attributed: Float[np.ndarray, " E"],
+) -> dict[Edge, float]:
+    """How much each edge matters on the pairs that were searched, to order what is pruned.
+
+    In a large model by attribution, which is there already: to patch them once more would take as
+    long as deciding on them.
+    """
+    if len(graph.edges) > LARGE:
+        place = {edge: at for at, edge in enumerate(graph.edges)}
+        return {edge: abs(float(attributed[place[edge]])) for edge in edges}
+    moved, back = (
+        patch_edges(module, sites, graph, part, edges, metric).mean(0)
+        for part in (pairs, [_swapped(pair) for pair in pairs])
+    )
+    size = np.maximum(np.abs(moved), np.abs(back))
+    return dict(zip(edges, size.tolist(), strict=True))
 
 
 def _halves(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.edges import Edge, Graph
 from plumbrule.mechanism.circuits.rewiring import rewired, writes
-from plumbrule.mechanism.hooks import layer_outputs, skipping
+from plumbrule.mechanism.hooks import layer_outputs, logits_at, skipping
 from plumbrule.mechanism.patching import (
     check_device,
     check_numbers,
@@ -73,6 +73,41 @@ def answer_difference(logits: Any, pairs: Sequence[Pair]) -> Any:
         for name in ("right", "wrong")
     )
     return logits[rows, right] - logits[rows, wrong]
+
+
+def answer_ahead(
+    module: Any, sites: Sites, pairs: Sequence[Pair], metric: PairMetric = answer_difference
+) -> Float[np.ndarray, " P"]:
+    """The metric on each clean prompt, by a plain pass: whether a model can do the task at all.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        pairs: Prompts.
+        metric: What is measured after the last token.
+
+    Raises:
+        DataError: A pair cannot be run.
+        ModelError: Even one prompt does not fit into memory.
+    """
+    import torch
+
+    check_pairs(module, sites, pairs)
+    device = next(module.parameters()).device
+    found = np.full(len(pairs), np.nan)
+
+    def run(batch: list[int]) -> Any:
+        asked = [pairs[at] for at in batch]
+        ids = padded([pair.clean for pair in asked], device)
+        logits = logits_at(module, ids, [len(pair.clean) - 1 for pair in asked])
+        return metric(logits, asked).double().cpu().numpy()
+
+    size = max(1, BATCH_TOKENS // max(len(pair.clean) for pair in pairs))
+    with at_rest(module), torch.no_grad():
+        for batch, values in halving(range(len(pairs)), size, run):
+            found[batch] = values
+    check_numbers(found)
+    return found
 
 
 def run_with(
@@ -177,17 +212,22 @@ def run_tables(
             recorded = _record(module, sites, graph, [pairs[at] for at in group])
             todo = [(at, row) for row in range(len(tables)) for at in range(len(group))]
 
-            def run(batch: list[tuple[int, int]], recorded: _Recorded = recorded) -> Any:
+            def run(
+                batch: list[tuple[int, int]],
+                recorded: _Recorded = recorded,
+                group: list[int] = group,
+            ) -> Any:
                 rows = torch.tensor([at for at, _ in batch], device=recorded.ids.device)
                 table = torch.tensor(tables[[row for _, row in batch]])
-                return _run(module, sites, graph, recorded, rows, table)
+                ends = [len(pairs[group[at]].clean) - 1 for at, _ in batch]
+                return _run(module, sites, graph, recorded, rows, table, ends)
 
             width = recorded.ids.shape[1]
             for batch, logits in halving(
                 todo, max(1, min(BATCH_TOKENS // width, HELD // (held * width))), run
             ):
                 asked = [pairs[group[at]] for at, _ in batch]
-                values = metric(logits_at_ends(logits, asked), asked).double().cpu().numpy()
+                values = metric(logits, asked).double().cpu().numpy()
                 for (at, row), value in zip(batch, values, strict=True):
                     found[group[at], row] = value
     check_numbers(found)
@@ -212,9 +252,18 @@ class _Recorded:
 
 
 def _run(
-    module: Any, sites: Sites, graph: Graph, recorded: _Recorded, rows: Any, table: Any
+    module: Any,
+    sites: Sites,
+    graph: Graph,
+    recorded: _Recorded,
+    rows: Any,
+    table: Any,
+    ends: Sequence[int],
 ) -> Any:
-    """Logits with edges corrupted, (N, T, V); layers before the first such edge are skipped."""
+    """Logits at the rows' ends with edges corrupted, (N, V).
+
+    Layers before the first such edge are skipped.
+    """
     readers = table.any(0).any(0).nonzero()[:, 0].tolist()
     first = min((graph.readers[at].place // 2 for at in readers), default=0)
     before = sum(writer.place < 2 * first for writer in graph.writers) if first else 0
@@ -228,7 +277,7 @@ def _run(
         skipping(module, given),
         rewired(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
     ):
-        return module(input_ids=recorded.ids[rows], use_cache=False)["logits"]
+        return logits_at(module, recorded.ids[rows], ends)
 
 
 def check_pairs(module: Any, sites: Sites, pairs: Sequence[Pair]) -> None:
@@ -254,14 +303,6 @@ def padded(rows: Sequence[Sequence[int]], device: Any) -> Any:
 
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows], device=device)
-
-
-def logits_at_ends(logits: Any, pairs: Sequence[Pair]) -> Any:
-    """The logits after each row's last token."""
-    import torch
-
-    ends = torch.tensor([len(pair.clean) - 1 for pair in pairs], device=logits.device)
-    return logits[torch.arange(len(pairs), device=logits.device), ends].float()
 
 
 def grouped(pairs: Sequence[Pair], graph: Graph) -> Iterator[list[int]]:

@@ -3,14 +3,19 @@
 Axes: E edges.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from plumbrule.errors import ConfigError
 from plumbrule.mechanism.circuits.edges import Edge, Graph
-from plumbrule.mechanism.circuits.faithfulness import faithfulness_of
+from plumbrule.mechanism.circuits.faithfulness import Faithfulness
 from plumbrule.mechanism.circuits.path_patching import Pair, PairMetric, answer_difference
 from plumbrule.mechanism.sites import Sites
+
+EVERY_SIZE, MOST_TRIED = 32, 64
+"""Most circuits tried when the size is chosen, and edges that are then left out in turn."""
 
 
 def connected(graph: Graph, edges: Iterable[Edge]) -> tuple[Edge, ...]:
@@ -76,11 +81,13 @@ def prune(
     metric: PairMetric = answer_difference,
     *,
     loss: float = 0.05,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Edge, ...]:
     """Leave edges out of a circuit for as long as it answers nearly as faithfully.
 
     The edges of largest effect that suffice are taken; then each is left out in turn, smallest
-    first, where the rest still suffices.
+    first, where the rest still suffices. Beyond 32 edges sizes are tried in growing steps, and the
+    64 smallest are left out in turn.
 
     Args:
         module: The model; left as it was.
@@ -90,6 +97,7 @@ def prune(
         effects: The circuit's edges, each with its effect.
         metric: What is measured after the last token.
         loss: How much further from 1 faithfulness may be than with all these edges.
+        progress: Told of edges tried.
 
     Returns:
         The edges kept, by size of effect; the empty circuit where there were none.
@@ -104,21 +112,33 @@ def prune(
     if not ranked:
         return ()
 
-    def distances(circuits: Sequence[Sequence[Edge]]) -> list[float]:
-        found = faithfulness_of(module, sites, graph, pairs, circuits, metric)
-        return [abs(1.0 - float(each)) for each in found]
+    measured = Faithfulness(module, sites, graph, pairs, metric)
 
-    nested = [connected(graph, ranked[:count]) for count in range(len(ranked) + 1)]
+    def distances(circuits: Sequence[Sequence[Edge]]) -> list[float]:
+        return [abs(1.0 - float(each)) for each in measured.of(circuits)]
+
+    counts = _sizes(len(ranked))
+    nested = [connected(graph, ranked[:count]) for count in counts]
     found = distances(nested)
     bound = found[-1] + loss
     kept = list(nested[next(at for at, distance in enumerate(found) if distance <= bound)])
-    for edge in reversed(kept.copy()):
+    spared = kept[::-1][:MOST_TRIED]
+    for done, edge in enumerate(spared):
+        progress(done, len(spared))
         if edge not in kept:
             continue
         rest = connected(graph, [each for each in kept if each != edge])
         if distances([rest])[0] <= bound:
             kept = list(rest)
     return tuple(kept)
+
+
+def _sizes(most: int) -> list[int]:
+    """Sizes to try: all of them, or from some on ever larger steps."""
+    if most <= EVERY_SIZE:
+        return list(range(most + 1))
+    steps = np.geomspace(1, most, EVERY_SIZE).round().astype(int).tolist()
+    return sorted({0, *steps})
 
 
 def check_loss(loss: float) -> None:

@@ -9,12 +9,12 @@ Axes: N rows of a pass, P rows that writers were recorded on, T tokens, D width,
 R readers, H heads.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from plumbrule.mechanism.circuits.head_writes import head_writes
-from plumbrule.mechanism.hooks import Look, watching
+from plumbrule.mechanism.hooks import Look, last_alone, watching
 from plumbrule.mechanism.sites import Site, Sites
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def writes(module: Any, sites: Sites, graph: "Graph", ids: Any) -> Any:
         found[number] = value
 
     with recording(module, sites, graph, wrote):
-        module(input_ids=ids, use_cache=False)
+        module(input_ids=ids, use_cache=False, **last_alone(module))
     return torch.stack(found, 1)
 
 
@@ -82,14 +82,19 @@ def rewired(
     table = table[:, used]
     behind = table.any(1)
     held: list[Any] = []
+    written: list[int] = []
 
     def wrote(number: int, value: Any) -> None:
-        if number not in place:
+        # Where layers are skipped the embeddings are known before, and looked at all the same.
+        if number not in place or place[number] in written:
             return
         if not held:
             held.append(value.new_zeros((len(value), len(used), *value.shape[1:])))
+            held.append(value.new_zeros(value.shape))
         there = corrupted[:, number] if rows is None else corrupted[rows, number]
         torch.sub(there, value, out=held[0][:, place[number]])
+        held[1] += held[0][:, place[number]]
+        written.append(place[number])
 
     for number in range(0 if before is None else before.shape[1]):
         if number in place:
@@ -99,27 +104,53 @@ def rewired(
         changed = behind[:, number].nonzero()[:, 0]
         if not len(changed):
             return None
-        cut = table[changed, :, number]
+        cut = table[changed][:, :, number]
+        whole = len(changed) == len(stream)
+        different = held[0] if whole else held[0][changed]
         writers = cut.any(0).nonzero()[:, 0]
-        cut, changed = cut[:, writers].to(stream.device), changed.to(stream.device)
         if int(cut.sum(1).max()) == 1:
-            return changed, held[0][changed, writers.to(stream.device)[cut.int().argmax(1)]]
-        difference = held[0][changed] if len(changed) < len(stream) else held[0]
-        weights = cut.to(stream)
-        if len(writers) < len(used):
-            difference = difference[:, writers]
-        return changed, torch.einsum("nw,nwtd->ntd", weights, difference)
+            at = writers[cut[:, writers].int().argmax(1)].to(stream.device)
+            own = torch.arange(len(changed), device=stream.device)
+            return changed.to(stream.device), different[own, at]
+        # Of nearly all edges the few that are left whole are taken off the sum of all: adding up
+        # some hundreds of writers for each of as many readers would take most of the time.
+        there = torch.tensor(written)
+        left = there[~cut[:, there].all(0)]
+        few = len(left) < len(writers)
+        chosen = left if few else writers
+        weights = (~cut if few else cut)[:, chosen].to(stream)
+        added = torch.einsum("nw,nwtd->ntd", weights, different[:, chosen.to(stream.device)])
+        if few:
+            added = (held[1] if whole else held[1][changed.to(stream.device)]) - added
+        return changed.to(stream.device), added
 
-    with recording(module, sites, graph, wrote), copying(module, sites, graph, delta):
+    with recording(module, sites, graph, wrote, only=place), copying(module, sites, graph, delta):
         yield
 
 
 @contextmanager
-def recording(module: Any, sites: Sites, graph: "Graph", wrote: Wrote) -> Iterator[None]:
-    """Tell what writers add while a model runs."""
+def recording(
+    module: Any,
+    sites: Sites,
+    graph: "Graph",
+    wrote: Wrote,
+    *,
+    only: Collection[int] | None = None,
+) -> Iterator[None]:
+    """Tell what writers add while a model runs.
+
+    Args:
+        module: The model.
+        sites: Its sites.
+        graph: Its graph.
+        wrote: Told of each writer.
+        only: Numbers of the writers to tell of; None: all.
+    """
     layers: dict[tuple[str, ...], list[tuple[int, Writer]]] = {}
     for number, writer in enumerate(graph.writers):
-        layers.setdefault(writer.sites, []).append((number, writer))
+        # The embeddings tell the shape of a stream.
+        if only is None or number in only or not number:
+            layers.setdefault(writer.sites, []).append((number, writer))
     shape: list[int] = []
 
     def tell(number: int, value: Any) -> None:

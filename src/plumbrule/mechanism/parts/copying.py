@@ -8,9 +8,9 @@ stands among all tokens that its output raises.
 Axes: B sequences, T tokens, H heads, E width of a head, V vocabulary, N tokens sampled, D width.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,14 @@ from plumbrule.mechanism.hooks import Reached, watching
 from plumbrule.mechanism.parts.heads import attention_patterns
 from plumbrule.mechanism.parts.projections import linear_values, projection_of
 from plumbrule.mechanism.sites import Site, Sites
+from plumbrule.mechanism.tracing import trace
 from plumbrule.models.resting import at_rest
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import e_bh, paired_difference, paired_e_value
 from plumbrule.store import derive_seed
 
 MOST_TOKENS = 4096
-"""Tokens that go into the eigenvalues; of a larger vocabulary a sample."""
+"""Tokens that go into the eigenvalues and into comparisons; of a larger vocabulary a sample."""
 
 
 @strict
@@ -92,8 +93,6 @@ def find_copying(
         eigenvalues of the full OV circuit; Olsson et al. (2022), arXiv 2209.11895, for copying in
         use. Reading values off single tokens, and the test over heads, are ours.
     """
-    from plumbrule.models.unembedding import unembedding
-
     if sequences < 2 or length < 3:
         raise ConfigError(
             f"length must be at least 3 and sequences at least 2, got {length} and {sequences}"
@@ -103,14 +102,8 @@ def find_copying(
         raise ConfigError(
             f"{sites.family}: no layer's heads are known: {dict(sites.missing).get('0.heads')}"
         )
-    table = unembedding(module, sites.layers[0].path.rpartition(".")[0])
-    outward = {
-        (number, head): projection.head(head, sites[f"{number}.heads"].heads or 1) @ table.T
-        for number in layers
-        for projection in [projection_of(module, sites, number)]
-        for head in range(sites[f"{number}.heads"].heads or 1)
-    }
-    shares = _positive_shares(module, sites, layers, outward, seed=seed)
+    outward = _Outward(module, sites, layers, seed=seed)
+    shares = _positive_shares(module, sites, layers, outward)
     looks = _looks(module, sites, layers, outward, seed=seed, shape=(sequences, length))
     e_values = np.array(
         [
@@ -142,26 +135,67 @@ def find_copying(
     return tuple(sorted(found, key=lambda each: (not each.stands, -each.advantage.value)))
 
 
+class _Outward:
+    """Each head's way to the logits of some tokens, one head at a time.
+
+    All heads at once would be as many tables as wide as the vocabulary: 20 GB for a model of 270
+    million parameters with a large one.
+    """
+
+    def __init__(self, module: Any, sites: Sites, layers: list[int], *, seed: int) -> None:
+        from plumbrule.models.unembedding import unembedding
+
+        self.heads = [
+            (number, head)
+            for number in layers
+            for head in range(sites[f"{number}.heads"].heads or 1)
+        ]
+        self._counts = {number: sites[f"{number}.heads"].heads or 1 for number in layers}
+        seen = trace(module)
+        self._projections = {
+            number: projection_of(module, sites, number, seen=seen) for number in layers
+        }
+        self._table = unembedding(module, sites.layers[0].path.rpartition(".")[0])
+        rng = np.random.default_rng(derive_seed(seed, "copying", "tokens"))
+        rows = min(sites.vocabulary, module.get_input_embeddings().weight.shape[0])
+        self.chosen = rng.permutation(rows)[:MOST_TOKENS]
+
+    def count(self, number: int) -> int:
+        """Heads of a layer."""
+        return self._counts[number]
+
+    def written(self, number: int, head: int) -> Float[Any, "E D"]:
+        """What a head writes for each number that it gives."""
+        return self._projections[number].head(head, self.count(number))
+
+    def sampled(self, number: int, head: int) -> Float[Any, "E N"]:
+        """What each number that a head gives does to the tokens sampled."""
+        return self.written(number, head) @ self._sample.T
+
+    def onto(self, wrote: Float[Any, "B T D"], tokens: Any) -> Float[Any, "B T"]:
+        """What is written does to one token each."""
+        return (wrote * self._table[tokens]).sum(-1)
+
+    @cached_property
+    def _sample(self) -> Float[Any, "N D"]:
+        return self._table[self.chosen]
+
+
 def _positive_shares(
     module: Any,
     sites: Sites,
     layers: list[int],
-    outward: Mapping[tuple[int, int], Any],
-    *,
-    seed: int,
+    outward: _Outward,
 ) -> dict[tuple[int, int], tuple[float | None, str | None]]:
     """Share of positive eigenvalues of each head's way from tokens to logits, or why not."""
     import torch
 
-    rng = np.random.default_rng(derive_seed(seed, "copying", "tokens"))
-    rows = min(sites.vocabulary, module.get_input_embeddings().weight.shape[0])
-    chosen = rng.permutation(rows)[:MOST_TOKENS]
-    ids = torch.tensor(chosen, device=next(module.parameters()).device)[:, None]
+    ids = torch.tensor(outward.chosen, device=next(module.parameters()).device)[:, None]
     # Token by token: with nothing else to attend to, what a head gives is the token's value.
     values = _values(module, sites, layers, ids)
     straight = linear_values(module, sites, layers)
     found: dict[tuple[int, int], tuple[float | None, str | None]] = {}
-    for (number, head), out in outward.items():
+    for number, head in outward.heads:
         if not straight[number]:
             found[number, head] = (
                 None,
@@ -169,12 +203,11 @@ def _positive_shares(
                 "attention reads, so that they have no matrix from tokens to logits",
             )
             continue
-        count = sites[f"{number}.heads"].heads or 1
-        value = values[number].reshape(len(ids), count, -1)[:, head].double()
+        value = values[number].reshape(len(ids), outward.count(number), -1)[:, head].double()
         # What all tokens share, such as a bias or a position, belongs to no token.
         value = value - value.mean(0)
         # The eigenvalues of the large matrix are those of the small one, and zeros.
-        eigenvalues = torch.linalg.eigvals(out[:, chosen].double() @ value)
+        eigenvalues = torch.linalg.eigvals(outward.sampled(number, head).double() @ value)
         size = float(eigenvalues.abs().sum())
         if size == 0.0:
             found[number, head] = (None, "the head writes nothing that tells tokens apart")
@@ -216,7 +249,7 @@ def _looks(
     module: Any,
     sites: Sites,
     layers: list[int],
-    outward: Mapping[tuple[int, int], Any],
+    outward: _Outward,
     *,
     seed: int,
     shape: tuple[int, int],
@@ -233,23 +266,23 @@ def _looks(
     values = read(module, [sites[f"{number}.heads"] for number in layers], ids)
     later = slice(shape[1], None)
     found = {}
-    for number, head in outward:
-        count = sites[f"{number}.heads"].heads or 1
-        given = values[f"{number}.heads"].reshape(*ids.shape, count, -1)[:, later, head]
+    for number, head in outward.heads:
+        given = values[f"{number}.heads"].reshape(*ids.shape, outward.count(number), -1)
         source = torch.tensor(patterns[number][:, head, later].argmax(-1))
         attended = ids.cpu().gather(1, source)
+        own = given[:, later, head].float().cpu()
+        mine = outward.onto(own @ outward.written(number, head), attended)
+        table = outward.sampled(number, head)
         found[number, head] = np.array(
-            [
-                _standing(row.float().cpu() @ outward[number, head], tokens)
-                for row, tokens in zip(given, attended, strict=True)
-            ]
+            [_standing(row @ table, at) for row, at in zip(own, mine, strict=True)]
         )
     return found
 
 
-def _standing(logits: Any, tokens: Any) -> float:
-    """Mean share of the vocabulary that stands below the given token; ties count half."""
-    own = logits.gather(1, tokens[:, None])
-    below = (logits < own).float().mean(1)
-    same = (logits == own).float().mean(1)
-    return float(min(1.0, max(0.0, (below + same / 2).mean())))
+def _standing(logits: Float[Any, "T N"], own: Float[Any, " T"]) -> float:
+    """Mean share of the tokens sampled that stand below the one looked at; ties count half."""
+    # A token is a tie with itself, whichever way its sum was taken.
+    near = 1e-5 * logits.abs().amax(1, keepdim=True)
+    below = (logits < own[:, None] - near).float().mean(1)
+    same = ((logits - own[:, None]).abs() <= near).float().mean(1)
+    return float((below + same / 2).mean().clamp(0.0, 1.0))

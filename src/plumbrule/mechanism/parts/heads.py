@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.errors import ConfigError, ModelError
+from plumbrule.mechanism.hooks import last_alone
+from plumbrule.mechanism.patching import halving
 from plumbrule.mechanism.sites import Sites
 from plumbrule.models.resting import at_rest
 from plumbrule.records import Estimate, strict
@@ -23,6 +25,9 @@ from plumbrule.statistics import e_bh, paired_difference, paired_e_value
 from plumbrule.store import derive_seed
 
 Role = Literal["previous", "duplicate", "induction"]
+BATCH_TOKENS = 2048
+"""Tokens in a batch: tables of attention grow with their square, and logits with the vocabulary."""
+
 ROLES: tuple[Role, ...] = ("previous", "duplicate", "induction")
 
 
@@ -54,13 +59,28 @@ def attention_patterns(module: Any, sites: Sites, ids: Any) -> list[Float[np.nda
         ids: Tokens, (B, T).
 
     Raises:
-        ModelError: The model does not give its attention out.
+        ModelError: The model does not give its attention out, or a row does not fit into memory.
     """
     import torch
 
+    def run(rows: list[int]) -> list[Float[np.ndarray, "B H T T"]]:
+        out = module(
+            input_ids=ids[rows], use_cache=False, output_attentions=True, **last_alone(module)
+        )
+        return _checked(out.get("attentions"), sites)
+
+    size = max(1, BATCH_TOKENS // ids.shape[1])
     with at_rest(module), torch.no_grad(), _eager(module):
-        out = module(input_ids=ids, use_cache=False, output_attentions=True)
-    found = out.get("attentions")
+        found = [values for _, values in halving(range(len(ids)), size, run)]
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def _checked(found: Any, sites: Sites) -> list[Float[np.ndarray, "B H T T"]]:
+    """Attention by layer as arrays.
+
+    Raises:
+        ModelError: A layer's is missing.
+    """
     count = len(sites.layers)
     if found is None or len(found) != count or any(each is None for each in found):
         raise ModelError(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxtyping import Float
+
 from plumbrule.errors import ConfigError, ModelError, PlumbruleError
 from plumbrule.mechanism.parts.projections import (
     alike,
@@ -18,6 +20,9 @@ from plumbrule.mechanism.parts.projections import (
 )
 from plumbrule.mechanism.sites import Sites
 from plumbrule.mechanism.tracing import Call, Trace, trace
+
+HELD = 2**25
+"""Most numbers of what heads give that are held at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +58,11 @@ def matrices(
     """
     seen = trace(module)
     before = None if against is None else dict(against.named_parameters())
-    found = {}
-    for layer, place in enumerate(sites.layers):
-        for name, parameter in module.named_parameters():
-            if name.startswith(f"{place.path}.") and parameter.dim() == 2:
-                found[name] = _parameter(module, sites, seen, layer, name, parameter, before)
-        if before is None:
-            found |= {each.name: each for each in _heads(module, sites, seen, layer)}
+    everywhere = range(len(sites.layers))
+    near = [at for at in everywhere if names is None or _names_layer(sites, at, names)]
+    found = _inside(module, sites, seen, near, before)
+    if names is not None and any(name not in found for name in names):
+        found = _inside(module, sites, seen, everywhere, before)
     if not found:
         raise ConfigError(f"{sites.family} has no matrices inside its layers")
     if names is None:
@@ -74,14 +77,80 @@ def matrices(
     return [found[name] for name in names]
 
 
+def _names_layer(sites: Sites, layer: int, names: Sequence[str]) -> bool:
+    """Whether a matrix that is asked for lies in a layer."""
+    begins = (f"{sites.layers[layer].path}.", f"{layer}.")
+    return any(name.startswith(begins) for name in names)
+
+
+def _inside(
+    module: Any, sites: Sites, seen: Trace, layers: Sequence[int], before: dict[str, Any] | None
+) -> dict[str, Matrix]:
+    """All matrices of some layers."""
+    values = _Values(module, sites, layers) if before is None else None
+    found = {}
+    for layer in layers:
+        writes = _writes(module, sites, seen, layer)
+        for name, parameter in module.named_parameters():
+            if name.startswith(f"{sites.layers[layer].path}.") and parameter.dim() == 2:
+                found[name] = _parameter(sites, seen, layer, name, parameter, before, writes)
+        if values is not None:
+            found |= {each.name: each for each in _heads(module, sites, seen, layer, values)}
+    return found
+
+
+def _writes(module: Any, sites: Sites, seen: Trace, layer: int) -> dict[str, Any]:
+    """By module that writes into the stream, the scale of the norm behind it."""
+    found = {}
+    for kind in ("heads", "mlp"):
+        try:
+            projection = projection_of(module, sites, layer, kind, seen=seen)
+        except PlumbruleError:
+            continue
+        found[projection.path] = projection.scale
+    return found
+
+
+class _Values:
+    """What heads make of each direction of the stream, some layers in one pass.
+
+    A pass reads as many single tokens as the stream is wide, and goes through all layers up to the
+    last one asked for; to run it for each head anew takes longer than all the rest.
+    """
+
+    def __init__(self, module: Any, sites: Sites, layers: Sequence[int]) -> None:
+        self._module, self._sites = module, sites
+        known = [at for at in layers if f"{at}.heads" in sites.names]
+        straight = linear_values(module, sites, known) if known else {}
+        self._layers = [at for at in known if straight[at]]
+        self._together = max(1, HELD // sites.width**2)
+        self._held: dict[int, Any] = {}
+
+    def __contains__(self, layer: int) -> bool:
+        return layer in self._layers
+
+    def of(self, layer: int) -> Float[Any, "D C"]:
+        """What the heads of a layer give, side by side, for each direction."""
+        if layer not in self._held:
+            start = self._layers.index(layer) // self._together * self._together
+            part = self._layers[start : start + self._together]
+            import torch
+
+            width = self._sites.width
+            probes = torch.cat([torch.zeros(1, width), torch.eye(width)])
+            values = single_values(self._module, self._sites, part, probes)
+            self._held = {at: value[1:] - value[:1] for at, value in values.items()}
+        return self._held[layer]
+
+
 def _parameter(
-    module: Any,
     sites: Sites,
     seen: Trace,
     layer: int,
     name: str,
     parameter: Any,
     before: dict[str, Any] | None,
+    writes: dict[str, Any],
 ) -> Matrix:
     """A parameter, or its change."""
     other = None
@@ -108,7 +177,7 @@ def _parameter(
         name=name,
         factors=factors,
         read_scale=_read_scale(sites, seen, layer, call) if known and call else None,
-        write_scale=_write_scale(module, sites, seen, layer, call) if known and call else None,
+        write_scale=writes.get(call.path) if known and call else None,
     )
 
 
@@ -158,21 +227,9 @@ def _behind_attention(sites: Sites, seen: Trace, layer: int, call: Call, place: 
     return bool(torch.allclose(taken, middle, rtol=1e-4, atol=1e-4 * float(middle.abs().max())))
 
 
-def _write_scale(module: Any, sites: Sites, seen: Trace, layer: int, call: Call) -> Any | None:
-    """Scale of the norm behind a matrix that writes into the stream; None where it does not."""
-    for kind in ("heads", "mlp"):
-        try:
-            projection = projection_of(module, sites, layer, kind, seen=seen)
-        except PlumbruleError:
-            continue
-        if projection.path == call.path:
-            return projection.scale
-    return None
-
-
-def _heads(module: Any, sites: Sites, seen: Trace, layer: int) -> list[Matrix]:
+def _heads(module: Any, sites: Sites, seen: Trace, layer: int, values: _Values) -> list[Matrix]:
     """What each head makes of what it attends to; none where its values are no linear map."""
-    if f"{layer}.heads" not in sites.names or not linear_values(module, sites, [layer])[layer]:
+    if layer not in values:
         return []
     site, path = sites[f"{layer}.heads"], sites.layers[layer].mixer
     mixer = None if path is None else seen.at(path)
@@ -181,14 +238,10 @@ def _heads(module: Any, sites: Sites, seen: Trace, layer: int) -> list[Matrix]:
 
     def reader(head: int) -> Callable[[], tuple[Any, ...]]:
         def factors() -> tuple[Any, ...]:
-            probes = torch.cat([torch.zeros(1, sites.width), torch.eye(sites.width)])
-            values = single_values(module, sites, [layer], probes)[layer]
-            values = (values[1:] - values[:1]).reshape(sites.width, count, -1)[:, head]
-            return (projection.head(head, count) / projection.scale).mT, values.mT
+            own = values.of(layer).reshape(sites.width, count, -1)[:, head]
+            return (projection.head(head, count) / projection.scale).mT, own.mT
 
         return factors
-
-    import torch
 
     return [
         Matrix(

@@ -146,7 +146,9 @@ def _chosen(written: Any, table: Any, neurons: Sequence[int] | None) -> list[int
 
     count = len(written)
     if neurons is None:
-        clearest = torch.stack([(table @ row).abs().max() for row in written])
+        # A few rows at once: one at a time reads the whole table for each, all at once is as many
+        # tables as there are neurons.
+        clearest = torch.cat([(part @ table.T).abs().amax(1) for part in written.split(64)])
         found: list[int] = clearest.topk(min(CLEAREST, count)).indices.tolist()
         return found
     wrong = [neuron for neuron in neurons if not 0 <= neuron < count]

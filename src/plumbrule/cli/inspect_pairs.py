@@ -1,0 +1,174 @@
+"""Pairs of prompts for `inspect circuit`: a user's file, or those that come with the package."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.records import strict
+
+if TYPE_CHECKING:
+    from plumbrule.mechanism import Pair
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class PairLine:
+    """One line of a file of pairs."""
+
+    clean: str
+    corrupted: str
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """Pairs as a model reads them."""
+
+    pairs: tuple["Pair", ...]
+    text: str
+    """The same as JSON lines."""
+
+    dropped: tuple[tuple[str, int], ...]
+    """Of a task's pairs how many this model's tokenizer cannot be asked, by reason."""
+
+
+class _Unusable(DataError):
+    """A pair that a tokenizer cannot be asked."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def given_pairs(
+    model: Any, *, pairs: Path | None, task: str | None, count: int, chat: bool
+) -> Given:
+    """Read the pairs that were asked for.
+
+    Args:
+        model: What was opened.
+        pairs: A file of pairs; each of its lines must hold one.
+        task: Name of pairs that come along; those that the tokenizer cannot be asked are dropped.
+        count: Most pairs of a task.
+        chat: Whether prompts are a user's messages, through the chat template.
+
+    Raises:
+        ConfigError: Neither or both are given, or there is no such task.
+        DataError: A line does not hold a pair; its number is given. Or too few of a task are left.
+    """
+    from plumbrule.mechanism import task_file, tasks
+
+    if (pairs is None) == (task is None):
+        raise ConfigError(
+            f"expected --task NAME ({', '.join(tasks())}) or --pairs FILE.jsonl, got "
+            f"{'neither' if pairs is None else 'both'}"
+        )
+    read = _reader(model, chat)
+    if pairs is not None:
+        lines = _lines(pairs)
+        found = [
+            _pair(line, read, model.tokenizer, f"{pairs}, line {number}")
+            for number, line in enumerate(lines, 1)
+        ]
+        return Given(pairs=tuple(found), text=_text(lines), dropped=())
+    assert task is not None
+    path = task_file(task)
+    kept: list[tuple[PairLine, Pair]] = []
+    dropped: Counter[str] = Counter()
+    for number, line in enumerate(_lines(path), 1):
+        if len(kept) == count:
+            break
+        try:
+            kept.append((line, _pair(line, read, model.tokenizer, f"{task}, pair {number}")))
+        except _Unusable as error:
+            dropped[error.reason] += 1
+    if len(kept) < min(count, 8):
+        raise DataError(
+            f"expected at least 8 pairs of {task} that this tokenizer reads as single words, "
+            f"{len(kept)} are left ({dict(dropped)}); write pairs of your own for --pairs"
+        )
+    return Given(
+        pairs=tuple(pair for _, pair in kept),
+        text=_text([line for line, _ in kept]),
+        dropped=tuple(dropped.items()),
+    )
+
+
+def _lines(path: Path) -> list[PairLine]:
+    from plumbrule.records import read_jsonl
+
+    if not path.is_file():
+        raise DataError(f"expected a file of pairs, there is no {path}")
+    lines = list(read_jsonl(PairLine, path))
+    if not lines:
+        raise DataError(f"expected pairs of prompts in {path}, it is empty")
+    return lines
+
+
+def _text(lines: Sequence[PairLine]) -> str:
+    return "".join(json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
+
+
+def _reader(opened: Any, chat: bool) -> Callable[[str, str], list[int]]:
+    """How a prompt's text becomes tokens, checked; the second argument says where it stands."""
+    from plumbrule.cli.inspect_model import check_tokens, text_tokens
+    from plumbrule.records import Message
+
+    def read(text: str, where: str) -> list[int]:
+        if chat:
+            tokens: list[int] = opened.chat.prompts([(Message("user", text),)])[0]
+        else:
+            tokens = text_tokens(opened, text)
+        check_tokens(opened, tokens, text, where)
+        return tokens
+
+    return read
+
+
+def _pair(
+    line: PairLine, read: Callable[[str, str], Sequence[int]], tokenizer: Any, where: str
+) -> "Pair":
+    """A line as tokens.
+
+    Raises:
+        DataError: It is no pair for this tokenizer.
+    """
+    from plumbrule.mechanism import Pair
+
+    clean, corrupted = (
+        tuple(read(getattr(line, name), f"{where}: {name}")) for name in ("clean", "corrupted")
+    )
+    if len(clean) != len(corrupted):
+        raise _Unusable(
+            "prompts of different lengths",
+            f"{where}: expected two prompts of as many tokens, so that each has its "
+            f"counterpart; got {len(clean)} and {len(corrupted)}",
+        )
+    right, wrong = (
+        _single(tokenizer, text, f"{where}: {name}")
+        for name, text in (("right", line.right), ("wrong", line.wrong))
+    )
+    if right == wrong:
+        raise DataError(f"{where}: right and wrong are the same token, {line.right!r}")
+    return Pair(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
+
+
+def _single(tokenizer: Any, text: str, where: str) -> int:
+    tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(tokens) != 1:
+        pieces = tokenizer.convert_ids_to_tokens(tokens)
+        raise _Unusable(
+            "an answer of several tokens",
+            f"{where} must be a single token, {text!r} is {len(tokens)}: {pieces}. Mind the space "
+            "before a word, which belongs to its token in most tokenizers",
+        )
+    if tokens[0] == tokenizer.unk_token_id and text.strip() != tokenizer.unk_token:
+        raise _Unusable(
+            "an unknown word", f"{where}: the tokenizer does not know {text!r} and cannot write it"
+        )
+    return int(tokens[0])
