@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from plumbrule.models.route import Route, Stream
 
 BELOW_ONE = 1 - 2**-50
 """Largest number drawn, so that a share of the whole never rounds up to the whole."""
+
+_BLOCK = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +166,26 @@ def pad_left(
 
 
 def _fall(shares: Float[Tensor, "R V"], uniforms: Float[Tensor, " R"]) -> Int[Tensor, "R 1"]:
+    """The place whose stretch holds each row's number: first the block of places, then within."""
+    width = shares.shape[1]
+    if width > _BLOCK**2:  # summing blocks takes a quarter of the time of summing up to each place
+        shares = F.pad(shares, (0, -width % _BLOCK)).view(len(shares), -1, _BLOCK)
+        block, inside = _stretch(shares.sum(-1), uniforms)
+        shares = shares[torch.arange(len(shares), device=shares.device), block]
+        return (block * _BLOCK + _stretch(shares, inside)[0])[:, None]
+    return _stretch(shares, uniforms)[0][:, None]
+
+
+def _stretch(
+    shares: Float[Tensor, "R W"], uniforms: Float[Tensor, " R"]
+) -> tuple[Int[Tensor, " R"], Float[Tensor, " R"]]:
+    """The place where each row's number falls, and how far into its stretch, from 0 to 1."""
     edges = shares.cumsum(-1, dtype=torch.float64)
-    return torch.searchsorted(edges, (uniforms * edges[:, -1])[:, None], right=True)
+    goal = (uniforms * edges[:, -1])[:, None]
+    place = torch.searchsorted(edges, goal, right=True)
+    size = shares.gather(1, place).double()
+    into = (goal - edges.gather(1, place) + size) / size
+    return place[:, 0], into[:, 0].clamp(0, BELOW_ONE)
 
 
 def _uniforms(seeds: Sequence[int], room: int, device: torch.device) -> Float[Tensor, "room R"]:

@@ -152,7 +152,8 @@ class LocalModel:
         if len(seeds) != len(prompts):
             raise DataError(f"expected one seed a prompt, got {len(seeds)} for {len(prompts)}")
         drawn: list[Drawn | None] = [None] * len(prompts)
-        with self._running():
+        tokens = sum(len(prompt) + sampling.max_new_tokens for prompt in prompts)
+        with self._running(tokens):
             for batch in self._batches(prompts, sampling.max_new_tokens):
                 found = draw_batch(
                     self.module,
@@ -204,7 +205,7 @@ class LocalModel:
         from plumbrule.models.scoring import score_all
 
         scored: list[tuple[float, ...]] = [()] * len(prompts)
-        with self._running():
+        with self._running(sum(map(len, prompts)) + sum(map(len, replies))):
             found = score_all(self.module, self.route, prompts, replies, self._limits())
             for item, values in found:
                 self.usage.tokens_scored += len(prompts[item]) + len(replies[item])
@@ -277,7 +278,7 @@ class LocalModel:
         from plumbrule.models.scoring import next_all
 
         choices: dict[int, Choice] = {}
-        with self._running():
+        with self._running(sum(map(len, prompts))):
             found = next_all(self.module, self.route, prompts, tokens, self._limits())
             for item, shares in found:
                 self.usage.tokens_scored += len(prompts[item])
@@ -339,15 +340,17 @@ class LocalModel:
         )
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
-        """No gradients, no dropout; training mode comes back afterwards."""
+    def _running(self, tokens: int = 0) -> Iterator[None]:
+        """No gradients, no dropout, for about so many tokens; training mode comes back after."""
         import torch
+
+        from plumbrule.models.packing import packed
 
         training = [part for part in self.module.modules() if part.training]
         for part in training:
             part.training = False
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), packed(self.module, tokens=tokens):
                 yield
         finally:
             for part in training:
