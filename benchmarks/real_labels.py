@@ -81,11 +81,14 @@ def main() -> None:
     parser.add_argument("shown", nargs="*", type=int)
     given: Any = parser.parse_args()
     if given.what == "check":
+        total = [0, 0]
         for organism in PLANTED:
             right, seen, differ = agreement(organism, kept().get(organism.name, {}))
             print(f"{organism.name:18} {right} of {seen}")
             for reply in differ:
                 print(f"      {reply[:200]!r}")
+            total = [total[0] + right, total[1] + seen]
+        print(f"{'all':18} {total[0]} of {total[1]}")
         return
     drawn = replies(ALL[given.name])
     if given.what == "show":
