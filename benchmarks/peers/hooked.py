@@ -13,7 +13,7 @@ def opened(folder: Path) -> Jobs:
     from transformer_lens import HookedTransformer  # type: ignore[import-not-found]
     from transformers import AutoModelForCausalLM
 
-    theirs = AutoModelForCausalLM.from_pretrained(folder)
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     cfg, state = converted(theirs)
     model = HookedTransformer(cfg)
     # Masks and biases that the family has not stay as made; that logits agree is checked later.
@@ -52,7 +52,58 @@ def opened(folder: Path) -> Jobs:
             },
         )
 
-    return jobs_of(model, attributing)
+    def one_edges(
+        clean: list[int], corrupted: list[int], good: int, bad: int, edges: list[str]
+    ) -> Work:
+        pair = torch.tensor([clean]), torch.tensor([corrupted])
+
+        def run() -> Any:
+            with torch.no_grad():
+                return {edge: patched_edge(model, *pair, good, bad, edge) for edge in edges}
+
+        return Work(run=run, named=lambda found: {name: value for name, value in found.items()})
+
+    return {**jobs_of(model, attributing), "one_edges": one_edges}
+
+
+def patched_edge(model: Any, clean: Any, corrupted: Any, good: int, bad: int, edge: str) -> float:
+    """One edge from a head to a query or an MLP, by hooks: there is no function for it.
+
+    Args:
+        model: A `HookedTransformer`.
+        clean: Tokens, (1, T).
+        corrupted: Tokens, (1, T).
+        good: One answer.
+        bad: The other.
+        edge: Such as `0.heads.1 -> 5.q.2` or `0.heads.1 -> 5.mlp.in`.
+    """
+    writer, reader = edge.split(" -> ")
+    layer, _, head = writer.split(".")
+    hook = f"blocks.{layer}.attn.hook_z"
+    here, there = (
+        model.run_with_cache(ids, names_filter=hook)[1][hook][0, :, int(head)]
+        for ids in (clean, corrupted)
+    )
+    added = (there - here) @ model.blocks[int(layer)].attn.W_O[int(head)]
+    at, kind, own = reader.split(".")
+    block = model.blocks[int(at)]
+    if kind == "mlp":
+        model.set_use_hook_mlp_in(True)
+        hooks = [(f"blocks.{at}.hook_mlp_in", lambda value, hook: value + added)]
+    else:
+        held: list[Any] = []
+
+        def keep(value: Any, hook: Any) -> None:
+            held.append(value)
+
+        def exchange(value: Any, hook: Any) -> Any:
+            value[:, :, int(own)] = block.ln1(held[0] + added) @ block.attn.W_Q[int(own)]
+            return value
+
+        hooks = [(f"blocks.{at}.hook_resid_pre", keep), (f"blocks.{at}.attn.hook_q", exchange)]
+    logits = model.run_with_hooks(clean, fwd_hooks=hooks)[0, -1]
+    model.set_use_hook_mlp_in(False)
+    return float(logits[good] - logits[bad])
 
 
 def into(kept: dict[str, Any]) -> Any:
@@ -102,6 +153,7 @@ def converted(module: Any) -> tuple[Any, dict[str, Any]]:
         positional_embedding_type="rotary",
         rotary_dim=given.hidden_size // given.num_attention_heads,
         rotary_adjacent_pairs=False,
+        rotary_base=(given.rope_parameters or {}).get("rope_theta", 10000.0),
         final_rms=True,
         gated_mlp=True,
     )

@@ -54,6 +54,32 @@ def jobs_of(model: Any, nodes: Callable[..., Work]) -> Jobs:
 
         return job
 
+    def patterns(ids: list[int]) -> Work:
+        hooks = [f"blocks.{layer}.attn.hook_pattern" for layer in layers]
+
+        def run() -> Any:
+            with torch.no_grad():
+                return model.run_with_cache(torch.tensor([ids]), names_filter=hooks)[1]
+
+        return Work(
+            run=run,
+            named=lambda cache: {
+                f"{layer}.pattern": cache[hook][0].numpy() for layer, hook in enumerate(hooks)
+            },
+        )
+
+    def lens(ids: list[int]) -> Work:
+        def run() -> Any:
+            with torch.no_grad():
+                cache = model.run_with_cache(torch.tensor([ids]), names_filter=stream)[1]
+                last = torch.stack([cache[name][:, -1:] for name in stream])
+                return [model.unembed(model.ln_final(each))[0, 0] for each in last]
+
+        return Work(
+            run=run,
+            named=lambda found: {"lens": torch.stack(found).log_softmax(-1).numpy()},
+        )
+
     def patching_of(kind: str, sweep: Any, hook: str) -> Callable[..., Work]:
         needed = [hook.format(layer) for layer in layers]
 
@@ -80,6 +106,8 @@ def jobs_of(model: Any, nodes: Callable[..., Work]) -> Jobs:
             "heads", patching.get_act_patch_attn_head_out_all_pos, HOOKS["heads"]
         ),
         "nodes": nodes,
+        "patterns": patterns,
+        "lens": lens,
     }
 
 

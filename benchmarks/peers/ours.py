@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ def opened(folder: Path) -> Jobs:
 
     from plumbrule.mechanism import (
         Pair,
+        attention_patterns,
         attribute_edges,
         attribute_pairs,
         capture,
@@ -22,12 +24,22 @@ def opened(folder: Path) -> Jobs:
         edges_of,
         find_sites,
         logit_difference,
+        logit_lens,
+        parsed_edges,
         patch,
+        run_with,
     )
 
-    module = AutoModelForCausalLM.from_pretrained(folder).eval()
+    module = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     sites = find_sites(module)
-    graph = edges_of(module, sites)
+    made: list[Any] = []
+
+    def graph() -> Any:
+        """Made when first needed: most jobs can do without."""
+        if not made:
+            made.append(edges_of(module, sites))
+        return made[0]
+
     nodes = ["embed", *sites.named("heads"), *sites.named("mlp")]
 
     def plain(ids: list[int]) -> Work:
@@ -81,10 +93,34 @@ def opened(folder: Path) -> Jobs:
 
         def named(found: np.ndarray) -> dict[str, np.ndarray]:
             return {
-                str(edge): score for edge, score in zip(graph.edges, found.mean(0), strict=True)
+                str(edge): score for edge, score in zip(graph().edges, found.mean(0), strict=True)
             }
 
-        return Work(run=lambda: attribute_edges(module, sites, graph, pairs, steps=1), named=named)
+        return Work(
+            run=lambda: attribute_edges(module, sites, graph(), pairs, steps=1), named=named
+        )
+
+    def patterns(ids: list[int]) -> Work:
+        return Work(
+            run=lambda: attention_patterns(module, sites, torch.tensor([ids])),
+            named=lambda found: {f"{layer}.pattern": value[0] for layer, value in enumerate(found)},
+        )
+
+    def lens(ids: list[int]) -> Work:
+        return Work(
+            run=lambda: logit_lens(module, sites, torch.tensor([ids])),
+            named=lambda found: {"lens": found[1:, 0]},
+        )
+
+    def one_edges(
+        clean: list[int], corrupted: list[int], good: int, bad: int, edges: list[str]
+    ) -> Work:
+        pair = Pair(clean=tuple(clean), corrupted=tuple(corrupted), right=good, wrong=bad)
+        sets = [[edge] for edge in parsed_edges(edges)]
+        return Work(
+            run=lambda: run_with(module, sites, graph(), [pair], sets),
+            named=lambda found: dict(zip(edges, found[0], strict=True)),
+        )
 
     return {
         "plain": plain,
@@ -94,6 +130,9 @@ def opened(folder: Path) -> Jobs:
         "patch_heads": patching("heads"),
         "nodes": attributing,
         "edges": edges,
+        "patterns": patterns,
+        "lens": lens,
+        "one_edges": one_edges,
     }
 
 

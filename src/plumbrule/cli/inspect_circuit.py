@@ -37,7 +37,7 @@ def circuit(
     loss: Annotated[float, typer.Option(help="Faithfulness that pruning may cost.")] = 0.05,
     candidates: Annotated[
         int | None,
-        typer.Option(help="Most edges to patch exactly; 1024, or 192 of a large model."),
+        typer.Option(help="Most edges to patch exactly; 1024, or 128 of a large model."),
     ] = None,
     chat: Annotated[
         bool, typer.Option(help="Read prompts as a user's messages, through the chat template.")

@@ -40,7 +40,13 @@ def watching(module: Any, looks: Mapping["Site", Look]) -> Iterator[None]:
             handle.remove()
 
 
-def last_logits(module: Any, ids: Any, *, watched: Iterable[str] = ()) -> Any:
+def last_logits(
+    module: Any,
+    ids: Any,
+    *,
+    watched: Iterable[str] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Any:
     """Logits after the last token, (R, V); those after others are spared where the model can.
 
     Args:
@@ -48,9 +54,12 @@ def last_logits(module: Any, ids: Any, *, watched: Iterable[str] = ()) -> Any:
         ids: Tokens to read, (R, T), all rows of one length.
         watched: Sites that are looked at meanwhile. Where `final` is among them nothing is spared:
             it would hold the last position alone.
+        given: What the pass is given besides, such as a cache of what stands before.
     """
     spared = last_alone(module) if "final" not in watched else {}
-    return module(input_ids=ids, use_cache=False, **spared)["logits"][:, -1].float()
+    return module(input_ids=ids, use_cache=False, **spared, **(given or {}))["logits"][
+        :, -1
+    ].float()
 
 
 def last_alone(module: Any) -> dict[str, Any]:
@@ -59,13 +68,16 @@ def last_alone(module: Any) -> dict[str, Any]:
     return {"logits_to_keep": 1} if accepted else {}
 
 
-def logits_at(module: Any, ids: Any, ends: Sequence[int]) -> Any:
+def logits_at(
+    module: Any, ids: Any, ends: Sequence[int], given: Mapping[str, Any] | None = None
+) -> Any:
     """Logits after one token of each row, (R, V); others are spared where the model can.
 
     Args:
         module: The model.
         ids: Tokens to read, (R, T).
         ends: For each row the place of the token.
+        given: What the pass is given besides, such as a cache of what stands before.
     """
     import torch
 
@@ -74,7 +86,7 @@ def logits_at(module: Any, ids: Any, ends: Sequence[int]) -> Any:
     if last_alone(module):
         spared = {"logits_to_keep": torch.tensor(places, device=ids.device)}
         ends = [places.index(end) for end in ends]
-    logits = module(input_ids=ids, use_cache=False, **spared)["logits"]
+    logits = module(input_ids=ids, use_cache=False, **spared, **(given or {}))["logits"]
     return logits[rows, torch.tensor(ends, device=ids.device)].float()
 
 
@@ -95,25 +107,28 @@ def patched(module: Any, sites: "Sites", values: Mapping[str, Any]) -> Iterator[
         yield
 
 
-def layer_outputs(module: Any, paths: Sequence[str], ids: Any) -> tuple[dict[str, Any], Any]:
+def layer_outputs(
+    module: Any, paths: Sequence[str], ids: Any, given: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], Any]:
     """What some modules give out, whole, and the logits after the last token, (R, V).
 
     Args:
         module: The model.
         paths: Modules, as `named_modules` calls them.
         ids: Tokens to read.
+        given: What the pass is given besides, such as a cache of what stands before.
     """
     found: dict[str, Any] = {}
 
     def keep(path: str) -> Callable[..., None]:
-        def hook(part: Any, arguments: Any, given: Any) -> None:
-            found[path] = given
+        def hook(part: Any, arguments: Any, out: Any) -> None:
+            found[path] = out
 
         return hook
 
     handles = [module.get_submodule(path).register_forward_hook(keep(path)) for path in paths]
     try:
-        logits = last_logits(module, ids)
+        logits = last_logits(module, ids, given=given)
     finally:
         for handle in handles:
             handle.remove()

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.errors import ConfigError
+from plumbrule.mechanism.circuits.beginnings import Beginning, beginning, shared
 from plumbrule.mechanism.circuits.edges import Graph
 from plumbrule.mechanism.circuits.path_patching import (
     Pair,
@@ -112,12 +113,16 @@ def _scores(
     )
     with at_rest(module):
         with torch.no_grad():
-            here, there = (writes(module, sites, graph, each) for each in (ids, other))
+            begun = beginning(module, ids, shared(pairs))
+            ids, other = ids[:, begun.length :], other[:, begun.length :]
+            here, there = (
+                writes(module, sites, graph, each, begun.given()) for each in (ids, other)
+            )
         difference = there - here
         total: dict[int, Any] = {}
         for step in range(steps):
             embedded = here[:, 0] + difference[:, 0] * ((step + 0.5) / steps)
-            slopes = _slopes(module, sites, graph, ids, embedded, pairs, metric)
+            slopes = _slopes(module, sites, graph, ids, embedded, pairs, metric, begun)
             for number, slope in slopes.items():
                 total[number] = slope / steps + total.get(number, 0.0)
     return _products(graph, difference, total)
@@ -151,6 +156,7 @@ def _slopes(
     embedded: Any,
     pairs: Sequence[Pair],
     metric: PairMetric,
+    begun: Beginning,
 ) -> dict[int, Any]:
     """The metric's slope at each reader's own copy of the stream, (N, T, D), by its number."""
     import torch
@@ -183,7 +189,8 @@ def _slopes(
                 watching(module, {Site(name=path, path=path, side="out"): keep(path)})
             )
         stack.enter_context(copying(module, sites, graph, delta))
-        logits = logits_at(module, ids, [len(pair.clean) - 1 for pair in pairs])
+        ends = [len(pair.clean) - 1 - begun.length for pair in pairs]
+        logits = logits_at(module, ids, ends, begun.given())
         value = metric(logits, pairs).sum()
         wanted = [*copies.values(), *given.values()]
         found = torch.autograd.grad(value, wanted, allow_unused=True)

@@ -45,10 +45,10 @@ from plumbrule.store import derive_seed
 FEWEST = 8
 """Least pairs."""
 
-LARGE = 20_000
+LARGE = 2000
 """Edges from which on a graph is one of a real model, where minutes count."""
 
-CANDIDATES, OF_LARGE = 1024, 192
+CANDIDATES, OF_LARGE = 1024, 128
 """Edges to patch exactly where nothing is said, and of a large graph."""
 
 Progress = Callable[[str, int, int], None]
@@ -135,8 +135,8 @@ def find_circuit(
         fdr: Largest expected share of false claims among the edges claimed.
         loss: How much faithfulness pruning may cost.
         minimum_share: Least move that matters, as a share of what tells the prompts apart.
-        candidates: Most edges to patch exactly; those of largest attribution. None: 1024, and 192
-            of a graph of more than 20,000 edges.
+        candidates: Most edges to patch exactly; those of largest attribution. None: 1024, and 128
+            of a graph of more than 2,000 edges.
         steps: Of attribution.
         graph: The model's graph, where it was made before.
         progress: Told of each stage by name, with what is done of it and all there is to do.

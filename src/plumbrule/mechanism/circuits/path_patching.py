@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism.circuits.beginnings import NOTHING, Beginning, beginning, shared
 from plumbrule.mechanism.circuits.edges import Edge, Graph
 from plumbrule.mechanism.circuits.rewiring import rewired, writes
 from plumbrule.mechanism.hooks import layer_outputs, logits_at, skipping
@@ -219,7 +220,7 @@ def run_tables(
             ) -> Any:
                 rows = torch.tensor([at for at, _ in batch], device=recorded.ids.device)
                 table = torch.tensor(tables[[row for _, row in batch]])
-                ends = [len(pairs[group[at]].clean) - 1 for at, _ in batch]
+                ends = recorded.ends([pairs[group[at]] for at, _ in batch])
                 return _run(module, sites, graph, recorded, rows, table, ends)
 
             width = recorded.ids.shape[1]
@@ -239,7 +240,7 @@ class _Recorded:
     """What is known of a group of pairs before an edge is corrupted."""
 
     ids: Any
-    """The clean prompts' tokens, (P, T)."""
+    """The clean prompts' tokens behind the beginning, (P, T)."""
 
     here: Any
     """What writers add on them, (P, W, T, D)."""
@@ -249,6 +250,13 @@ class _Recorded:
 
     given: Mapping[str, Any]
     """What the layers give out on the clean prompts."""
+
+    beginning: Beginning
+    """What both prompts of each pair begin with. All else is of the tokens behind it."""
+
+    def ends(self, pairs: Sequence[Pair]) -> list[int]:
+        """The last token of each pair, counted from where the beginning ends."""
+        return [len(pair.clean) - 1 - self.beginning.length for pair in pairs]
 
 
 def _run(
@@ -277,7 +285,7 @@ def _run(
         skipping(module, given),
         rewired(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
     ):
-        return logits_at(module, recorded.ids[rows], ends)
+        return logits_at(module, recorded.ids[rows], ends, recorded.beginning.given(rows))
 
 
 def check_pairs(module: Any, sites: Sites, pairs: Sequence[Pair]) -> None:
@@ -329,12 +337,19 @@ def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair]) -> _
         padded([getattr(pair, name) for pair in pairs], device) for name in ("clean", "corrupted")
     )
 
+    size = max(1, BATCH_TOKENS // ids.shape[1])
+    begun = NOTHING if len(pairs) > size else beginning(module, ids, shared(pairs))
+    ids, other = ids[:, begun.length :], other[:, begun.length :]
+
     def record(rows: list[int]) -> Any:
-        here, there = (writes(module, sites, graph, each[rows]) for each in (ids, other))
-        given, _ = layer_outputs(module, [layer.path for layer in sites.layers], ids[rows])
+        at = torch.tensor(rows, device=device)
+        here, there = (
+            writes(module, sites, graph, each[rows], begun.given(at)) for each in (ids, other)
+        )
+        paths = [layer.path for layer in sites.layers]
+        given, _ = layer_outputs(module, paths, ids[rows], begun.given(at))
         return here, there, given
 
-    size = max(1, BATCH_TOKENS // ids.shape[1])
     found = [value for _, value in halving(range(len(pairs)), size, record)]
     here, there = (torch.cat([value[at] for value in found]) for at in (0, 1))
     if not bool(torch.isfinite(here).all() and torch.isfinite(there).all()):
@@ -346,4 +361,4 @@ def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair]) -> _
         path: with_first_tensor(value, torch.cat([first_tensor(part[2][path]) for part in found]))
         for path, value in found[0][2].items()
     }
-    return _Recorded(ids=ids, here=here, there=there, given=given)
+    return _Recorded(ids=ids, here=here, there=there, given=given, beginning=begun)

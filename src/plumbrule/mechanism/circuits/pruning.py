@@ -14,7 +14,7 @@ from plumbrule.mechanism.circuits.faithfulness import Faithfulness
 from plumbrule.mechanism.circuits.path_patching import Pair, PairMetric, answer_difference
 from plumbrule.mechanism.sites import Sites
 
-EVERY_SIZE, MOST_TRIED = 32, 64
+EVERY_SIZE, MOST_TRIED = 16, 24
 """Most circuits tried when the size is chosen, and edges that are then left out in turn."""
 
 
@@ -86,8 +86,8 @@ def prune(
     """Leave edges out of a circuit for as long as it answers nearly as faithfully.
 
     The edges of largest effect that suffice are taken; then each is left out in turn, smallest
-    first, where the rest still suffices. Beyond 32 edges sizes are tried in growing steps, and the
-    64 smallest are left out in turn.
+    first, where the rest still suffices. Beyond 16 edges sizes are tried in growing steps, and the
+    24 smallest are left out in turn.
 
     Args:
         module: The model; left as it was.

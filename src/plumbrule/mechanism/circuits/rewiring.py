@@ -32,7 +32,13 @@ Wrote = Callable[[int, Any], None]
 """Told of a writer's number and what it adds, (N, T, D), before any reader behind it runs."""
 
 
-def writes(module: Any, sites: Sites, graph: "Graph", ids: Any) -> Any:
+def writes(
+    module: Any,
+    sites: Sites,
+    graph: "Graph",
+    ids: Any,
+    given: Mapping[str, Any] | None = None,
+) -> Any:
     """What every writer adds to the stream while a model reads tokens: (N, W, T, D).
 
     Args:
@@ -40,6 +46,7 @@ def writes(module: Any, sites: Sites, graph: "Graph", ids: Any) -> Any:
         sites: Its sites.
         graph: Its graph.
         ids: Tokens, (N, T).
+        given: What the pass is given besides, such as a cache of what stands before.
     """
     import torch
 
@@ -49,7 +56,7 @@ def writes(module: Any, sites: Sites, graph: "Graph", ids: Any) -> Any:
         found[number] = value
 
     with recording(module, sites, graph, wrote):
-        module(input_ids=ids, use_cache=False, **last_alone(module))
+        module(input_ids=ids, use_cache=False, **last_alone(module), **(given or {}))
     return torch.stack(found, 1)
 
 
