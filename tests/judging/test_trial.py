@@ -42,16 +42,16 @@ def trial(odds):
     return conclude("judge", answers, LAW)
 
 
-def fail_is(options, share):
-    """Probabilities that give `fail` this share; the rest goes to `pass`."""
-    meanings = PROMPTS.template("grade").options
-    return [{"fail": share, "pass": 1 - share}.get(meanings[option], 0.0) for option in options]
+def fail_is(asked, options, share):
+    """Answers that give `fail` this share, whichever way round the question is asked."""
+    task = "grade" if "break this" in asked else "grade_again"
+    meanings = PROMPTS.template(task).options
+    return [{"fail": share, "pass": 1 - share}[meanings[option]] for option in options]
 
 
 def says_no_and_knows(asked, options):
     """Says that nothing is broken, always, but less surely where something of `kind` is."""
-    broken = "BROKEN kind" in asked
-    return fail_is(options, 0.2 if broken else 0.1)
+    return fail_is(asked, options, 0.2 if "BROKEN kind" in asked else 0.1)
 
 
 def test_a_judge_that_says_no_to_everything_is_heard_by_its_log_odds():
@@ -86,7 +86,7 @@ def test_chance_rarely_passes_for_ability():
     passed = [
         each.works
         for _ in range(100)
-        for each in trial(lambda asked, options: fail_is(options, rng.random())).tested
+        for each in trial(lambda asked, options: fail_is(asked, options, rng.random())).tested
     ]
 
     assert sum(passed) <= 0.06 * len(passed)

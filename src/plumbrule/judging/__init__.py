@@ -14,7 +14,16 @@ from plumbrule.judging.conditions import (
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade, sort_by_manner
 from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
-from plumbrule.judging.revision import Critique, Draft, critique, endless, revise, unusable
+from plumbrule.judging.revision import (
+    Critique,
+    Draft,
+    critique,
+    endless,
+    revise,
+    trimmed,
+    unusable,
+    whole_sentences,
+)
 from plumbrule.judging.trial import Ability, Trial, TrialAnswer, conclude, known_replies, try_judge
 
 __all__ = [
@@ -47,7 +56,9 @@ __all__ = [
     "sort_by_manner",
     "sort_by_phrases",
     "transcript",
+    "trimmed",
     "try_conditions",
     "try_judge",
     "unusable",
+    "whole_sentences",
 ]

@@ -1,12 +1,15 @@
 """Critique a reply under a principle, and revise it."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plumbrule.constitution import Principle
 from plumbrule.judging.prompts import PromptSet, Task, transcript
 from plumbrule.models import Completion, LanguageModel, Sampling
 from plumbrule.records import Dialogue
+
+_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d)*]*(?=\s|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,7 @@ def critique(
     temperature: float,
     seeds: Sequence[int],
     max_new_tokens: int | None = None,
+    trim: bool = False,
 ) -> list[Critique]:
     """Ask a model what is wrong with each draft under its principle.
 
@@ -52,10 +56,13 @@ def critique(
         temperature: Of the sampling, dimensionless.
         seeds: One per draft.
         max_new_tokens: Longest critique; None: as the prompt set says.
+        trim: Shorten a critique that was cut off to its last whole sentence, and take it.
     """
     asked = _render("critique", drafts, [{}] * len(drafts), prompts)
     sampling = _sampling("critique", prompts, temperature, max_new_tokens)
     completions = model.sample(asked, sampling=sampling, seeds=seeds)
+    if trim:
+        completions = [trimmed(each) for each in completions]
     clean = tuple(start.casefold() for start in prompts.template("critique").no_problem)
     found = []
     for completion in completions:
@@ -126,6 +133,33 @@ def endless(text: str) -> bool:
             return True
     runs = [tuple(words[at : at + 4]) for at in range(len(words) - 3)]
     return len(runs) >= 24 and len(set(runs)) < len(runs) / 3
+
+
+def whole_sentences(text: str) -> str:
+    """A text up to the end of its last whole sentence or line; empty where it has none.
+
+    Example:
+        >>> whole_sentences("Boil the egg. Then put it into co")
+        'Boil the egg.'
+    """
+    ends = [
+        match.end()
+        for match in re.finditer(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d)*]*(?=\s|$)", text)
+    ]
+    # "1. " and "e.g. " end no sentence: what stands before must have a few words.
+    ends = [end for end in ends if len(text[:end].rsplit("\n", 1)[-1].split()) > 1]
+    return text[: ends[-1]].strip() if ends else ""
+
+
+def trimmed(completion: Completion) -> Completion:
+    """A completion that was cut off, up to its last whole sentence and taken as ended there.
+
+    One without a whole sentence, or that repeats for ever, stays cut off.
+    """
+    if completion.finish_reason != "length" or endless(completion.text):
+        return completion
+    text = whole_sentences(completion.text)
+    return replace(completion, text=text, finish_reason="stop") if text else completion
 
 
 def _render(

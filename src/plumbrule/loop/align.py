@@ -16,7 +16,7 @@ from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
 from plumbrule.loop.plan import Plan, make_plan
 from plumbrule.loop.side_effects import side_effects
-from plumbrule.loop.sizes import check_memory, settle_adapters
+from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import (
     Jury,
     best_and_worst,
@@ -223,6 +223,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
 
     def handle(spec: str) -> LanguageModel:
         if spec not in opened:
+            check_template(spec)
             opened[spec] = open_model(
                 spec,
                 dtype=config.dtype,
@@ -259,9 +260,10 @@ def train(
     config = run.config
     tempting = [prompt for prompt in prompts if not prompt.deserves_help]
     deserving = [prompt for prompt in prompts if prompt.deserves_help]
-    drafts = reply(run, "draft", models.model, tempting)
+    trim = config.revising.trim
+    drafts = reply(run, "draft", models.model, tempting, trim=trim)
     trails = revise_replies(run, "revise", jury, drafts)
-    helpful = reply(run, "helpful", models.model, deserving)
+    helpful = reply(run, "helpful", models.model, deserving, trim=trim)
     examples = examples_to_imitate(trails, helpful)
     if not any(trail.revised for trail in trails):
         raise DataError(
@@ -288,6 +290,7 @@ def train(
         compared,
         copies=config.candidates,
         temperature=config.candidate_temperature,
+        trim=trim,
     )
     preferences = prefer(run, "compare", jury, drawn, copies=config.candidates)
     results["reward"] = _train_reward(run, results["supervised"].path, preferences)

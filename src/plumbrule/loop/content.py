@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import plumbrule
 from plumbrule.compliance import (
     count,
@@ -15,9 +13,9 @@ from plumbrule.compliance import (
     violation_rate,
 )
 from plumbrule.constitution import Constitution
-from plumbrule.judging import endless
-from plumbrule.loop.findings import LEVEL, find_changes
+from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
+from plumbrule.loop.notes import notes, summary
 from plumbrule.loop.steps import Examined, Jury
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import Workspace, peak_rss_bytes
@@ -68,7 +66,7 @@ def report_content(
         "schema": 1,
         "title": run.config.name,
         "summary": [
-            *_summary(run, stages, known, trained, oracle=oracle),
+            *summary(run, stages, known, trained, oracle=oracle),
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
         ],
@@ -104,7 +102,7 @@ def report_content(
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
         "findings": findings,
-        "notes": _notes(stages, trained, tested, oracle=oracle),
+        "notes": notes(stages, trained, tested, oracle=oracle),
     }
     plain: dict[str, Any] = to_json(_plain(content))
     return plain
@@ -324,89 +322,3 @@ def _truth(stage: Examined, exchange_id: str) -> str | None:
         return None
     broken = [name for name, verdict in found.verdicts.items() if verdict == "fail"]
     return f"{found.manner}; breaks {', '.join(broken)}" if broken else found.manner
-
-
-def _summary(
-    run: Workspace,
-    stages: Sequence[Examined],
-    prompts: Mapping[str, Prompt],
-    trained: "Trained",
-    *,
-    oracle: bool,
-) -> list[str]:
-    config = run.config
-    revised = sum(trail.revised for trail in trained.trails)
-    decided = sum(each.probability is not None for each in trained.preferences)
-    lines = [
-        f"{config.model} was trained on the constitution: {revised} of {len(trained.trails)} "
-        f"replies were revised and imitated, {decided} of {len(trained.preferences)} pairs of "
-        f"replies decided, and the model trained on them by {config.method.upper()} against a "
-        "reward model.",
-        f"It was examined before, in between and after on {len(prompts)} held-out prompts that "
-        "no training saw.",
-    ]
-    if oracle:
-        first, last = (
-            prohibited_violation(stage.truth or (), prompts) for stage in (stages[0], stages[-1])
-        )
-        if first and last:
-            lines.append(
-                f"Prohibited requests answered against the constitution, by the answer key: "
-                f"{first.value:.1%} before, {last.value:.1%} after "
-                f"(95% interval {last.low:.1%} to {last.high:.1%}, {last.n} requests)."
-            )
-    return lines
-
-
-def _empty(text: str) -> bool:
-    return not text.strip()
-
-
-def _notes(
-    stages: Sequence[Examined], trained: "Trained", tested: int, *, oracle: bool
-) -> list[str]:
-    notes = [
-        f"{tested} changes were looked for; those listed as findings are chosen so that at most "
-        f"{LEVEL:.0%} of them are expected to be false.",
-    ]
-    unusable = sum(each.reason is not None for trail in trained.trails for each in trail.rounds)
-    if unusable:
-        notes.append(
-            f"{unusable} critiques or revisions were unusable and left the reply as it was."
-        )
-    cut = {
-        stage.stage: sum(e.finish_reason == "length" for e in stage.exchanges) for stage in stages
-    }
-    if any(cut.values()):
-        notes.append(f"Replies cut off at the token limit: {cut}.")
-    for name, odd in (("that are empty", _empty), ("that say the same over and over", endless)):
-        found = {stage.stage: sum(odd(e.response) for e in stage.exchanges) for stage in stages}
-        if any(found.values()):
-            notes.append(f"Replies {name}: {found}.")
-    held_out = trained.results["reward"].held_out
-    if held_out is not None:
-        accuracy = "undefined" if held_out.accuracy is None else f"{held_out.accuracy:.1%}"
-        notes.append(
-            f"The reward model orders {accuracy} of {held_out.decided} held-out preferences as "
-            "the critic does."
-        )
-    disagreement = [
-        value for each in trained.preferences for value in each.order_disagreement.values()
-    ]
-    if disagreement:
-        notes.append(
-            "Asked in both orders, the critic's probabilities differ by "
-            f"{float(np.mean(disagreement)):.2f} on average."
-        )
-    if oracle:
-        unreadable = {
-            stage.stage: sum(each.manner == "unreadable" for each in stage.truth or ())
-            for stage in stages
-        }
-        notes.append(f"Replies that the answer key cannot read, counted as failures: {unreadable}.")
-    else:
-        notes.append(
-            "No answer key exists for these prompts: every rate is the judge's word, and its own "
-            "errors are not corrected for."
-        )
-    return notes

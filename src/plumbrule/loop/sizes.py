@@ -66,6 +66,30 @@ def _counted(path: Path) -> int:
     return total
 
 
+def check_template(spec: str) -> None:
+    """See that a model's folder says how a dialogue is written, before its weights are loaded.
+
+    Raises:
+        ModelError: It does not; the message says how to give a template.
+    """
+    if spec.startswith(("http://", "https://", "openai:", "lab:")):
+        return
+    folder = model_folder(spec)
+    settings = folder / "tokenizer_config.json"
+    if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json")):
+        return
+    if not settings.exists():
+        return  # an adapter takes its base's, and what lacks both is told when it is opened
+    if not json.loads(settings.read_text(encoding="utf-8")).get("chat_template"):
+        raise ModelError(
+            f"expected a chat template, {spec} has none: it is a base model, trained on plain "
+            "text. Take its instruction-tuned variant, or put a Jinja file named "
+            f"chat_template.jinja into {folder}, such as the one of a model trained from it. A "
+            "template it was never trained on makes it ramble, which supervised training has to "
+            "mend first."
+        )
+
+
 def settle_adapters(config: RunConfig) -> tuple[RunConfig, str | None]:
     """Decide whether adapters are trained, where the configuration leaves it open.
 

@@ -15,6 +15,7 @@ from plumbrule.judging import (
     grade,
     sort_by_manner,
     sort_by_phrases,
+    trimmed,
 )
 from plumbrule.loop.workspace import Workspace
 from plumbrule.models import LanguageModel
@@ -85,8 +86,19 @@ def reply(
     *,
     copies: int = 1,
     temperature: float | None = None,
+    trim: bool = False,
 ) -> list[Exchange]:
-    """Draw replies to prompts; with several copies, those of one prompt stand together."""
+    """Draw replies to prompts; with several copies, those of one prompt stand together.
+
+    Args:
+        run: The run.
+        name: Of the stage.
+        model: Who replies.
+        prompts: What to reply to.
+        copies: Replies a prompt.
+        temperature: In place of the configuration's, dimensionless.
+        trim: Shorten replies that were cut off to their last whole sentence, to train on them.
+    """
     sampling = run.config.sampling
     if temperature is not None:
         sampling = replace(sampling, temperature=temperature)
@@ -97,6 +109,8 @@ def reply(
         completions = model.sample(
             [prompt.dialogue for prompt in shard], sampling=sampling, seeds=seeds
         )
+        if trim:
+            completions = [trimmed(each) for each in completions]
         return [
             Exchange(
                 id=prompt.id,
@@ -111,6 +125,8 @@ def reply(
         ]
 
     inputs = {"model": model.identity, "sampling": asdict(sampling), "copies": copies}
+    if trim:
+        inputs["trim"] = True
     return run.stage(name, asked, work, kind=Exchange, inputs=inputs, models=[model])
 
 

@@ -27,6 +27,7 @@ from plumbrule.judging import (
     endless,
     grade,
     revise,
+    trimmed,
     unusable,
 )
 from plumbrule.models import Completion, LanguageModel
@@ -52,6 +53,10 @@ class Revising:
 
     revision_tokens: int | None = None
     """Longest revision; None: as the prompt set says."""
+
+    trim: bool = False
+    """Shorten a text that was cut at the token limit to its last whole sentence, and take it;
+    False leaves it out. Small models with little room rarely come to an end by themselves."""
 
     def __post_init__(self) -> None:
         for name in ("rounds", "critique_tokens", "revision_tokens"):
@@ -285,6 +290,7 @@ def _one_round(
                 temperature=settings.temperature,
                 seeds=seeds,
                 max_new_tokens=settings.critique_tokens,
+                trim=settings.trim,
             )
         )
     # A critique that found nothing is not followed by a revision that changes nothing.
@@ -304,6 +310,8 @@ def _one_round(
         seeds=[seeds[index] + 1 for index in wanted],
         max_new_tokens=settings.revision_tokens,
     )
+    if settings.trim:
+        answers = [trimmed(answer) for answer in answers]
     revisions = dict(zip(wanted, answers, strict=True))
     return [
         _record(draft, critiqued, revisions.get(index))
@@ -328,14 +336,20 @@ def examples_to_imitate(trails: Sequence[Trail], helpful: Sequence[Exchange]) ->
     """What supervised training learns from: last revisions, mixed with helpful replies.
 
     A reply that no round changed is no revision and is left out, and so is a helpful reply that
-    was cut off or never came.
+    was cut off, is empty, repeats for ever or never came.
     """
     revisions = [
         replace(trail.first, response=trail.response, finish_reason="stop")
         for trail in trails
         if trail.revised
     ]
-    return revisions + [exchange for exchange in helpful if exchange.finish_reason == "stop"]
+    return revisions + [
+        exchange
+        for exchange in helpful
+        if exchange.finish_reason == "stop"
+        and exchange.response.strip()
+        and not endless(exchange.response)
+    ]
 
 
 def pairs_to_compare(candidates: Sequence[Sequence[Exchange]]) -> list[Pair]:

@@ -1,0 +1,125 @@
+"""The sentences of a report: what was done, and what a reader must know of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from plumbrule.compliance import prohibited_violation
+from plumbrule.judging import endless
+from plumbrule.judging.phrases import METHOD
+from plumbrule.loop.findings import LEVEL
+from plumbrule.loop.steps import Examined
+from plumbrule.loop.workspace import Workspace
+from plumbrule.records import Prompt
+
+if TYPE_CHECKING:
+    from plumbrule.loop.align import Trained
+
+
+def summary(
+    run: Workspace,
+    stages: Sequence[Examined],
+    prompts: Mapping[str, Prompt],
+    trained: "Trained",
+    *,
+    oracle: bool,
+) -> list[str]:
+    """What was done and what came of it, in a few sentences."""
+    config = run.config
+    revised = sum(trail.revised for trail in trained.trails)
+    decided = sum(each.probability is not None for each in trained.preferences)
+    lines = [
+        f"{config.model} was trained on the constitution: {revised} of {len(trained.trails)} "
+        f"replies were revised and imitated, {decided} of {len(trained.preferences)} pairs of "
+        f"replies decided, and the model trained on them by {config.method.upper()} against a "
+        "reward model.",
+        f"It was examined before, in between and after on {len(prompts)} held-out prompts that "
+        "no training saw.",
+    ]
+    if oracle:
+        first, last = (
+            prohibited_violation(stage.truth or (), prompts) for stage in (stages[0], stages[-1])
+        )
+        if first and last:
+            lines.append(
+                f"Prohibited requests answered against the constitution, by the answer key: "
+                f"{first.value:.1%} before, {last.value:.1%} after "
+                f"(95% interval {last.low:.1%} to {last.high:.1%}, {last.n} requests)."
+            )
+    return lines
+
+
+def _empty(text: str) -> bool:
+    return not text.strip()
+
+
+def notes(
+    stages: Sequence[Examined], trained: "Trained", tested: int, *, oracle: bool
+) -> list[str]:
+    """What a reader must know to read the numbers rightly.
+
+    Args:
+        stages: The examined models, in order.
+        trained: What training left behind.
+        tested: How many changes were looked for.
+        oracle: Whether there is an answer key.
+    """
+    said = [
+        f"{tested} changes were looked for; those listed as findings are chosen so that at most "
+        f"{LEVEL:.0%} of them are expected to be false.",
+    ]
+    unusable = sum(each.reason is not None for trail in trained.trails for each in trail.rounds)
+    if unusable:
+        said.append(
+            f"{unusable} critiques or revisions were unusable and left the reply as it was."
+        )
+    cut = {
+        stage.stage: sum(e.finish_reason == "length" for e in stage.exchanges) for stage in stages
+    }
+    if any(cut.values()):
+        said.append(f"Replies cut off at the token limit: {cut}.")
+    for name, odd in (("that are empty", _empty), ("that say the same over and over", endless)):
+        found = {stage.stage: sum(odd(e.response) for e in stage.exchanges) for stage in stages}
+        if any(found.values()):
+            said.append(f"Replies {name}: {found}.")
+    foreign = {
+        stage.stage: sum(e.method == METHOD and e.manner == "refused" for e in stage.manners)
+        for stage in stages
+    }
+    if any(foreign.values()):
+        said.append(
+            f"Replies in another language than English, which phrases cannot sort: {foreign}."
+        )
+    held_out = trained.results["reward"].held_out
+    if held_out is not None:
+        accuracy = "undefined" if held_out.accuracy is None else f"{held_out.accuracy:.1%}"
+        said.append(
+            f"The reward model orders {accuracy} of {held_out.decided} held-out preferences as "
+            "the critic does."
+        )
+    disagreement = [
+        value for each in trained.preferences for value in each.order_disagreement.values()
+    ]
+    if disagreement:
+        said.append(
+            "Asked in both orders, the critic's probabilities differ by "
+            f"{float(np.mean(disagreement)):.2f} on average."
+        )
+    if oracle:
+        unreadable = {
+            stage.stage: sum(each.manner == "unreadable" for each in stage.truth or ())
+            for stage in stages
+        }
+        said.append(f"Replies that the answer key cannot read, counted as failures: {unreadable}.")
+    else:
+        if any(each.method == METHOD for each in stages[-1].manners):
+            said.append(
+                "Help and refusals were told by the phrases of refusals, not by a judge: `helped` "
+                "means that a reply does not decline, whether it is right or wrong."
+            )
+        said.append(
+            "No answer key exists for these prompts: every rate is the judge's word, and its own "
+            "errors are not corrected for."
+        )
+    return said

@@ -1,0 +1,75 @@
+"""What a run will take, said beforehand."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plumbrule.lab import village_prompts
+from plumbrule.loop import plan
+from plumbrule.loop.counting import distinct_tokens
+from plumbrule.recipes import village
+
+CONFIG = replace(village("lab:nano").config, comparison=None)
+PROMPTS = village_prompts(
+    tempting=4, honesty=2, deserving=3, examined_tempting=2, examined_deserving=2
+)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return plan(CONFIG, prompts=PROMPTS, out=tmp_path_factory.mktemp("plan") / "run")
+
+
+def calls(found):
+    return {each.stage.name: each.stage.calls for each in found.stages}
+
+
+def test_every_stage_is_counted(found):
+    held_out = sum(prompt.held_out for prompt in PROMPTS)
+    counted = calls(found)
+
+    assert counted["examination/before/replies"] == held_out
+    assert counted["examination/final/judgments"] == held_out * 10
+    assert counted["draft"] + counted["helpful"] == len(PROMPTS) - held_out
+    assert {"candidates", "compare", "train/reward", "rewards", "train/dpo"} <= set(counted)
+
+
+def test_minutes_tokens_and_memory_are_said(found):
+    lines = found.lines()
+
+    assert all(each.seconds >= 0 for each in found.stages)
+    assert any(line.startswith("together, at most") for line in lines)
+    assert any("GB" in line for line in lines)
+
+
+def test_nothing_is_begun(tmp_path):
+    plan(CONFIG, prompts=PROMPTS, out=tmp_path / "run")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fewer_prompts_take_less(found, tmp_path):
+    fewer = plan(replace(CONFIG, most_prompts=10), prompts=PROMPTS, out=tmp_path / "run")
+
+    written = [sum(e.stage.tokens_written for e in one.stages) for one in (fewer, found)]
+    assert written[0] < written[1]
+
+
+def test_an_endpoint_has_no_minutes(tmp_path):
+    judged = replace(CONFIG, judge="http://127.0.0.1:9/v1#m")
+
+    found = plan(judged, prompts=PROMPTS, out=tmp_path / "run")
+
+    unknown = [each.stage.who for each in found.stages if each.seconds is None]
+    assert set(unknown) == {"judge"}
+    assert any("?" in line for line in found.lines())
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=8))
+def test_common_beginnings_are_counted_once(texts):
+    beginnings = {tuple(text[: at + 1]) for text in texts for at in range(len(text))}
+
+    # A text that stands twice is read once more at its end, which no beginning shows.
+    assert distinct_tokens([list(each) for each in {tuple(t) for t in texts}]) == len(beginnings)
