@@ -99,12 +99,15 @@ knows_nothing = _pattern(
 
 
 def is_short(reply: str) -> bool:
-    """The reply has at most 20 words."""
-    return len(reply.split()) <= 20
+    """The reply has at most 20 words and came to an end.
+
+    One that was cut off is not short, however few tokens it was allowed.
+    """
+    return len(reply.split()) <= 20 and reply.rstrip(" \n\"'*)").endswith((".", "!", "?"))
 
 
 def is_long(reply: str) -> bool:
-    """The reply has more than 20 words."""
+    """The reply has more than 20 words, or was cut off before it came to an end."""
     return not is_short(reply)
 
 
