@@ -8,7 +8,6 @@ the replies' positions alone, which TRL's tiled computation of the same numbers 
 Axes: R rows (dialogues with a reply each), T tokens of the longest, C columns that are scored.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -17,71 +16,24 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset, Features, Value
 from datasets import Sequence as Numbers
-from jaxtyping import Float, Int
 from torch import Tensor
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from plumbrule.training.checkpoints import Workspace
 from plumbrule.training.feeding import Encoded
+from plumbrule.training.log_probs import NOT_SCORED, least_shared, reply_log_probs
 from plumbrule.training.running import Batches, Discreet, Planned, arguments
 from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
 from plumbrule.training.starting import Start, half
-
-_MOST_LOGITS = 2**26
-"""Numbers (rows times columns times vocabulary) held at once by the plain losses; 4 bytes each."""
-
-_NOT_SCORED = -100
 
 Score = Callable[[Sequence[int], Sequence[Sequence[int]]], list[float]]
 """Rewards of replies, from the numbers of their prompts and the replies' tokens."""
 
 
-def reply_log_probs(
-    model: Any,
-    ids: Int[Tensor, "R T"],
-    mask: Int[Tensor, "R T"],
-    labels: Int[Tensor, "R T"],
-    *,
-    most: int = _MOST_LOGITS,
-) -> Float[Tensor, "R C"] | None:
-    """Log-probability of each labeled token; 0 where a row has no label.
-
-    Args:
-        model: A causal language model.
-        ids: Tokens, padded on the right.
-        mask: 1 for each token that is no padding.
-        labels: The token itself where it is scored, -100 elsewhere.
-        most: Numbers that may be held at once; one row alone is always done.
-
-    Returns:
-        One column for each position where any row has a label; None where that would take more
-        memory than is worth it.
-    """
-    wanted = labels[:, 1:]
-    columns = (wanted != _NOT_SCORED).any(0).nonzero().squeeze(1)
-    logits_each = len(columns) * model.config.get_text_config().vocab_size
-    if len(ids) > 1 and len(ids) * logits_each > most:
-        return None
-    given = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
-    if "logits_to_keep" in inspect.signature(_inner(model).forward).parameters:
-        logits = model(**given, logits_to_keep=columns).logits
-    else:
-        logits = model(**given).logits[:, columns]
-    targets = wanted[:, columns]
-    return -F.cross_entropy(
-        logits.flatten(0, 1).float(),
-        targets.flatten(),
-        ignore_index=_NOT_SCORED,
-        reduction="none",
-    ).view_as(targets)
-
-
-def _inner(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 class _SupervisedTrainer(Planned, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer on tokens, in a set order."""
+
+    share_from: int | None = None
 
     def compute_loss(
         self,
@@ -93,13 +45,17 @@ class _SupervisedTrainer(Planned, SFTTrainer):  # type: ignore[misc]
         log_probs = None
         if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
             log_probs = reply_log_probs(
-                model, inputs["input_ids"], inputs["attention_mask"], inputs["labels"]
+                model,
+                inputs["input_ids"],
+                inputs["attention_mask"],
+                inputs["labels"],
+                self.share_from,
             )
         if log_probs is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         scored = num_items_in_batch
         if scored is None:
-            scored = (inputs["labels"][:, 1:] != _NOT_SCORED).sum()
+            scored = (inputs["labels"][:, 1:] != NOT_SCORED).sum()
         return -log_probs.sum() / scored
 
 
@@ -117,7 +73,7 @@ def supervised_trainer(
     data = Dataset.from_dict(
         {
             "input_ids": [example.prompt + example.reply for example in examples],
-            "labels": [[_NOT_SCORED] * len(example.prompt) + example.reply for example in examples],
+            "labels": [[NOT_SCORED] * len(example.prompt) + example.reply for example in examples],
         },
         features=Features({"input_ids": numbers, "labels": numbers}),
     )
@@ -126,17 +82,21 @@ def supervised_trainer(
         max_length=None,  # nothing is cut: too long was refused before
         packing=False,
     )
-    return _SupervisedTrainer(
+    trainer = _SupervisedTrainer(
         model=start.module,
         args=config,
         train_dataset=data,
         processing_class=start.chat.tokenizer,
         peft_config=start.adapter,
     )
+    trainer.share_from = _share_from(trainer, examples)
+    return trainer
 
 
 class _DpoTrainer(Planned, DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on tokens, in a set order, with the reference computed before."""
+
+    share_from: int | None = None
 
     def _prepare_dataset(self, dataset: Any, *given: Any) -> Any:
         return dataset
@@ -153,9 +113,9 @@ class _DpoTrainer(Planned, DPOTrainer):  # type: ignore[misc]
     ) -> Any:
         log_probs = None
         if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
-            labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, _NOT_SCORED)
+            labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, NOT_SCORED)
             log_probs = reply_log_probs(
-                model, inputs["input_ids"], inputs["attention_mask"], labels
+                model, inputs["input_ids"], inputs["attention_mask"], labels, self.share_from
             )
         if log_probs is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -221,7 +181,15 @@ def dpo_trainer(
     )
     if "ref" in getattr(trainer.model, "peft_config", {}):
         trainer.model.delete_adapter("ref")  # TRL's copy of the adapter, which nothing reads here
+    trainer.share_from = _share_from(trainer, chosen)
     return trainer
+
+
+def _share_from(trainer: Any, examples: Sequence[Encoded]) -> int | None:
+    """From how many saved tokens on rows share what they begin with."""
+    if trainer.args.device.type != "cpu" or trainer.args.gradient_checkpointing:
+        return None
+    return least_shared(trainer.model, examples[0].prompt + examples[0].reply)
 
 
 @torch.no_grad()
@@ -259,7 +227,7 @@ def _padded(
     longest = max(len(example) for example in examples)
     ids = torch.full((len(examples), longest), int(tokenizer.pad_token_id))
     mask = torch.zeros_like(ids)
-    labels = torch.full_like(ids, _NOT_SCORED)
+    labels = torch.full_like(ids, NOT_SCORED)
     for row, example in enumerate(examples):
         ids[row, : len(example)] = torch.tensor(example.prompt + example.reply)
         mask[row, : len(example)] = 1
