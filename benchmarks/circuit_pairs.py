@@ -89,7 +89,7 @@ def drawn(task: str, *, seed: int = 0) -> Iterator[dict[str, str]]:
         task: Its name.
         seed: Of the words.
     """
-    rng, seen = np.random.default_rng([seed, len(task)]), set()
+    rng, seen = np.random.default_rng([seed, len(task)]), set[str]()
     while len(seen) < COUNT:
         line = TASKS[task](rng)
         key = json.dumps(line)

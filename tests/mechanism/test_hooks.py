@@ -3,7 +3,7 @@ import torch
 from benchmarks.tiny_models import build
 
 from plumbrule.mechanism import find_sites
-from plumbrule.mechanism.hooks import last_logits, layer_outputs, watching
+from plumbrule.mechanism.hooks import last_logits, layer_outputs, no_room, watching
 
 IDS = torch.tensor([[5, 9, 12, 7, 30, 44], [8, 1, 3, 90, 2, 6]])
 
@@ -50,3 +50,13 @@ def test_layers_outputs_come_whole_with_the_last_logits(module):
     assert list(found) == paths
     assert torch.allclose(logits, whole[:, -1].float(), atol=1e-5)
     assert [len(part._forward_hooks) for part in module.modules()] == hooks
+
+
+def test_running_out_of_memory_is_known_on_every_device():
+    says = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 8 bytes"
+
+    assert no_room(MemoryError())
+    assert no_room(torch.OutOfMemoryError())
+    assert no_room(RuntimeError(says))
+    assert not no_room(RuntimeError("shapes do not fit"))
+    assert not no_room(ValueError(says))

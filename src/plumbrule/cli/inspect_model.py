@@ -20,9 +20,15 @@ def opened(spec: str, *, device: str, dtype: str) -> Any:
     """
     from plumbrule.errors import ModelError
     from plumbrule.mechanism import find_sites
+    from plumbrule.mechanism.hooks import no_room
     from plumbrule.models import LocalModel, open_model
 
-    model = open_model(spec, device=device, dtype=dtype, plain_text=True)
+    try:
+        model = open_model(spec, device=device, dtype=dtype, plain_text=True)
+    except (MemoryError, RuntimeError) as error:
+        if not no_room(error):
+            raise
+        raise ModelError(f"{spec} does not fit into memory; take a smaller model") from error
     if not isinstance(model, LocalModel):
         raise ModelError(
             f"{spec} is an endpoint: there is nothing to look into; give a folder or a hub id"

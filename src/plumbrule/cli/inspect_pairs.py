@@ -104,10 +104,9 @@ def _lines(path: Path) -> list[PairLine]:
 
     if not path.is_file():
         raise DataError(f"expected a file of pairs, there is no {path}")
-    lines = list(read_jsonl(PairLine, path))
-    if not lines:
+    if not path.read_bytes().strip():
         raise DataError(f"expected pairs of prompts in {path}, it is empty")
-    return lines
+    return list(read_jsonl(PairLine, path))
 
 
 def _text(lines: Sequence[PairLine]) -> str:

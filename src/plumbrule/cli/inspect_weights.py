@@ -1,5 +1,6 @@
 """The verb `inspect weights`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -35,21 +36,24 @@ def weights(
     from rich.console import Console
 
     from plumbrule.cli.inspect_model import decoded, opened, plain, say, table_of, tokens_text
+    from plumbrule.cli.progress import progress_bars
     from plumbrule.mechanism import weight_directions
 
     opened_model, sites = opened(model, device=device, dtype=dtype)
     before = None if against is None else opened(against, device=device, dtype=dtype)[0]
-    found = weight_directions(
-        opened_model.module,
-        sites,
-        seed=seed,
-        against=None if before is None else before.module,
-        names=name,
-        top=top,
-        tokens=tokens,
-        level=level,
-        decode=decoded(opened_model),
-    )
+    with progress_bars() as tell:
+        found = weight_directions(
+            opened_model.module,
+            sites,
+            seed=seed,
+            against=None if before is None else before.module,
+            names=name,
+            top=top,
+            tokens=tokens,
+            level=level,
+            decode=decoded(opened_model),
+            progress=partial(tell, "matrices"),
+        )
     console = Console()
     standing = sum(each.standing > 0 for each in found)
     what = "changes" if against is not None else "matrices"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plumbrule.errors import ConfigError, DataError, ModelError
-from plumbrule.mechanism.hooks import Look, Reached, watching
+from plumbrule.mechanism.hooks import Look, Reached, no_room, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.resting import at_rest
 from plumbrule.store import file_sha256, fingerprint, write_atomic
@@ -193,7 +193,9 @@ def _batches(
         )
         try:
             values = read(module, wanted, ids)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not no_room(error):
+                raise
             if len(batch) == 1:
                 raise ModelError(
                     f"a single row of {width} tokens does not fit into memory at "

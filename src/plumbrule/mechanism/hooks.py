@@ -18,6 +18,19 @@ class Reached(Exception):
     """Ends a pass after the last site that was wanted."""
 
 
+def no_room(error: BaseException) -> bool:
+    """Whether an error says that something does not fit into memory.
+
+    Args:
+        error: What was raised. Without an accelerator torch says so by a plain `RuntimeError`.
+    """
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
 @contextmanager
 def watching(module: Any, looks: Mapping["Site", Look]) -> Iterator[None]:
     """Look at sites while the model runs, and exchange what is there.

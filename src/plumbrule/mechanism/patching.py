@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism.capturing import read
-from plumbrule.mechanism.hooks import last_logits, layer_outputs, skipping, watching
+from plumbrule.mechanism.hooks import last_logits, layer_outputs, no_room, skipping, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.resting import at_rest
 
@@ -203,14 +203,14 @@ def halving(
     Raises:
         ModelError: Even one item does not fit.
     """
-    import torch
-
     at = 0
     while at < len(items):
         batch = list(items[at : at + size])
         try:
             found = run(batch)
-        except (MemoryError, torch.OutOfMemoryError) as error:
+        except (MemoryError, RuntimeError) as error:
+            if not no_room(error):
+                raise
             if len(batch) == 1:
                 raise ModelError(
                     "a pass over a single prompt does not fit into memory; take shorter prompts, "

@@ -189,8 +189,8 @@ def _slopes(
                 watching(module, {Site(name=path, path=path, side="out"): keep(path)})
             )
         stack.enter_context(copying(module, sites, graph, delta))
-        ends = [len(pair.clean) - 1 - begun.length for pair in pairs]
-        logits = logits_at(module, ids, ends, begun.given())
+        last = [len(pair.clean) - 1 - begun.length for pair in pairs]
+        logits = logits_at(module, ids, last, begun.given())
         value = metric(logits, pairs).sum()
         wanted = [*copies.values(), *given.values()]
         found = torch.autograd.grad(value, wanted, allow_unused=True)

@@ -9,7 +9,7 @@ Axes: M numbers given out, N numbers taken in, D width of the residual stream, V
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,7 @@ def weight_directions(
     tokens: int = 10,
     level: float = 0.05,
     decode: Decode = str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[MatrixDirections, ...]:
     """Take the layers' matrices apart, or what changed in them, and read them as tokens.
 
@@ -121,6 +122,7 @@ def weight_directions(
         level: Chance that anything stands in matrices without structure, over all that are looked
             at together.
         decode: Gives a token's text.
+        progress: Told of matrices done.
 
     Returns:
         One entry a matrix, those with the most standing directions first, then by singular value.
@@ -141,9 +143,10 @@ def weight_directions(
         )
     wanted = matrices(module, sites, against=against, names=names)
     reader = _Reader(module, sites, tokens, decode)
-    found = [
-        _describe(each, reader, top=top, chance=level / len(wanted), seed=seed) for each in wanted
-    ]
+    found = []
+    for done, each in enumerate(wanted):
+        progress(done, len(wanted))
+        found.append(_describe(each, reader, top=top, chance=level / len(wanted), seed=seed))
     return tuple(
         sorted(
             found,
