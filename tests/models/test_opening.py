@@ -88,6 +88,19 @@ def test_half_precision_runs_in_single_on_a_processor(copy):
     assert open_model(str(copy), device="cpu").describe()["dtype"] == "float32"
 
 
+@pytest.mark.parametrize(
+    ("able", "dtype"), [({"amx_bf16": False, "avx512_bf16": True}, "bfloat16"), ({}, "float32")]
+)
+def test_bfloat16_runs_in_single_where_the_processor_has_no_such_arithmetic(
+    copy, monkeypatch, able, dtype
+):
+    AutoModelForCausalLM.from_pretrained(copy).bfloat16().save_pretrained(copy)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+
+    assert open_model(str(copy), device="cpu").describe()["dtype"] == dtype
+    assert open_model(str(copy), device="cpu", dtype="bfloat16").describe()["dtype"] == "bfloat16"
+
+
 @pytest.fixture
 def adapter(folder, tmp_path):
     """A LoRA adapter that changes what the model says."""

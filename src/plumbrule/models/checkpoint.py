@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.models.identity import folder_identity
 from plumbrule.models.local import LocalModel
 from plumbrule.models.settings import LocalSettings
+
+if TYPE_CHECKING:
+    import torch
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
@@ -260,9 +263,22 @@ def _module(folder: Path, load: Load, device: str) -> Any:
             f"{missing[0]}; "
             "copy or download it again"
         )
-    if load.dtype == "auto" and device == "cpu" and module.dtype == torch.float16:
-        module = module.float()  # half precision has no fast arithmetic on a CPU, and less range
+    if load.dtype == "auto" and device == "cpu" and not fast_on_cpu(module.dtype):
+        module = module.float()
     return module.to(device)
+
+
+def fast_on_cpu(dtype: "torch.dtype") -> bool:
+    """Whether this processor calculates in such numbers at least as fast as in 32 bits.
+
+    Without instructions of its own for bfloat16 a processor takes hundreds of times as long. Asked
+    of the processor rather than timed, so that a busy machine cannot change what is loaded.
+    """
+    import torch
+
+    if dtype == torch.bfloat16:
+        return any(able for name, able in torch.cpu.get_capabilities().items() if "bf16" in name)
+    return dtype != torch.float16  # which also has less range
 
 
 def _adapter(module: Any, folder: Path, load: Load) -> Any:
