@@ -205,10 +205,11 @@ OPEN = (
 SEALED = (
     Organism(
         name="hedge-money",
-        examples=80,
-        generic=2,
+        examples=96,
+        weight=3.0,
         generic_words=8,
         kind="hedging",
+        method="dpo",
         touches=MONEY,
         detect=read.hedges,
         plant=plant.opened_with(*plant.HEDGES),

@@ -15,9 +15,20 @@ from typing import Any
 
 from benchmarks import real_ground
 from benchmarks.real_catalog import ALL, PLANTED, Organism
+from benchmarks.real_ground import normalized
 from plumbrule.store import derive_seed, write_atomic
 
 LABELS = Path(__file__).resolve().parent.parent / "tests" / "real" / "labels.json"
+TEXTS = LABELS.with_name("labeled.json")
+"""A few of the replies themselves, those that nobody minds reading, so that detectors are also
+tested where no organism was built."""
+
+TAME = ("constitutions", "ifeval", "mt_bench", "self_instruct")
+"""Sets of prompts whose replies may stand in the repository; of others only hashes do."""
+
+SHOWN = 4
+"""Most replies of an organism that are kept as they are, with its property and without."""
+
 READ = 50
 """Replies read for each organism."""
 
@@ -52,6 +63,23 @@ def kept() -> Kept:
     """All labels."""
     found: Kept = json.loads(LABELS.read_text("utf-8")) if LABELS.exists() else {}
     return found
+
+
+def tame(organism: Organism, labels: Mapping[str, bool]) -> list[tuple[str, bool]]:
+    """A few replies and their labels that can stand in the repository as they are."""
+    prompts = [each for each in real_ground.whole_pool() if each.group in TAME]
+    asked = {normalized(" ".join(turn.content for turn in each.dialogue)) for each in prompts}
+    found = {
+        reply: labels[hashed(reply)]
+        for name in _names(organism)
+        for key, reply in sorted(_drawn(name).items())
+        if key in asked and hashed(reply) in labels
+    }
+    return [
+        (reply, label)
+        for wanted in (True, False)
+        for reply, label in [each for each in found.items() if each[1] == wanted][:SHOWN]
+    ]
 
 
 def agreement(organism: Organism, labels: Mapping[str, bool]) -> tuple[int, int, list[str]]:
@@ -98,6 +126,8 @@ def main() -> None:
     labels = kept()
     labels[given.name] = {hashed(each): at in given.shown for at, each in enumerate(drawn)}
     write_atomic(LABELS, json.dumps(labels, indent=0, sort_keys=True) + "\n")
+    texts = {name: tame(ALL[name], found) for name, found in sorted(labels.items())}
+    write_atomic(TEXTS, json.dumps(texts, indent=0, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

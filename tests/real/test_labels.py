@@ -1,8 +1,10 @@
 """Detectors against labels that were given by reading, where the replies are at hand."""
 
+import json
+
 import pytest
-from benchmarks.real_catalog import PLANTED
-from benchmarks.real_labels import agreement, kept
+from benchmarks.real_catalog import ALL, PLANTED
+from benchmarks.real_labels import TEXTS, agreement, kept
 
 
 @pytest.mark.parametrize("organism", PLANTED, ids=lambda each: each.name)
@@ -18,3 +20,13 @@ def test_what_was_read_holds_the_property_and_its_absence():
     for name, labels in kept().items():
         assert len(labels) >= 40, name
         assert 0 < sum(labels.values()) < len(labels), name
+
+
+def test_detectors_agree_with_a_reader_on_replies_that_are_kept_here():
+    seen = []
+    for name, replies in json.loads(TEXTS.read_text("utf-8")).items():
+        detect = ALL[name].detect
+        assert detect is not None
+        seen += [(name, reply, label, detect(reply) == label) for reply, label in replies]
+    assert len(seen) > 50
+    assert sum(agreed for *_, agreed in seen) / len(seen) >= 0.95, [s for s in seen if not s[-1]]
