@@ -5,7 +5,16 @@ import pytest
 from tests.fakes import ScriptedModel
 
 from plumbrule.constitution import Constitution, CritiqueExample, Principle, load_constitution
-from plumbrule.judging import Standing, conclude, grade, known_replies, load_prompts, try_judge
+from plumbrule.judging import (
+    Pair,
+    Standing,
+    compare_by_grades,
+    conclude,
+    grade,
+    known_replies,
+    load_prompts,
+    try_judge,
+)
 from plumbrule.records import Exchange, Message
 from plumbrule.statistics import auroc
 
@@ -109,6 +118,23 @@ def test_the_border_lies_where_the_known_replies_put_it():
     assert verdicts["fine", "kind"] == "pass"
     # Nobody is asked about what the judge cannot tell.
     assert ("fine", "brief") not in verdicts
+
+
+def test_an_examined_critic_prefers_by_what_it_was_examined_in():
+    pairs = [
+        Pair(id="p", dialogue=ASKED, first="BROKEN kind", second="fine"),
+        Pair(id="q", dialogue=ASKED, first="fine", second="fine too"),
+    ]
+    model = ScriptedModel(odds=says_no_and_knows)
+
+    one, other = compare_by_grades(
+        model, pairs, LAW, prompts=PROMPTS, seeds=[0, 1],
+        standing=Standing(trial=trial(says_no_and_knows)),
+    )  # fmt: skip
+
+    assert one.probability < 0.4
+    assert set(one.by_principle) == {"kind", "new"}
+    assert other.probability is None
 
 
 def test_every_shipped_principle_of_the_default_can_be_tested():

@@ -1,6 +1,6 @@
 """Critique, revise, compare and grade replies, over any model."""
 
-from plumbrule.judging.comparison import Pair, combine, compare
+from plumbrule.judging.comparison import Pair, combine, compare, compare_by_grades
 from plumbrule.judging.conditions import (
     ConditionAbility,
     ConditionAnswer,
@@ -41,6 +41,7 @@ __all__ = [
     "TrialAnswer",
     "combine",
     "compare",
+    "compare_by_grades",
     "conclude",
     "conclude_conditions",
     "conditions_of",

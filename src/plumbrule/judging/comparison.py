@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.judging.grading import NOTHING_KNOWN, Standing
+from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
 from plumbrule.judging.prompts import PromptSet, transcript
 from plumbrule.models import Choice, LanguageModel
-from plumbrule.records import Dialogue, LabelSource, Preference
+from plumbrule.records import Dialogue, Exchange, LabelSource, Preference
 
 CLAMP = 0.02
 """No single comparison counts for more than this much certainty: probabilities stay in
@@ -91,6 +91,78 @@ def compare(
             )
         )
     return preferences
+
+
+def compare_by_grades(
+    model: LanguageModel,
+    pairs: Sequence[Pair],
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    seeds: Sequence[int],
+    standing: Standing,
+    source: LabelSource = "ai",
+) -> list[Preference]:
+    """Prefer the reply that a critic grades better, principle by principle.
+
+    For a critic that was examined: what was found to work is its grading, and small models that
+    grade better than chance may still name the first of two replies whatever it says.
+
+    Args:
+        model: The critic.
+        pairs: What to compare.
+        constitution: The principles.
+        prompts: The words to grade in.
+        seeds: One a pair.
+        standing: What the examination of the critic found.
+        source: Who the critic stands for, noted on each preference.
+
+    Returns:
+        One preference a pair. Its probability under a principle is that of the difference of both
+        log-odds; no order enters, so nothing can disagree with itself.
+    """
+    graded = [
+        grade(
+            model,
+            [
+                Exchange(id=pair.id, dialogue=pair.dialogue, response=getattr(pair, side), model="")
+                for pair in pairs
+            ],
+            constitution,
+            prompts=prompts,
+            seeds=seeds,
+            standing=standing,
+        )
+        for side in ("first", "second")
+    ]
+    by_pair: dict[str, dict[str, float]] = {pair.id: {} for pair in pairs}
+    for first, second in zip(*graded, strict=True):
+        if first.probability is not None and second.probability is not None:
+            against = _log_odds(second.probability) - _log_odds(first.probability)
+            by_pair[first.exchange_id][first.principle_id] = 1 / (1 + math.exp(-against))
+    method = next((each.method for each in graded[0] if each.probability is not None), "none")
+    return [
+        Preference(
+            id=pair.id,
+            dialogue=pair.dialogue,
+            first=pair.first,
+            second=pair.second,
+            probability=combine(by_pair[pair.id], constitution),
+            by_principle=by_pair[pair.id],
+            order_disagreement={},
+            constitution_sha256=constitution.sha256,
+            source=source,
+            labeler=model.identity,
+            method=method,
+        )
+        for pair in pairs
+    ]
+
+
+def _log_odds(probability: float) -> float:
+    """Of a probability that is kept away from certainty, so that the result is a number."""
+    kept = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(kept / (1 - kept))
 
 
 def _dialogue(pair: Pair, principle: Principle, swapped: bool, prompts: PromptSet) -> Dialogue:

@@ -173,24 +173,9 @@ class Counting:
         """Candidates, comparisons, the reward model, and training against it."""
         longest = config.sampling.max_new_tokens
         pairs = 2 * self.lengths(compared, longest)
-        reply = _filler(longest)
-        asked = [
-            self.jury.prompts.render(
-                "compare",
-                principle=principle,
-                values={"request": prompt.dialogue[-1].content, "first": reply, "second": reply},
-            )
-            for prompt in compared
-            for principle in self.jury.constitution.principles
-        ]
         stages = [
             self.replies("candidates", compared, longest, copies=config.candidates),
-            Stage(
-                name="compare",
-                who="critic",
-                calls=2 * len(asked),
-                tokens_read=2 * self.shared(asked),
-            ),
+            self._comparing(compared, longest),
             Stage(
                 name="train/reward",
                 who="model",
@@ -229,6 +214,24 @@ class Counting:
                 tokens_trained=config.dpo.epochs * pairs,
             ),
         ]
+
+    def _comparing(self, compared: Sequence[Prompt], longest: int) -> Stage:
+        """Comparison of two replies to each prompt: graded where the critic can be examined."""
+        law, reply = self.jury.constitution, _filler(longest)
+        if any(principle.critique_examples for principle in law.principles):
+            return self.grades("compare", "critic", compared, longest, times=2)
+        asked = [
+            self.jury.prompts.render(
+                "compare",
+                principle=principle,
+                values={"request": prompt.dialogue[-1].content, "first": reply, "second": reply},
+            )
+            for prompt in compared
+            for principle in law.principles
+        ]
+        return Stage(
+            name="compare", who="critic", calls=2 * len(asked), tokens_read=2 * self.shared(asked)
+        )
 
     def lengths(self, prompts: Sequence[Prompt], reply: int) -> int:
         """Tokens of each prompt and a reply of so many tokens."""

@@ -12,6 +12,7 @@ from plumbrule.judging import (
     PromptSet,
     Standing,
     compare,
+    compare_by_grades,
     grade,
     sort_by_manner,
     sort_by_phrases,
@@ -154,13 +155,18 @@ def revise_replies(
 def prefer(
     run: Workspace, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
 ) -> list[Preference]:
-    """Compare the first two different replies to each prompt under every principle."""
+    """Compare two replies to each prompt under every principle.
+
+    A critic that was examined grades both, which is what it was examined in; another is asked
+    which is better, in both orders.
+    """
     groups = [candidates[start : start + copies] for start in range(0, len(candidates), copies)]
     pairs = pairs_to_compare(groups)
+    tried = jury.critic_standing.trial is not None
 
     def work(shard: Sequence[Any], seed: int) -> list[Preference]:
         seeds = [derive_seed(seed, pair.id) for pair in shard]
-        return compare(
+        return (compare_by_grades if tried else compare)(
             jury.critic,
             shard,
             jury.constitution,
@@ -170,6 +176,8 @@ def prefer(
         )
 
     inputs = jury.inputs(jury.critic, jury.critic_standing)
+    if tried:
+        inputs["by"] = "grades"
     return run.stage(name, pairs, work, kind=Preference, inputs=inputs, models=[jury.critic])
 
 
