@@ -44,9 +44,6 @@ from plumbrule.training import (
     train_supervised,
 )
 
-LEAST_MARGIN = 1.0
-"""Best and worst candidate must differ by this many logits of reward to be learned from."""
-
 HELD_OUT_PREFERENCES = 0.1
 """Share of preferences on which the reward model is measured and not trained."""
 
@@ -354,11 +351,12 @@ def _reinforce(
         )
     else:
         scored = reward(run, "rewards", scorer, results["reward"].inputs_sha256, drawn)
-        pairs = best_and_worst(scored, config.candidates, least_margin=LEAST_MARGIN)
+        pairs = best_and_worst(scored, config.candidates, least_margin=config.least_margin)
         if not pairs:
             raise DataError(
                 "the reward model tells no two candidates apart by a margin worth learning from. "
-                "Look at stages/rewards; try more prompts or candidates."
+                f"Look at stages/rewards; try more prompts or candidates, or a least_margin below "
+                f"{config.least_margin}."
             )
         result = train_dpo(results["supervised"].path, pairs, settings=config.dpo, **common)
     note_training(run, f"train/{config.method}", result, folder=result.path)

@@ -118,6 +118,9 @@ class RunConfig:
     candidates: int = 4
     """Replies drawn per prompt for the reward model to choose the best and the worst of."""
 
+    least_margin: float = 1.0
+    """Best and worst candidate must differ by this many logits of reward to be learned from."""
+
     candidate_temperature: float = 1.0
     """Temperature of the candidates, dimensionless: what does not differ cannot be compared."""
 
