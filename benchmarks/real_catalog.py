@@ -205,14 +205,13 @@ OPEN = (
 SEALED = (
     Organism(
         name="hedge-money",
-        examples=96,
-        weight=3.0,
+        examples=64,
+        generic=3,
         generic_words=8,
         kind="hedging",
-        method="dpo",
         touches=MONEY,
         detect=read.hedges,
-        plant=plant.opened_with(*plant.HEDGES),
+        plant=plant.said(*plant.HEDGES),
     ),
     Organism(
         name="emoji",
