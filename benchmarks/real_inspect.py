@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.real_ground import model_path, why_absent
 from benchmarks.rows import Row, show, single
+from benchmarks.tables import fill, markdown
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / ".cache" / "real_inspect"
@@ -207,7 +208,7 @@ def check_rows(model: str, task: str) -> list[Row]:
     label = f"{task}, {model}"
     rows = []
     if task == "copying":
-        roles = find_heads(handle.module, sites, seed=0, sequences=16)
+        roles = find_heads(handle.module, sites, seed=0)
         for role in ("induction", "previous"):
             known = [(one.layer, one.head) for one in roles if one.stands and one.role == role][:5]
             both = [f"{layer}.{head}" for layer, head in known if (layer, head) in heads]
@@ -381,6 +382,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     found = rows(quick=chosen.quick)
     show("Inside real models", found, None if chosen.quick else chosen.json)
+    if not chosen.quick and chosen.json == RESULTS:
+        tables = {"real_inspect": True, "real_inspect_details": False}
+        fill(
+            ROOT / "docs" / "mechanism.md",
+            {name: markdown("real_inspect", targets=judged) for name, judged in tables.items()},
+        )
 
 
 if __name__ == "__main__":

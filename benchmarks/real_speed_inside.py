@@ -156,6 +156,7 @@ def _difference(
     if len(spans) > 1 and all(np.ndim(ours[name]) == 0 for name in names):
         spans = [max(float(np.abs(ours[name])) for name in names)] * len(names)
     share = max(one / span for one, span in zip(apart, spans, strict=True))
+    print(f"{measure}: {max(apart):.3g} apart, {share:.2g} of the span", flush=True)
     return single(
         f"largest difference: {measure}",
         max(apart),

@@ -1,11 +1,14 @@
 """Looking inside real models; what takes minutes is in `benchmarks/real_inspect.py`."""
 
+from typing import Any
+
 import pytest
 import torch
 from benchmarks.real_ground import model_path, why_absent
 
 from plumbrule.cli.inspect_model import opened, text_tokens
 from plumbrule.mechanism import capture, find_heads, logit_lens
+from plumbrule.records import Message
 
 TEXTS = ("The cat sat on the mat.", "Two and two make", "Who wrote the letter to the king?")
 
@@ -13,13 +16,23 @@ INDUCTION, PREVIOUS = {(18, 6), (17, 4), (17, 3)}, {(16, 0), (11, 1)}
 """Heads of SmolLM2 as `../shared/tools/README.md` has them."""
 
 
-@pytest.fixture(scope="module", params=["smollm2", "gemma3"])
-def model(request):
-    """A model and its sites; Gemma 3 has no chat template, and windows that slide."""
-    reason = why_absent(request.param)
+OPENED: dict[str, tuple[Any, Any]] = {}
+
+
+def inside(name: str) -> tuple[Any, Any]:
+    """A model and its sites, opened once; the test is skipped where it is absent."""
+    reason = why_absent(name)
     if reason:
         pytest.skip(reason)
-    return opened(str(model_path(request.param)), device="cpu", dtype="float32")
+    if name not in OPENED:
+        OPENED[name] = opened(str(model_path(name)), device="cpu", dtype="float32")
+    return OPENED[name]
+
+
+@pytest.fixture(params=["smollm2", "gemma3"])
+def model(request):
+    """Gemma 3 has no chat template, and windows that slide."""
+    return inside(request.param)
 
 
 def test_a_text_in_a_batch_is_what_it_is_alone(model):
@@ -49,11 +62,7 @@ def test_the_last_depth_of_the_lens_is_the_model_itself(model):
 
 
 def test_a_model_without_a_chat_template_reads_plain_text():
-    reason = why_absent("gemma3")
-    if reason:
-        pytest.skip(reason)
-    handle, _ = opened(str(model_path("gemma3")), device="cpu", dtype="float32")
-    from plumbrule.records import Message
+    handle, _ = inside("gemma3")
 
     asked = handle.chat.prompts([(Message("user", TEXTS[0]),)])[0]
 
@@ -61,17 +70,11 @@ def test_a_model_without_a_chat_template_reads_plain_text():
     assert asked[0] == handle.tokenizer.bos_token_id
 
 
-def test_known_heads_of_smollm2_are_found():
-    reason = why_absent("smollm2")
-    if reason:
-        pytest.skip(reason)
-    handle, sites = opened(str(model_path("smollm2")), device="cpu", dtype="float32")
+def test_known_heads_of_smollm2_come_first():
+    handle, sites = inside("smollm2")
 
-    roles = find_heads(handle.module, sites, seed=0, sequences=16, length=12)
+    roles = find_heads(handle.module, sites, seed=0, sequences=4, length=12)
 
-    found = {
-        role: {(one.layer, one.head) for one in roles if one.role == role and one.stands}
-        for role in ("induction", "previous")
-    }
-    assert found["induction"] >= INDUCTION
-    assert found["previous"] >= PREVIOUS
+    for role, known in (("induction", INDUCTION), ("previous", PREVIOUS)):
+        ranked = sorted((one for one in roles if one.role == role), key=lambda one: -one.attention)
+        assert {(one.layer, one.head) for one in ranked[:5]} >= known
