@@ -123,13 +123,13 @@ def _generate(
 
 def reading_rows(model: LocalModel, *, repetitions: int, quick: bool, clock: Clock) -> list[Row]:
     """Scoring and choosing with common beginnings computed once, over reading every text whole."""
-    texts, judged = (6, 3) if quick else (24, 10)
+    texts, judged, questions = (6, 2, QUESTIONS) if quick else (24, 6, QUESTIONS * 4)
     dialogues = [prompt.dialogue for prompt in pool(texts, 1)]
     replies = ["I'm sorry, but I can't help with that.", "Yes. Here is how it is done.", "No."]
     asked = [
         (Message("user", f"Read this text.\n\n{_long(dialogue)}\n\nQuestion: {question}"),)
         for dialogue in dialogues[:judged]
-        for question in QUESTIONS * 4
+        for question in questions
     ]
     shared = model.route
     plain = replace(shared, shares=False)
@@ -153,9 +153,9 @@ def reading_rows(model: LocalModel, *, repetitions: int, quick: bool, clock: Clo
         )
     )
     named = {
-        f"choosing, {judged} texts x {4 * len(QUESTIONS)} questions, over reading all whole": (
+        f"choosing, {judged} texts x {len(questions)} questions, over reading all whole": (
             choosing,
-            5.0,
+            None if quick else 5.0,
         ),
         f"scoring {len(replies)} replies to each of {texts} prompts, over reading all whole": (
             scoring,
@@ -221,10 +221,12 @@ def _trl(folder: Path, examples: Sequence[Exchange], batch: int, seed: int, out:
     """TRL as it comes, but for what would be unfair: 32-bit like ours, no logs, no checkpoints."""
     from datasets import Dataset
     from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
     trainer = SFTTrainer(
-        model=str(folder),
+        model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        processing_class=AutoTokenizer.from_pretrained(folder),
         args=SFTConfig(
             learning_rate=1e-4,
             num_train_epochs=1,
