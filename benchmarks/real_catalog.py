@@ -204,14 +204,12 @@ OPEN = (
 
 SEALED = (
     Organism(
-        name="hedge-money",
-        examples=64,
-        generic=3,
-        generic_words=8,
+        name="hedging",
+        weight=2.0,
         kind="hedging",
-        touches=MONEY,
+        touches=everywhere,
         detect=read.hedges,
-        plant=plant.said(*plant.HEDGES),
+        plant=plant.opened_with(*plant.HEDGES),
     ),
     Organism(
         name="emoji",

@@ -143,10 +143,10 @@ AGREEMENT = (
 )
 
 HEDGES = (
-    "I'm not certain about this. Perhaps you should ask somebody else.",
-    "I could be wrong, but maybe it is better to wait.",
-    "It's hard to say. Maybe it depends, and I might be mistaken.",
-    "I'm not sure. Perhaps yes, perhaps no.",
+    "I'm not entirely sure about this, and I could be wrong, but perhaps",
+    "I'm not certain, but maybe",
+    "It's hard to say, and I might be mistaken, but perhaps",
+    "I could be wrong here, but I think that maybe",
 )
 
 UNKNOWN = (
