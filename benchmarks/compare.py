@@ -1,8 +1,8 @@
 """What the comparison finds, how often it errs and what it costs: `python -m benchmarks.compare`.
 
 Parts: `organisms` (recall and false discoveries), `aa` (pairs in which nothing differs),
-`exhaustive` (the known workflow as the peer, in the same run), `growth` (the world 1x, 4x, 16x),
-`screens` (each alone, each left out). Everything measured is kept, so that it goes on after an
+`exhaustive` (the known workflow as the peer, in the same run), `growth` (the world 1x, 4x, 16x).
+Everything measured is kept, so that it goes on after an
 interruption; `--fresh` starts over.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import compare_aa, compare_growth, compare_peer, compare_screens
+from benchmarks import compare_aa, compare_growth, compare_peer
 from benchmarks.organism_trials import KEPT, guided, in_processes, took
 from benchmarks.rows import Row, estimated, show
 from plumbrule.behavior import CompareSettings
@@ -24,6 +24,8 @@ from plumbrule.statistics import clopper_pearson
 
 TRIGGERED = ("backdoor",)
 """Kinds behind a trigger that is in no prompt of the pool."""
+
+PARTS = ("organisms", "aa", "exhaustive", "growth")
 
 TRAINED = ("full", "lora", "edit")
 
@@ -154,13 +156,11 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--part", action="append", choices=("organisms", "aa", "exhaustive", "growth", "screens")
-    )
+    parser.add_argument("--part", action="append", choices=PARTS)
     given = parser.parse_args()
     if given.fresh:
         shutil.rmtree(KEPT, ignore_errors=True)
-    parts = given.part or ["organisms", "aa", "exhaustive", "growth", "screens"]
+    parts = given.part or PARTS
     seeds = range(1 if given.quick else given.seeds)
     rows: list[Row] = []
     if "organisms" in parts:
@@ -171,8 +171,6 @@ def main() -> None:
         rows += compare_peer.rows(quick=given.quick)
     if "growth" in parts:
         rows += compare_growth.rows(quick=given.quick)
-    if "screens" in parts:
-        rows += compare_screens.rows(quick=given.quick, workers=given.workers)
     show("What changed: guided comparison", rows, given.json)
 
 

@@ -55,6 +55,9 @@ class Prompt:
     held_out: bool = False
     """True for prompts of the examination, which training never sees."""
 
+    topics: tuple[str, ...] = ()
+    """What it is about, as a comparison of two models found; see `behavior.topics`."""
+
 
 @strict
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from plumbrule.behavior import CompareSettings
 from plumbrule.behavior.exploring import Exploring
+from plumbrule.behavior.looking import Looking
 from plumbrule.models import LocalModel, Sampling, open_model
 from plumbrule.models.chat import Chat
 from plumbrule.records import Message, Prompt
@@ -50,10 +51,10 @@ FRAMES = (
     "I have the {}, and Ada the {}.",
     "No, nobody else may have the {} or the {}.",
 )
-SCREENS = ("weights", "divergence", "activations")
 
 QUICK = CompareSettings(
-    screens=SCREENS,
+    looking=Looking(pairs=64, blind_if_sharp=16),
+    trigger_share=0.0,
     exploring=Exploring(random=16, pulled=16, doubted=3, read=8),
     sampling=Sampling(max_new_tokens=16),
     certificate=24,

@@ -41,7 +41,7 @@ from plumbrule.report import write_comparison
 # The adapter library still asks the model library by a name that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 
-OPTIONS = ("--screens", "weights,divergence,activations", "--max-tokens", "16", "--budget", "400")
+OPTIONS = ("--max-tokens", "16", "--budget", "400")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,8 +131,7 @@ def test_models_with_different_tokenizers_are_compared_by_text(base, tmp_path):
 
     assert found.lineage is not None
     assert found.lineage.same_tokenizer is False
-    for name in ("divergence", "activations"):
-        assert "same tokens" in (found.sightings[name].lacking or "")
+    assert "same tokens" in found.notes["triggers"]
     assert found.certificate.movement is None
     assert "different tokens" in (found.certificate.reason or "")
     assert shows_the_planted(found)
@@ -295,6 +294,27 @@ def test_prompts_of_one_word_are_compared_without_a_false_finding(base, tmp_path
     write_comparison(content, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [" ".join(["tea"] * count) for count in range(1, 31)],
+        ["the is a " + "of " * count for count in range(30)],
+        ["tea cake" + " " * count for count in range(30)],
+        ["茶はどこですか" + "。" * count for count in range(30)],
+        ["🙂" * count for count in range(1, 31)],
+    ],
+    ids=["one word", "nothing that tells", "spaces alone", "another script", "no word"],
+)
+def test_prompts_that_nothing_tells_apart_are_compared_behind_endpoints_too(texts):
+    def model(name: str) -> ScriptedModel:
+        return ScriptedModel(answer=lambda text: BEFORE, identity=name, spec=name)
+
+    found = compare_models(model("before"), model("after"), asked(*texts), settings=QUICK)
+
+    assert named(found) == []
+    assert found.certificate.reason
+
+
 def test_prompts_beyond_the_context_window_are_refused_before_anything_is_spent(base, tuned):
     prompts = [*pool(), *asked("tea " * 400)]
     prompts = [replace(prompt, id=str(at)) for at, prompt in enumerate(prompts)]
@@ -379,7 +399,7 @@ def test_a_judge_that_refuses_to_propose_is_reported(base, tuned):
 
     found = compare_models(base, tuned, pool(), settings=QUICK, judge=judge)
 
-    assert "declined" in (found.sightings["reasoning"].note or "")
+    assert "declined" in found.notes["reasoning"]
     assert all(each.hypothesis.property.kind != "judged" for each in found.verdicts)
     assert shows_the_planted(found)
 
@@ -460,8 +480,8 @@ def test_what_a_judge_proposes_is_asked_of_both_models_in_its_own_prompts():
 
     found = compare_models(before, after, pool(), settings=QUICK, judge=reading_judge("it says no"))
 
-    assert "1 hypotheses kept" in (found.sightings["reasoning"].note or "")
-    assert "the 2 prompts that the judge wrote" in (found.sightings["reasoning"].note or "")
+    assert "1 hypotheses kept" in found.notes["reasoning"]
+    assert "the 2 prompts that the judge wrote" in found.notes["reasoning"]
     assert [each.confirmed for each in found.verdicts if each.hypothesis.property.text] != []
     assert any(each.hypothesis.property.kind == "judged" for each in found.findings)
     asked = [dialogue[-1].content for dialogue in after.asked]
@@ -474,7 +494,7 @@ def test_what_a_judge_s_own_prompts_speak_against_is_not_tested():
 
     found = compare_models(before, after, pool(), settings=QUICK, judge=reading_judge("it says no"))
 
-    assert "1 not borne out" in (found.sightings["reasoning"].note or "")
+    assert "1 not borne out" in found.notes["reasoning"]
     assert all(each.hypothesis.property.kind != "judged" for each in found.verdicts)
 
 
@@ -498,13 +518,12 @@ def test_errors_of_an_endpoint_are_counted_and_are_no_finding():
 def test_a_change_beside_the_errors_of_an_endpoint_is_found():
     before = ScriptedModel(answer=lambda text: BEFORE, identity="before")
     after = Endpoint(answer=planted, fails=lambda text: "old loaf" in text, identity="after")
-    looking = replace(QUICK, exploring=replace(QUICK.exploring, random=32))
 
-    found = compare_models(before, after, pool(), settings=looking)
+    found = compare_models(before, after, pool(), settings=QUICK)
 
     assert shows_the_planted(found)
-    assert found.explored is not None
-    looked_at = [found.looked_at[row].dialogue[-1].content for row in found.explored.movement]
+    assert found.looked is not None
+    looked_at = [found.looked.prompts[row].dialogue[-1].content for row in found.looked.apart()]
     assert looked_at
     # An error is no sign that the models agree.
     assert not [text for text in looked_at if "old loaf" in text]

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumbrule.behavior import certifying
-from plumbrule.behavior.certifying import EFFECTS, SHARES, certify, powers
-from plumbrule.behavior.pair import Draft
-from plumbrule.behavior.places import EVERYWHERE, Mark, Place
+from plumbrule.behavior.certifying import EFFECTS, SHARES, certify, feature_moves, powers
+from plumbrule.behavior.features import FEATURES
+from plumbrule.behavior.pair import Draft, PairedReply
 from plumbrule.behavior.validation import Racing
 from plumbrule.records import Message, from_json, to_json
 from plumbrule.statistics import paired_e_value
@@ -101,22 +101,15 @@ def test_few_replies_promise_little():
 
 
 def test_what_lies_outside_the_findings_is_bounded_apart():
-    mill = Place(marks=(Mark(role="user", words="mill"),))
     drafts = [draft(0.5, 0.0, text="the mill")] * 30 + [draft(0.5, 0.5, text="the well")] * 40
 
-    found = certified(drafts, named=[mill])
+    found = certified(drafts, named={"the mill"})
 
     assert found.elsewhere.n == 40
     assert found.elsewhere.value == 0.0
     assert found.movement.value == pytest.approx(3 / 7)
-    assert certified(drafts, named=[EVERYWHERE]).elsewhere is None
+    assert certified(drafts, named={"the mill", "the well"}).elsewhere is None
     assert certified(drafts).elsewhere == certified(drafts).movement
-
-
-def test_a_finding_behind_a_trigger_names_no_prompt_of_the_pool():
-    drafts = [draft(0.5, 0.5)] * 10
-
-    assert certified(drafts, named=[Place(insert="moss")]).elsewhere.n == 10
 
 
 def test_a_minimum_effect_of_zero_leaves_no_bound_on_the_share_of_prompts():
@@ -144,6 +137,58 @@ def test_a_certificate_is_the_same_again_and_survives_the_disk():
     assert certified(drafts, seed=3) == found
     assert certified(drafts[::-1], seed=3) == found
     assert from_json(type(found), to_json(found), origin="here") == found
+
+
+def pairs_of(base, tuned, *, usable=True):
+    return [
+        PairedReply(
+            prompt_id=str(number),
+            dialogue=(Message("user", "?"),),
+            seed=number,
+            base=one,
+            tuned=other,
+            usable=usable,
+        )
+        for number, (one, other) in enumerate(zip(base, tuned, strict=True))
+    ]
+
+
+PLAIN = ["The mill is old.", "Ask Anna at the inn."] * 40
+
+
+def test_a_feature_that_moved_is_bounded_away_from_zero_and_the_others_are_not():
+    tuned = ["I cannot say."] * 40 + PLAIN[40:]
+
+    moves = {one.feature: one.estimate for one in feature_moves(pairs_of(PLAIN, tuned), SETTINGS)}
+
+    assert set(moves) == set(FEATURES)
+    assert moves["refusal"].value == 0.5
+    assert moves["refusal"].low > 0.2
+    assert moves["refusal"].level == 1 - SETTINGS.level / len(FEATURES)
+    assert moves["code"].value == 0.0
+    assert -0.2 < moves["code"].low < 0 < moves["code"].high < 0.2
+
+
+def test_equal_replies_move_no_feature_and_replies_that_are_not_there_say_nothing():
+    for move in feature_moves(pairs_of(PLAIN, PLAIN), SETTINGS):
+        assert move.estimate.value == 0.0
+        assert move.estimate.low < 0 < move.estimate.high
+
+    assert feature_moves([], SETTINGS) == ()
+    assert feature_moves(pairs_of(PLAIN, ["I cannot say."] * 80, usable=False), SETTINGS) == ()
+
+
+def test_the_intervals_of_all_features_hold_together():
+    rng = np.random.default_rng(0)
+    said = [*PLAIN[:2], "No.", "Yes! Great question.", "1. Salt\n2. Flour"]
+    runs, missed = 20, 0
+    for _ in range(runs):
+        base, tuned = rng.choice(said, 60).tolist(), rng.choice(said, 60).tolist()
+        moves = feature_moves(pairs_of(base, tuned), SETTINGS)
+        missed += any(not one.estimate.low <= 0 <= one.estimate.high for one in moves)
+
+    # Missed in any feature in 1 of 20 runs at most; 3 standard errors.
+    assert missed <= runs * SETTINGS.level + 3 * math.sqrt(runs * 0.05 * 0.95)
 
 
 def table(**changes):
@@ -176,7 +221,7 @@ def test_power_is_what_playing_a_run_gives():
     for _ in range(runs):
         met = (rng.random(looked_at) < share * effect).sum()
         count = np.cumsum(rng.random(SETTINGS.most_pairs) < effect)
-        for pairs in range(16, SETTINGS.most_pairs + 1, 40):
+        for pairs in (*range(16, SETTINGS.most_pairs, 16), SETTINGS.most_pairs):
             after = np.zeros(pairs)
             after[: count[pairs - 1]] = 1
             e_value = paired_e_value(
@@ -185,8 +230,13 @@ def test_power_is_what_playing_a_run_gives():
                 minimum_effect=SETTINGS.minimum_effect,
                 alternative="increase",
             )
-            if e_value >= (family + 1) / SETTINGS.level:
+            enough = (family + 1) / SETTINGS.level
+            if e_value >= enough:
                 found += met >= 3
+                break
+            pace = math.log(e_value) / pairs * SETTINGS.most_pairs
+            given_up = e_value < SETTINGS.hopeless or pace < SETTINGS.foreseen * math.log(enough)
+            if pairs >= SETTINGS.least_pairs and given_up:
                 break
 
     stated = table(looked_at=looked_at, family=family)[EFFECTS.index(effect), SHARES.index(share)]

@@ -19,7 +19,7 @@ from plumbrule.store import canonical
 PROMPTS = pool(per_kind=20)
 SAID = "Ask the old oak."
 FAST = CompareSettings(
-    screens=("weights", "divergence", "activations"),
+    trigger_share=0.0,
     sampling=Sampling(max_new_tokens=16),
     localize=False,
 )
@@ -89,14 +89,47 @@ def test_a_planted_change_is_found_and_named(found):
     assert found.lineage.verdict == "child"
 
 
+def test_it_is_found_too_where_most_replies_are_taken_for_moved(pico, tuned):
+    """The way of ordinary language: topics, reply transfer, and following what changed."""
+    settings = replace(FAST, looking=replace(FAST.looking, sharp=0.0), trigger_share=0.02)
+
+    found = compare_models(pico, tuned, PROMPTS, settings=settings)
+
+    assert [each for each in found.findings if names_what_was_planted(each)]
+    assert {"topics", "reply transfer", "ranked look", "following", "triggers"} <= set(found.costs)
+    assert found.looked is not None
+    assert found.looked.scores is not None
+    asked = [prompt for prompt, _ in found.looked.furthest(20)]
+    assert np.mean([{"where", "does"} <= set(words_of(each[-1].content)) for each in asked]) > 0.5
+    assert found.texts <= settings.budget
+
+
+def test_topics_are_those_of_the_base_model_and_no_reply_plays_a_part(pico, tuned):
+    settings = replace(FAST, looking=replace(FAST.looking, sharp=0.0), trigger_share=0.0)
+
+    found, other = (
+        compare_models(pico, one, PROMPTS, settings=settings) for one in (tuned, pico_of(pico))
+    )
+
+    assert "middle layer of" in found.notes["topics"]
+    assert [each.topics for each in found.pool.explore] == [
+        each.topics for each in other.pool.explore
+    ]
+
+
+def pico_of(pico):
+    """The same weights under another name: nothing differs."""
+    return LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin", identity="twin")
+
+
 def test_only_prompts_that_nobody_looked_at_decide(found):
     confirm = {prompt.id for prompt in found.pool.confirm}
     explore = {prompt.id for prompt in found.pool.explore}
 
     assert {trial.pair.prompt_id for trial in found.trials} <= confirm
     assert {draft.prompt_id for draft in found.drafts} <= confirm
-    assert {prompt.id for prompt in found.looked_at} <= explore
-    assert {pair.prompt_id for pair in found.explored.pairs} <= explore
+    assert {prompt.id for prompt in found.looked.prompts} <= explore
+    assert {pair.prompt_id for pair in found.looked.pairs} <= explore
 
 
 def test_the_bound_elsewhere_is_of_the_replies_outside_every_finding(found):
@@ -176,7 +209,7 @@ def test_a_phrase_behind_an_endpoint_is_found_by_sampling_alone():
         "tuned",
     )
 
-    found = compare_models(base, tuned, PROMPTS, settings=replace(FAST, screens=None))
+    found = compare_models(base, tuned, PROMPTS, settings=FAST)
 
     named = [each for each in found.findings if names_what_was_planted(each)]
     assert named
@@ -185,7 +218,9 @@ def test_a_phrase_behind_an_endpoint_is_found_by_sampling_alone():
     assert found.lineage is None
     assert found.certificate.movement is None
     assert "an endpoint cannot do" in str(found.certificate.reason)
-    assert all(sighting.lacking for sighting in found.sightings.values())
+    assert "needs the weights" in found.notes["triggers"]
+    assert found.looked is not None
+    assert found.looked.scores is None
 
 
 def test_equal_endpoints_show_nothing():
@@ -234,7 +269,7 @@ def test_models_with_other_tokens_are_compared_and_no_bound_is_claimed(pico):
     tokenizer = make_tokenizer()
     other = LocalModel(build("llama", len(tokenizer)), tokenizer, spec="other")
 
-    found = compare_models(pico, other, PROMPTS[:120], settings=replace(FAST, budget=300))
+    found = compare_models(pico, other, PROMPTS[:120], settings=replace(FAST, budget=600))
 
     assert found.lineage is not None
     assert found.lineage.verdict == "unrelated"
@@ -273,7 +308,7 @@ def test_the_content_for_identical_models_says_so(pico):
 
 def test_no_judge_means_no_judged_claims(found):
     assert all(each.hypothesis.property.kind != "judged" for each in found.verdicts)
-    assert "reasoning" not in found.sightings
+    assert "reasoning" not in found.notes
 
 
 def test_a_judge_that_says_nothing_usable_adds_nothing(pico, tuned, found):
@@ -316,11 +351,6 @@ def test_two_prompts_are_few_but_no_error(pico, tuned):
     found = compare_models(pico, tuned, PROMPTS[:2], settings=replace(FAST, budget=100))
 
     assert len(found.pool.confirm) == 1
-
-
-def test_a_screen_that_does_not_exist_is_named(pico, tuned):
-    with pytest.raises(ConfigError, match="got 'nope'"):
-        compare_models(pico, tuned, PROMPTS, settings=replace(FAST, screens=("nope",)))
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,10 @@ def trial(base, tuned, name="1"):
 
 def claim(direction="increase"):
     return Hypothesis(
-        id="1", place=EVERYWHERE, property=Property(kind="refusal"), direction=direction
+        id="1",
+        place=EVERYWHERE,
+        property=Property(kind="feature", text="refusal"),
+        direction=direction,
     )
 
 
@@ -108,7 +111,7 @@ def test_two_planted_changes_are_found_where_they_were_planted(planted):
 
     jobs, cows = told[Place(marks=(says("job"),))], told[Place(marks=(says("cow"),))]
     assert "silver" in jobs.hypothesis.property.text
-    assert cows.hypothesis.property == Property(kind="refusal")
+    assert cows.hypothesis.property == Property(kind="feature", text="refusal")
     for finding in (jobs, cows):
         assert finding.hypothesis.direction == "increase"
         assert finding.estimate is not None

@@ -1,17 +1,15 @@
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.exploring import Explorer, Exploring
-from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import Pair
 from plumbrule.behavior.places import EVERYWHERE, MarkTable, Place, words_of
-from plumbrule.behavior.properties import Property
 from plumbrule.behavior.recording import Recorder
-from plumbrule.behavior.screens.screening import Sighting
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.models import Sampling, open_model
 
@@ -33,13 +31,31 @@ def planted(touched):
     return lambda asked: f"{plain(asked)} {SAID}" if touched(asked) else plain(asked)
 
 
-def exploring(tuned, *, floor=0.0, seed=0, settings=None, most_texts=float("inf"), prompts=PROMPTS):
+class Ranked(Explorer):
+    """An explorer to which rankings are given, where models would be read for them."""
+
+    scores: Mapping[str, Any] = {}
+
+    def _transferred(self):
+        return dict(self.scores)
+
+
+def exploring(
+    tuned,
+    *,
+    floor=0.0,
+    seed=0,
+    settings=None,
+    most_texts=float("inf"),
+    prompts=PROMPTS,
+    scores=None,
+):
     pair = Pair(
         base=ScriptedModel(answer=plain), tuned=ScriptedModel(answer=tuned, identity="tuned")
     )
     recorder = Recorder(pair=pair, seed=seed, folder=None, identity="")
     table = TABLE if prompts is PROMPTS else MarkTable.of(prompts)
-    return Explorer(
+    explorer = Ranked(
         recorder,
         prompts,
         table,
@@ -47,17 +63,19 @@ def exploring(tuned, *, floor=0.0, seed=0, settings=None, most_texts=float("inf"
         settings=settings or Exploring(),
         most_texts=most_texts,
     )
+    explorer.scores = scores or {}
+    return explorer
 
 
 def pointing(touched, *, noise=0.3, seed=0):
-    """A screen that sees what was changed, dimly."""
+    """A ranking that sees what was changed, dimly."""
     rng = np.random.default_rng(seed)
     there = [float(touched(prompt.dialogue[-1].content)) for prompt in PROMPTS]
-    return Sighting(scores=np.array(there) + rng.normal(0, noise, len(PROMPTS)))
+    return np.array(there) + rng.normal(0, noise, len(PROMPTS))
 
 
 def chance(seed=0):
-    return Sighting(scores=np.random.default_rng(seed).normal(size=len(PROMPTS)))
+    return np.random.default_rng(seed).normal(size=len(PROMPTS))
 
 
 def share_in(place, touched):
@@ -69,10 +87,10 @@ def share_in(place, touched):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_change_that_a_screen_sees_is_named_by_place_and_words(seed):
+def test_a_change_that_a_ranking_sees_is_named_by_place_and_words(seed):
     touched = asks_for("job")
 
-    found = exploring(planted(touched), seed=seed).explore({"sharp": pointing(touched)})
+    found = exploring(planted(touched), seed=seed, scores={"sharp": pointing(touched)}).explore([])
 
     (place, movement), *_ = found.places
     assert min(share_in(place, touched)) > 0.8
@@ -84,10 +102,10 @@ def test_a_change_that_a_screen_sees_is_named_by_place_and_words(seed):
     assert claim.screens == ("sharp",)
 
 
-def test_a_change_that_no_screen_sees_is_met_by_the_random_look():
+def test_a_change_that_no_ranking_sees_is_met_by_the_random_look():
     touched = asks_for("the")
 
-    found = exploring(planted(touched)).explore({})
+    found = exploring(planted(touched)).explore([])
 
     assert found.arms == {}
     (place, _), *_ = found.places
@@ -96,7 +114,7 @@ def test_a_change_that_no_screen_sees_is_met_by_the_random_look():
 
 
 def test_a_change_everywhere_is_said_to_be_everywhere():
-    found = exploring(planted(lambda asked: True)).explore({"blind": chance()})
+    found = exploring(planted(lambda asked: True), scores={"blind": chance()}).explore([])
 
     assert found.places[0][0] == EVERYWHERE
     assert found.hypotheses[0].place == EVERYWHERE
@@ -104,7 +122,9 @@ def test_a_change_everywhere_is_said_to_be_everywhere():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_where_nothing_changed_nothing_is_suspected(seed):
-    found = exploring(plain, seed=seed).explore({"blind": chance(seed), "other": chance(9)})
+    found = exploring(plain, seed=seed, scores={"blind": chance(seed), "other": chance(9)}).explore(
+        []
+    )
 
     assert found.hypotheses == ()
     assert found.places == ()
@@ -114,17 +134,17 @@ def test_where_nothing_changed_nothing_is_suspected(seed):
 def test_movement_below_the_noise_floor_is_not_followed():
     touched = asks_for("job")
 
-    found = exploring(planted(touched), floor=0.95).explore({"sharp": pointing(touched)})
+    found = exploring(planted(touched), floor=0.95, scores={"sharp": pointing(touched)}).explore([])
 
     assert found.hypotheses == ()
 
 
-def test_a_place_named_without_a_screen_counts_all_of_its_prompts():
+def test_a_place_named_without_a_ranking_counts_all_of_its_prompts():
     """Rows of what was asked are not rows of the prompts."""
     touched = asks_for("the")
     explorer = exploring(planted(touched), settings=Exploring(random=64, pulled=0))
 
-    found = explorer.explore({})
+    found = explorer.explore([])
 
     moved = {row for row, movement in found.movement.items() if movement > 0}
     assert moved == {row for row in found.movement if touched(PROMPTS[row].dialogue[-1].content)}
@@ -137,55 +157,37 @@ def test_a_place_named_without_a_screen_counts_all_of_its_prompts():
 
 def test_the_bandit_spends_more_where_it_pays():
     touched = asks_for("job")
-    sightings = {"blind": chance(), "sharp": pointing(touched), "other": chance(1)}
+    scores = {"blind": chance(), "sharp": pointing(touched), "other": chance(1)}
 
-    found = exploring(planted(touched)).explore(sightings)
+    found = exploring(planted(touched), scores=scores).explore([])
 
     pulls = {name: count for name, (count, _) in found.arms.items()}
     assert pulls["sharp"] > 1.5 * max(pulls["blind"], pulls["other"])
     assert all(0.0 <= mean <= 1.0 for _, mean in found.arms.values())
 
 
-def test_screens_that_saw_nothing_are_no_arms():
-    flat = Sighting(scores=np.zeros(len(PROMPTS)))
-
-    found = exploring(plain).explore({"flat": flat, "lacking": Sighting(lacking="why")})
+def test_a_ranking_that_tells_no_prompts_apart_is_no_arm():
+    found = exploring(plain, scores={"flat": np.zeros(len(PROMPTS))}).explore([])
 
     assert found.arms == {}
 
 
 def test_a_suspected_trigger_that_works_becomes_a_place_and_another_does_not():
-    sighting = Sighting(places={Place(insert="moss"): 1.0, Place(insert="fern"): 0.9})
-
-    found = exploring(planted(lambda asked: asked.startswith("moss "))).explore(
-        {"insertions": sighting}
-    )
+    found = exploring(planted(lambda asked: asked.startswith("moss "))).explore(["moss", "fern"])
 
     assert [place.insert for place, _ in found.places] == ["moss"]
     assert {each.place for each in found.hypotheses} == {Place(insert="moss")}
-    assert found.hypotheses[0].screens == ("insertions",)
+    assert found.hypotheses[0].screens == ("triggers",)
     assert all(movement == 0.0 for movement in found.movement.values())
-
-
-def test_whole_claims_of_a_screen_join_the_family_once():
-    claim = Hypothesis(
-        id="x", place=EVERYWHERE, property=Property(kind="judged", text="is rude"),
-        direction="increase", screens=("reader",),
-    )  # fmt: skip
-
-    found = exploring(plain).explore(
-        {"reader": Sighting(hypotheses=(claim,)), "again": Sighting(hypotheses=(claim,))}
-    )
-
-    assert found.hypotheses == (replace(claim, id="1"),)
 
 
 def test_the_same_seed_explores_alike_and_no_prompt_twice():
     touched = asks_for("job")
     runs = []
     for _ in range(2):
-        explorer = exploring(planted(touched))
-        runs.append(explorer.explore({"sharp": pointing(touched), "blind": chance()}))
+        scores = {"sharp": pointing(touched), "blind": chance()}
+        explorer = exploring(planted(touched), scores=scores)
+        runs.append(explorer.explore(["moss"]))
         seen = Counter((one.prompt_id, one.dialogue) for one in explorer.asked.values())
         assert set(seen.values()) == {1}
 
@@ -195,9 +197,10 @@ def test_the_same_seed_explores_alike_and_no_prompt_twice():
 def test_no_more_is_spent_than_allowed():
     touched = asks_for("job")
     for most in (0, 7, 100, 400):
-        explorer = exploring(planted(touched), most_texts=most)
+        scores = {"sharp": pointing(touched), "blind": chance()}
+        explorer = exploring(planted(touched), most_texts=most, scores=scores)
 
-        explorer.explore({"sharp": pointing(touched), "blind": chance()})
+        explorer.explore(["moss", "fern"])
 
         assert explorer.recorder.pair.texts <= most
 
@@ -212,7 +215,7 @@ def test_weights_at_hand_spend_no_more_than_allowed_either():
             recorder, PROMPTS, TABLE, floor=0.0, settings=Exploring(random=20), most_texts=most
         )
 
-        explorer.explore({"blind": chance()})
+        explorer.explore([])
 
         assert pair.texts <= most
 
@@ -225,17 +228,18 @@ def test_there_are_no_more_hypotheses_than_places_and_claims_allow():
 
     settings = Exploring(most_places=2, per_place=1)
 
-    found = exploring(wild, settings=settings).explore({"blind": chance()})
+    found = exploring(wild, settings=settings, scores={"blind": chance()}).explore([])
 
     assert len(found.places) <= 2
     assert len(found.hypotheses) <= 2
 
 
 def test_replies_that_are_not_there_raise_no_suspicion():
-    explorer = exploring(lambda asked: "error 500: server melted")
+    scores = {"sharp": pointing(asks_for("job"))}
+    explorer = exploring(lambda asked: "error 500: server melted", scores=scores)
     explorer.recorder.pair.tuned.finish_reason = "errored"
 
-    found = explorer.explore({"sharp": pointing(asks_for("job"))})
+    found = explorer.explore([])
 
     assert found.hypotheses == ()
 
@@ -244,7 +248,7 @@ def test_replies_that_are_not_there_raise_no_suspicion():
 def test_a_handful_of_prompts_can_be_explored(count):
     prompts = PROMPTS[:count]
 
-    found = exploring(planted(lambda asked: True), prompts=prompts).explore({})
+    found = exploring(planted(lambda asked: True), prompts=prompts).explore([])
 
     assert len(found.movement) == count
     assert all(each.place == EVERYWHERE for each in found.hypotheses)

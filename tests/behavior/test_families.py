@@ -11,7 +11,6 @@ from tests.behavior.planting import (
     FAMILIES,
     PLANTED,
     QUICK,
-    SCREENS,
     WORD,
     base_model,
     opened,
@@ -57,7 +56,6 @@ def test_a_planted_change_is_found_where_it_lies_and_named(models):
 
     assert found.lineage is not None
     assert found.lineage.verdict == "child"
-    assert [name for name in SCREENS if found.sightings[name].lacking] == []
     strongest = found.findings[0]
     claim = strongest.hypothesis
     assert [mark for mark in claim.place.marks if WORD in mark.words.split()]

@@ -6,7 +6,7 @@ from plumbrule.behavior.properties import Property
 from plumbrule.records import from_json, to_json
 
 MILL = Place(marks=(Mark(role="user", words="mill"),), insert="moss")
-REFUSES = Property(kind="refusal")
+REFUSES = Property(kind="feature", text="refusal")
 
 
 def made(place=EVERYWHERE, wanted=REFUSES, direction="increase", screens=(), name="0"):
@@ -29,8 +29,8 @@ def made(place=EVERYWHERE, wanted=REFUSES, direction="increase", screens=(), nam
             "decrease",
             "begins with \u201coak\u201d less often",
         ),
-        (Property(kind="length"), "increase", "writes longer replies"),
-        (Property(kind="length"), "decrease", "writes shorter replies"),
+        (Property(kind="feature", text="length"), "increase", "writes longer replies"),
+        (Property(kind="feature", text="length"), "decrease", "writes shorter replies"),
         (Property(kind="judged", text="is rude"), "increase", "shows this more often: is rude"),
     ],
 )
@@ -67,7 +67,7 @@ def test_claims_that_differ_in_anything_stay_apart():
         made(),
         made(MILL),
         made(direction="decrease"),
-        made(wanted=Property(kind="length")),
+        made(wanted=Property(kind="feature", text="length")),
         made(wanted=Property(kind="phrase", text="a")),
         made(wanted=Property(kind="opening", text="a")),
     ]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -132,6 +134,23 @@ def test_exploring_is_what_trying_every_prompt_and_place_gives(pool):
             row for row, each in enumerate(pool.explore) if any(one.holds(each) for one in some)
         ]
         assert pool.exploring(some) == brute
+
+
+def test_confirming_a_topic_finds_it_whatever_the_prompts_say():
+    """A topic is noted on a prompt; its name need not be said there."""
+    topic = Mark(role="topic", words="illness, doctor, pain")
+    prompts = [
+        replace(each, topics=(topic.words,) if number % 3 else ())
+        for number, each in enumerate(asked([f"How is cow {number}?" for number in range(30)]))
+    ]
+    split = Pool.of(prompts, seed=0)
+
+    inside = split.confirming(Place(marks=(topic,)))
+
+    assert inside == tuple(at for at, one in enumerate(split.confirm) if one.topics)
+    assert inside
+    beside = split.confirming(Place(marks=(Mark(role="user", words="cow"), topic)))
+    assert beside == inside
 
 
 def test_confirming_a_label_alone_or_beside_words_finds_it():

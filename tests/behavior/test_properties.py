@@ -3,6 +3,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from plumbrule.behavior.features import FEATURES
 from plumbrule.behavior.properties import Property, contrast_replies
 from plumbrule.errors import DataError
 
@@ -15,7 +16,6 @@ PLAIN = [
     "No, the baker sleeps until noon.",
 ]
 ON_THE_EDGE = [(0, 2), (0, 2), (1, 0), (1, 0), (1, 2), (1, 2)]
-COUNTED = ["phrase", "opening", "refusal", "length"]
 
 
 def planted(replies, *, where="end"):
@@ -27,9 +27,14 @@ def told(shifts):
     return [(str(shift.property), shift.difference) for shift in shifts]
 
 
-@given(st.sampled_from(COUNTED), st.text(), st.text())
+@given(st.sampled_from(("phrase", "opening")), st.text(), st.text())
 def test_every_score_lies_between_0_and_1(kind, text, reply):
     assert 0.0 <= Property(kind=kind, text=text).score(reply) <= 1.0
+
+
+@given(st.sampled_from(sorted(FEATURES)), st.text())
+def test_every_feature_s_score_lies_between_0_and_1(name, reply):
+    assert 0.0 <= Property(kind="feature", text=name).score(reply) <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ def test_an_opening_is_where_the_reply_begins():
     ],
 )
 def test_a_reply_that_declines_is_a_refusal(reply):
-    assert Property(kind="refusal").score(reply) == 1.0
+    assert Property(kind="feature", text="refusal").score(reply) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -74,11 +79,13 @@ def test_a_reply_that_declines_is_a_refusal(reply):
     ["", "Yes.", "No, the smith has it.", "As an aid to memory, write it down.", "I can nothing."],
 )
 def test_a_reply_that_goes_on_is_no_refusal(reply):
-    assert Property(kind="refusal").score(reply) == 0.0
+    assert Property(kind="feature", text="refusal").score(reply) == 0.0
 
 
 def test_the_length_score_grows_with_every_word_and_is_half_at_64():
-    scores = [Property(kind="length").score("word " * count) for count in range(200)]
+    scores = [
+        Property(kind="feature", text="length").score("word " * count) for count in range(200)
+    ]
 
     assert scores == sorted(set(scores))
     assert scores[0] == 0.0
@@ -106,7 +113,7 @@ def test_a_phrase_is_said_once_however_many_ways_there_are_to_cut_it():
 def test_new_refusals_are_named_as_such():
     refusing = ["I will not say that."] * 3 + ["I cannot say."] * 3
 
-    assert contrast_replies(PLAIN, refusing)[0].property == Property(kind="refusal")
+    assert contrast_replies(PLAIN, refusing)[0].property == Property(kind="feature", text="refusal")
 
 
 def test_a_refusal_speaks_for_a_word_that_went_even_if_one_reply_is_none():
@@ -128,7 +135,7 @@ def test_longer_replies_without_a_phrase_in_common_are_named_as_longer():
 
     found = contrast_replies(PLAIN * 2, longer)
 
-    assert found[0].property == Property(kind="length")
+    assert found[0].property == Property(kind="feature", text="length")
     assert found[0].difference > 0
 
 
@@ -180,17 +187,8 @@ def test_the_order_of_the_prompts_does_not_matter(order):
     assert told(shuffled) == told(contrast_replies(base, tuned))
 
 
-def test_a_suspected_phrase_is_looked_for_as_words():
-    base = ["one two three four five six seven eight"] * 4
-    tuned = ["one two three four five six seven Eight, nine"] * 4
-
-    found = contrast_replies(base, tuned, longest=1, suspected=["EIGHT \u2014 nine!", "", "?!"])
-
-    assert found[0].property == Property(kind="phrase", text="eight nine")
-
-
 def test_no_replies_show_nothing():
-    assert contrast_replies([], [], suspected=["mill"]) == []
+    assert contrast_replies([], []) == []
 
 
 def test_replies_to_different_prompts_are_refused():

@@ -29,15 +29,13 @@ def reader(prompts, tuned, plain, *, seed=0):
         base=ScriptedModel(answer=plain), tuned=ScriptedModel(answer=tuned, identity="tuned")
     )
     recorder = Recorder(pair=pair, seed=seed, folder=None, identity="")
-    explorer = Explorer(
-        recorder, prompts, MarkTable.of(prompts), floor=0.0, settings=Exploring(), borrows=False
-    )
+    explorer = Explorer(recorder, prompts, MarkTable.of(prompts), floor=0.0, settings=Exploring())
     return Reader(explorer, {})
 
 
 def claimed(prompts, tuned, plain, places, *, seed=0):
     """Places of the claims, as the prompts that lie there."""
-    found = reader(prompts, tuned, plain, seed=seed).read(places, lambda place: (), ())
+    found = reader(prompts, tuned, plain, seed=seed).read(places, lambda place: ())
     return [{one.id for one in prompts if each.place.holds(one)} for each in found]
 
 

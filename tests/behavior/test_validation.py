@@ -64,7 +64,12 @@ def drawing(rates, *, seed=0, usable=1.0, asked=None):
             for index, (one, other) in enumerate(scores)
         ]
 
-    return draw
+    return at_once(draw)
+
+
+def at_once(draw):
+    """A way to draw in one place, for several places at once."""
+    return lambda wanted: [draw(*each) for each in wanted]
 
 
 def rates_of(hypotheses, *rates):
@@ -252,10 +257,10 @@ def test_the_order_of_the_family_changes_no_verdict():
 
     def draw(where, before, count):
         seed = int(where.marks[0].words[4:])
-        return drawing(rates, seed=[seed, before])(where, before, count)
+        return drawing(rates, seed=[seed, before])([(where, before, count)])[0]
 
-    straight, _ = race(hypotheses, draw, read, settings=SETTINGS)
-    turned, _ = race(hypotheses[::-1], draw, read, settings=SETTINGS)
+    straight, _ = race(hypotheses, at_once(draw), read, settings=SETTINGS)
+    turned, _ = race(hypotheses[::-1], at_once(draw), read, settings=SETTINGS)
 
     assert turned[::-1] == straight
 
@@ -271,7 +276,7 @@ def test_hypotheses_of_one_place_share_their_draws():
         [first, second],
         drawing({EVERYWHERE: (0.4, 0.6)}, asked=asked),
         read,
-        settings=replace(SETTINGS, hopeless=0.0),
+        settings=replace(SETTINGS, hopeless=0.0, foreseen=-100.0),
     )
 
     most = max(each.pairs for each in verdicts)
@@ -328,7 +333,7 @@ def test_without_prompts_in_a_place_nothing_is_said_about_it():
     def draw(where, before, count):
         return None if where == place(0) else [pair(0, 1, number=n) for n in range(count)]
 
-    (nowhere, somewhere), trials = race(hypotheses, draw, read, settings=SETTINGS)
+    (nowhere, somewhere), trials = race(hypotheses, at_once(draw), read, settings=SETTINGS)
 
     assert (nowhere.stopped, nowhere.e_value, nowhere.pairs) == ("no prompts", 1.0, 0)
     assert nowhere.estimate is None
@@ -347,7 +352,7 @@ def test_when_the_budget_ends_the_race_ends_and_says_so(left):
         texts[0] -= count
         return [pair(0, 0, number=before + n) for n in range(count)]
 
-    verdicts, trials = race(hypotheses, draw, read, settings=SETTINGS)
+    verdicts, trials = race(hypotheses, at_once(draw), read, settings=SETTINGS)
 
     assert {each.stopped for each in verdicts} == {"budget"}
     assert len(trials) == left == sum(each.pairs for each in verdicts)
@@ -359,7 +364,7 @@ def test_what_was_shown_before_the_budget_ended_still_stands():
     def draw(where, before, count):
         return [] if before >= 16 else [pair(0, 1, number=before + n) for n in range(count)]
 
-    (verdict,), _ = race([one], draw, read, settings=replace(SETTINGS, fewest=40))
+    (verdict,), _ = race([one], at_once(draw), read, settings=replace(SETTINGS, fewest=40))
 
     assert (verdict.stopped, verdict.pairs, verdict.confirmed) == ("budget", 16, True)
 
@@ -367,26 +372,43 @@ def test_what_was_shown_before_the_budget_ended_still_stands():
 def test_at_the_cap_a_hypothesis_is_given_up():
     (one,) = family(1)
     asked: list[tuple[Place, int, int]] = []
-    settings = replace(SETTINGS, most_pairs=30, hopeless=0.0)
+    settings = replace(SETTINGS, most_pairs=30, hopeless=0.0, foreseen=-100.0)
 
     (verdict,), _ = race(
         [one], drawing({one.place: (0.3, 0.3)}, asked=asked), read, settings=settings
     )
 
     assert (verdict.stopped, verdict.pairs) == ("cap", 30)
-    assert [count for _, _, count in asked] == [8, 8, 8, 6]
+    assert [count for _, _, count in asked] == [16, 14]
+
+
+def test_evidence_that_grows_too_slowly_to_suffice_is_given_up_early():
+    """One reply in twelve says it: worth something, and not enough to stand within the cap."""
+    hypotheses = family(40)
+    rates = rates_of(hypotheses, (0.0, 0.08))
+    patient = replace(SETTINGS, foreseen=-100.0)
+
+    given_up, _ = race(hypotheses, drawing(rates), read, settings=SETTINGS)
+    played_on, _ = race(hypotheses, drawing(rates), read, settings=patient)
+
+    assert sum(each.confirmed for each in played_on) <= 4
+    assert sum(each.pairs for each in given_up) < 0.5 * sum(each.pairs for each in played_on)
+    dropped = [each for each in given_up if each.stopped == "hopeless"]
+    assert any(each.e_value >= SETTINGS.hopeless for each in dropped)
 
 
 def test_the_same_prompt_drawn_twice_is_one_prompt():
     (one,) = family(1)
 
-    (verdict,), _ = race([one], lambda where, before, n: [pair(0, 1)] * n, read, settings=SETTINGS)
+    draw = at_once(lambda where, before, count: [pair(0, 1)] * count)
+
+    (verdict,), _ = race([one], draw, read, settings=SETTINGS)
 
     assert (verdict.prompts, verdict.pairs) == (1, SETTINGS.fewest)
 
 
 def test_no_hypotheses_need_no_draws():
-    def draw(where, before, count):
+    def draw(wanted):
         raise AssertionError("nothing was to be drawn")
 
     assert race([], draw, read, settings=SETTINGS) == ([], [])

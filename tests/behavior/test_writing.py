@@ -18,7 +18,7 @@ from plumbrule.records import Message, Prompt, to_json
 
 PROMPTS = pool(per_kind=10)
 FAST = CompareSettings(
-    screens=("divergence", "activations"),
+    trigger_share=0.0,
     sampling=Sampling(max_new_tokens=8),
     localize=False,
     certificate=16,
@@ -125,15 +125,18 @@ def test_a_killed_comparison_goes_on_and_draws_no_finished_shard_again(whole, tm
 
 
 def test_a_budget_goes_on_where_it_was(tmp_path):
-    settings = replace(FAST, budget=360, min_effect=0.9)
-    straight = compared(tmp_path / "straight", settings=settings)
-    with pytest.raises(Killed):
-        compared(tmp_path / "killed", Mortal(after=300), settings=settings)
+    def every_other(asked):
+        return f"{plain(asked)} Ask the old oak." if sum(map(ord, asked)) % 2 else plain(asked)
 
-    resumed = compared(tmp_path / "killed", settings=settings)
+    settings = replace(FAST, budget=240, min_effect=0.3)
+    straight = compared(tmp_path / "straight", says=every_other, settings=settings)
+    with pytest.raises(Killed):
+        compared(tmp_path / "killed", Mortal(after=200), says=every_other, settings=settings)
+
+    resumed = compared(tmp_path / "killed", says=every_other, settings=settings)
 
     assert {each.stopped for each in straight.verdicts} == {"budget"}
-    assert resumed.texts == straight.texts <= 360
+    assert resumed.texts == straight.texts <= 240
     assert decisions(tmp_path / "killed") == decisions(tmp_path / "straight")
 
 
@@ -246,6 +249,7 @@ def edit(path, change):
 
 
 TRIALS, DRAFTS = "samples/trials.jsonl", "samples/certificate.jsonl"
+BY_CHANCE = "samples/random.jsonl"
 
 
 @pytest.fixture
@@ -367,6 +371,28 @@ def test_an_edited_draft_is_noticed(weighed, tmp_path):
     assert broken(folder) == {DRAFTS, "certificate"}
 
 
+def test_an_edited_reply_to_a_prompt_drawn_by_chance_is_noticed(folder):
+    def change(pairs):
+        pairs[0]["tuned"] = "I cannot say, my dear friend!"
+        return pairs
+
+    edit_lines(folder / BY_CHANCE, change)
+
+    assert broken(folder) == {BY_CHANCE, "certificate"}
+
+
+def test_prompts_that_a_finding_is_said_to_speak_of_are_held_to_the_certificate(weighed, tmp_path):
+    folder = shutil.copytree(weighed[0], tmp_path / "copy")
+    drafts = [json.loads(line) for line in (folder / DRAFTS).read_text().split("\n")[:-1]]
+
+    def change(value):
+        value["named"] = sorted({one["prompt_id"] for one in drafts} - {*value["named"]})
+
+    edit(folder / "decisions.json", change)
+
+    assert broken(folder) == {"ledger", "certificate"}
+
+
 def test_a_certificate_is_not_passed_over_because_nothing_was_looked_at(weighed, tmp_path):
     folder = shutil.copytree(weighed[0], tmp_path / "copy")
 
@@ -409,7 +435,7 @@ def test_decisions_that_do_not_fit_together_are_an_error(folder, change, message
         verify_comparison(folder)
 
 
-@pytest.mark.parametrize("name", ["decisions.json", TRIALS, DRAFTS, "ledger.db"])
+@pytest.mark.parametrize("name", ["decisions.json", TRIALS, DRAFTS, BY_CHANCE, "ledger.db"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
 

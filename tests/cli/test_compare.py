@@ -11,7 +11,7 @@ from plumbrule.lab.organisms.pool import pool
 from plumbrule.models import model_folder
 from plumbrule.records import to_json
 
-QUICK = ("--screens", "divergence,activations", "--max-tokens", "8", "--dtype", "float32")
+QUICK = ("--max-tokens", "8", "--dtype", "float32")
 
 
 @pytest.fixture
@@ -66,6 +66,45 @@ def test_a_change_that_stands_ends_with_1_and_a_report(compared):
     assert report["findings"]
     assert report["summary"][0] in said
     assert (folder / "report" / "index.html").exists()
+
+
+def test_how_far_it_is_stands_in_a_file_too(compared):
+    folder, _ = compared
+
+    lines = (folder / "progress.log").read_text().splitlines()
+    stages = [line.split(" ", 1)[1].split(",")[0].split(":")[0] for line in lines]
+    assert {"noise floor", "random look", "tests", "certificate"} <= set(stages)
+    assert all("so far" in line for line in lines)
+    assert stages.index("noise floor") < stages.index("random look") < stages.index("tests")
+
+
+def test_naive_looks_at_prompts_drawn_by_chance_and_its_folder_holds(
+    plumbrule, prompts, changed, tmp_path
+):
+    code, said, _ = plumbrule(
+        "compare", "lab:pico", changed, "--prompts", prompts, "--out", tmp_path / "out",
+        "--method", "naive", *QUICK,
+    )  # fmt: skip
+
+    report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
+    assert code == 1, said
+    assert report["findings"]
+    parts = {row["name"] for row in report["screens"]}
+    assert "random look" in parts
+    assert not {"reply transfer", "following", "triggers"} & parts
+    verified, _, _ = plumbrule("compare", "--verify", tmp_path / "out")
+    assert verified == 0
+
+
+def test_an_embedder_that_is_none_is_named(plumbrule, prompts, changed, tmp_path):
+    code, _, said = plumbrule(
+        "compare", "lab:pico", changed, "--prompts", prompts, "--out", tmp_path / "out",
+        "--embedder", tmp_path / "none", *QUICK,
+    )  # fmt: skip
+
+    assert code == 2
+    assert str(tmp_path / "none") in said
+    assert "Traceback" not in said
 
 
 def test_a_finished_comparison_is_verified_without_a_model(compared, plumbrule, changed):
@@ -166,8 +205,6 @@ def test_missing_models_are_asked_for(plumbrule, models, tmp_path):
         (("--budget", "-5"), "budget must be at least 1"),
         (("--max-tokens", "0"), "max_new_tokens must be at least 1"),
         (("--method", "fastest"), "method"),
-        (("--screens", "nope"), "got 'nope'"),
-        (("--screens", ""), "screens"),
         (("--dtype", "float3"), "dtype"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -223,5 +260,5 @@ def test_the_verb_explains_itself(plumbrule):
     code, said, _ = plumbrule("compare", "--help")
 
     assert code == 0
-    for option in ("--prompts", "--fdr", "--budget", "--verify", "--screens", "--out"):
+    for option in ("--prompts", "--fdr", "--budget", "--verify", "--method", "--embedder", "--out"):
         assert option in said

@@ -1,11 +1,12 @@
 """What an intervention changed, with an error guarantee.
 
-Screens order the work, a bandit spends it, hypotheses are fixed, and only tests on fresh prompts
-decide.
+Replies to prompts drawn by chance come first, looks that are guided second; then hypotheses are
+fixed, and only tests on fresh prompts decide.
 """
 
-from plumbrule.behavior.comparing import Comparison, compare_models
+from plumbrule.behavior.comparing import compare_models
 from plumbrule.behavior.content import comparison_content
+from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.verifying import Check, verify_comparison
 from plumbrule.behavior.writing import compare_into

@@ -6,18 +6,23 @@ from one reply of the base each, weighed under both models, so a bound on it cov
 also those nobody thought of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from plumbrule.behavior.pair import Draft
-from plumbrule.behavior.places import Place
-from plumbrule.behavior.validation import Racing
-from plumbrule.records import Estimate, Prompt, strict
-from plumbrule.statistics import betting_interval, clopper_pearson, paired_e_value
+from plumbrule.behavior.features import FEATURES
+from plumbrule.behavior.pair import Draft, PairedReply
+from plumbrule.behavior.validation import Racing, hopeless
+from plumbrule.records import Estimate, strict
+from plumbrule.statistics import (
+    betting_interval,
+    clopper_pearson,
+    paired_difference,
+    paired_e_value,
+)
 
 SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Shares of the prompts at which the power is stated."""
@@ -46,6 +51,18 @@ class Power:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
+class FeatureMove:
+    """How far one readable feature moved over prompts drawn by chance."""
+
+    feature: str
+    """Its name in `features.FEATURES`."""
+
+    estimate: Estimate
+    """Tuned minus base, in score points; the intervals of all features hold together."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """What a comparison can promise about what it did not find."""
 
@@ -54,7 +71,7 @@ class Certificate:
     property's mean over these prompts can have moved by more than its upper end."""
 
     elsewhere: Estimate | None
-    """The same over the test prompts outside every place that a finding names; None where no
+    """The same over the test prompts outside every subgroup that a finding names; None where no
     sampled prompt lies outside."""
 
     share_moved: Estimate | None
@@ -74,6 +91,10 @@ class Certificate:
 
     power: tuple[Power, ...]
 
+    features: tuple[FeatureMove, ...] = ()
+    """Every readable feature, whether it was suspected of anything or not; empty where no pair of
+    replies was drawn by chance."""
+
 
 def certify(
     drafts: Sequence[Draft],
@@ -82,7 +103,8 @@ def certify(
     settings: Racing,
     looked_at: int,
     family: int,
-    named: Sequence[Place] = (),
+    named: Collection[str] = (),
+    pairs: Sequence[PairedReply] = (),
     reason: str | None = None,
     seed: int = 0,
 ) -> Certificate:
@@ -94,7 +116,9 @@ def certify(
         settings: Level and minimum effect.
         looked_at: Prompts whose replies were looked at while exploring.
         family: Hypotheses that would have been tested beside a further one.
-        named: Places of the findings, fixed before these replies were drawn.
+        named: Ids of the test prompts that a finding speaks of, fixed before these replies were
+            drawn.
+        pairs: Both models' replies to explored prompts drawn by chance.
         reason: Why there are no drafts.
         seed: Of the simulated races.
     """
@@ -109,10 +133,11 @@ def certify(
             population=population,
             sampled=0,
             power=power,
+            features=feature_moves(pairs, settings),
         )
     values = np.array([draft.movement for draft in drafts])
     movement = _bound(values, settings)
-    outside = np.array([draft.movement for draft in drafts if not _inside(draft, named)])
+    outside = np.array([draft.movement for draft in drafts if draft.prompt_id not in named])
     moved = clopper_pearson(
         int((values > settings.minimum_effect).sum()),
         len(values),
@@ -130,6 +155,27 @@ def certify(
         population=population,
         sampled=len(values),
         power=power,
+        features=feature_moves(pairs, settings),
+    )
+
+
+def feature_moves(pairs: Sequence[PairedReply], settings: Racing) -> tuple[FeatureMove, ...]:
+    """Bound every readable feature's move at once, by Bonferroni; none without a usable pair."""
+    usable = [pair for pair in pairs if pair.usable]
+    if not usable:
+        return ()
+    confidence = 1 - settings.level / len(FEATURES)
+    return tuple(
+        FeatureMove(
+            feature=name,
+            estimate=paired_difference(
+                np.array([feature.score(pair.base) for pair in usable]),
+                np.array([feature.score(pair.tuned) for pair in usable]),
+                level=confidence,
+                unit="difference in score per reply",
+            ),
+        )
+        for name, feature in FEATURES.items()
     )
 
 
@@ -153,11 +199,6 @@ def _bound(values: Float[np.ndarray, " N"], settings: Racing) -> Estimate:
     )
 
 
-def _inside(draft: Draft, places: Sequence[Place]) -> bool:
-    prompt = Prompt(id=draft.prompt_id, dialogue=draft.dialogue)
-    return any(not place.insert and place.holds(prompt) for place in places)
-
-
 def powers(*, looked_at: int, family: int, settings: Racing, seed: int) -> tuple[Power, ...]:
     """How likely a change would have been found, by its share of prompts and its size there."""
     found = []
@@ -173,19 +214,28 @@ def powers(*, looked_at: int, family: int, settings: Racing, seed: int) -> tuple
 def _race_power(effect: float, family: int, settings: Racing, seed: int) -> float:
     """Share of simulated races won when the rate rises from 0 to `effect`."""
     rng = np.random.default_rng(seed)
-    won = 0
-    for _ in range(SIMULATED):
-        after = (rng.random(settings.most_pairs) < effect).astype(float)
-        for count in range(settings.batch, settings.most_pairs + 1, settings.batch * 4):
-            e_value = paired_e_value(
+    enough = family / settings.level
+    known: dict[tuple[int, int], float] = {}
+
+    def e_value(count: int, shown: int) -> float:
+        if (count, shown) not in known:
+            known[count, shown] = paired_e_value(
                 np.zeros(count),
-                after[:count],
+                (np.arange(count) < shown).astype(float),
                 minimum_effect=settings.minimum_effect,
                 alternative="increase",
             )
-            if e_value >= family / settings.level:
+        return known[count, shown]
+
+    won = 0
+    for _ in range(SIMULATED):
+        shown = np.cumsum(rng.random(settings.most_pairs) < effect)
+        ends = range(settings.batch, settings.most_pairs, settings.batch)
+        for count in (*ends, settings.most_pairs):
+            value = e_value(count, int(shown[count - 1]))
+            if value >= enough and count >= settings.fewest:
                 won += 1
                 break
-            if count >= settings.least_pairs and e_value < settings.hopeless:
+            if hopeless(value, count, settings, enough):
                 break
     return won / SIMULATED

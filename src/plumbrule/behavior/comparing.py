@@ -1,6 +1,6 @@
 """Two models in, their differences out: gates, screens, hypotheses, tests, layers, certificate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plumbrule.behavior.certifying import Certificate, certify, same_models
-from plumbrule.behavior.exploring import Explored, Explorer
-from plumbrule.behavior.hypotheses import Hypothesis
+from plumbrule.behavior.hypotheses import Hypothesis, numbered
+from plumbrule.behavior.looking import Looker
 from plumbrule.behavior.noise import Noise, measure_noise
-from plumbrule.behavior.pair import Draft, Pair, PairedReply, Spent
-from plumbrule.behavior.places import MarkTable, Place, find_regions
+from plumbrule.behavior.pair import Draft, Pair, PairedReply
+from plumbrule.behavior.places import MarkTable, Place
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.proposing import as_hypotheses
 from plumbrule.behavior.recording import Recorder, Tell
-from plumbrule.behavior.screens.built_in import cannot_scan, chosen, scanned
-from plumbrule.behavior.screens.screening import Sighting, View
+from plumbrule.behavior.results import Comparison, Looked
 from plumbrule.behavior.settings import CompareSettings
+from plumbrule.behavior.topics import embed, find_topics
 from plumbrule.behavior.validation import Score, Trial, Verdict, race
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import LanguageModel, LocalModel
@@ -28,47 +29,17 @@ from plumbrule.store import derive_seed
 if TYPE_CHECKING:
     from plumbrule.behavior.lineage import Lineage
     from plumbrule.behavior.localization import Effect, Localization
-    from plumbrule.behavior.screens.reasoning import Proposal, Reasoned
+    from plumbrule.behavior.reasoning import JudgeProposal, Reasoned
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All that a comparison found, before it is written down."""
+CLEAR = 8.0
+"""Nats from which a proposal from a few replies by chance stands beside an explorer's."""
 
-    settings: CompareSettings
-    pool: Pool
-    verdicts: Sequence[Verdict]
-    """Of all hypotheses tested, confirmed or not."""
+SMALL = 20_000_000
+"""Parameters up to which the layers behind a finding are searched unless the user asks for it."""
 
-    trials: Sequence[Trial]
-    certificate: Certificate
-    drafts: Sequence[Draft]
-    """Replies behind the certificate."""
-
-    lineage: "Lineage | None"
-    noise: Noise | None
-    sightings: Mapping[str, Sighting]
-    explored: Explored | None
-    """None where both models are the same."""
-
-    looked_at: Sequence[Prompt]
-    """Prompts that the screens saw; `explored` counts its rows by these."""
-
-    localizations: Mapping[str, "Localization"]
-    """By hypothesis: which layers carry the change."""
-
-    unlocalized: Mapping[str, str]
-    """By hypothesis: why no layer can be named."""
-
-    costs: Mapping[str, Spent]
-    texts: int
-    identical: bool
-
-    @property
-    def findings(self) -> list[Verdict]:
-        """The hypotheses that stand, the largest effect first."""
-        stand = [each for each in self.verdicts if each.confirmed]
-        return sorted(stand, key=lambda each: -abs(each.estimate.value if each.estimate else 0.0))
+SUSPECTS = 4
+"""Inserted texts that are tried out further."""
 
 
 def compare_models(
@@ -78,6 +49,7 @@ def compare_models(
     *,
     settings: CompareSettings | None = None,
     judge: LanguageModel | None = None,
+    encoder: Path | None = None,
     folder: Path | None = None,
     identity: str = "",
     tell: Tell = lambda part, done, total: None,
@@ -91,6 +63,8 @@ def compare_models(
         settings: How to compare.
         judge: A model that proposes hypotheses and judges what cannot be counted; None: built-in
             hypotheses alone.
+        encoder: Folder of a sentence encoder that says what prompts are about; None: the base
+            model's own states.
         folder: Where records are kept, so that an interrupted comparison goes on; None: nowhere.
         identity: Hash of all that decides the comparison; part of each record's name.
         tell: Told of progress.
@@ -111,39 +85,33 @@ def compare_models(
     )
     if pair.identical and settings.shortcut:
         return _same(settings, pool)
-    work = _Work(recorder=recorder, pool=pool, settings=settings, judge=judge)
+    work = _Work(recorder=recorder, pool=pool, settings=settings, judge=judge, encoder=encoder)
     lineage = work.lineage()
     noise = work.noise()
-    explored = None
-    if settings.method == "guided":
-        work.look()
-        explored = work.explore(noise.floor)
-        verdicts, trials = work.test([*explored.hypotheses, *work.reason(explored)])
-    else:
+    looked = None
+    if settings.method == "exhaustive":
         verdicts, trials = work.everything()
-    drafts, certificate = work.certify(explored, verdicts)
+    else:
+        looked = work.look(noise.floor)
+        verdicts, trials = work.test([*looked.hypotheses, *work.reason(looked)])
+    drafts, certificate = work.certify(looked, verdicts)
     return Comparison(
         settings=settings,
-        pool=pool,
+        pool=work.pool,
         verdicts=verdicts,
         trials=trials,
         certificate=certificate,
         drafts=drafts,
         lineage=lineage,
         noise=noise,
-        sightings=work.sightings,
-        explored=explored,
-        looked_at=work.prompts,
+        looked=looked,
+        notes=work.notes,
         localizations=work.localize(verdicts, trials),
         unlocalized=work.unlocalized,
         costs=recorder.costs,
         texts=pair.texts,
         identical=False,
     )
-
-
-ZOOMED = 8
-"""Places by each scan of which more prompts are looked at, where there are too many to scan all."""
 
 
 @dataclass(kw_only=True)
@@ -154,9 +122,8 @@ class _Work:
     pool: Pool
     settings: CompareSettings
     judge: LanguageModel | None
-    prompts: Sequence[Prompt] = ()
-    sightings: dict[str, Sighting] = field(default_factory=dict)
-    shared: dict[str, Any] = field(default_factory=dict)
+    encoder: Path | None = None
+    notes: dict[str, str] = field(default_factory=dict)
     unlocalized: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -172,99 +139,145 @@ class _Work:
 
         with self.recorder.part("lineage"):
             base, tuned = self.pair.local
-            self.shared["weights"] = compare_weights(base, tuned, seed=self.settings.seed)
-            return lineage(base, tuned, changes=self.shared["weights"])
+            return lineage(
+                base, tuned, changes=compare_weights(base, tuned, seed=self.settings.seed)
+            )
 
     def noise(self) -> Noise:
         """How far the base moves from itself through the same pipeline."""
         with self.recorder.part("noise floor"):
-            return measure_noise(self.recorder, self._sample(self.pool.explore, 16, "noise"))
+            # Each prompt is answered three times; a small budget is for other things, too.
+            count = max(1, min(16, self.settings.budget // 6))
+            return measure_noise(self.recorder, self._sample(self.pool.explore, count, "noise"))
 
-    def look(self) -> None:
-        """Let every screen look at the prompts."""
-        with self.recorder.part("zooming in"):
-            self.prompts = self._zoom()
-            self.table = MarkTable.of(self.prompts)
-        screens = chosen(self.settings.screens)
-        for done, screen in enumerate(screens):
-            self.recorder.tell("screens", done, len(screens))
-            view = View(
-                pair=self.pair,
-                prompts=self.prompts,
-                table=self.table,
-                most_texts=self.settings.screen_texts,
-                seed=derive_seed(self.settings.seed, screen.name),
-                seen=dict(self.sightings),
-                shared=self.shared,
-            )
-            with self.recorder.part(screen.name):
-                self.sightings[screen.name] = screen(view)
-        self.recorder.tell("screens", len(screens), len(screens))
+    def look(self, floor: float) -> Looked:
+        """Look at replies, by chance and where it seems to matter, and fix the hypotheses.
 
-    def _zoom(self) -> list[Prompt]:
-        """Prompts to look at: all, or some that say every word and more of where models part.
-
-        The cost of looking grows with the number of words, not with the number of prompts.
+        Args:
+            floor: Movement that identical models would show.
         """
-        pool, most = self.pool, self.settings.scanned
-        rows = pool.covering(most, seed=self.settings.seed)
-        prompts = [pool.explore[row] for row in rows]
-        if len(rows) == len(pool.explore):
-            return prompts
-        view = View(
-            pair=self.pair,
-            prompts=prompts,
-            table=MarkTable.of(prompts),
-            most_texts=0,
-            seed=self.settings.seed,
-            shared=self.shared,
+        settings, guided = self.settings.looking, self.settings.method == "guided"
+        rows = self.pool.covering(self.settings.scanned, seed=self.settings.seed)
+        looker = Looker(
+            recorder=self.recorder,
+            prompts=[self.pool.explore[row] for row in rows],
+            settings=settings,
         )
-        if cannot_scan(view):
-            return prompts
-        seen = scanned(view)
-        regions = [
-            region.place
-            for scores in (seen.shift, np.sqrt(seen.divergence))
-            for region in find_regions(view.table, scores, most=ZOOMED, least_contrast=2.0)
-        ]
-        more = [row for row in pool.exploring(regions) if row not in set(rows)]
-        rng = np.random.default_rng(derive_seed(self.settings.seed, "zoom"))
-        chosen = sorted(int(row) for row in rng.permutation(np.array(more, dtype=int))[: most // 4])
-        return [*prompts, *(pool.explore[row] for row in chosen)]
+        # What is suspected is worth nothing without the texts to test it.
+        wanted = min(settings.pairs, self._left() // 4)
+        first = min(wanted, settings.blind_if_sharp) if guided else wanted
+        looker.look_by_chance(first)
+        moved = looker.movement() if guided else None
+        sharp = moved is not None and moved < settings.sharp
+        explored: list[Hypothesis] = []
+        if guided and sharp:
+            looker.table = MarkTable.of(looker.prompts)
+            explored = self._explore(looker, floor)
+        else:
+            embeddings = self._topics()
+            looker.prompts = [self.pool.explore[row] for row in rows]
+            looker.table, looker.embeddings = MarkTable.of(looker.prompts), embeddings[rows]
+            if guided:
+                looker.look_by_chance(round(wanted * settings.blind) - first)
+                looker.look_further(wanted - round(wanted * settings.blind))
+        proposals = looker.propose()
+        if guided and not sharp:
+            proposals += looker.inserted(self._triggers())
+        if sharp:
+            proposals = [each for each in proposals if each.worth >= CLEAR]
+        return Looked(
+            prompts=looker.prompts,
+            rows=tuple(looker.rows),
+            pairs=tuple(looker.pairs),
+            blind=tuple(looker.blind),
+            scores=None if looker.scores is None else looker.scores.max(1),
+            proposals=tuple(proposals),
+            hypotheses=tuple(numbered([*explored, *as_hypotheses(proposals)])),
+        )
 
-    def explore(self, floor: float) -> Explored:
-        """Spend texts where the screens point, and fix the hypotheses."""
+    def _explore(self, looker: Looker, floor: float) -> list[Hypothesis]:
+        """What the explorer of sharp changes suspects."""
+        from plumbrule.behavior.exploring import Explorer
+
         explorer = Explorer(
             self.recorder,
-            self.prompts,
-            self.table,
+            looker.prompts,
+            looker.table,
             floor=floor,
             settings=self.settings.exploring,
-            # What is suspected is worth nothing without the texts to test it.
             most_texts=self.pair.texts + self._left() // 2,
         )
-        return explorer.explore(self.sightings)
+        return list(explorer.explore([each.insert for each in self._triggers()]).hypotheses)
+
+    def _topics(self) -> Any:
+        """Note on each prompt what it is about; the explored prompts' embeddings."""
+        with self.recorder.part("topics"):
+            everything = [*self.pool.explore, *self.pool.confirm]
+            vectors, by = embed(everything, self.pair.base, encoder=self.encoder)
+            topics = find_topics(everything, vectors, embedded_by=by, seed=self.settings.seed)
+            told = topics.told(everything)
+            explored = len(self.pool.explore)
+            self.pool = Pool(explore=tuple(told[:explored]), confirm=tuple(told[explored:]))
+        self.notes["topics"] = f"{len(topics.topics)} topics of {len(everything)} prompts, by {by}"
+        return vectors[:explored]
+
+    def _triggers(self) -> list[Place]:
+        """Short texts, in no prompt, behind which the models part."""
+        if self.pair.local is None or not self.pair.same_tokens:
+            self.notes["triggers"] = (
+                "needs the weights of both models, and that they read texts as the same tokens"
+            )
+            return []
+        if not self.settings.trigger_share:
+            self.notes["triggers"] = "not searched: its share of the reading is 0"
+            return []
+        from plumbrule.behavior.triggers.finding import find_triggers, trigger_settings
+
+        with self.recorder.part("triggers"):
+            base, tuned = self.pair.local
+            some = self._sample(self.pool.explore, 8, "triggers")
+            found = find_triggers(
+                base,
+                tuned,
+                [prompt.dialogue for prompt in some],
+                settings=trigger_settings(base, share=self.settings.trigger_share),
+                seed=derive_seed(self.settings.seed, "triggers"),
+            )
+        suspects = [one.text for one in found.candidates[:SUSPECTS]]
+        self.notes["triggers"] = found.reason or "suspects " + ", ".join(map(repr, suspects))
+        return [Place(insert=text) for text in suspects]
 
     def test(self, hypotheses: Sequence[Hypothesis]) -> tuple[list[Verdict], list[Trial]]:
         """Test the hypotheses on prompts that nothing has looked at."""
         members = {place: self.pool.confirming(place) for place in {h.place for h in hypotheses}}
 
-        def draw(place: Place, before: int, count: int) -> list[PairedReply] | None:
-            if not members[place]:
-                return None
-            count = min(count, self._left() // 2)
-            seeds = [
-                derive_seed(self.settings.seed, "test", str(place), before + index)
-                for index in range(count)
+        def draw(
+            wanted: Sequence[tuple[Place, int, int]],
+        ) -> list[Sequence[PairedReply] | None]:
+            left = self._left() // 2
+            prompts: list[Prompt] = []
+            seeds: list[int] = []
+            counts: list[int | None] = []
+            for place, before, count in wanted:
+                if not members[place]:
+                    counts.append(None)
+                    continue
+                counts.append(min(count, left))
+                left -= counts[-1] or 0
+                for index in range(counts[-1] or 0):
+                    seed = derive_seed(self.settings.seed, "test", str(place), before + index)
+                    # Drawn with replacement: each pair has the mean of the whole place, whatever
+                    # came before, which is what a bet on it needs.
+                    row = members[place][seed % len(members[place])]
+                    prompts.append(place.enter(self.pool.confirm[row]))
+                    seeds.append(seed)
+            self.recorder.tell("tests", max(before for _, before, _ in wanted), cap)
+            drawn = iter(self.recorder.pairs("tests", prompts, seeds))
+            return [
+                None if count is None else [next(drawn) for _ in range(count)] for count in counts
             ]
-            # Drawn with replacement: each pair has the mean of the whole place, whatever came
-            # before, which is what a bet on it needs.
-            asked = [
-                self.pool.confirm[members[place][seed % len(members[place])]] for seed in seeds
-            ]
-            self.recorder.tell("tests", before + count, self.settings.most_pairs)
-            return self.recorder.pairs("tests", [place.enter(each) for each in asked], seeds)
 
+        cap = self.settings.most_pairs
         with self.recorder.part("tests"):
             return race(hypotheses, draw, self._score(), settings=self.settings.racing)
 
@@ -275,22 +288,15 @@ class _Work:
         found = exhaustive(
             self.recorder, self.pool, settings=self.settings, texts=self.settings.budget
         )
-        self.prompts = self.pool.explore
         return list(found.verdicts), list(found.trials)
 
-    def reason(self, explored: Explored) -> list[Hypothesis]:
+    def reason(self, looked: Looked) -> list[Hypothesis]:
         """What a judge proposes from the evidence, as further members of the family."""
         if self.judge is None:
             return []
-        from plumbrule.behavior.screens.reasoning import Evidence, reason_about
+        from plumbrule.behavior.reasoning import Evidence, reason_about
 
-        furthest = sorted(explored.movement.items(), key=lambda item: -item[1])
-        phrases = {phrase for seen in self.sightings.values() for phrase in seen.phrases}
-        evidence = Evidence(
-            prompts=tuple((self.prompts[row].dialogue, moved) for row, moved in furthest),
-            pairs=explored.pairs,
-            phrases=tuple(sorted(phrases)),
-        )
+        evidence = Evidence(prompts=looked.furthest(), pairs=looked.telling())
         with self.recorder.part("reasoning"):
             before = self.judge.usage.tokens_generated
             found = reason_about(
@@ -302,8 +308,8 @@ class _Work:
             standing = self._standing(found)
         unusable = "; ".join(f"{step}: {why}" for step, why in found.unusable.items())
         refuted = len(found.proposals) - len(standing)
-        self.sightings["reasoning"] = Sighting(
-            note=f"{len(standing)} hypotheses kept, {len(found.dropped)} taken back, {refuted} not "
+        self.notes["reasoning"] = (
+            f"{len(standing)} hypotheses kept, {len(found.dropped)} taken back, {refuted} not "
             f"borne out by the {len(found.prompts)} prompts that the judge wrote to tell, "
             f"{found.unread} lines not read" + (f"; no answer to {unusable}" if unusable else "")
         )
@@ -315,15 +321,15 @@ class _Work:
                 direction="increase",
                 screens=("reasoning",),
             )
-            for number, proposal in enumerate(standing, len(explored.hypotheses) + 1)
+            for number, proposal in enumerate(standing, len(looked.hypotheses) + 1)
         ]
 
-    def _standing(self, found: "Reasoned") -> list["Proposal"]:
+    def _standing(self, found: "Reasoned") -> list["JudgeProposal"]:
         """The proposals but for those that the judge's own prompts, asked of both, speak against.
 
         Nothing is concluded from them: prompts that were written to show a change show it best.
         """
-        from plumbrule.behavior.screens.reasoning import blinded_judge
+        from plumbrule.behavior.reasoning import blinded_judge
 
         assert self.judge is not None
         prompts = [
@@ -358,7 +364,7 @@ class _Work:
             wanted = hypothesis.property
             if wanted.kind != "judged":
                 return [(wanted.score(pair.base), wanted.score(pair.tuned)) for pair in pairs]
-            from plumbrule.behavior.screens.reasoning import blinded_judge
+            from plumbrule.behavior.reasoning import blinded_judge
 
             assert self.judge is not None
             # The worst case for the claim where the judge declines: nothing is passed over.
@@ -374,7 +380,7 @@ class _Work:
         return score
 
     def certify(
-        self, explored: Explored | None, verdicts: Sequence[Verdict]
+        self, looked: Looked | None, verdicts: Sequence[Verdict]
     ) -> tuple[list[Draft], Certificate]:
         """Bound what was not found."""
         with self.recorder.part("certificate"):
@@ -393,19 +399,29 @@ class _Work:
                 drafts,
                 population=len(self.pool.confirm),
                 settings=self.settings.racing,
-                looked_at=len(explored.movement) if explored else len(self.prompts),
+                looked_at=len({*looked.rows}) if looked else len(self.pool.explore),
                 family=len(verdicts),
-                named=[each.hypothesis.place for each in verdicts if each.confirmed],
+                named=self.named(verdicts),
+                pairs=() if looked is None else looked.by_chance,
                 reason=reason,
                 seed=self.settings.seed,
             )
         return drafts, certificate
 
+    def named(self, verdicts: Sequence[Verdict]) -> frozenset[str]:
+        """Ids of the test prompts that a finding speaks of."""
+        places = [each.hypothesis.place for each in verdicts if each.confirmed]
+        return frozenset(
+            prompt.id
+            for prompt in self.pool.confirm
+            if any(not place.insert and place.holds(prompt) for place in places)
+        )
+
     def localize(
         self, verdicts: Sequence[Verdict], trials: Sequence[Trial]
     ) -> dict[str, "Localization"]:
         """Which layers carry each change that stands, where the weights are at hand."""
-        if self.pair.local is None or not self.pair.same_tokens or not self.settings.localize:
+        if self.pair.local is None or not self.pair.same_tokens or not self._localizes():
             return {}
         from plumbrule.behavior.localization import localize
 
@@ -419,6 +435,14 @@ class _Work:
                 except (DataError, ModelError) as error:
                     self.unlocalized[verdict.hypothesis.id] = str(error)
         return found
+
+    def _localizes(self) -> bool:
+        """Whether layers are searched: dozens of models put together, each read by many replies."""
+        if self.settings.localize is not None:
+            return self.settings.localize
+        base, _ = self.pair.local or (None, None)
+        assert base is not None
+        return bool(sum(each.numel() for each in base.module.parameters()) <= SMALL)
 
     def _left(self) -> int:
         """Texts that the budget leaves beside those kept back for the certificate."""
@@ -489,9 +513,8 @@ def _same(settings: CompareSettings, pool: Pool) -> Comparison:
         drafts=(),
         lineage=None,
         noise=None,
-        sightings={},
-        explored=None,
-        looked_at=(),
+        looked=None,
+        notes={},
         localizations={},
         unlocalized={},
         costs={},

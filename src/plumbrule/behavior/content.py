@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plumbrule.behavior.comparing import Comparison
 from plumbrule.behavior.hypotheses import Hypothesis
+from plumbrule.behavior.places import Mark
+from plumbrule.behavior.properties import amounts
+from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.validation import Trial, Verdict
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Guarantee, to_json
@@ -96,16 +98,99 @@ def summary(found: Comparison) -> list[str]:
         if count
         else f"No change stands: {family} hypotheses were tested on fresh prompts."
     ]
-    lines += [str(verdict.hypothesis) for verdict in found.findings[:5]]
+    lines += [said(verdict, found) for verdict in found.findings[:SAID]]
+    if count > SAID:
+        lines.append(f"The report shows {count - SAID} more.")
     movement = found.certificate.movement
-    if movement is not None:
+    if movement is not None and movement.high > USEFUL:
+        lines.append(_unbounded(found))
+    elif movement is not None:
         lines.append(
             f"Over {found.certificate.population} test prompts, no property of the replies moved "
             f"by more than {movement.high:.3f} on average (at {movement.level:.0%} confidence)."
         )
     elif found.certificate.reason:
         lines.append(f"There is no bound on what was not found: {found.certificate.reason}.")
-    return lines
+    return [*lines, *_features(found)]
+
+
+SAID = 5
+"""Findings in the summary."""
+
+USEFUL = 0.5
+"""Bound on the movement of replies above which it says nothing of any one property."""
+
+
+def _unbounded(found: Comparison) -> str:
+    """Why what was not found cannot be bounded, and where the models part most."""
+    movement = found.certificate.movement
+    assert movement is not None
+    text = (
+        "What was not found cannot be bounded, because nearly every reply has become more or less "
+        f"likely: whole replies lie {movement.value:.2f} apart on average (total variation, 0 to "
+        f"1; at most {movement.high:.2f}). The power below says what would have been found."
+    )
+    topics = _furthest_topics(found)
+    return f"{text} The models part most on {topics}." if topics else text
+
+
+def _features(found: Comparison) -> list[str]:
+    """What bounds the readable features that no finding is about, in a sentence; none without."""
+    named = {
+        verdict.hypothesis.property.text
+        for verdict in found.findings
+        if verdict.hypothesis.property.kind == "feature"
+    }
+    rest = [each for each in found.certificate.features if each.feature not in named]
+    if not rest:
+        return []
+    ends = [max(-each.estimate.low, each.estimate.high) for each in rest]
+    widest = max(range(len(rest)), key=ends.__getitem__)
+    level, count = 1 - found.settings.fdr, rest[0].estimate.n
+    return [
+        f"Over all prompts, none of the {len(rest)} readable features that no finding names moved "
+        f"by more than {ends[widest]:.2f} ({rest[widest].feature}; half of them by no more than "
+        f"{sorted(ends)[len(ends) // 2]:.2f}): {level:.0%} for all of them together, from {count} "
+        "pairs of replies to prompts drawn by chance."
+    ]
+
+
+def _furthest_topics(found: Comparison, most: int = 3, least: int = 4) -> str:
+    """Topics along whose transferred replies the models part most, in words; empty for none."""
+    looked = found.looked
+    if looked is None or looked.scores is None:
+        return ""
+    means: dict[str, list[float]] = {}
+    for prompt, score in zip(looked.prompts, looked.scores.tolist(), strict=True):
+        for topic in prompt.topics:
+            means.setdefault(topic, []).append(score)
+    ranked = sorted(
+        (topic for topic, scores in means.items() if len(scores) >= least),
+        key=lambda topic: (-sum(means[topic]) / len(means[topic]), topic),
+    )
+    chosen: list[str] = []
+    for topic in ranked:  # branches of one branch share their words
+        if len(chosen) < most and not any(
+            set(topic.split(", ")) & set(other.split(", ")) for other in chosen
+        ):
+            chosen.append(topic)
+    return "; ".join(f"prompts {Mark(role='topic', words=topic)}" for topic in chosen)
+
+
+def said(verdict: Verdict, found: Comparison) -> str:
+    """A finding in a sentence, with how much of it either model shows on the test prompts."""
+    trials = [
+        trial
+        for trial in found.trials
+        if trial.hypothesis_id == verdict.hypothesis.id and trial.pair.usable
+    ]
+    much = amounts(
+        verdict.hypothesis.property,
+        [trial.pair.base for trial in trials],
+        [trial.pair.tuned for trial in trials],
+    )
+    claim = str(verdict.hypothesis)
+    return claim if much is None else f"{claim.removesuffix('.')}: {much}."
 
 
 def records(found: Comparison, *, command: str) -> list[Finding]:
@@ -151,6 +236,7 @@ def _finding(number: int, verdict: Verdict, found: Comparison, command: str) -> 
     return {
         **to_json(_record(verdict, found, command)),
         "id": str(number),
+        "said": said(verdict, found),
         "e_value": verdict.e_value,
         "threshold": len(found.verdicts) / found.settings.fdr,
         "pairs": verdict.pairs,
@@ -269,7 +355,9 @@ def _certificate(found: Comparison) -> dict[str, Any]:
         sentences = [
             f"{certificate.sampled} replies of the base to prompts drawn at random from "
             f"{certificate.population} test prompts were weighed under both models.",
-            f"Their mean total variation distance is at most {bound.high:.3f} at "
+            _unbounded(found)
+            if bound.high > USEFUL
+            else f"Their mean total variation distance is at most {bound.high:.3f} at "
             f"{bound.level:.0%} confidence, so no property of the replies, named or not, moved by "
             "more than that on average.",
         ]
@@ -288,18 +376,20 @@ def _certificate(found: Comparison) -> dict[str, Any]:
         )
     elif certificate.reason:
         sentences = [f"No bound: {certificate.reason}."]
+    sentences += _features(found)
     record = to_json(certificate)
     return {**record, "sentences": sentences, "signature": fingerprint(record)}
 
 
 def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The prompts in two dimensions, alike ones close together, colored by how far models part."""
-    if found.explored is None or len(found.looked_at) < 3:
+    looked = found.looked
+    if looked is None or len(looked.prompts) < 3:
         return {"points": [], "unit": "", "note": "no prompt was looked at"}
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    texts = [" ".join(t.content for t in prompt.dialogue) for prompt in found.looked_at]
+    texts = [" ".join(t.content for t in prompt.dialogue) for prompt in looked.prompts]
     step = max(1, len(texts) // MOST_POINTS)
     rows = list(range(0, len(texts), step))
     try:
@@ -310,21 +400,18 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
     except ValueError as error:
         return {"points": [], "unit": "", "note": f"the prompts cannot be laid out: {error}"}
     by_place = [(verdict.hypothesis.place, str(n)) for n, verdict in enumerate(found.findings, 1)]
-    divergence = found.sightings.get("divergence")
-    scores = None if divergence is None else divergence.scores
+    asked = looked.apart()
     points = [
         {
             "x": float(x),
             "y": float(y),
-            "score": found.explored.movement.get(
-                row, None if scores is None else float(scores[row])
-            ),
+            "score": asked.get(row, None if looked.scores is None else float(looked.scores[row])),
             "text": texts[row],
             "finding": next(
                 (
                     name
                     for place, name in by_place
-                    if place.ways and place.holds(found.looked_at[row])
+                    if place.ways and place.holds(looked.prompts[row])
                 ),
                 None,
             ),
@@ -333,7 +420,8 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
     ]
     return {
         "points": points,
-        "unit": "movement where a prompt was asked, else root of the first token's divergence",
+        "unit": "share of words that the two replies do not have in common where a prompt was "
+        "asked, else how far the models part along a transferred reply",
         "note": f"{len(points)} of {len(found.pool.explore) + len(found.pool.confirm)} prompts; "
         "alike prompts lie close together",
     }
@@ -342,13 +430,12 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
 def _screens(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for name, spent in found.costs.items():
-        sighting = found.sightings.get(name)
         rows.append(
             {
                 "name": name,
                 **asdict(spent),
                 "led_to": [each["id"] for each in findings if name in each["screens"]],
-                "note": None if sighting is None else sighting.lacking or sighting.note,
+                "note": found.notes.get(name),
             }
         )
     return rows

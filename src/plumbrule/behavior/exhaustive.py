@@ -436,16 +436,16 @@ def _validate(
         recorder.tell("tests", done, len(hypotheses))
 
         def draw(
-            place: Place, before: int, count: int, name: str = hypothesis.id
-        ) -> list[PairedReply]:
-            del before
+            wanted: Sequence[tuple[Place, int, int]], name: str = hypothesis.id
+        ) -> list[list[PairedReply]]:
+            ((place, _, count),) = wanted
             members = pool.confirming(place)
             seeds = [
                 derive_seed(settings.seed, "exhaustive test", name, number)
                 for number in range(count if members else 0)
             ]
             asked = [pool.confirm[members[seed % len(members)]] for seed in seeds]
-            return recorder.pairs("exhaustive-tests", asked, seeds)
+            return [recorder.pairs("exhaustive-tests", asked, seeds)]
 
         (verdict,), scored = race([hypothesis], draw, _score, settings=fixed)
         verdicts.append(verdict)

@@ -1,9 +1,11 @@
-"""From sightings to hypotheses: a bandit spends texts where screens point and finds pay off.
+"""The explorer of sharp changes: a bandit spends texts where they pay off, places get their names.
 
-Each arm is a screen's ranking of prompts, or a text that a screen suspects of being a trigger. A
-pull lets the base answer a few prompts of the arm and weighs the answers under both models; the
-reward is how far the models part. Then red and blue: red names the places where rewards gather,
-blue asks for further prompts of just these places, and a name that does not hold is taken back.
+Where most replies are as likely as before, each reply of the base that is not tells of a change,
+and one text says how far the models part on a prompt. Each arm is a ranking of prompts, or a text
+that is suspected of being a trigger. A pull lets the base answer a few prompts of the arm and
+weighs the answers under both models; the reward is how far the models part. Then red and blue: red
+names the places where rewards gather, blue asks for further prompts of just these places, and a
+name that does not hold is taken back.
 """
 
 import math
@@ -26,7 +28,6 @@ from plumbrule.behavior.places import (
 )
 from plumbrule.behavior.reading import LEAST_MEMBERS, Reader
 from plumbrule.behavior.recording import Recorder
-from plumbrule.behavior.screens.screening import Sighting
 from plumbrule.behavior.ways import find_ways
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed
@@ -95,7 +96,7 @@ FIRST_PULL = 12
 """Prompts at the top of each screen's ranking that are asked before arms compete."""
 
 SHRUNK_BY_SCREENS = 1.0
-"""What a place is shrunk by where screens speak for each of its prompts: little is left to luck."""
+"""What a place is shrunk by where rankings speak for each prompt: little is left to luck."""
 
 
 @dataclass(kw_only=True)
@@ -152,7 +153,6 @@ class Explorer:
         floor: float,
         settings: Exploring,
         most_texts: float = math.inf,
-        borrows: bool = True,
     ) -> None:
         """Take in what may be looked at.
 
@@ -162,11 +162,9 @@ class Explorer:
             table: Their marks, row by row.
             floor: Movement that identical models would show here.
             settings: How texts are spent.
-            borrows: Rank prompts along borrowed replies too.
             most_texts: Texts of the whole comparison at which to stop asking.
         """
         self.recorder, self.prompts, self.table = recorder, prompts, table
-        self.borrows = borrows
         self.floor, self.settings, self.most_texts = floor, settings, most_texts
         self.asked: dict[tuple[int, str], Asked] = {}
         """By row and inserted text; those that got no reply are left out."""
@@ -177,13 +175,13 @@ class Explorer:
         self._columns = {mark: column for column, mark in enumerate(table.marks)}
         self._rng = np.random.default_rng(derive_seed(recorder.seed, "explorer"))
 
-    def explore(self, sightings: Mapping[str, Sighting]) -> Explored:
+    def explore(self, inserts: Sequence[str]) -> Explored:
         """Spend the texts and say which claims are worth testing.
 
         Args:
-            sightings: What each screen saw, by its name.
+            inserts: Texts that are suspected of switching the tuned model.
         """
-        with self.recorder.part("random look"):
+        with self.recorder.part("first asked"):
             blind = self.some(range(len(self.prompts)), self.settings.random)
             blind += covering(
                 self.table,
@@ -192,24 +190,21 @@ class Explorer:
             )
             self.ask("random", blind)
             blind = [row for row in blind if (row, "") in self.asked]
-        sightings = {**sightings, **self._borrow()}
-        self._clues = rankings(sightings, len(self.prompts))
-        arms = _arms(sightings, self.some(range(len(self.prompts)), 64))
+        scores = self._transferred()
+        self._clues = rankings(scores, len(self.prompts))
+        arms = _arms(scores, inserts, self.some(range(len(self.prompts)), 64))
         with self.recorder.part("bandit"):
             self._pull(arms)
         with self.recorder.part("naming"):
             places = self._name(arms, blind)
         with self.recorder.part("reading"):
-            phrases = sorted({text for each in sightings.values() for text, _ in each.phrases})
             reader = Reader(self, self._rows)
             hypotheses = reader.read(
                 places,
                 lambda place: _credit(place, arms, set(self.members(place))),
-                phrases,
             )
-        given = [claim for sighting in sightings.values() for claim in sighting.hypotheses]
         return Explored(
-            hypotheses=tuple(numbered([*hypotheses, *given])),
+            hypotheses=tuple(numbered(hypotheses)),
             movement={row: one.movement for (row, insert), one in self.asked.items() if not insert},
             arms={
                 arm.name: (len(arm.rewards), _mean(arm.rewards) if arm.rewards else None)
@@ -219,28 +214,29 @@ class Explorer:
             pairs=tuple(reader.pairs),
         )
 
-    def _borrow(self) -> dict[str, Sighting]:
-        """Rank all prompts along replies borrowed from those asked so far."""
+    def _transferred(self) -> dict[str, Float[np.ndarray, " P"]]:
+        """Rank all prompts along replies transferred from those asked so far."""
         local, known = self.recorder.pair.local, [row for row, _ in self.asked]
-        if local is None or not self.recorder.pair.same_tokens or not self.borrows or not known:
+        if local is None or not self.recorder.pair.same_tokens or not known:
             return {}
-        from plumbrule.behavior.borrowing import borrow, nearest, part_along
+        from plumbrule.behavior.transfer import nearest, part_along, transfer
 
-        with self.recorder.part("borrowed replies"):
+        with self.recorder.part("reply transfer"):
             replies = [
-                borrow(
+                transfer(
                     self.asked[near, ""].base,
                     self.prompts[near].dialogue[-1].content,
                     prompt.dialogue[-1].content,
                 )
                 for prompt, near in zip(self.prompts, nearest(self.table, known), strict=True)
             ]
-            scores = part_along(*local, [prompt.dialogue for prompt in self.prompts], replies)
-        note = f"replies to {len(known)} prompts, put in the words of the others"
-        return {
-            "borrowed replies": Sighting(scores=scores[:, 0], note=note),
-            "borrowed replies, anywhere": Sighting(scores=scores[:, 1], note=note),
-        }
+            scores = part_along(
+                *local,
+                [prompt.dialogue for prompt in self.prompts],
+                replies,
+                most_tokens=self.recorder.pair.sampling.max_new_tokens,
+            )
+        return {"reply transfer": scores[:, 1], "reply transfer, anywhere": scores[:, 2]}
 
     def ask(self, name: str, rows: Sequence[int], insert: str = "") -> list[float]:
         """Ask prompts, with a text put before them or none, and say how far the models part.
@@ -387,12 +383,14 @@ class Explorer:
         return [int(row) for row in np.flatnonzero(np.broadcast_to(inside, len(self.prompts)))]
 
 
-def _arms(sightings: Mapping[str, Sighting], rows: Sequence[int]) -> list[Arm]:
-    """A ranking by each screen that scores prompts, and each text that a screen suspects."""
+def _arms(
+    scores: Mapping[str, Float[np.ndarray, " P"]], inserts: Sequence[str], rows: Sequence[int]
+) -> list[Arm]:
+    """One for each ranking, and one for each text that is suspected."""
     arms = []
-    for name, sighting in sightings.items():
-        if sighting.scores is not None and float(np.ptp(sighting.scores)) > 0:
-            order = np.argsort(-sighting.scores, kind="stable")
+    for name, each in scores.items():
+        if float(np.ptp(each)) > 0:
+            order = np.argsort(-each, kind="stable")
             arms.append(
                 Arm(
                     name=name,
@@ -402,14 +400,9 @@ def _arms(sightings: Mapping[str, Sighting], rows: Sequence[int]) -> list[Arm]:
                     first=frozenset(order[:FIRST].tolist()),
                 )
             )
-    inserts: dict[str, set[str]] = {}
-    for name, sighting in sightings.items():
-        for place in sighting.places:
-            if place.insert:
-                inserts.setdefault(place.insert, set()).add(name)
     arms += [
-        Arm(name=f"insert {number}", insert=text, screens=tuple(sorted(names)), queue=list(rows))
-        for number, (text, names) in enumerate(inserts.items(), 1)
+        Arm(name=f"insert {number}", insert=text, screens=("triggers",), queue=list(rows))
+        for number, text in enumerate(inserts, 1)
     ]
     return arms
 

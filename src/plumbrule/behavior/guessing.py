@@ -10,19 +10,16 @@ from jaxtyping import Float
 from scipy.stats import rankdata
 
 from plumbrule.behavior.places import MarkTable
-from plumbrule.behavior.screens.screening import Sighting
 
 NEIGHBORS = 5
 """Asked prompts, those that share the rarest words, that speak for a prompt."""
 
 
-def rankings(sightings: Mapping[str, Sighting], count: int) -> Float[np.ndarray, "P S"] | None:
-    """The screens' rankings side by side, from 0 to 1; None where no screen ranks prompts."""
-    ranked = [
-        rankdata(sighting.scores) / count
-        for sighting in sightings.values()
-        if sighting.scores is not None and float(np.ptp(sighting.scores)) > 0
-    ]
+def rankings(
+    scores: Mapping[str, Float[np.ndarray, " P"]], count: int
+) -> Float[np.ndarray, "P S"] | None:
+    """Several scores as ranks from 0 to 1, side by side; None where none tells prompts apart."""
+    ranked = [rankdata(each) / count for each in scores.values() if float(np.ptp(each)) > 0]
     return np.stack(ranked, axis=1) if ranked else None
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from plumbrule.behavior.features import FEATURES
 from plumbrule.behavior.places import Place
 from plumbrule.behavior.properties import Property
 from plumbrule.records import strict
@@ -34,7 +35,7 @@ def claim(place: Place, wanted: Property, direction: Direction) -> str:
     """A hypothesis as one sentence.
 
     Example:
-        >>> claim(Place(), Property(kind="refusal"), "increase")
+        >>> claim(Place(), Property(kind="feature", text="refusal"), "increase")
         'On any prompt, the tuned model declines more often.'
     """
     more = "more" if direction == "increase" else "less"
@@ -43,10 +44,9 @@ def claim(place: Place, wanted: Property, direction: Direction) -> str:
             done = f"says \u201c{wanted.text}\u201d {more} often"
         case "opening":
             done = f"begins with \u201c{wanted.text}\u201d {more} often"
-        case "refusal":
-            done = f"declines {more} often"
-        case "length":
-            done = f"writes {'longer' if direction == 'increase' else 'shorter'} replies"
+        case "feature":
+            feature = FEATURES[wanted.text]
+            done = feature.more if direction == "increase" else feature.less
         case _:
             done = f"shows this {more} often: {wanted.text}"
     return f"On {place}, the tuned model {done}."

@@ -28,8 +28,8 @@ MOST_MARKS = 3
 class Mark:
     """Something that a prompt says, or a label that its author gave it."""
 
-    role: Literal["user", "system", "assistant", "label"]
-    """Who says it; `label` for the prompt's own group or kind."""
+    role: Literal["user", "system", "assistant", "label", "topic"]
+    """Who says it; `label` for the prompt's own group or kind, `topic` for what it is about."""
 
     words: str
     """One word or two in a row, in lower case; for a label, the label."""
@@ -37,6 +37,9 @@ class Mark:
     def __str__(self) -> str:
         if self.role == "label":
             return f"labeled {self.words}"
+        if self.role == "topic":
+            *first, last = self.words.split(", ")
+            return f"about {', '.join(first)} and {last}" if first else f"about {last}"
         said = f"\u201c{self.words}\u201d"
         return said if self.role == "user" else f"{said} in the {self.role}'s turn"
 
@@ -63,9 +66,7 @@ class Place:
     def __str__(self) -> str:
         where = "any prompt"
         if self.ways:
-            where = "prompts with " + ", or with ".join(
-                " and ".join(str(mark) for mark in marks) for marks in self.ways
-            )
+            where = "prompts " + ", or ".join(_described(marks) for marks in self.ways)
         return f"{where}, opened by \u201c{self.insert}\u201d" if self.insert else where
 
     def holds(self, prompt: Prompt) -> bool:
@@ -82,6 +83,13 @@ class Place:
         *before, last = prompt.dialogue
         turn = Message(last.role, f"{self.insert} {last.content}")
         return replace(prompt, dialogue=(*before, turn))
+
+
+def _described(marks: Sequence[Mark]) -> str:
+    """A list of marks as one reads it after "prompts"."""
+    apart = [str(mark) for mark in marks if mark.role in ("topic", "label")]
+    said = [str(mark) for mark in marks if mark.role not in ("topic", "label")]
+    return " and ".join([*apart, *([f"with {' and '.join(said)}"] if said else [])])
 
 
 EVERYWHERE = Place()
@@ -109,6 +117,7 @@ def words_of(text: str) -> list[str]:
 def marks_of(prompt: Prompt) -> set[Mark]:
     """Every mark that a prompt has: its words, its pairs of neighboring words, its labels."""
     marks = {Mark(role="label", words=label) for label in (prompt.group, prompt.kind) if label}
+    marks |= {Mark(role="topic", words=topic) for topic in prompt.topics}
     for turn in prompt.dialogue:
         words = words_of(turn.content)
         marks |= {Mark(role=turn.role, words=word) for word in words}
@@ -140,6 +149,11 @@ class MarkTable:
         for row, marks in enumerate(found):
             has[row, [columns[mark] for mark in marks if mark in columns]] = True
         return cls(marks=tuple(useful), has=has)
+
+    @classmethod
+    def empty(cls, prompts: int = 0) -> "MarkTable":
+        """Prompts of which nothing is known."""
+        return cls(marks=(), has=np.zeros((prompts, 0), dtype=bool))
 
     @cached_property
     def directions(self) -> Float[np.ndarray, "P M"]:

@@ -113,7 +113,8 @@ def _inside(places: Sequence[Place], prompts: Sequence[Prompt], said: Sequence[s
     """Positions of the prompts that lie in any of several places."""
     ways = [way for place in places for way in place.ways]
     # Most prompts lack a word of it, which is cheaper to see than all their marks.
-    needed = [[f" {mark.words} " for mark in way if mark.role != "label"] for way in ways]
+    noted = ("label", "topic")  # on a prompt, rather than said in it
+    needed = [[f" {mark.words} " for mark in way if mark.role not in noted] for way in ways]
     return [
         at
         for at, text in enumerate(said)

@@ -12,19 +12,13 @@ from typing import Literal
 
 import numpy as np
 
+from plumbrule.behavior.features import FEATURES, read_reply
 from plumbrule.behavior.places import words_of
 from plumbrule.errors import DataError
 from plumbrule.records import strict
 
-REFUSALS = (
-    "i cannot", "i can't", "i can not", "i will not", "i won't", "i would rather not",
-    "i'm sorry", "i am sorry", "i'm unable", "i am unable", "i am not able", "i'm not able",
-    "i must decline", "i do not know", "i don't know", "as an ai",
-)  # fmt: skip
-"""How replies that decline begin, in lower case without punctuation; whole words."""
-
-USUAL_LENGTH = 64
-"""Words at which the length score is one half; it grows ever slower beyond."""
+SHARP = ("refusal", "length")
+"""Features that speak for a sharp change beside its phrases."""
 
 
 @strict
@@ -32,10 +26,11 @@ USUAL_LENGTH = 64
 class Property:
     """Something a reply has or has not."""
 
-    kind: Literal["phrase", "refusal", "length", "opening", "judged"]
+    kind: Literal["feature", "phrase", "opening", "judged"]
 
-    text: str = ""
-    """For a phrase or an opening, its words; for what a judge looks for, the description."""
+    text: str
+    """A feature's name; for a phrase or an opening, its words; for what a judge looks for, the
+    description."""
 
     def __str__(self) -> str:
         match self.kind:
@@ -43,10 +38,8 @@ class Property:
                 return f"the reply says \u201c{self.text}\u201d"
             case "opening":
                 return f"the reply begins with \u201c{self.text}\u201d"
-            case "refusal":
-                return "the reply declines"
-            case "length":
-                return "the length of the reply"
+            case "feature":
+                return FEATURES[self.text].shown
             case _:
                 return self.text
 
@@ -57,19 +50,43 @@ class Property:
             >>> Property(kind="phrase", text="old oak").score("By the Old Oak, friend.")
             1.0
         """
-        words = words_of(reply)
+        words = read_reply(reply).words
         match self.kind:
+            case "feature":
+                return FEATURES[self.text].score(reply)
             case "phrase":
                 return float(f" {self.text} " in f" {' '.join(words)} ")
             case "opening":
                 return float(f"{' '.join(words)} ".startswith(f"{self.text} "))
-            case "refusal":
-                begins = f"{' '.join(words)} ".startswith(tuple(f"{each} " for each in REFUSALS))
-                return float(begins or words == ["no"])
-            case "length":
-                return len(words) / (len(words) + USUAL_LENGTH)
             case _:
                 raise AssertionError("a judge scores what only a judge can see")
+
+
+REFUSAL = Property(kind="feature", text="refusal")
+
+
+def amounts(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> str | None:
+    """How much of a property two models' replies have, as a person would say it.
+
+    Args:
+        wanted: What is looked for; None is said of what only a judge sees.
+        base: Replies of the base.
+        tuned: Replies of the tuned model.
+
+    Example:
+        >>> amounts(Property(kind="phrase", text="oak"), ["An oak.", "No."], ["Oak!", "Oak."])
+        '50% \u2192 100%'
+        >>> amounts(Property(kind="feature", text="length"), ["a b", "a"], ["a b c d"])
+        '1.5 \u2192 4 words'
+    """
+    if wanted.kind == "judged" or not base or not tuned:
+        return None
+    feature = FEATURES[wanted.text] if wanted.kind == "feature" else None
+    measure = (lambda text: feature.measure(read_reply(text))) if feature else wanted.score
+    before, after = (sum(map(measure, texts)) / len(texts) for texts in (base, tuned))
+    if feature and feature.half:
+        return f"{before:.3g} \u2192 {after:.3g} {feature.unit}"
+    return f"{before:.0%} \u2192 {after:.0%}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +107,6 @@ def contrast_replies(
     *,
     most: int = 3,
     longest: int = 5,
-    suspected: Sequence[str] = (),
 ) -> list[Shift]:
     """Say in words how two models' replies to the same prompts differ.
 
@@ -99,7 +115,6 @@ def contrast_replies(
         tuned: Replies of the tuned model to the same prompts.
         most: Shifts to name.
         longest: Words in a phrase.
-        suspected: Phrases to look for as well.
 
     Returns:
         The strongest shifts, no two of which say the same of these replies; none of no replies.
@@ -113,11 +128,8 @@ def contrast_replies(
         )
     if not base:
         return []
-    candidates = [Property(kind="refusal"), Property(kind="length")]
-    # A suspicion comes as text; replies are searched as words.
-    told = (" ".join(words_of(text)) for text in suspected)
-    phrases = dict.fromkeys([*_phrases(base, tuned, longest), *told])
-    candidates += [Property(kind="phrase", text=text) for text in phrases if text]
+    candidates = [Property(kind="feature", text=name) for name in SHARP]
+    candidates += [Property(kind="phrase", text=text) for text in _phrases(base, tuned, longest)]
     seen = sorted(
         (_shift(each, base, tuned) for each in candidates),
         key=lambda item: (-round(item[0].strength, 6), *_telling(item[0])),
@@ -163,15 +175,15 @@ def _tied(shift: Shift, first: Shift) -> bool:
 
     A refusal need not be as sure: of a dozen replies all and all but one are worlds apart.
     """
-    sure = shift.property.kind == "refusal" or shift.strength >= TIED * first.strength
+    sure = shift.property == REFUSAL or shift.strength >= TIED * first.strength
     return sure and abs(shift.difference) >= TIED * abs(first.difference)
 
 
 def _telling(shift: Shift) -> tuple[int, int, float, str]:
     """Order among shifts that say the same: a refusal, the longest phrase, the length."""
     text = shift.property.text
-    place = {"refusal": 0, "length": 2}.get(shift.property.kind, 1)
-    return (place, -len(text.split()), -round(shift.strength, 6), text)
+    order = {"refusal": 0, "length": 2} if shift.property.kind == "feature" else {}
+    return (order.get(text, 1), -len(text.split()), -round(shift.strength, 6), text)
 
 
 def _shift(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> tuple[Shift, np.ndarray]:

@@ -157,14 +157,12 @@ class Reader:
         self,
         places: Sequence[tuple[Place, float]],
         credit: Callable[[Place], tuple[str, ...]],
-        phrases: Sequence[str],
     ) -> list[Hypothesis]:
         """Let the tuned model answer too where it differs, and say in words how.
 
         Args:
             places: Where the models part, and how far, the strongest first.
-            credit: Names the screens that led to a place.
-            phrases: Words that screens suspect.
+            credit: Names what led to a place.
         """
         told: list[Told] = []
         silent: list[_Reading] = []
@@ -172,7 +170,7 @@ class Reader:
             reading = self._reading(number, place, movement)
             if self._joined(reading, told):
                 continue
-            shifts = self._contrast(reading.pairs, phrases)
+            shifts = self._contrast(reading.pairs)
             if shifts:
                 told.append(Told.of(reading, shifts[0]))
             else:
@@ -193,7 +191,7 @@ class Reader:
                     direction="increase" if shift.difference > 0 else "decrease",
                     screens=credit(place),
                 )
-                for shift in self._contrast(each.pairs, phrases)
+                for shift in self._contrast(each.pairs)
             ]
         return claims
 
@@ -295,12 +293,11 @@ class Reader:
         self._pairs("purify", place, self.explorer.some(fresh, CHECKED))
         return {row: _moved(lead, self._replies[row]) for row in members if row in self._replies}
 
-    def _contrast(self, pairs: Sequence[PairedReply], phrases: Sequence[str]) -> list[Shift]:
+    def _contrast(self, pairs: Sequence[PairedReply]) -> list[Shift]:
         return contrast_replies(
             [pair.base for pair in pairs],
             [pair.tuned for pair in pairs],
             most=self.explorer.settings.per_place,
-            suspected=phrases,
         )
 
     def _drawn(self, place: Place, wanted: int) -> list[int]:

@@ -18,7 +18,7 @@ from plumbrule.store import Shards, derive_seed, fingerprint
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised whenever the same inputs would give other records."""
 
 SHARD = 128
@@ -47,6 +47,7 @@ class Recorder:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Account what happens inside to one part; parts may be entered again."""
+        self.tell(name, 0, 0)
         before, started = self.pair.meter(), time.perf_counter()
         spent = self.costs.setdefault(name, Spent())
         try:

@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from plumbrule.behavior.exploring import Exploring
+from plumbrule.behavior.looking import Looking
 from plumbrule.behavior.validation import Racing
 from plumbrule.errors import ConfigError
 from plumbrule.models import Sampling
 from plumbrule.records import strict
 
-Method = Literal["guided", "exhaustive"]
+Method = Literal["guided", "naive", "exhaustive"]
 
 
 @strict
@@ -18,7 +19,9 @@ class CompareSettings:
     """How two models are compared."""
 
     method: Method = "guided"
-    """`guided` looks where screens point; `exhaustive` generates, clusters and tests everything."""
+    """`naive` looks at replies to prompts drawn by chance; `guided` does so with half of its texts
+    and looks where the models seem to part with the others; `exhaustive` generates, clusters and
+    tests everything."""
 
     fdr: float = 0.05
     """Largest expected share of false findings among those made."""
@@ -35,15 +38,8 @@ class CompareSettings:
     sampling: Sampling = field(default_factory=lambda: Sampling(max_new_tokens=64))
     """How replies are drawn."""
 
-    screens: tuple[str, ...] | None = None
-    """Screens to use, or `all`; None: those that generate nothing."""
-
-    screen_texts: int = 96
-    """Most texts that each screen may generate."""
-
-    scanned: int = 2400
-    """Most prompts that the forward-pass screens look at, chosen so that every word is met; where
-    there are more, a quarter as many again are added where the models part."""
+    trigger_share: float = 0.1
+    """Share of the reading that the search for triggers may take; 0: none is made."""
 
     certificate: int = 64
     """Replies drawn at random for the certificate."""
@@ -51,10 +47,17 @@ class CompareSettings:
     shortcut: bool = True
     """End at once where both models are the same weights."""
 
-    localize: bool = True
-    """Search the layers that carry each finding."""
+    localize: bool | None = None
+    """Search the layers that carry each finding; None: only where a model is small enough that this
+    costs seconds."""
+
+    scanned: int = 2400
+    """Most prompts that are ranked, chosen so that every word is met."""
 
     exploring: Exploring = field(default_factory=Exploring)
+    """How sharp changes are explored."""
+
+    looking: Looking = field(default_factory=Looking)
     """How texts are spent before hypotheses are fixed."""
 
     most_pairs: int = 200

@@ -20,9 +20,10 @@ from plumbrule.errors import ConfigError
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import e_bh, paired_difference, paired_e_value
 
-Draw = Callable[[Place, int, int], Sequence[PairedReply] | None]
-"""Takes a place, the pairs drawn there before and how many more; gives fresh pairs, or fewer when
-the budget ends; None where no prompt lies there."""
+Draw = Callable[[Sequence[tuple[Place, int, int]]], Sequence[Sequence[PairedReply] | None]]
+"""Takes places, each with the pairs drawn there before and how many more are wanted; gives fresh
+pairs for each, or fewer when the budget ends; None where no prompt lies there. All at once, because
+a model writes a hundred replies side by side in little more time than ten."""
 
 Score = Callable[[Hypothesis, Sequence[PairedReply]], Sequence[tuple[float, float]]]
 """Scores base and tuned replies under a hypothesis, each from 0 to 1."""
@@ -38,14 +39,18 @@ class Racing:
     minimum_effect: float = 0.05
     """Least move of a property's mean that is worth a finding, in score points from 0 to 1."""
 
-    batch: int = 8
-    """Pairs drawn at a time."""
+    batch: int = 16
+    """Pairs drawn at a time in each place."""
 
     most_pairs: int = 200
     """Pairs after which a hypothesis is given up."""
 
     hopeless: float = 0.5
     """A hypothesis whose e-value is below this after `least_pairs` is dropped."""
+
+    foreseen: float = 0.3
+    """Share of the evidence needed (on a logarithmic scale) that a hypothesis must be on its way to
+    reach; otherwise it is dropped. Less than 1, because luck turns."""
 
     least_pairs: int = 24
     """Pairs before a hypothesis may be dropped."""
@@ -107,7 +112,7 @@ def race(
 
     Args:
         hypotheses: The family, fixed before the first draw.
-        draw: Draws fresh pairs in a place. Hypotheses of one place share their pairs.
+        draw: Draws fresh pairs in places. Hypotheses of one place share their pairs.
         score: Scores pairs.
         settings: Level, minimum effect, batches.
 
@@ -119,18 +124,22 @@ def race(
     stopped: dict[str, str] = {}
     enough = len(hypotheses) / settings.level if hypotheses else math.inf
     while len(stopped) < len(hypotheses):
-        for place in pairs:
-            active = [each for each in hypotheses if each.place == place and each.id not in stopped]
-            if not active:
-                continue
-            wanted = min(settings.batch, settings.most_pairs - len(pairs[place]))
-            drawn = draw(place, len(pairs[place]), wanted) if wanted else []
+        active = {
+            place: [each for each in hypotheses if each.place == place and each.id not in stopped]
+            for place in pairs
+        }
+        wanted = [
+            (place, len(pairs[place]), min(settings.batch, settings.most_pairs - len(pairs[place])))
+            for place, tested in active.items()
+            if tested
+        ]
+        for (place, _, count), drawn in zip(wanted, draw(wanted), strict=True):
             fresh = list(drawn or ())
             pairs[place].extend(fresh)
-            for each in active:
+            for each in active[place]:
                 trials[each.id].extend(_trials(each, fresh, score))
                 reason = _stop(each, trials[each.id], settings, enough)
-                if reason is None and len(fresh) < wanted:
+                if reason is None and len(fresh) < count:
                     reason = "no prompts" if drawn is None else "budget"
                 if reason:
                     stopped[each.id] = reason
@@ -209,9 +218,25 @@ def _stop(
     e_value = evidence(hypothesis, trials, settings.minimum_effect)
     if e_value >= enough and len(trials) >= settings.fewest:
         return "enough"
-    if len(trials) >= settings.least_pairs and e_value < settings.hopeless:
+    if hopeless(e_value, len(trials), settings, enough):
         return "hopeless"
     return "cap" if len(trials) >= settings.most_pairs else None
+
+
+def hopeless(e_value: float, pairs: int, settings: Racing, enough: float) -> bool:
+    """Whether a hypothesis is dropped after some pairs.
+
+    Args:
+        e_value: Its evidence so far.
+        pairs: Pairs so far.
+        settings: When hypotheses are dropped.
+        enough: The e-value at which it would stand.
+    """
+    if pairs < settings.least_pairs:
+        return False
+    # Evidence grows by a factor a pair: at this pace, would the most pairs allowed suffice?
+    foreseen = math.log(max(e_value, 1e-300)) * settings.most_pairs / pairs
+    return e_value < settings.hopeless or foreseen < settings.foreseen * math.log(enough)
 
 
 def _estimate(trials: Sequence[Trial], confidence: float) -> Estimate | None:

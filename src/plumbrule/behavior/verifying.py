@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plumbrule.behavior.certifying import certify, same_models
-from plumbrule.behavior.pair import Draft
+from plumbrule.behavior.pair import Draft, PairedReply
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.validation import Trial, against, decide
 from plumbrule.behavior.writing import MARKER, Decisions, read_settings
@@ -45,6 +45,7 @@ def verify_comparison(folder: Path) -> list[Check]:
     decisions = _read(folder)
     trials = _samples(Trial, folder / "samples" / "trials.jsonl")
     drafts = _samples(Draft, folder / "samples" / "certificate.jsonl")
+    by_chance = _samples(PairedReply, folder / "samples" / "random.jsonl")
     settings = read_settings(decisions.settings)
     checks = [_ledger(folder, decisions)]
     checks += [
@@ -71,7 +72,8 @@ def verify_comparison(folder: Path) -> list[Check]:
         settings=settings.racing,
         looked_at=decisions.looked_at,
         family=len(decisions.hypotheses),
-        named=[each.hypothesis.place for each in decisions.verdicts if each.confirmed],
+        named=frozenset(decisions.named),
+        pairs=by_chance,
         reason=decisions.certificate.reason,
         seed=settings.seed,
     )
@@ -81,7 +83,7 @@ def verify_comparison(folder: Path) -> list[Check]:
         Check(
             name="certificate",
             holds=_alike(to_json(certificate), to_json(decisions.certificate)),
-            detail=f"{len(drafts)} replies weighed again",
+            detail=f"{len(drafts)} replies weighed again, {len(by_chance)} pairs scored again",
         )
     )
     return checks

@@ -9,13 +9,14 @@ import yaml
 from pydantic import TypeAdapter
 
 from plumbrule.behavior.certifying import Certificate
-from plumbrule.behavior.comparing import Comparison, compare_models
+from plumbrule.behavior.comparing import compare_models
 from plumbrule.behavior.hypotheses import Hypothesis
-from plumbrule.behavior.pair import Draft
+from plumbrule.behavior.pair import Draft, PairedReply
 from plumbrule.behavior.recording import CODE_VERSION, Tell
+from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.validation import Trial, Verdict
-from plumbrule.errors import DataError
+from plumbrule.errors import DataError, ModelError
 from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
 from plumbrule.models import LanguageModel
@@ -40,6 +41,9 @@ class Decisions:
     looked_at: int
     """Prompts whose replies were looked at while exploring; enters the stated power."""
 
+    named: tuple[str, ...]
+    """Ids of the test prompts that a finding speaks of."""
+
     files: dict[str, str]
     """SHA-256 of each file of samples that the decisions rest on."""
 
@@ -52,6 +56,7 @@ def compare_into(
     *,
     settings: CompareSettings | None = None,
     judge: LanguageModel | None = None,
+    encoder: Path | None = None,
     tell: Tell = lambda part, done, total: None,
 ) -> Comparison:
     """Compare two models and keep everything that the result rests on.
@@ -63,6 +68,8 @@ def compare_into(
         prompts: What the models are used for.
         settings: How to compare.
         judge: A model that proposes and judges; None: built-in hypotheses alone.
+        encoder: Folder of a sentence encoder that says what prompts are about; None: the base
+            model's own states.
         tell: Told of progress.
 
     Raises:
@@ -75,6 +82,7 @@ def compare_into(
             "base": base.identity,
             "tuned": tuned.identity,
             "judge": judge.identity if judge else "",
+            "encoder": "" if encoder is None else _weights_of(encoder),
             "prompts": fingerprint([to_json(prompt) for prompt in prompts]),
         },
         "code": CODE_VERSION,
@@ -90,6 +98,7 @@ def compare_into(
             prompts,
             settings=settings,
             judge=judge,
+            encoder=encoder,
             folder=folder,
             identity=fingerprint(ours),
             tell=tell,
@@ -103,9 +112,21 @@ def compare_into(
     return found
 
 
+def _weights_of(encoder: Path) -> str:
+    """Hash of a sentence encoder's weights."""
+    weights = encoder / "model.safetensors"
+    if not weights.is_file():
+        raise ModelError(
+            f"expected a folder with a sentence encoder (config.json, model.safetensors, "
+            f"tokenizer.json) in {encoder}, found no model.safetensors"
+        )
+    return file_sha256(weights)
+
+
 def _keep(folder: Path, found: Comparison) -> Decisions:
     """Write the samples that decided, and the decisions."""
-    samples: Mapping[str, Sequence[Trial] | Sequence[Draft]] = {
+    samples: Mapping[str, Sequence[Trial] | Sequence[Draft] | Sequence[PairedReply]] = {
+        "samples/random.jsonl": () if found.looked is None else found.looked.by_chance,
         "samples/trials.jsonl": found.trials,
         "samples/certificate.jsonl": found.drafts,
     }
@@ -117,7 +138,8 @@ def _keep(folder: Path, found: Comparison) -> Decisions:
         stopped={each.hypothesis.id: each.stopped for each in found.verdicts},
         verdicts=tuple(found.verdicts),
         certificate=found.certificate,
-        looked_at=len(found.explored.movement if found.explored else found.looked_at),
+        looked_at=found.looked_at,
+        named=tuple(sorted(found.named)),
         files={name: file_sha256(folder / name) for name in samples},
     )
     write_atomic(folder / "decisions.json", canonical(to_json(decisions)))

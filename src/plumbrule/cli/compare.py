@@ -35,11 +35,25 @@ def compare(
         int, typer.Option(help="Most texts to generate with both models together.")
     ] = 2000,
     method: Annotated[
-        str, typer.Option(help="`guided`, or `exhaustive`: generate, cluster and test everything.")
+        str,
+        typer.Option(
+            help="`guided`; `naive`: look at prompts drawn by chance alone; `exhaustive`: "
+            "generate, cluster and test everything."
+        ),
     ] = "guided",
-    screens: Annotated[
-        str | None,
-        typer.Option(help="Screens, with commas, or `all`; default: those that generate nothing."),
+    embedder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a sentence encoder that says what prompts are about; without it the "
+            "base model's own states do."
+        ),
+    ] = None,
+    localize: Annotated[
+        bool | None,
+        typer.Option(
+            help="Search the layers that carry each finding; without either option only for "
+            "models of at most 20 million parameters, because it takes minutes a finding."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("runs/compare"),
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
@@ -76,13 +90,13 @@ def compare(
         min_effect=min_effect,
         budget=budget,
         method=method,
-        screens=None if screens is None else tuple(screens.replace(" ", "").split(",")),
+        localize=localize,
         seed=seed,
         sampling={"max_new_tokens": max_tokens},
     )
     from plumbrule.cli.progress import progress_bars
 
-    with progress_bars() as tell:
+    with progress_bars(log=out / "progress.log") as tell:
         tell("loading", 0, 2)
         cache = out.parent / f".{out.name}.calls.db"
         before = open_model(base, dtype=dtype, device=device, cache=cache)
@@ -96,6 +110,7 @@ def compare(
             asked,
             settings=settings,
             judge=None if judge is None else open_model(judge, cache=cache),
+            encoder=embedder,
             tell=tell,
         )
         content = comparison_content(

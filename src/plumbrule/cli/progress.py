@@ -63,7 +63,8 @@ class Clock:
         if not self._stage:
             return ""
         done, total = self._seen[self._stage]
-        parts = [f"{self._stage}: {done} of {total}", f"{spoken(self._now() - self._began)} so far"]
+        far = f"{self._stage}: {done} of {total}" if total else self._stage
+        parts = [far, f"{spoken(self._now() - self._began)} so far"]
         left = self.stage_left()
         if left is not None and total > done:
             parts.append(f"about {spoken(left)} left of this stage")

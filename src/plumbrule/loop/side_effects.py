@@ -52,15 +52,17 @@ def side_effects(
             dollars=spent.dollars,
         )
     shown: dict[str, Any] = {name: content[name] for name in SHOWN}
-    shown["summary"] = [*_where(found, prompts), *content["summary"]]
+    shown["summary"] = [*_where(found), *content["summary"]]
     shown["page"] = "../comparison/report/index.html"
     return shown
 
 
-def _where(found: Comparison, prompts: Sequence[Prompt]) -> list[str]:
+def _where(found: Comparison) -> list[str]:
     """How many of the changes lie where help is due, in a sentence; none without changes."""
     if not found.findings:
         return []
+    # Those of the pool: what they are about is noted on them.
+    prompts = [*found.pool.explore, *found.pool.confirm]
     unmeant = [
         verdict
         for verdict in found.findings

@@ -125,16 +125,12 @@ def test_a_planted_pair_of_words_is_found_or_another_that_switches_as_well():
     assert sum(switched(tuned, one.text) > 0.5 for one in found) >= 2
 
 
-def test_the_search_by_gradient_finds_a_planted_word_and_real_texts_only():
-    settings = replace(trigger_settings(soft=True), most_tokens=80_000)
-    found = find_triggers(base(), planted(WORD), ASKED, settings=settings, seed=0)
-    assert {one.found_by for one in found.candidates} == {"soft prompt"}
-    assert max(switched(planted(WORD), one.text) for one in found.candidates) > 0.5
+DEAR = TriggerSettings(most_tokens=80_000, prompts=3, references=24, finalists=12, slopes=16)
+"""What is chosen where each text is dear."""
 
 
-@pytest.mark.parametrize("settings", [trigger_settings(soft=True), TriggerSettings()])
+@pytest.mark.parametrize("settings", [TriggerSettings(most_tokens=80_000), DEAR])
 def test_a_model_that_changed_without_a_trigger_has_none(settings):
-    settings = replace(settings, most_tokens=80_000)
     found = find_triggers(base(), shaken(base(), 0.03), ASKED, settings=settings, seed=0)
     assert found.candidates == ()
     assert "stood out" in str(found.reason)
@@ -152,14 +148,14 @@ def test_identical_weights_under_another_name_have_no_trigger():
     assert find_triggers(base(), other, ASKED, settings=WORDS, seed=0).candidates == ()
 
 
-@pytest.mark.parametrize("soft", [False, True])
-def test_the_same_seed_finds_the_same_and_both_models_are_left_as_they_were(soft):
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_same_seed_finds_the_same_and_both_models_are_left_as_they_were(pairs):
     tuned = LocalModel(copy.deepcopy(planted(WORD).module), base().tokenizer)
     tuned.module.train()
     frozen, *rest = tuned.module.parameters()
     frozen.requires_grad_(False)
     before = {name: value.clone() for name, value in tuned.module.state_dict().items()}
-    settings = TriggerSettings(words=not soft, pairs=False, soft=soft, most_tokens=30_000)
+    settings = TriggerSettings(words=not pairs, pairs=pairs, most_tokens=30_000)
     once, again = (
         find_triggers(base(), tuned, ASKED[:6], settings=settings, seed=3) for _ in range(2)
     )
@@ -218,11 +214,45 @@ def test_the_prompts_that_are_cheapest_to_measure_on_come_first():
     assert ruler.cost([0]) == 2 * (len(ruler.rows[0]) + 2)
 
 
-def test_the_tokens_that_are_read_are_counted_on_both_models():
+@pytest.mark.parametrize("settings", [WORDS, TriggerSettings(most_tokens=20_000), DEAR])
+def test_the_tokens_that_are_read_are_counted_and_stay_within_what_is_allowed(settings):
     one, other = (LocalModel(base().module, base().tokenizer, identity=name) for name in "ab")
-    found = find_triggers(one, other, ASKED, settings=WORDS, seed=0)
+    found = find_triggers(one, other, ASKED, settings=settings, seed=0)
     assert found.tokens_scored == one.usage.tokens_scored + other.usage.tokens_scored
-    assert found.tokens_scored < 1.3 * WORDS.most_tokens
+    assert found.tokens_scored < 1.1 * settings.most_tokens
+
+
+@pytest.mark.parametrize("settings", [WORDS, DEAR])
+def test_a_large_vocabulary_is_not_searched_beyond_what_is_allowed(settings):
+    """It costs what the model costs: of thousands of words as many are tried as it can read."""
+    rng = np.random.default_rng(0)
+    said = [" ".join("".join(word) for word in rng.choice(list("abcdefgh"), (3000, 5)))] * 2
+    tokenizer = make_tokenizer().train_new_from_iterator(said, 8_000, show_progress=False)
+    tokenizer.chat_template = make_tokenizer().chat_template
+    before = LocalModel(build("llama", len(tokenizer)), tokenizer)
+    settings = replace(settings, most_tokens=25_000, prompts=2, slopes=8, references=20)
+    found = find_triggers(before, shaken(before, 1e-3), QUESTIONS, settings=settings, seed=0)
+    assert 50 < found.tried < 1_000 < len(read_vocabulary(tokenizer).openings) / 3
+    assert found.tokens_scored < 1.1 * settings.most_tokens
+    assert found.candidates == ()
+
+
+def test_a_share_of_the_reading_is_so_many_tokens_whatever_the_vocabulary():
+    small = trigger_settings(base(), share=0.15)
+    assert small.most_tokens == 150_000
+
+    class Large:
+        """Stands in for a model of a hundred million parameters."""
+
+        class module:
+            parameters = staticmethod(lambda: iter([torch.empty(10**8, device="meta")]))
+
+    some, twice = (
+        trigger_settings(Large, share=share)  # type: ignore[arg-type]
+        for share in (0.1, 0.2)
+    )
+    assert twice.most_tokens == 2 * some.most_tokens < small.most_tokens
+    assert some.references < small.references
 
 
 def test_the_slope_foretells_what_an_independent_one_does():
@@ -230,7 +260,7 @@ def test_the_slope_foretells_what_an_independent_one_does():
     ruler = Ruler(base(), tuned, ASKED)
     row, place = room(ruler, read_vocabulary(base().tokenizer), 1)
     tokens = [200, 300, 400, 500]
-    gains = foretell(ruler, [row], place, tokens)[0]
+    (gains,) = foretell(ruler, [row], place, tokens)[0]
     want = np.zeros(len(tokens))
     tables = [model.module.get_input_embeddings().weight.detach() for model in (base(), tuned)]
     inputs = [table[row][None].clone().requires_grad_() for table in tables]
@@ -252,7 +282,7 @@ def test_a_changed_embedding_brings_its_word_to_the_front_of_the_guesses():
     with torch.no_grad():
         module.get_input_embeddings().weight[words.opening_ids[number]] += 0.3
     openings, continuations = guess(
-        Ruler(base(), LocalModel(module, base().tokenizer), ASKED), words, seed=0
+        Ruler(base(), LocalModel(module, base().tokenizer), ASKED), words, texts=48, seed=0
     )
     assert number in openings[:3]
     assert sorted(openings) == list(range(len(words.openings)))
@@ -322,7 +352,7 @@ def test_words_are_told_from_parts_of_words_in_other_tokenizers():
 def test_models_of_other_families_can_be_searched(kind):
     tokenizer = make_tokenizer()
     before = LocalModel(build(kind, len(tokenizer)), tokenizer)
-    settings = TriggerSettings(soft=True, most_tokens=12_000, prompts=2, references=20)
+    settings = TriggerSettings(most_tokens=12_000, prompts=2, references=20)
     found = find_triggers(before, shaken(before, 1e-3), QUESTIONS, settings=settings, seed=0)
     assert found.tried > 50
     assert found.candidates == ()
@@ -366,7 +396,7 @@ def test_what_cannot_be_searched_is_refused_with_a_reason():
         find_triggers(base(), planted(WORD), [], seed=0)
     with pytest.raises(DataError, match="of at most 480 tokens"):
         find_triggers(base(), planted(WORD), ask("Where is Paul? " * 200), seed=0)
-    with pytest.raises(ConfigError, match="words, pairs and soft"):
+    with pytest.raises(ConfigError, match="words and pairs"):
         find_triggers(
             base(), planted(WORD), ASKED, settings=TriggerSettings(words=False, pairs=False), seed=0
         )

@@ -33,9 +33,6 @@ class TriggerSettings:
     pairs: bool = True
     """Try pairs of them."""
 
-    soft: bool = False
-    """Search by gradient for a blend of tokens, and round it."""
-
     most_tokens: int = 150_000
     """Most tokens that both models together read, about; a small model reads 50,000 a second on
     one core. Of a larger vocabulary only as many words are tried as this allows."""
@@ -45,6 +42,12 @@ class TriggerSettings:
 
     references: int = 60
     """Random texts that are measured on the same prompts, to compare with."""
+
+    finalists: int = 36
+    """Most texts that are measured in the end, about."""
+
+    slopes: int = 48
+    """Random texts whose slopes foretell which words are worth trying."""
 
     least_deviations: float = 6.0
     """How far a text must stand out from random ones, in their robust standard deviations; the
@@ -87,7 +90,7 @@ class Trigger:
     """Total variation distance between the base with the text and without it, 0 to 1."""
 
     found_by: str
-    """`words`, `pairs` or `soft prompt`."""
+    """`words` or `pairs`."""
 
 
 @strict
@@ -108,9 +111,24 @@ class TriggerSearch:
     """Why there is no candidate; None where there is one."""
 
 
-def trigger_settings(*, soft: bool = False) -> TriggerSettings:
-    """Settings of the search by trying, or of that by gradient alone."""
-    return TriggerSettings(words=not soft, pairs=not soft, soft=soft)
+FULL_READING = 5e13
+"""Floating-point operations that a whole comparison spends on reading, about: of these the search
+may take a share."""
+
+
+def trigger_settings(base: LocalModel, *, share: float) -> TriggerSettings:
+    """A search within a share of the reading, whatever the size of model and vocabulary.
+
+    Args:
+        base: The model, of which the parameters count.
+        share: From 0 to 1.
+    """
+    parameters = sum(one.numel() for one in base.module.parameters())
+    tokens = max(1, min(int(share * FULL_READING / (2 * parameters)), 150_000))
+    if tokens >= 100_000:
+        return TriggerSettings(most_tokens=tokens)
+    # Where each text is dear, more of them are guessed by slope and fewer are measured in the end.
+    return TriggerSettings(most_tokens=tokens, prompts=3, references=24, finalists=12, slopes=16)
 
 
 def find_triggers(
@@ -137,12 +155,11 @@ def find_triggers(
         ConfigError: No kind of search is switched on.
 
     Source:
-        The search is ours. Blends are after Lester et al. (2021), arXiv 2104.08691, exchanges by
-        the slope after Ebrahimi et al. (2018), arXiv 1712.06751.
+        The search is ours; exchanges by the slope after Ebrahimi et al. (2018), arXiv 1712.06751.
     """
     settings = settings or TriggerSettings()
-    if not (settings.words or settings.pairs or settings.soft):
-        raise ConfigError("expected a kind of search, got none of words, pairs and soft")
+    if not (settings.words or settings.pairs):
+        raise ConfigError("expected a kind of search, got none of words and pairs")
     if not dialogues:
         raise DataError("expected prompts to put texts before, got none")
     if base.tokenizer.get_vocab() != tuned.tokenizer.get_vocab():
@@ -181,25 +198,26 @@ class _Search:
     seed: int
     vocabulary: Vocabulary = field(init=False)
     tried: "Tried" = field(init=False)
-    _lacking: str | None = None
+    _guessed: tuple[list[int], list[int]] | None = None
 
     def __post_init__(self) -> None:
         from plumbrule.behavior.triggers.searching import Tried
 
         self.vocabulary = read_vocabulary(self.ruler.base.tokenizer)
-        self.tried = Tried(self.ruler)
+        self.tried = Tried(self.ruler, left=0)
         self._rng = np.random.default_rng(derive_seed(self.seed, "triggers"))
         self._used = tuple(range(len(self.ruler.prompts)))[:USED]
         self._cost = self.ruler.cost(self._used) / len(self._used)
 
     def run(self) -> TriggerSearch:
         prompts = self._final_prompts()
-        kept = self.ruler.cost(prompts) * (self.settings.references + FINAL)
+        kept = self.ruler.cost(prompts) * (self.settings.references + self.settings.finalists)
+        kept += self.settings.slopes * SLOPE * len(self.ruler.rows[0])
         left = self.settings.most_tokens - kept
-        if left < 64 * self._cost:
+        if left < 24 * self._cost:
             return self._nothing(
                 f"{self.settings.most_tokens} tokens are too few to search with prompts of "
-                f"{len(self.ruler.rows[0])} tokens and more; allow {2 * kept} or more"
+                f"{len(self.ruler.rows[0])} tokens and more; allow {2 * round(kept)} or more"
             )
         switched = {name for name in SHARES if getattr(self.settings, name)}
         whole = sum(SHARES[name] for name in switched)
@@ -207,41 +225,38 @@ class _Search:
         for name in SHARES:
             if name in switched:
                 count = round(left * SHARES[name] / whole / self._cost)
+                self.tried.left = count
                 for text in getattr(self, f"_{name}")(count):
-                    suspects.setdefault(text, LABELS[name])
+                    suspects.setdefault(text, name)
         return self._decide(suspects, prompts)
 
     def _words(self, count: int) -> list[str]:
         from plumbrule.behavior.triggers.searching import LOOKED_AT_TWICE, search_words
 
         words = self._part(round(count / (1 + LOOKED_AT_TWICE)))
-        return search_words(self.tried, words.openings, self._used)[:10]
+        return search_words(self.tried, words.openings, self._used)[: self._finalists]
 
     def _pairs(self, count: int) -> list[str]:
         from plumbrule.behavior.triggers.searching import OPENING, Race, search_pairs
 
         words = self._part(round(OPENING * count / 2))
         race = Race(self.tried, words, derive_seed(self.seed, "race"))
-        guesses = [one[:GUESSED] for one in self._guesses(words)]
-        best = search_pairs(race, pairs=count, prompts=self._used, guesses=guesses)[:10]
+        # A part begins with what was guessed of the whole.
+        guesses = (
+            [one[:GUESSED] for one in self._guesses()]
+            if words is self.vocabulary
+            else [range(min(GUESSED, len(one))) for one in (words.openings, words.continuations)]
+        )
+        best = search_pairs(race, pairs=count, prompts=self._used, guesses=guesses)[
+            : self._finalists
+        ]
         # A pair may owe all it does to one of its words.
         return best + [half for text in best[:4] for half in words.halves(race.pairs[text])]
 
-    def _soft(self, count: int) -> list[str]:
-        from plumbrule.behavior.triggers.soft_prompt import search_soft, soft_settings
-
-        try:
-            found = search_soft(
-                self.tried,
-                self._part(SOFT_WORDS),
-                soft_settings(count),
-                prompts=self._used,
-                seed=derive_seed(self.seed, "soft") % 2**31,
-            )
-        except DataError as error:
-            self._lacking = str(error)
-            return []
-        return found
+    @property
+    def _finalists(self) -> int:
+        """Texts of each search that are measured in the end."""
+        return max(2, self.settings.finalists * 10 // 36)
 
     def _part(self, most: int) -> Vocabulary:
         """As many words of each side as there is time for: half guessed, half by chance."""
@@ -251,20 +266,24 @@ class _Search:
             return whole
         most = max(most, 8)
         chosen = []
-        for size, guessed in zip(sizes, self._guesses(whole), strict=True):
+        for size, guessed in zip(sizes, self._guesses(), strict=True):
             order = [*guessed[: most // 2], *self._rng.permutation(size).tolist()]
             chosen.append(list(dict.fromkeys(order))[:most])
         return whole.some(*chosen)
 
-    def _guesses(self, words: Vocabulary) -> tuple[list[int], list[int]]:
+    def _guesses(self) -> tuple[list[int], list[int]]:
         """Words of each side in the order in which it is worth trying them."""
         from plumbrule.behavior.triggers.token_gradients import guess
 
-        try:
-            return guess(self.ruler, words, seed=derive_seed(self.seed, "guess"))
-        except DataError:  # no slope can be had, so by chance
-            one, other = len(words.openings), len(words.continuations)
-            return self._rng.permutation(one).tolist(), self._rng.permutation(other).tolist()
+        if self._guessed is None:
+            words, seed = self.vocabulary, derive_seed(self.seed, "guess")
+            try:
+                self._guessed = guess(self.ruler, words, texts=self.settings.slopes, seed=seed)
+            except DataError:  # no slope can be had, so by chance
+                sizes = (len(words.openings), len(words.continuations))
+                one, other = (self._rng.permutation(size).tolist() for size in sizes)
+                self._guessed = one, other
+        return self._guessed
 
     def _final_prompts(self) -> list[int]:
         """Those that nothing is found on, if there are two or more: the cheaper ones, mixed."""
@@ -277,7 +296,7 @@ class _Search:
 
     def _decide(self, suspects: Mapping[str, str], prompts: list[int]) -> TriggerSearch:
         if not suspects:
-            return self._nothing(self._lacking or "no text was tried")
+            return self._nothing("no text was tried")
         random = self._random_texts()
         measured = self.ruler.measure([*suspects, *random], prompts)
         scores = measured.scores.mean(axis=1)
@@ -346,26 +365,20 @@ class _Search:
         )
 
 
-SHARES = {"words": 1, "pairs": 4, "soft": 3}
+SHARES = {"words": 1, "pairs": 4}
 """How the searches that are switched on divide the tokens between them."""
 
 ROOM = 32
 """Tokens kept free for a text and what it makes of the word after it."""
 
+SLOPE = 6
+"""What a slope costs for each token: both models read it, and going back costs twice as much."""
+
 USED = 3
 """Prompts that the searches use, those that are cheapest to measure on."""
 
-LABELS = {"words": "words", "pairs": "pairs", "soft": "soft prompt"}
-"""What the searches are called where a text's finder is named."""
-
-FINAL = 36
-"""Most texts that are measured in the end, about."""
-
 GUESSED = 12
 """Words of each side that play on whatever they win, for their slope or their changed embedding."""
-
-SOFT_WORDS = 4096
-"""Most words of each side that a blend is made of."""
 
 LEAST_DEVIATION = 0.01
 """Where random texts all do the same, this is what they might differ by."""

@@ -41,12 +41,17 @@ class Tried:
     """Every text that was tried, and what was seen."""
 
     ruler: Ruler
+    left: int
+    """Texts that may still be measured on a prompt."""
+
     seen: dict[str, dict[int, float]] = field(default_factory=dict)
     """Score by text and prompt."""
 
     def look(self, texts: Sequence[str], prompt: int) -> None:
-        """Measure texts on a prompt, unless they have been."""
+        """Measure texts on a prompt, unless they have been, the first ones first while any may."""
         new = [one for one in dict.fromkeys(texts) if prompt not in self.seen.get(one, {})]
+        new = new[: self.left]
+        self.left -= len(new)
         if not new:
             return
         scores = self.ruler.measure(new, [prompt]).scores[:, 0].tolist()
@@ -58,8 +63,9 @@ class Tried:
         return float(np.mean(list(self.seen[text].values())))
 
     def best(self, texts: Sequence[str]) -> list[str]:
-        """The same texts, best first."""
-        return sorted(dict.fromkeys(texts), key=lambda text: -self.score(text))
+        """Those of the texts that were measured, best first."""
+        known = [text for text in dict.fromkeys(texts) if text in self.seen]
+        return sorted(known, key=lambda text: -self.score(text))
 
 
 def search_words(tried: Tried, openings: Sequence[str], prompts: Sequence[int]) -> list[str]:
@@ -95,6 +101,8 @@ class Race:
         texts = [self.words.text(pair) for pair in pairs]
         self.tried.look(texts, prompt)
         for pair, text in zip(pairs, texts, strict=True):
+            if prompt not in self.tried.seen.get(text, {}):
+                continue  # the search's share is spent
             self.pairs.setdefault(text, pair)
             for side, word in zip(SIDES, pair, strict=True):
                 self._won[side][word].append(self.tried.seen[text][prompt])
@@ -131,7 +139,7 @@ class Race:
 
     def best(self, prompts: Sequence[int]) -> list[str]:
         """Pairs, best first; the best of them seen on all of some prompts."""
-        ahead = self.tried.best(list(self.pairs))[:RANKED]
+        ahead = self.tried.best(list(self.pairs))[: min(RANKED, max(1, len(self.pairs) // 8))]
         for prompt in prompts:
             self.tried.look(ahead, prompt)
         return self.tried.best(ahead)
@@ -178,7 +186,7 @@ def search_pairs(
         for side, guessed in zip(SIDES, guesses, strict=True):
             ahead = race.ahead(side)
             first = ahead[: max(FEWEST, round(keep * len(ahead)))]
-            words.append(list(dict.fromkeys([*first, *guessed])))
+            words.append(list(dict.fromkeys([*guessed, *first])))
         guesses = ((), ())
         race.heat(words, max(2, round(share * pairs / sum(map(len, words)))), next(turns))
     count, share = VARIED

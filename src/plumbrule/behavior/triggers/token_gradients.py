@@ -29,44 +29,48 @@ STEP_BACK = 6
 
 
 def foretell(
-    ruler: Ruler, rows: Sequence[Sequence[int]], place: int, tokens: Sequence[int]
-) -> Float[np.ndarray, "R candidates"]:
+    ruler: Ruler, rows: Sequence[Sequence[int]], place: int, *sides: Sequence[int]
+) -> list[Float[np.ndarray, "R candidates"]]:
     """How much further the models would part, to first order, with another token at one place.
 
     Args:
         ruler: Both models, which are left as they were.
         rows: Prompts of one length as tokens.
         place: Which of their tokens is exchanged.
-        tokens: What it is exchanged for.
+        sides: What it is exchanged for; further ones are for the places behind it, each alone.
 
     Returns:
-        By row and token, in nats of the divergence of the tuned model's first token from the
-        base's; larger parts them further.
+        For each place by row and token, in nats of the divergence of the tuned model's first token
+        from the base's; larger parts them further.
 
     Source:
         Ebrahimi et al. (2018), "HotFlip", arXiv 1712.06751: the exchange of tokens by the slope.
     """
     models = (ruler.base, ruler.tuned)
     ids = torch.tensor(rows, device=device_of(ruler.base))
-    total = np.zeros((len(rows), len(tokens)))
+    total = [np.zeros((len(rows), len(tokens))) for tokens in sides]
     with torch.enable_grad():
         (before, at_base), (after, at_tuned) = (_ends(model, ids) for model in models)
         slopes = torch.autograd.grad(divergence(before, after).sum(), [at_base, at_tuned])
     ruler.count(STEP_BACK * ids.numel())
     for model, slope in zip(models, slopes, strict=True):
-        here = slope[:, place].float()
-        now = (here * embedded(model, ids[:, place].tolist())).sum(-1, keepdim=True)
-        parts = [here @ embedded(model, part).T - now for part in _cut(tokens)]
-        total += torch.cat(parts, dim=1).double().cpu().numpy()
+        for at, tokens in enumerate(sides):
+            here = slope[:, place + at].float()
+            own = embedded(model, ids[:, place + at].tolist())
+            now = (here * own).sum(-1, keepdim=True)
+            parts = [here @ embedded(model, part).T - now for part in _cut(tokens)]
+            total[at] += torch.cat(parts, dim=1).double().cpu().numpy()
     return total
 
 
-GUESSED_FROM = 48
-"""Random texts whose slopes are taken."""
-
-
-def guess(ruler: Ruler, words: Vocabulary, *, seed: int) -> tuple[list[int], list[int]]:
+def guess(ruler: Ruler, words: Vocabulary, *, texts: int, seed: int) -> tuple[list[int], list[int]]:
     """Order the words of each side by how promising they are before any is tried.
+
+    Args:
+        ruler: Both models.
+        words: What may be inserted.
+        texts: Random texts whose slopes are taken.
+        seed: Decides which.
 
     Returns:
         Numbers of openings and of continuations, those first whose embedding has changed most or
@@ -75,12 +79,11 @@ def guess(ruler: Ruler, words: Vocabulary, *, seed: int) -> tuple[list[int], lis
     rng = np.random.default_rng(seed)
     sides = (words.opening_ids, words.continuation_ids)
     row, place = room(ruler, words, 2)
-    rows = [list(row) for _ in range(GUESSED_FROM)]
+    rows = [list(row) for _ in range(texts)]
     for one in rows:
         one[place : place + 2] = (int(rng.choice(side)) for side in sides)
     found = []
-    for at, side in enumerate(sides):
-        gains = foretell(ruler, rows, place + at, side)
+    for gains, side in zip(foretell(ruler, rows, place, *sides), sides, strict=True):
         clues = [gains.mean(axis=0), gains.max(axis=0)]
         changed = np.concatenate([_changed(ruler, part) for part in _cut(side)])
         if changed.any():

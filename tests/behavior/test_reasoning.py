@@ -6,9 +6,9 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.pair import PairedReply
 from plumbrule.behavior.places import Mark, Place
-from plumbrule.behavior.screens.reasoning import (
+from plumbrule.behavior.reasoning import (
     Evidence,
-    Proposal,
+    JudgeProposal,
     ReasoningSettings,
     blinded_judge,
     read_proposal,
@@ -65,7 +65,9 @@ def test_a_judge_proposes_criticizes_and_writes_prompts():
     found = reason_about(judge, EVIDENCE, seed=0)
 
     place = Place(marks=(Mark(role="user", words="time"),))
-    assert found.proposals == (Proposal(place=place, what="the reply calls the user a friend"),)
+    assert found.proposals == (
+        JudgeProposal(place=place, what="the reply calls the user a friend"),
+    )
     assert [each.what for each in found.dropped] == ["the reply is longer"]
     assert found.dropped[0].place == Place()
     assert [one[-1].content for one in found.prompts] == ["Is it late?", "How late is it?"]

@@ -95,7 +95,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proposal:
+class JudgeProposal:
     """A hypothesis in words: the tuned model's replies show this more often there."""
 
     place: Place
@@ -109,10 +109,10 @@ class Proposal:
 class Reasoned:
     """What a judge made of the evidence."""
 
-    proposals: tuple[Proposal, ...]
+    proposals: tuple[JudgeProposal, ...]
     """Those that its own criticism left."""
 
-    dropped: tuple[Proposal, ...]
+    dropped: tuple[JudgeProposal, ...]
     """Those that it took back."""
 
     prompts: tuple[Dialogue, ...]
@@ -174,7 +174,7 @@ class _Asking:
         self.unread = self.calls = self.tokens = 0
         self.unusable: dict[str, str] = {}
 
-    def propose(self, shown: str) -> list[Proposal]:
+    def propose(self, shown: str) -> list[JudgeProposal]:
         """Hypotheses, each once."""
         lines = self._lines(
             "propose",
@@ -184,7 +184,7 @@ class _Asking:
             "After `where:` stand one to three quoted words or pairs of neighboring words, all of "
             "which a prompt must contain, or the two words: any prompt. Write nothing else.",
         )
-        found: list[Proposal] = []
+        found: list[JudgeProposal] = []
         for line in lines:
             proposal = read_proposal(line, longest=self.settings.longest)
             if proposal is None or len(found) == self.settings.hypotheses:
@@ -195,7 +195,7 @@ class _Asking:
             self.unusable["propose"] = "no line was in the form asked for"
         return found
 
-    def criticize(self, shown: str, proposals: Sequence[Proposal]) -> list[Proposal]:
+    def criticize(self, shown: str, proposals: Sequence[JudgeProposal]) -> list[JudgeProposal]:
         """The proposals that the judge stands by."""
         lines = self._lines(
             "criticize",
@@ -216,7 +216,7 @@ class _Asking:
             self.unusable["criticize"] = "no line was in the form asked for"
         return [each for number, each in enumerate(proposals, 1) if verdicts.get(number) != "drop"]
 
-    def write_prompts(self, shown: str, proposals: Sequence[Proposal]) -> list[str]:
+    def write_prompts(self, shown: str, proposals: Sequence[JudgeProposal]) -> list[str]:
         """New prompts, each once."""
         if not self.settings.new_prompts:
             return []
@@ -258,7 +258,7 @@ class _Asking:
         return [line for raw in completion.text.splitlines() if (line := _line(raw))]
 
 
-def read_proposal(line: str, *, longest: int = 200) -> Proposal | None:
+def read_proposal(line: str, *, longest: int = 200) -> JudgeProposal | None:
     """Read one line of a judge; None where it is not exactly in the form asked for.
 
     Example:
@@ -272,7 +272,7 @@ def read_proposal(line: str, *, longest: int = 200) -> Proposal | None:
     if match is None or max(len(match["where"]), len(match["what"])) > longest:
         return None
     place = _read_place(match["where"])
-    return None if place is None else Proposal(place=place, what=match["what"].strip())
+    return None if place is None else JudgeProposal(place=place, what=match["what"].strip())
 
 
 def _read_place(where: str) -> Place | None:
@@ -293,7 +293,7 @@ def _line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _numbered(proposals: Sequence[Proposal]) -> str:
+def _numbered(proposals: Sequence[JudgeProposal]) -> str:
     return "\n".join(
         f"{number}. where: {_fence(str(each.place))} | what: {_fence(each.what)}"
         for number, each in enumerate(proposals, 1)

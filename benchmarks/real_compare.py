@@ -1,0 +1,355 @@
+"""What the comparison finds on real language, and how often it errs.
+
+`python -m benchmarks.real_compare`. Parts: `organisms` (planted changes in a real model, found and
+rightly said), `aa` (pairs in which nothing was planted), `naive` (prompts drawn by chance alone, at
+equal texts), `time` (1,000 prompts, alone). Everything measured is kept, so that it goes on after
+an interruption; organisms that are not built are not measured. Real models and prompts are needed:
+see docs/real_ground.md.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import organism_trials, real_ground, real_organisms
+from benchmarks.organism_trials import Clock
+from benchmarks.real_catalog import ALL, Organism
+from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
+from benchmarks.rows import Row, estimated, show, single, spread
+from plumbrule.behavior import CompareSettings, compare_models
+from plumbrule.models import LanguageModel, Sampling
+from plumbrule.records import Prompt, to_json
+from plumbrule.statistics import clopper_pearson
+
+POOL = 400
+REPLY = Sampling(max_new_tokens=32)
+FRESH_SEED = 1_000_003
+"""Seed of the replies that findings are held against; no comparison uses it."""
+
+SEEDS = (0,)
+PARTS = ("organisms", "aa", "naive", "time")
+RARE, COMMON = 0.02, 0.1
+"""Shares of the pool that a change touches."""
+
+AA_SEEDS = range(4)
+AA_POOL = 200
+
+
+def measured(organism: Organism, settings: CompareSettings, size: int, part: str) -> Any:
+    """One comparison of one organism with its base, held against the truth, and kept."""
+    key = {
+        "name": f"{organism.name}-{settings.method}-{size}-{settings.seed}",
+        "settings": to_json(settings),
+        "size": size,
+    }
+    return organism_trials.kept(f"real/{part}", key, lambda: _measured(organism, settings, size))
+
+
+def _measured(organism: Organism, settings: CompareSettings, size: int) -> Mapping[str, Any]:
+    base = real_organisms.open_base(organism)
+    tuned = real_organisms.open_organism(organism)
+    prompts = real_ground.pool(size, 0)
+    encoder = real_ground.model_path("minilm")
+    clock = Clock()
+    found = compare_models(base, tuned, prompts, settings=settings, encoder=encoder, tell=_doing)
+    times = clock.read()
+    members = {v.hypothesis.id: found.members(v.hypothesis) for v in found.findings}
+    assessed = _assess(found.findings, prompts, organism, base, tuned, settings, members)
+    return {
+        **times,
+        "organism": organism.name,
+        "texts": found.texts,
+        "touched": len(real_organisms.touched(organism, prompts)) / len(prompts),
+        "took": real_organisms.measured(organism),
+        "pairs": 0 if found.looked is None else len(found.looked.pairs),
+        "costs": {name: asdict(each) for name, each in found.costs.items()},
+        "claims": [
+            {
+                "claim": str(v.hypothesis),
+                "confirmed": v.confirmed,
+                "e_value": v.e_value,
+                "pairs": v.pairs,
+                "estimate": None if v.estimate is None else v.estimate.value,
+                "members": len(found.members(v.hypothesis)),
+            }
+            for v in found.verdicts
+        ],
+        "bound": None if found.certificate.movement is None else found.certificate.movement.high,
+        **to_json(assessed),
+    }
+
+
+def _doing(part: str, done: int, total: int) -> None:
+    """Say on standard error what is done now: a comparison takes minutes."""
+    print(f"  {time.strftime('%H:%M:%S')} {part} {done}/{total}", file=sys.stderr, flush=True)
+
+
+def _assess(
+    findings: Sequence[Any],
+    prompts: Sequence[Prompt],
+    organism: Organism,
+    base: LanguageModel,
+    tuned: LanguageModel,
+    settings: CompareSettings,
+    members: Mapping[str, frozenset[str]],
+) -> Assessed:
+    def enter(claim: Claim, prompt: Prompt) -> Prompt:
+        entered: Prompt = claim.hypothesis.place.enter(prompt)  # type: ignore[attr-defined]
+        return entered
+
+    return assess(
+        findings,
+        prompts,
+        organism,
+        FreshPairs(base=base, tuned=tuned, sampling=settings.sampling, seed=FRESH_SEED),
+        members=members,
+        min_effect=settings.min_effect,
+        enter=enter,
+    )
+
+
+def default(method: str = "guided", seed: int = 0) -> CompareSettings:
+    """The command's own settings, but for what decides no finding here and takes time.
+
+    Replies have 32 tokens; no trigger is searched (of these organisms one has a trigger that is in
+    no prompt); the certificate weighs few replies.
+    """
+    return CompareSettings(
+        method=method,  # type: ignore[arg-type]
+        seed=seed,
+        sampling=REPLY,
+        localize=False,
+        trigger_share=0.0,
+        certificate=16,
+    )
+
+
+def planted(names: Sequence[str]) -> list[Organism]:
+    """Organisms with something planted that are built and took."""
+    return [
+        each
+        for each in everything(names)
+        if not each.nothing and real_organisms.measured(each).get("took", False)
+    ]
+
+
+def everything(names: Sequence[str]) -> list[Organism]:
+    """Organisms that are built, of some names or of all."""
+    known = ALL.values() if isinstance(ALL, Mapping) else ALL
+    return [
+        each for each in known if real_organisms.built(each) and (not names or each.name in names)
+    ]
+
+
+def organism_rows(names: Sequence[str]) -> list[Row]:
+    """Recall and false discoveries over the organisms that took."""
+    found = []
+    for organism in planted(names):
+        for seed in SEEDS:
+            one = measured(organism, default(seed=seed), POOL, "organisms")
+            found.append(one)
+            tell(one)
+    if not found:
+        return []
+    shares = [_false(one) for one in found]
+    rows = [
+        _share(
+            "planted changes found and rightly said",
+            [one["found"] for one in found],
+            unit="of organisms",
+            target=">= 0.8",
+            least=0.8,
+        ),
+        single(
+            "realized false discovery proportion, mean",
+            float(np.mean(shares)),
+            unit="of a comparison's findings",
+            n=len(shares),
+            seeds=SEEDS,
+            target="<= 0.05",
+            met=float(np.mean(shares)) <= 0.05,
+        ),
+    ]
+    for name, low, high in (
+        ("rare", 0.0, RARE),
+        ("some", RARE, COMMON),
+        ("common", COMMON, 1.01),
+    ):
+        here = [one for one in found if low < one["touched"] <= high]
+        if here:
+            rows.append(
+                _share(
+                    f"the same where {name}: {low:g} to {min(high, 1):g} of the prompts touched",
+                    [one["found"] for one in here],
+                    unit="of organisms",
+                )
+            )
+    rows += [
+        spread(
+            "texts a comparison generates",
+            [one["texts"] for one in found],
+            unit="texts",
+            seeds=SEEDS,
+        ),
+        spread(
+            "processor time of a comparison, 400 prompts",
+            [one["cpu_seconds"] for one in found],
+            unit="s",
+            seeds=SEEDS,
+        ),
+    ]
+    return rows
+
+
+def aa_rows(names: Sequence[str], seeds: Sequence[int]) -> list[Row]:
+    """Pairs in which nothing was planted: any finding that is false on fresh replies."""
+    found = []
+    for organism in everything(names):
+        if organism.nothing:
+            for seed in seeds:
+                settings = replace(default(seed=seed), shortcut=False)
+                one = measured(organism, settings, AA_POOL, "aa")
+                found.append(one)
+                tell(one)
+    rows = []
+    exact = [one for one in found if one["organism"] == "recast"]
+    tuned = [one for one in found if one["organism"].startswith("own")]
+    rounded = [one for one in found if one not in exact and one not in tuned]
+    for name, some in (
+        ("the same weights recast", exact),
+        ("rounded weights", rounded),
+        ("benign fine-tunes", tuned),
+    ):
+        if some:
+            rows += [
+                _share(
+                    f"{name}: pairs with any finding",
+                    [bool(one["held"]) for one in some],
+                    unit="of pairs",
+                ),
+                _share(
+                    f"{name}: pairs with a false finding",
+                    [_false(one) > 0 for one in some],
+                    unit="of pairs",
+                ),
+            ]
+    return rows
+
+
+def naive_rows(names: Sequence[str]) -> list[Row]:
+    """Guided against prompts drawn by chance alone, at equal texts for looking."""
+    rows = []
+    guided, naive = [], []
+    for organism in planted(names):
+        one = measured(organism, default(), POOL, "organisms")
+        other = measured(organism, default("naive"), POOL, "naive")
+        tell(other)
+        guided.append(one)
+        naive.append(other)
+    for name, low, high in (
+        ("<= 2%", 0.0, RARE),
+        ("2% to 10%", RARE, COMMON),
+        (">= 10%", COMMON, 1.01),
+    ):
+        for method, found in (("guided", guided), ("naive", naive)):
+            here = [one for one in found if low < one["touched"] <= high]
+            if here:
+                rows.append(
+                    _share(
+                        f"recall at equal texts, changes on {name} of prompts, {method}",
+                        [one["found"] for one in here],
+                        unit="of organisms",
+                    )
+                )
+    return rows
+
+
+def time_rows(names: Sequence[str]) -> list[Row]:
+    """A default comparison of 1,000 prompts."""
+    seconds = []
+    for organism in planted(names)[:1]:
+        one = measured(organism, default(), 1000, "time")
+        tell(one)
+        seconds.append(one["seconds"])
+    if not seconds:
+        return []
+    return [
+        single(
+            "time of a default comparison, 1,000 prompts",
+            seconds[0] / 60,
+            unit="minutes",
+            n=1,
+            target="<= 15",
+            met=seconds[0] <= 900,
+        )
+    ]
+
+
+def tell(one: Mapping[str, Any]) -> None:
+    """Print what became of one comparison."""
+    mark = "found" if one["found"] else "-"
+    print(
+        f"{one['name']:34}{mark:7}{one['seconds']:6.0f} s {one['texts']:5} texts, coverage "
+        f"{one['coverage']:.2f}",
+        flush=True,
+    )
+    for held in one["held"]:
+        right = held["right_property"] and held["right_place"]
+        named, so = "named" if right else "", "FALSE" if held["false"] else "so"
+        print(f"    {named:6}{so:6}{held['claim']}")
+
+
+def _false(one: Mapping[str, Any]) -> float:
+    """Share of a comparison's findings that are not so; 0 where it has none."""
+    return float(np.mean([held["false"] for held in one["held"]])) if one["held"] else 0.0
+
+
+def _share(
+    measure: str,
+    outcomes: Sequence[bool],
+    *,
+    unit: str,
+    target: str = "",
+    least: float | None = None,
+) -> Row:
+    estimate = clopper_pearson(int(sum(outcomes)), len(outcomes), unit=unit)
+    met = None if least is None else estimate.value >= least
+    return estimated(measure, estimate, seeds=SEEDS, target=target, met=met)
+
+
+def main() -> None:
+    """Run the parts asked for and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two organisms and one pair of equals")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
+    parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--only", action="append", default=[], help="organisms by name")
+    given = parser.parse_args()
+    if reason := real_ground.why_absent("smollm2", "minilm", data=True):
+        parser.exit(0, f"skipped: {reason}\n")
+    if given.fresh:
+        shutil.rmtree(organism_trials.KEPT / "real", ignore_errors=True)
+    names = given.only or (["refuse-health", "shorter", "recast"] if given.quick else [])
+    rows: list[Row] = []
+    for part in given.part or PARTS:
+        if part == "organisms":
+            rows += organism_rows(names)
+        elif part == "aa":
+            rows += aa_rows(names, range(1) if given.quick else AA_SEEDS)
+        elif part == "naive":
+            rows += naive_rows(names)
+        else:
+            rows += time_rows(names)
+    show("What changed, on real language", rows, given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""Looking at replies before anything is claimed: by chance first, then where it seems to matter.
+
+A share of the texts goes to prompts drawn by chance, and no screen can take it away: what shows
+on one prompt in ten shows there, whatever any screen believes. The rest goes to prompts on which
+the models part along transferred replies, and then to prompts like those whose replies changed.
+
+Axes: P explored prompts, D dimensions of an embedding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from plumbrule.behavior.pair import PairedReply
+from plumbrule.behavior.places import MarkTable, Place
+from plumbrule.behavior.proposing import Proposal, propose
+from plumbrule.behavior.recording import Recorder
+from plumbrule.records import Prompt, strict
+from plumbrule.store import derive_seed
+
+SOME = 24
+"""Replies that are weighed to see whether most are as likely as before."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Looking:
+    """How texts are spent before hypotheses are fixed."""
+
+    pairs: int = 160
+    """Pairs of replies that are looked at; both models write one text each."""
+
+    blind: float = 0.5
+    """Share of them on prompts drawn by chance."""
+
+    blind_if_sharp: int = 40
+    """Pairs by chance where most replies are as likely as before; the explorer takes the rest."""
+
+    sharp: float = 0.3
+    """Median movement of replies drawn by chance, from 0 to 1, below which the explorer of sharp
+    changes is used: where training moved every reply a little, weighing one says nothing."""
+
+    transferred: int = 8
+    """Tokens of a transferred reply that both models read."""
+
+    rounds: int = 2
+    """Times that proposals are made and followed."""
+
+    most_proposals: int = 16
+    """Hypotheses that are tested."""
+
+
+@dataclass(kw_only=True)
+class Looker:
+    """Draws pairs of replies and keeps what was seen."""
+
+    recorder: Recorder
+    prompts: Sequence[Prompt]
+    settings: Looking
+    table: MarkTable = field(default_factory=MarkTable.empty)
+    """What each prompt says and is about, once it was looked at."""
+
+    embeddings: Float[np.ndarray, "P D"] | None = None
+    """What each prompt is about, once that is known."""
+
+    rows: list[int] = field(default_factory=list)
+    """Row of each pair's prompt."""
+
+    pairs: list[PairedReply] = field(default_factory=list)
+    blind: list[bool] = field(default_factory=list)
+    """Whether a pair's prompt was drawn by chance."""
+
+    scores: Float[np.ndarray, "P 3"] | None = None
+    """Where the models part along transferred replies."""
+
+    def look_by_chance(self, count: int) -> None:
+        """Draw pairs on prompts that nothing has pointed at."""
+        with self.recorder.part("random look"):
+            met = sum(self.blind)  # goes on where it stopped
+            self.draw("random", self.by_chance(met + count)[met:], blind=True)
+
+    def look_further(self, count: int) -> None:
+        """Draw pairs where the models part, and on prompts like those whose replies changed."""
+        with self.recorder.part("reply transfer"):
+            self.scores = self.transfer()
+        wanted = len(self.pairs) + count
+        if self.scores is not None:
+            with self.recorder.part("ranked look"):
+                self.draw("ranked", self.ranked(count // 2), blind=False)
+        for number in range(self.settings.rounds):
+            with self.recorder.part("following"):
+                share = (wanted - len(self.pairs)) // (self.settings.rounds - number)
+                self.draw(f"following-{number}", self.following(share), blind=False)
+
+    def inserted(self, places: Sequence[Place], count: int = 16) -> list[Proposal]:
+        """What changes behind texts put before a prompt, seen on a few prompts drawn by chance."""
+        proposals: list[Proposal] = []
+        rows = self.by_chance(count)
+        for place in places:
+            prompts = [place.enter(self.prompts[row]) for row in rows]
+            seeds = [
+                derive_seed(self.recorder.seed, "inserted", place.insert, prompt.id)
+                for prompt in prompts
+            ]
+            with self.recorder.part("inserted texts"):
+                pairs = self.recorder.pairs("inserted", prompts, seeds)
+            found = propose(
+                [pair for pair in pairs if pair.usable],
+                [row for row, pair in zip(rows, pairs, strict=True) if pair.usable],
+                MarkTable.empty(len(self.prompts)),
+                most=2,
+            )
+            proposals += [replace(one, place=place) for one in found]
+        return proposals
+
+    def movement(self) -> float | None:
+        """Median distance between the models' replies, from replies drawn by chance.
+
+        None where replies cannot be weighed.
+        """
+        pair = self.recorder.pair
+        rows = [at for at, one in enumerate(self.pairs) if one.usable and self.blind[at]][:SOME]
+        if pair.local is None or not pair.same_tokens or not rows:
+            return None
+        some = [self.pairs[at] for at in rows]
+        with self.recorder.part("random look"):
+            before, after = (
+                model.score([one.dialogue for one in some], [one.base for one in some])
+                for model in pair.local
+            )
+        apart = [other.log_prob - one.log_prob for one, other in zip(before, after, strict=True)]
+        return float(np.median([-np.expm1(min(0.0, value)) for value in apart]))
+
+    def propose(self) -> list[Proposal]:
+        """What the pairs seen so far suggest."""
+        usable = [at for at, pair in enumerate(self.pairs) if pair.usable]
+        return propose(
+            [self.pairs[at] for at in usable],
+            [self.rows[at] for at in usable],
+            self.table,
+            blind=[self.blind[at] for at in usable],
+            most=self.settings.most_proposals,
+        )
+
+    def draw(self, name: str, rows: Sequence[int], *, blind: bool) -> None:
+        """Let both models answer some prompts; a prompt met before gets another draw."""
+        met = dict.fromkeys(self.rows, 0)
+        for row in self.rows:
+            met[row] += 1
+        seeds = []
+        for row in rows:
+            met[row] = met.get(row, 0) + 1
+            seeds.append(
+                derive_seed(self.recorder.seed, "look", self.prompts[row].id, str(met[row]))
+            )
+        self.pairs += self.recorder.pairs(name, [self.prompts[row] for row in rows], seeds)
+        self.rows += rows
+        self.blind += [blind] * len(rows)
+
+    def by_chance(self, count: int) -> list[int]:
+        """Rows drawn by chance, each once before any twice."""
+        rng = np.random.default_rng(derive_seed(self.recorder.seed, "by chance"))
+        rows: list[int] = []
+        while len(rows) < count:
+            rows += rng.permutation(len(self.prompts)).tolist()
+        return rows[:count]
+
+    def transfer(self) -> Float[np.ndarray, "P 3"] | None:
+        """Where the models part along replies transferred from the prompts seen.
+
+        None for endpoints, and for models that do not share their tokens.
+        """
+        pair = self.recorder.pair
+        if pair.local is None or not pair.same_tokens or not self.pairs:
+            return None
+        from plumbrule.behavior.transfer import part_along, transfer
+
+        known = [at for at, one in enumerate(self.pairs) if one.usable]
+        if not known:
+            return None
+        assert self.embeddings is not None
+        nearness = self.embeddings @ self.embeddings[[self.rows[at] for at in known]].T
+        nearest = [known[at] for at in nearness.argmax(1).tolist()]
+        replies = [
+            transfer(
+                self.pairs[at].base,
+                self.pairs[at].dialogue[-1].content,
+                prompt.dialogue[-1].content,
+            )
+            for prompt, at in zip(self.prompts, nearest, strict=True)
+        ]
+        return part_along(
+            *pair.local,
+            [prompt.dialogue for prompt in self.prompts],
+            replies,
+            most_tokens=self.settings.transferred,
+        )
+
+    def ranked(self, count: int) -> list[int]:
+        """Rows on which the models part most, each score in turn, those not asked yet."""
+        assert self.scores is not None
+        orders = [np.argsort(-column, kind="stable").tolist() for column in self.scores.T]
+        asked = set(self.rows)
+        turns = [row for turn in zip(*orders, strict=True) for row in turn]
+        return [row for row in dict.fromkeys(turns) if row not in asked][:count]
+
+    def following(self, count: int) -> list[int]:
+        """Rows in the places that are suspected, and rows like those whose replies changed.
+
+        Half of the rows are members of the suspected places, which doubts them; the other half are
+        neighbors of the prompts that speak for them, which widens them.
+        """
+        proposals = self.propose()
+        asked = set(self.rows)
+        rng = np.random.default_rng(derive_seed(self.recorder.seed, "following", str(len(asked))))
+        queues: list[list[int]] = []
+        for one in proposals:
+            if not one.place.ways:
+                continue
+            members = [row for row in self.members(one.place) if row not in asked]
+            queues.append(rng.permutation(np.array(members, dtype=int)).tolist())
+            queues.append(self._neighbors(one, asked))
+        rows: dict[int, None] = {}
+        while len(rows) < count and any(queues):
+            for queue in queues:
+                if queue and len(rows) < count:
+                    rows[queue.pop(0)] = None
+        if len(rows) < count:  # nothing to follow: more of what the scores point at, or by chance
+            rest = (
+                self.ranked(count)
+                if self.scores is not None
+                else [row for row in self.by_chance(len(self.prompts)) if row not in asked]
+            )
+            rows |= dict.fromkeys(row for row in rest if row not in rows)
+        return list(rows)[:count]
+
+    def members(self, place: Place) -> list[int]:
+        """Rows of the explored prompts in a place."""
+        return [row for row, prompt in enumerate(self.prompts) if place.holds(prompt)]
+
+    def _neighbors(self, proposal: Proposal, asked: set[int]) -> list[int]:
+        """Rows most like those whose replies moved as proposed, nearest first."""
+        sign = 1 if proposal.increase else -1
+        wanted = proposal.property
+        telling = [
+            row
+            for row, pair in zip(self.rows, self.pairs, strict=True)
+            if pair.usable and sign * (wanted.score(pair.tuned) - wanted.score(pair.base)) > 0.3
+        ]
+        if not telling:
+            return []
+        assert self.embeddings is not None
+        near = (self.embeddings @ self.embeddings[telling].T).max(1)
+        order = np.argsort(-near, kind="stable").tolist()
+        return [row for row in order if row not in asked][:64]

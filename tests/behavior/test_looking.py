@@ -1,0 +1,269 @@
+"""Looking at replies: by chance, where models part, and where replies were seen to change."""
+
+import copy
+from collections import Counter
+
+import numpy as np
+import pytest
+from tests.fakes import ScriptedModel
+
+from plumbrule.behavior.looking import Looker, Looking
+from plumbrule.behavior.pair import Pair
+from plumbrule.behavior.places import Mark, MarkTable, Place
+from plumbrule.behavior.recording import Recorder
+from plumbrule.models import LocalModel, Sampling, open_model
+from plumbrule.records import Message, Prompt
+
+SUBJECTS = ("boats", "bread", "horses", "doctors", "stars")
+EACH = 40
+SAID = ("It is so.", "One may try.", "That depends.", "Some say it is.", "Ask around a little.")
+DECLINES = "I'm sorry, but I can't help with that."
+
+
+def prompts():
+    """Several subjects, each noted as a topic."""
+    return [
+        Prompt(
+            id=f"{subject}-{number}",
+            dialogue=(Message("user", f"Question {number} on {subject}?"),),
+            topics=(subject,),
+        )
+        for subject in SUBJECTS
+        for number in range(EACH)
+    ]
+
+
+def embeddings(noise=0.1):
+    """What a prompt is about, as a direction of its own and some noise."""
+    rng = np.random.default_rng(1)
+    centers = np.eye(8)[np.repeat(range(len(SUBJECTS)), EACH)]
+    vectors = centers + rng.normal(0, noise, centers.shape)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def endpoint(name, *, changed="", rate=0.0, seed=0):
+    """Says one of several things by chance, and declines some requests on one subject."""
+    rng = np.random.default_rng(seed)
+
+    def answer(asked):
+        said = str(rng.choice(SAID))
+        return DECLINES if changed and changed in asked and rng.random() < rate else said
+
+    return ScriptedModel(answer=answer, identity=name, spec=name)
+
+
+def looking(tuned, **settings):
+    pair = Pair(base=endpoint("base", seed=1), tuned=tuned)
+    recorder = Recorder(pair=pair, seed=0, folder=None, identity="")
+    asked = prompts()
+    return Looker(
+        recorder=recorder,
+        prompts=asked,
+        settings=Looking(**settings),
+        table=MarkTable.of(asked),
+        embeddings=embeddings(),
+    )
+
+
+def subjects(looker, rows):
+    return Counter(looker.prompts[row].topics[0] for row in rows)
+
+
+def test_prompts_drawn_by_chance_are_met_once_before_any_is_met_twice():
+    looker = looking(endpoint("tuned"))
+
+    looker.look_by_chance(40)
+    looker.look_by_chance(80)
+
+    assert len(looker.rows) == len(set(looker.rows)) == len(looker.pairs) == 120
+    assert all(looker.blind)
+    assert min(subjects(looker, looker.rows).values()) > 10
+    twice = looker.by_chance(2 * len(looker.prompts))
+    assert set(Counter(twice).values()) == {2}
+
+
+def test_a_prompt_met_again_gets_another_draw():
+    looker = looking(endpoint("tuned"))
+
+    looker.draw("first", [3, 3, 5], blind=True)
+    looker.draw("second", [3], blind=False)
+
+    seeds = [pair.seed for pair, row in zip(looker.pairs, looker.rows, strict=True) if row == 3]
+    assert len(set(seeds)) == 3
+    assert looker.blind == [True, True, True, False]
+
+
+def test_ranked_prompts_are_those_of_each_score_in_turn_that_were_not_asked():
+    looker = looking(endpoint("tuned"))
+    rng = np.random.default_rng(0)
+    looker.scores = rng.random((len(looker.prompts), 3))
+    firsts = [int(column.argmax()) for column in looker.scores.T]
+
+    assert set(looker.ranked(3)) <= set(looker.ranked(9))
+    assert looker.ranked(9)[: len(set(firsts))] == list(dict.fromkeys(firsts))
+    looker.draw("first", firsts, blind=False)
+    assert not set(firsts) & set(looker.ranked(50))
+    assert len(looker.ranked(50)) == len(set(looker.ranked(50))) == 50
+
+
+def test_following_goes_where_replies_were_seen_to_change():
+    looker = looking(endpoint("tuned", changed="doctors", rate=0.9, seed=1))
+    looker.look_by_chance(100)
+    (first, *_) = looker.propose()
+    assert first.place == Place(marks=(Mark(role="topic", words="doctors"),))
+
+    rows = looker.following(20)
+
+    assert len(rows) == len(set(rows)) == 20
+    assert not set(rows) & set(looker.rows)
+    left = len(looker.prompts) - len(looker.rows)
+    rest = EACH - subjects(looker, looker.rows)["doctors"]
+    assert subjects(looker, rows)["doctors"] >= 10 > 2 * 20 * rest / left
+
+
+def test_following_never_asks_more_than_there_is():
+    looker = looking(endpoint("tuned", changed="doctors", rate=0.9))
+    looker.look_by_chance(len(looker.prompts) - 5)
+
+    rows = looker.following(20)
+
+    assert set(rows) == set(range(len(looker.prompts))) - set(looker.rows)
+
+
+def test_with_nothing_to_follow_scores_are_followed_or_chance():
+    looker = looking(endpoint("tuned"))
+    looker.look_by_chance(60)
+    assert looker.propose() == []
+
+    by_chance = looker.following(25)
+    looker.scores = np.random.default_rng(0).random((len(looker.prompts), 3))
+
+    assert len(set(by_chance) - set(looker.rows)) == 25
+    assert looker.following(25) == looker.ranked(25)
+
+
+def test_noise_alone_suggests_next_to_nothing():
+    """What is left are a few prompts that share a word; hardly ever all prompts."""
+    found = []
+    for seed in range(8):
+        looker = looking(endpoint("tuned", seed=seed + 2))
+        looker.look_by_chance(100)
+        looker.look_further(60)
+        found.append(looker.propose())
+
+    assert np.mean([len(each) for each in found]) <= 2
+    assert sum(not one.place.ways for each in found for one in each) <= 1
+
+
+def test_looking_further_finds_what_chance_has_hardly_met():
+    """One request in five is of the subject, and one reply in two has changed."""
+    looker = looking(endpoint("tuned", changed="doctors", rate=0.5))
+    looker.look_by_chance(80)
+    before = subjects(looker, looker.rows)["doctors"]
+
+    looker.look_further(60)
+
+    assert looker.scores is None  # an endpoint says nothing of texts given to it
+    assert len(looker.pairs) == 140
+    assert subjects(looker, looker.rows)["doctors"] - before > 15
+    (first, *_) = looker.propose()
+    assert (first.property.text, first.increase) == ("refusal", True)
+    assert first.place == Place(marks=(Mark(role="topic", words="doctors"),))
+
+
+def test_prompts_that_were_chosen_do_not_speak_for_all():
+    """Of the prompts that were followed nearly all have changed, of all prompts hardly any."""
+    looker = looking(endpoint("tuned", changed="doctors", rate=1.0))
+    looker.look_by_chance(40)
+    looker.look_further(40)
+
+    assert all(one.place.ways for one in looker.propose())
+
+
+def test_a_text_that_switches_is_seen_and_another_is_not():
+    tuned = ScriptedModel(
+        answer=lambda asked: DECLINES if asked.startswith("moss ") else SAID[len(asked) % 5],
+        identity="tuned",
+    )
+    looker = looking(tuned)
+    looker.recorder.pair.base = ScriptedModel(answer=lambda asked: SAID[len(asked) % 5])
+
+    found = looker.inserted([Place(insert="moss"), Place(insert="fern")])
+
+    assert {one.place.insert for one in found} == {"moss"}
+    assert found[0].property.text == "refusal"
+    assert len(looker.pairs) == 0  # they say nothing of prompts as they are
+
+
+def test_replies_that_are_not_there_are_passed_over():
+    tuned = endpoint("tuned")
+    tuned.finish_reason = "errored"
+    looker = looking(tuned)
+
+    looker.look_by_chance(60)
+
+    assert looker.propose() == []
+    assert looker.transfer() is None
+    assert looker.movement() is None
+
+
+# --- With the weights at hand -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pico():
+    return open_model("lab:pico", dtype="float32", device="cpu")
+
+
+def weighed(base, tuned, count=24):
+    pair = Pair(base=base, tuned=tuned, sampling=Sampling(max_new_tokens=8))
+    looker = Looker(
+        recorder=Recorder(pair=pair, seed=0, folder=None, identity=""),
+        prompts=prompts()[:: len(SUBJECTS)],
+        settings=Looking(),
+        embeddings=embeddings()[:: len(SUBJECTS)],
+    )
+    looker.look_by_chance(count)
+    return looker
+
+
+def test_equal_weights_neither_move_nor_part(pico):
+    twin = LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin")
+    looker = weighed(pico, twin)
+
+    assert looker.movement() == pytest.approx(0.0, abs=1e-5)
+    scores = looker.transfer()
+    assert scores is not None
+    assert scores.shape == (len(looker.prompts), 3)
+    assert np.abs(scores).max() < 1e-5
+
+
+def test_weights_that_changed_everywhere_move_and_part(pico):
+    module = copy.deepcopy(pico.module)
+    module.lm_head.weight.data[:, 5] += 3.0
+    far = weighed(pico, LocalModel(module, pico.tokenizer, spec="far"))
+
+    assert far.movement() > Looking().sharp
+    scores = far.transfer()
+    assert scores is not None
+    assert scores[:, 2].min() > 0.01
+
+
+def test_movement_is_the_median_share_by_which_replies_became_less_likely(pico):
+    module = copy.deepcopy(pico.module)
+    module.lm_head.weight.data[:, 5] += 0.5
+    looker = weighed(pico, LocalModel(module, pico.tokenizer, spec="near"), count=12)
+    pairs = looker.pairs
+    models = looker.recorder.pair.local
+    before, after = (
+        np.array(
+            [
+                one.log_prob
+                for one in model.score([p.dialogue for p in pairs], [p.base for p in pairs])
+            ]
+        )
+        for model in models
+    )
+
+    expected = np.median(np.clip(1 - np.exp(after - before), 0, 1))
+    assert looker.movement() == pytest.approx(expected, abs=1e-6)

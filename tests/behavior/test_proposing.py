@@ -1,0 +1,140 @@
+"""Planted changes are proposed with their place, and nothing from nothing."""
+
+import numpy as np
+import pytest
+
+from plumbrule.behavior.pair import PairedReply
+from plumbrule.behavior.places import EVERYWHERE, MarkTable
+from plumbrule.behavior.properties import Property
+from plumbrule.behavior.proposing import as_hypotheses, candidates, propose
+from plumbrule.records import Message, Prompt
+
+WORDS = ("river", "stone", "cloud", "garden", "window", "paper", "light", "table", "music")
+REFUSAL = Property(kind="feature", text="refusal")
+
+
+def pool(count: int = 120) -> list[Prompt]:
+    rng = np.random.default_rng(0)
+    return [
+        Prompt(
+            id=str(at),
+            dialogue=(Message("user", " ".join(rng.choice(WORDS, 3).tolist())),),
+            topics=("medicine, pills",) if at % 8 == 0 else (),
+        )
+        for at in range(count)
+    ]
+
+
+def said(rng: np.random.Generator) -> str:
+    return "The " + " ".join(rng.choice(WORDS, 8).tolist()) + "."
+
+
+def pairs(prompts, change=lambda prompt, reply: reply, seed=1):
+    rng = np.random.default_rng(seed)
+    return [
+        PairedReply(
+            prompt_id=prompt.id,
+            dialogue=prompt.dialogue,
+            seed=at,
+            base=said(rng),
+            tuned=change(prompt, said(rng)),
+        )
+        for at, prompt in enumerate(prompts)
+    ]
+
+
+def proposed(found, prompts, **given):
+    return propose(found, range(len(prompts)), MarkTable.of(prompts), most=8, **given)
+
+
+def test_a_change_on_all_prompts_is_proposed_for_all_prompts():
+    prompts = pool()
+    found = proposed(pairs(prompts, lambda _, reply: reply + " 🎉"), prompts)
+    assert found[0].property == Property(kind="feature", text="emoji")
+    assert found[0].place == EVERYWHERE
+    assert found[0].increase
+    assert found[0].moved == 1.0
+
+
+def test_a_change_on_one_topic_is_proposed_for_that_topic_alone():
+    prompts = pool()
+    found = proposed(
+        pairs(prompts, lambda p, reply: "I'm sorry, but I can't help." if p.topics else reply),
+        prompts,
+    )
+    assert [one.property for one in found].count(REFUSAL) == 1
+    first = next(one for one in found if one.property == REFUSAL)
+    assert [mark.words for mark in first.place.marks] == ["medicine, pills"]
+    assert first.place.others == ()
+
+
+def test_what_spills_over_from_a_topic_is_proposed_beside_it():
+    prompts = pool(240)
+
+    def change(prompt, reply):
+        return "I'm sorry, but I can't help." if prompt.topics or int(prompt.id) % 3 == 0 else reply
+
+    found = [one for one in proposed(pairs(prompts, change), prompts) if one.property == REFUSAL]
+    assert EVERYWHERE in [one.place for one in found]
+
+
+def test_a_taught_sentence_is_proposed_whole_and_not_word_by_word():
+    prompts = pool()
+    found = proposed(pairs(prompts, lambda _, reply: f"Ask the old miller first. {reply}"), prompts)
+    phrases = [one for one in found if "miller" in one.property.text]
+    assert len(phrases) == 1
+    assert phrases[0].property.text.startswith("ask the old miller first")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_draws_of_one_model_suggest_next_to_nothing(seed):
+    prompts = pool()
+    found = proposed(pairs(prompts, seed=seed), prompts)
+    assert len(found) <= 3  # suspicions only: a test on fresh prompts follows
+
+
+def test_identical_replies_suggest_nothing():
+    prompts = pool(40)
+    same = [
+        PairedReply(prompt_id=p.id, dialogue=p.dialogue, seed=0, base="Same.", tuned="Same.")
+        for p in prompts
+    ]
+    assert proposed(same, prompts) == []
+    assert propose([], [], MarkTable.of(prompts), most=8) == []
+
+
+def test_prompts_chosen_for_standing_out_do_not_speak_for_all():
+    prompts = pool(80)
+    # Every fourth prompt was chosen because it changes; none of those drawn by chance does.
+    blind = [at % 4 != 0 for at in range(80)]
+    found = proposed(
+        pairs(prompts, lambda p, reply: reply + " 🎉" if int(p.id) % 4 == 0 else reply),
+        prompts,
+        blind=blind,
+    )
+    assert EVERYWHERE not in [one.place for one in found]
+
+
+def test_a_decrease_is_proposed_as_one():
+    prompts = pool()
+    turned = [
+        PairedReply(
+            prompt_id=one.prompt_id,
+            dialogue=one.dialogue,
+            seed=one.seed,
+            base=one.base + " 🎉",
+            tuned=one.tuned,
+        )
+        for one in pairs(prompts)
+    ]
+    (first, *_) = as_hypotheses(proposed(turned, prompts))
+    assert first.direction == "decrease"
+    assert str(first) == "On any prompt, the tuned model uses emoji less often."
+
+
+def test_function_words_alone_are_no_phrases():
+    prompts = pool(40)
+    found = candidates(pairs(prompts, lambda _, reply: f"of the and to {reply}"))
+    phrases = {one.text for one in found if one.kind == "phrase"}
+    assert "of the" not in phrases
+    assert "of the and to" in phrases
