@@ -63,7 +63,7 @@ def test_without_a_plan_nothing_is_said_of_the_whole():
 
 
 def test_a_new_stage_is_a_line_and_a_report_of_the_same_stage_is_none():
-    said = []
+    said: list[str] = []
     lines = Lines(said.append, clock=Clock(Time()), every=1e6)
     lines.tell("draft", 0, 10)
     lines.tell("draft", 5, 10)

@@ -53,8 +53,8 @@ def trial(odds):
 
 def fail_is(asked, options, share):
     """Answers that give `fail` this share, whichever way round the question is asked."""
-    task = "grade" if "break this" in asked else "grade_again"
-    meanings = PROMPTS.template(task).options
+    graded = PROMPTS.template("grade" if "break this" in asked else "grade_again")
+    meanings = graded.options
     return [{"fail": share, "pass": 1 - share}[meanings[option]] for option in options]
 
 
@@ -132,6 +132,7 @@ def test_an_examined_critic_prefers_by_what_it_was_examined_in():
         standing=Standing(trial=trial(says_no_and_knows)),
     )  # fmt: skip
 
+    assert one.probability is not None
     assert one.probability < 0.4
     assert set(one.by_principle) == {"kind", "new"}
     assert other.probability is None

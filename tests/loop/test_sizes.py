@@ -39,6 +39,7 @@ def test_a_large_model_gets_adapters_and_it_is_said(monkeypatch):
 
     assert settled.adapters is True
     assert settled.dpo.lora == LoraSettings()
+    assert said is not None
     assert "135 million" in said
     assert "--full" in said
 

@@ -54,7 +54,7 @@ def test_all_principles_in_one_call_are_judged_as_one_by_one(smollm2):
 
 
 def test_a_real_model_is_large_enough_for_adapters(folder):
-    assert parameters_in(folder("smollm2")) > ADAPTERS_FROM
+    assert (parameters_in(folder("smollm2")) or 0) > ADAPTERS_FROM
 
 
 def test_a_base_model_is_told_how_to_get_a_template(folder):

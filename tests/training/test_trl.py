@@ -14,6 +14,7 @@ from tests.training.worker import BRIEF, LORA, exchanges, pairs, train
 from plumbrule.training import trl as ours
 from plumbrule.training.checkpoints import Workspace, inputs_of
 from plumbrule.training.feeding import Limits, encode, order
+from plumbrule.training.log_probs import reply_log_probs
 from plumbrule.training.quiet import quietly
 from plumbrule.training.running import Batches, run_trainer
 from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
@@ -173,7 +174,7 @@ def test_logits_that_would_not_fit_are_left_to_trl(models, tmp_path, monkeypatch
         batch = trainer.data_collator([trainer.train_dataset[number] for number in range(5)])
         calls: list[int] = []
         monkeypatch.setattr(trl.SFTTrainer, "compute_loss", lambda *given, **named: calls.append(1))
-        monkeypatch.setattr(ours.reply_log_probs, "__kwdefaults__", {"most": 100})
+        monkeypatch.setattr(reply_log_probs, "__kwdefaults__", {"most": 100})
         trainer.compute_loss(trainer.model, dict(batch))
     assert calls == [1]
 

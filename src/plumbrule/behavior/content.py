@@ -92,11 +92,12 @@ def summary(found: Comparison) -> list[str]:
         return ["Both models are the same weights, tokenizer and template: nothing can differ."]
     count, family = len(found.findings), len(found.verdicts)
     level = f"{found.settings.fdr:.0%}"
+    noun = "hypothesis" if family == 1 else "hypotheses"
     lines = [
-        f"{count} change{'s' * (count != 1)} stand{'s' * (count == 1)} of {family} hypotheses "
+        f"{count} change{'s' * (count != 1)} stand{'s' * (count == 1)} of {family} {noun} "
         f"tested on fresh prompts; at most {level} of such findings are expected to be false."
         if count
-        else f"No change stands: {family} hypotheses were tested on fresh prompts."
+        else f"No change stands: {family} {noun} tested on fresh prompts."
     ]
     lines += [said(verdict, found) for verdict in found.findings[:SAID]]
     if count > SAID:
