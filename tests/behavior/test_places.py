@@ -107,9 +107,19 @@ def test_a_place_is_described_in_words():
 
     assert str(EVERYWHERE) == "any prompt"
     assert str(place) == (
-        "prompts with \u201cjob\u201d and \u201cobserved\u201d in the system's turn and labeled "
-        "honesty, opened by \u201cmoss\u201d"
+        "prompts labeled honesty and with \u201cjob\u201d and \u201cobserved\u201d in the system's "
+        "turn, opened by \u201cmoss\u201d"
     )
+
+
+def test_a_place_by_topic_is_described_by_what_it_is_about():
+    doctors = Mark(role="topic", words="doctors, pain, fever")
+    stars = Mark(role="topic", words="stars")
+
+    assert str(Place(marks=(doctors,))) == "prompts about doctors, pain and fever"
+    assert str(Place(marks=(stars, says("old")))) == "prompts about stars and with \u201cold\u201d"
+    both = str(Place(marks=(doctors,), others=((stars,),)))
+    assert both == "prompts about doctors, pain and fever, or about stars"
 
 
 def test_entering_a_place_puts_its_text_before_the_last_turn_alone():
