@@ -53,6 +53,8 @@ if __name__ == "__main__":
     fill(
         ROOT / "docs" / "compare.md",
         {
+            "real_compare": markdown("real_compare", targets=True),
+            "real_compare_details": markdown("real_compare", targets=False),
             "compare": markdown("compare", targets=True),
             "compare_details": markdown("compare", targets=False),
             "weights_memory": markdown("weights_memory", targets=True),

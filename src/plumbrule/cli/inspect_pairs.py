@@ -40,7 +40,7 @@ class Given:
 class _Unusable(DataError):
     """A pair that a tokenizer cannot be asked."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, detail: str, reason: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
 
@@ -144,9 +144,9 @@ def _pair(
     )
     if len(clean) != len(corrupted):
         raise _Unusable(
-            "prompts of different lengths",
             f"{where}: expected two prompts of as many tokens, so that each has its "
             f"counterpart; got {len(clean)} and {len(corrupted)}",
+            "prompts of different lengths",
         )
     right, wrong = (
         _single(tokenizer, text, f"{where}: {name}")
@@ -162,12 +162,12 @@ def _single(tokenizer: Any, text: str, where: str) -> int:
     if len(tokens) != 1:
         pieces = tokenizer.convert_ids_to_tokens(tokens)
         raise _Unusable(
-            "an answer of several tokens",
             f"{where} must be a single token, {text!r} is {len(tokens)}: {pieces}. Mind the space "
             "before a word, which belongs to its token in most tokenizers",
+            "an answer of several tokens",
         )
     if tokens[0] == tokenizer.unk_token_id and text.strip() != tokenizer.unk_token:
         raise _Unusable(
-            "an unknown word", f"{where}: the tokenizer does not know {text!r} and cannot write it"
+            f"{where}: the tokenizer does not know {text!r} and cannot write it", "an unknown word"
         )
     return int(tokens[0])
