@@ -1,7 +1,7 @@
 """Two models in, their differences out: gates, screens, hypotheses, tests, layers, certificate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from plumbrule.behavior.recording import Recorder, Tell
 from plumbrule.behavior.results import Comparison, Looked
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.topics import embed, find_topics
-from plumbrule.behavior.validation import Score, Trial, Verdict, race
+from plumbrule.behavior.validation import PATIENT, Score, Trial, Verdict, race
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Prompt
@@ -123,6 +123,9 @@ class _Work:
     settings: CompareSettings
     judge: LanguageModel | None
     encoder: Path | None = None
+    sharp: bool = False
+    """Whether most replies are as likely as before."""
+
     notes: dict[str, str] = field(default_factory=dict)
     unlocalized: dict[str, str] = field(default_factory=dict)
 
@@ -168,7 +171,7 @@ class _Work:
         first = min(wanted, settings.blind_if_sharp) if guided else wanted
         looker.look_by_chance(first)
         moved = looker.movement() if guided else None
-        sharp = moved is not None and moved < settings.sharp
+        self.sharp = sharp = moved is not None and moved < settings.sharp
         explored: list[Hypothesis] = []
         if guided and sharp:
             looker.table = MarkTable.of(looker.prompts)
@@ -279,7 +282,12 @@ class _Work:
 
         cap = self.settings.most_pairs
         with self.recorder.part("tests"):
-            return race(hypotheses, draw, self._score(), settings=self.settings.racing)
+            racing = self.settings.racing
+            if (
+                self.sharp
+            ):  # replies differ only where something changed, so that slow ones get there
+                racing = replace(racing, foreseen=PATIENT)
+            return race(hypotheses, draw, self._score(), settings=racing)
 
     def everything(self) -> tuple[list[Verdict], list[Trial]]:
         """The known workflow: generate the budget's texts, cluster them, test what differs."""

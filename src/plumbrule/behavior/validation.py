@@ -29,6 +29,10 @@ Score = Callable[[Hypothesis, Sequence[PairedReply]], Sequence[tuple[float, floa
 """Scores base and tuned replies under a hypothesis, each from 0 to 1."""
 
 
+PATIENT = -100.0
+"""`Racing.foreseen` at which no hypothesis is dropped for its pace."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Racing:
     """How long each hypothesis is tested."""
