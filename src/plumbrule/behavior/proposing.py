@@ -77,7 +77,6 @@ def propose(
     *,
     blind: Sequence[bool] | None = None,
     most: int,
-    suspected: Sequence[str] = (),
 ) -> list[Proposal]:
     """Say what differs between two models' replies, and where.
 
@@ -88,14 +87,13 @@ def propose(
         blind: Whether each pair's prompt was drawn by chance: only such pairs speak for all
             prompts. None: all were.
         most: Proposals.
-        suspected: Phrases to look for as well.
 
     Returns:
         The most worthwhile first; no two of which say the same of these replies.
     """
     if not pairs:
         return []
-    properties = candidates(pairs, suspected)
+    properties = candidates(pairs)
     moved = np.array(
         [[one.score(pair.tuned) - one.score(pair.base) for one in properties] for pair in pairs]
     ).reshape(len(pairs), len(properties))
@@ -165,17 +163,13 @@ def as_hypotheses(proposals: Sequence[Proposal]) -> list[Hypothesis]:
     ]
 
 
-def candidates(pairs: Sequence[PairedReply], suspected: Sequence[str] = ()) -> list[Property]:
+def candidates(pairs: Sequence[PairedReply]) -> list[Property]:
     """Properties that may have changed: features that occur, and phrases of one side."""
     base, tuned = [pair.base for pair in pairs], [pair.tuned for pair in pairs]
-    features = [Property(kind="feature", text=name) for name in feature_names([*base, *tuned])]
-    said = (" ".join(words_of(text)) for text in suspected)
-    phrases = dict.fromkeys([*_phrases(base, tuned), *said])
-    openings = _openings(base, tuned)
     return [
-        *features,
-        *(Property(kind="opening", text=text) for text in openings),
-        *(Property(kind="phrase", text=text) for text in phrases if text),
+        *(Property(kind="feature", text=name) for name in feature_names([*base, *tuned])),
+        *(Property(kind="opening", text=text) for text in _openings(base, tuned)),
+        *(Property(kind="phrase", text=text) for text in _phrases(base, tuned)),
     ]
 
 
