@@ -46,7 +46,7 @@ class Power:
     """How far the rate of the changed property moves there."""
 
     probability: float
-    """A lower bound: as if the screens had ranked prompts no better than chance."""
+    """A lower bound: as if all prompts had been drawn by chance."""
 
 
 @strict

@@ -1,4 +1,4 @@
-"""Two models in, their differences out: gates, screens, hypotheses, tests, layers, certificate."""
+"""Two models in, their differences out: gates, looks, hypotheses, tests, layers, certificate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,6 +1,6 @@
 """How far two models part on prompts that were not asked, guessed from those that were.
 
-Axes: P prompts, K of them asked, S screens.
+Axes: P prompts, K of them asked, S rankings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def guess(
     all of it moved.
 
     Args:
-        clues: What speaks for movement, the more the more: screens' rankings, asked neighbors.
+        clues: What speaks for movement, the more the more: rankings, asked neighbors.
         rows: Prompts that were asked.
         known: Their movement.
         seed: Of the forest.
