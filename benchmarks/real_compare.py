@@ -2,17 +2,20 @@
 
 `python -m benchmarks.real_compare`. Parts: `organisms` (planted changes in a real model, found and
 rightly said), `aa` (pairs in which nothing was planted), `naive` (prompts drawn by chance alone, at
-equal texts), `time` (1,000 prompts, alone). Everything measured is kept, so that it goes on after
-an interruption; organisms that are not built are not measured. Real models and prompts are needed:
-see docs/real_ground.md.
+equal texts), `time` (1,000 prompts, alone), `exhaustive` (generate, cluster and test everything, on
+three organisms), `judge` (Qwen2.5-Coder-0.5B reads the evidence, on four). Everything measured is
+kept, so that it goes on after an interruption; organisms that are not built are not measured. Real
+models and prompts are needed: see docs/real_ground.md.
 """
 
 import argparse
+import operator
 import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,9 @@ from benchmarks.organism_trials import Clock
 from benchmarks.real_catalog import ALL, Organism
 from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
 from benchmarks.rows import Row, estimated, show, single, spread
-from plumbrule.behavior import CompareSettings, compare_models
-from plumbrule.models import LanguageModel, Sampling
+from plumbrule.behavior import CompareSettings, Comparison, compare_models
+from plumbrule.behavior.content import said
+from plumbrule.models import Sampling
 from plumbrule.records import Prompt, to_json
 from plumbrule.statistics import clopper_pearson
 
@@ -34,7 +38,10 @@ FRESH_SEED = 1_000_003
 """Seed of the replies that findings are held against; no comparison uses it."""
 
 SEEDS = (0,)
-PARTS = ("organisms", "aa", "naive", "time")
+READ = 8
+"""Fresh pairs that are kept with each finding for a reader."""
+
+PARTS = ("organisms", "aa", "naive", "time", "exhaustive", "judge")
 RARE, COMMON = 0.02, 0.1
 """Shares of the pool that a change touches."""
 
@@ -42,26 +49,43 @@ AA_SEEDS = range(4)
 AA_POOL = 200
 
 
-def measured(organism: Organism, settings: CompareSettings, size: int, part: str) -> Any:
+def measured(
+    organism: Organism, settings: CompareSettings, size: int, part: str, judge: str = ""
+) -> Any:
     """One comparison of one organism with its base, held against the truth, and kept."""
     key = {
         "name": f"{organism.name}-{settings.method}-{size}-{settings.seed}",
         "settings": to_json(settings),
         "size": size,
     }
-    return organism_trials.kept(f"real/{part}", key, lambda: _measured(organism, settings, size))
+    if judge:
+        key["judge"] = judge
+    return organism_trials.kept(
+        f"real/{part}", key, lambda: _measured(organism, settings, size, judge)
+    )
 
 
-def _measured(organism: Organism, settings: CompareSettings, size: int) -> Mapping[str, Any]:
+def _measured(
+    organism: Organism, settings: CompareSettings, size: int, judge: str
+) -> Mapping[str, Any]:
     base = real_organisms.open_base(organism)
     tuned = real_organisms.open_organism(organism)
     prompts = real_ground.pool(size, 0)
     encoder = real_ground.model_path("minilm")
     clock = Clock()
-    found = compare_models(base, tuned, prompts, settings=settings, encoder=encoder, tell=_doing)
+    found = compare_models(
+        base,
+        tuned,
+        prompts,
+        settings=settings,
+        judge=real_ground.open_real(judge) if judge else None,
+        encoder=encoder,
+        tell=_doing,
+    )
     times = clock.read()
     members = {v.hypothesis.id: found.members(v.hypothesis) for v in found.findings}
-    assessed = _assess(found.findings, prompts, organism, base, tuned, settings, members)
+    fresh = FreshPairs(base=base, tuned=tuned, sampling=settings.sampling, seed=FRESH_SEED)
+    assessed = _assess(found.findings, prompts, organism, fresh, settings, members)
     return {
         **times,
         "organism": organism.name,
@@ -81,6 +105,7 @@ def _measured(organism: Organism, settings: CompareSettings, size: int) -> Mappi
             }
             for v in found.verdicts
         ],
+        "read": [_to_read(each, found, prompts, fresh) for each in found.findings],
         "bound": None if found.certificate.movement is None else found.certificate.movement.high,
         **to_json(assessed),
     }
@@ -95,24 +120,42 @@ def _assess(
     findings: Sequence[Any],
     prompts: Sequence[Prompt],
     organism: Organism,
-    base: LanguageModel,
-    tuned: LanguageModel,
+    fresh: FreshPairs,
     settings: CompareSettings,
     members: Mapping[str, frozenset[str]],
 ) -> Assessed:
-    def enter(claim: Claim, prompt: Prompt) -> Prompt:
-        entered: Prompt = claim.hypothesis.place.enter(prompt)  # type: ignore[attr-defined]
-        return entered
-
     return assess(
         findings,
         prompts,
         organism,
-        FreshPairs(base=base, tuned=tuned, sampling=settings.sampling, seed=FRESH_SEED),
+        fresh,
         members=members,
         min_effect=settings.min_effect,
-        enter=enter,
+        enter=_enter,
     )
+
+
+def _enter(claim: Claim, prompt: Prompt) -> Prompt:
+    """The prompt, in the place that a claim is about."""
+    entered: Prompt = claim.hypothesis.place.enter(prompt)  # type: ignore[attr-defined]
+    return entered
+
+
+def _to_read(
+    verdict: Any, found: Comparison, prompts: Sequence[Prompt], fresh: FreshPairs
+) -> Mapping[str, Any]:
+    """A finding as it is printed, with fresh replies for somebody to read."""
+    members = found.members(verdict.hypothesis)
+    place = [_enter(verdict, each) for each in prompts if each.id in members]
+    asked = fresh.asked(place, READ) if place else []
+    pairs = fresh.draw(place, READ) if place else []
+    return {
+        "said": said(verdict, found),
+        "pairs": [
+            {"prompt": [asdict(turn) for turn in prompt.dialogue], "base": base, "tuned": tuned}
+            for (prompt, _), (base, tuned) in zip(asked, pairs, strict=True)
+        ],
+    }
 
 
 def default(method: str = "guided", seed: int = 0) -> CompareSettings:
@@ -271,6 +314,90 @@ def naive_rows(names: Sequence[str]) -> list[Row]:
     return rows
 
 
+PEERS = ("refuse-health", "warm", "pets-vet")
+"""Organisms that the exhaustive workflow is tried on, chosen before any of its results: one that
+touches one prompt in twenty, one that touches all, one that touches one in seventy."""
+
+GENERATED = 1600
+"""Texts that it explores with, four replies of each model to each prompt it looks at; the texts of
+its tests come on top."""
+
+JUDGED = ("brand-work", "trump-dentist", "emoji", "unlearn-machines")
+"""Organisms compared with a judge, chosen before any of its results."""
+
+
+def exhaustive_rows(names: Sequence[str]) -> list[Row]:
+    """The exhaustive workflow beside the guided one: recall, texts and time, one core each."""
+    rows = []
+    ours, theirs = [], []
+    for organism in planted(names or PEERS):
+        ours.append(measured(organism, default(), POOL, "organisms"))
+        wide = replace(default("exhaustive"), budget=GENERATED)
+        theirs.append(measured(organism, wide, POOL, "exhaustive"))
+        tell(theirs[-1])
+    if not ours:
+        return []
+    for method, found in (("guided", ours), ("exhaustive", theirs)):
+        rows.append(
+            _share(
+                f"recall on the organisms of the peer, {method}",
+                [one["found"] for one in found],
+                unit="of organisms",
+            )
+        )
+    for name, what, target, most in (
+        ("texts", "texts generated", "<= 1/50", 0.02),
+        ("cpu_seconds", "processor time", "<= 1/10", 0.1),
+    ):
+        rows.append(
+            spread(
+                f"{what}, guided over exhaustive",
+                [one[name] / other[name] for one, other in zip(ours, theirs, strict=True)],
+                unit="ratio; exhaustive: "
+                + ", ".join(f"{other[name]:.0f}" for other in theirs)
+                + "; guided: "
+                + ", ".join(f"{one[name]:.0f}" for one in ours),
+                seeds=SEEDS,
+                target=target,
+                met=partial(operator.ge, most),
+            )
+        )
+    return rows
+
+
+def judge_rows(names: Sequence[str]) -> list[Row]:
+    """The same comparisons with a small judge that reads the evidence."""
+    reason = real_ground.why_absent("qwen2")
+    if reason:
+        print(reason)
+        return []
+    found = []
+    for organism in planted(names or JUDGED):
+        found.append(measured(organism, default(), POOL, "judge", "qwen2"))
+        tell(found[-1])
+    if not found:
+        return []
+    return [
+        _share(
+            "found and rightly said, with a judge",
+            [one["found"] for one in found],
+            unit="of organisms",
+        ),
+        spread(
+            "false findings, with a judge",
+            [_false(one) for one in found],
+            unit="of a comparison's findings",
+            seeds=SEEDS,
+        ),
+        spread(
+            "processor time, with a judge",
+            [one["cpu_seconds"] for one in found],
+            unit="s",
+            seeds=SEEDS,
+        ),
+    ]
+
+
 def time_rows(names: Sequence[str]) -> list[Row]:
     """A default comparison of 1,000 prompts."""
     seconds = []
@@ -346,6 +473,10 @@ def main() -> None:
             rows += aa_rows(names, range(1) if given.quick else AA_SEEDS)
         elif part == "naive":
             rows += naive_rows(names)
+        elif part == "exhaustive":
+            rows += exhaustive_rows(names)
+        elif part == "judge":
+            rows += judge_rows(names)
         else:
             rows += time_rows(names)
     show("What changed, on real language", rows, given.json)

@@ -160,10 +160,14 @@ class FreshPairs:
 
     _drawn: dict[str, tuple[str, str]] = field(default_factory=dict)
 
+    def asked(self, prompts: Sequence[Prompt], draws: int) -> list[tuple[Prompt, int]]:
+        """The prompts that are drawn, each with how often it was drawn before."""
+        order = sorted(prompts, key=lambda each: derive_seed(self.seed, "order", each.id))
+        return [(order[number % len(order)], number // len(order)) for number in range(draws)]
+
     def draw(self, prompts: Sequence[Prompt], draws: int = DRAWS) -> list[tuple[str, str]]:
         """Replies of base and tuned model, to each prompt as often as it takes to reach `draws`."""
-        order = sorted(prompts, key=lambda each: derive_seed(self.seed, "order", each.id))
-        asked = [(order[number % len(order)], number // len(order)) for number in range(draws)]
+        asked = self.asked(prompts, draws)
         keys = [f"{prompt.id} {time} {prompt.dialogue}" for prompt, time in asked]
         missing = [at for at, key in enumerate(keys) if key not in self._drawn]
         if missing:

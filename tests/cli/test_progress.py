@@ -25,6 +25,14 @@ def test_a_stage_says_how_long_it_will_still_take():
     assert clock.line() == "draft: 25 of 100, 60 s so far, about 3 min left of this stage"
 
 
+def test_a_stage_that_first_speaks_when_some_is_done_began_before():
+    clock, time = started()
+    time.now = 60.0
+    clock.told("attribution", 8, 32)
+
+    assert clock.stage_left() == 180.0
+
+
 def test_time_left_falls_while_a_stage_says_nothing():
     clock, time = started()
     clock.told("draft", 0, 100)

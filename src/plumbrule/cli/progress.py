@@ -50,10 +50,13 @@ class Clock:
         """Note how far a stage is; True where it is a new one."""
         now, new = self._now(), stage != self._stage
         if new:
+            # A stage whose first word is that some is done began when the one before spoke last.
+            before = self._reported[self._stage] if self._stage else self._began
+            began = before if done else now
             if self._stage:
-                self._over[self._stage] = now - self._started[self._stage]
+                self._over[self._stage] = began - self._started[self._stage]
             self._stage = stage
-            self._started[stage] = now
+            self._started[stage] = began
         self._seen[stage] = (done, total)
         self._reported[stage] = now
         return new

@@ -303,3 +303,25 @@ def test_a_model_for_which_there_is_no_room_is_refused(llama):
     with pytest.raises(ModelError, match="a single prompt does not fit into memory"):
         run(llama, run_with, PAIRS, [()])
     handle.remove()
+
+
+def test_progress_is_told_batch_by_batch(llama, monkeypatch):
+    monkeypatch.setattr("plumbrule.mechanism.circuits.path_patching.BATCH_TOKENS", 16)
+    graph, told = llama[2], []
+
+    run(llama, patch_edges, PAIRS, graph.edges[:30], progress=lambda *far: told.append(far))
+
+    assert len(told) > 5
+    assert told == sorted(told)
+    assert told[-1] == (30, 30)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.98])
+def test_edges_of_any_number_are_corrupted_as_one_by_one_in_a_plain_sum(llama, share, monkeypatch):
+    module, sites, graph = llama
+    rng = np.random.default_rng(0)
+    tables = graph.allowed & (rng.random((3, *graph.allowed.shape)) < share)
+    found = run_tables(module, sites, graph, PAIRS, tables)
+    monkeypatch.setattr("plumbrule.mechanism.circuits.rewiring.GATHERED", 0)  # always gathers
+
+    assert np.allclose(found, run_tables(module, sites, graph, PAIRS, tables), atol=EXACT)

@@ -6,7 +6,7 @@ Axes: P pairs, C circuits, E edges.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -112,6 +112,7 @@ class Faithfulness:
         graph: Its graph.
         pairs: Prompts.
         metric: What is measured after the last token.
+        progress: Told of runs done, one a pair and a circuit, each time circuits are measured.
 
     Raises:
         DataError: The metric does not tell the prompts apart, so that there is no whole.
@@ -125,8 +126,12 @@ class Faithfulness:
         graph: Graph,
         pairs: Sequence[Pair],
         metric: PairMetric = answer_difference,
+        *,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        self._run = partial(run_tables, module, sites, graph, pairs, metric=metric)
+        self._run = partial(
+            run_tables, module, sites, graph, pairs, metric=metric, progress=progress
+        )
         self._graph = graph
         self._known: dict[bytes, Float[np.ndarray, " P"]] = {}
         nothing = np.zeros_like(graph.allowed)

@@ -241,23 +241,11 @@ def _answer(
             effects = _effects(module, sites, graph, first, metric, standing, attributed)
             tell = partial(progress, "pruning, edges")
             kept = prune(module, sites, graph, first, effects, metric, loss=loss, progress=tell)
-        measured = Faithfulness(module, sites, graph, second, metric)
-        curves = []
+        tell = partial(progress, "faithfulness, runs")
+        measured = Faithfulness(module, sites, graph, second, metric, progress=tell)
         orders: tuple[Order, ...] = ("size", "help")
-        for done, order in enumerate(orders):
-            progress("faithfulness by size", done, len(orders))
-            curves.append(
-                faithfulness_curve(
-                    module,
-                    sites,
-                    graph,
-                    second,
-                    attributed,
-                    metric,
-                    order=order,
-                    measured=measured,
-                )
-            )
+        draw = partial(faithfulness_curve, module, sites, graph, second, attributed, metric)
+        curves = [draw(order=order, measured=measured) for order in orders]
         of_claims = float(measured.of([standing])[0])
         faithful = measured.interval(kept)
     except DataError as error:

@@ -184,9 +184,13 @@ def patch_edges(
     base = run_with(module, sites, graph, pairs, [()], metric)
     for start in range(0, len(order), TOGETHER):
         part = order[start : start + TOGETHER]
-        values = run_with(module, sites, graph, pairs, [[edges[at]] for at in part], metric)
+
+        def tell(done: int, total: int, start: int = start, count: int = len(part)) -> None:
+            progress(start + count * done // total, len(order))
+
+        tables = np.stack([graph.mask([edges[at]]) for at in part])
+        values = run_tables(module, sites, graph, pairs, tables, metric, progress=tell)
         found[:, part] = values - base
-        progress(start + len(part), len(order))
     return found
 
 
@@ -197,8 +201,13 @@ def run_tables(
     pairs: Sequence[Pair],
     tables: Bool[np.ndarray, "S W R"],
     metric: PairMetric = answer_difference,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Float[np.ndarray, "P S"]:
-    """The same as `run_with`, with sets given as tables of yes and no."""
+    """The same as `run_with`, with sets given as tables of yes and no.
+
+    `progress` is told of runs done, one for each pair and each set.
+    """
     import torch
 
     check_pairs(module, sites, pairs)
@@ -208,6 +217,7 @@ def run_tables(
         raise ConfigError("expected edges of the graph, got one that goes backwards")
     found = np.full((len(pairs), len(tables)), np.nan)
     held = max(1, int(tables.any((0, 2)).sum())) * graph.width
+    done = 0
     with at_rest(module), torch.no_grad():
         for group in grouped(pairs, graph):
             recorded = _record(module, sites, graph, [pairs[at] for at in group])
@@ -231,6 +241,8 @@ def run_tables(
                 values = metric(logits, asked).double().cpu().numpy()
                 for (at, row), value in zip(batch, values, strict=True):
                     found[group[at], row] = value
+                done += len(batch)
+                progress(done, found.size)
     check_numbers(found)
     return found
 

@@ -28,6 +28,10 @@ them, or None."""
 Parts = Mapping[str, Any]
 Readers = Sequence[tuple[int, "Reader"]]
 
+GATHERED = 8
+"""Writers are read one by one where they are fewer than one in so many: to gather a number of a
+tensor costs several times what passing over it does."""
+
 Wrote = Callable[[int, Any], None]
 """Told of a writer's number and what it adds, (N, T, D), before any reader behind it runs."""
 
@@ -125,8 +129,12 @@ def rewired(
         left = there[~cut[:, there].all(0)]
         few = len(left) < len(writers)
         chosen = left if few else writers
-        weights = (~cut if few else cut)[:, chosen].to(stream)
-        added = torch.einsum("nw,nwtd->ntd", weights, different[:, chosen.to(stream.device)])
+        if GATHERED * len(chosen) < len(written):
+            weights, read = (~cut if few else cut)[:, chosen], chosen.to(stream.device)
+        else:
+            read = slice(max(written) + 1)
+            weights = (~cut if few else cut)[:, read]
+        added = torch.einsum("nw,nwtd->ntd", weights.to(stream), different[:, read])
         if few:
             added = (held[1] if whole else held[1][changed.to(stream.device)]) - added
         return changed.to(stream.device), added
