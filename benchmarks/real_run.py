@@ -55,7 +55,7 @@ def main(
     trials = {name: tried(name, folder) for name in CRITICS}
     best = max(CRITICS, key=lambda name: (len(trials[name].working), name == "smollm2"))
     rows = [row for name in CRITICS for row in critic_rows(name, trials[name])]
-    rows += grading_rows(folder, exchanges=3 if quick else 8, repetitions=1 if quick else 3)
+    rows += grading_rows(folder, exchanges=3 if quick else 5, repetitions=1 if quick else 2)
     rows += run_rows(folder, known.run, best, able=bool(trials[best].working), quick=quick)
     rows += outcome_rows(folder, known.outcome)
     show("`run` on SmolLM2", rows, out)

@@ -68,6 +68,30 @@ def test_a_change_on_one_topic_is_proposed_for_that_topic_alone():
     assert first.place.others == ()
 
 
+def declining(prompts, there, elsewhere):
+    rng = np.random.default_rng(3)
+
+    def change(prompt, reply):
+        rate = there if prompt.topics else elsewhere
+        return "I'm sorry, but I can't help." if rng.random() < rate else reply
+
+    return [one for one in proposed(pairs(prompts, change), prompts) if one.property == REFUSAL]
+
+
+def test_where_a_change_on_all_prompts_is_strongest_is_proposed_besides():
+    found = declining(pool(240), 0.95, 0.35)
+
+    assert found[0].place == EVERYWHERE
+    assert [mark.words for mark in found[1].place.marks] == ["medicine, pills"]
+    assert found[1].moved > 0.8
+    assert len(found) == 2
+
+
+def test_a_change_alike_on_all_prompts_has_no_strongest_place():
+    for rate in (0.2, 0.5, 0.9):
+        assert [one.place for one in declining(pool(240), rate, rate)] == [EVERYWHERE]
+
+
 def test_what_spills_over_from_a_topic_is_proposed_beside_it():
     prompts = pool(240)
 

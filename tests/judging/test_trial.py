@@ -101,6 +101,33 @@ def test_chance_rarely_passes_for_ability():
     assert sum(passed) <= 0.06 * len(passed)
 
 
+def test_one_principle_of_many_that_luck_got_right_is_none_that_the_judge_can_tell():
+    many = Constitution(
+        name="many", version="1", principles=tuple(principle(f"p{at}") for at in range(19))
+    )
+    rng = random.Random(1)
+
+    def tried(knows):
+        def odds(asked, options):
+            known = any(f" {name} " in asked for name in knows)
+            share = 0.5 * rng.random() + (0.5 if known and "BROKEN" in asked else 0.0)
+            return fail_is(asked, options, share)
+
+        known = known_replies(many)
+        answers = try_judge(
+            ScriptedModel(odds=odds), known, many, prompts=PROMPTS, seeds=list(range(len(known)))
+        )
+        return conclude("judge", answers, many)
+
+    (lucky,) = (each for each in tried({"p3"}).abilities if each.principle_id == "p3")
+    assert lucky.auroc.value == 1.0
+    assert lucky.p_value < 0.05
+    assert lucky.works is False
+    assert "as luck may bring among 19 principles" in lucky.reason
+    able = tried({f"p{at}" for at in range(19)})
+    assert len(able.working) == 19
+
+
 def test_the_border_lies_where_the_known_replies_put_it():
     found = trial(says_no_and_knows)
     exchanges = [

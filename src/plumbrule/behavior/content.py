@@ -123,7 +123,7 @@ USEFUL = 0.5
 
 
 def _unbounded(found: Comparison) -> str:
-    """Why what was not found cannot be bounded, and where the models part most."""
+    """Why what was not found cannot be bounded, and where it may be sought."""
     movement = found.certificate.movement
     assert movement is not None
     text = (
@@ -132,7 +132,9 @@ def _unbounded(found: Comparison) -> str:
         f"1; at most {movement.high:.2f}). The power below says what would have been found."
     )
     topics = _furthest_topics(found)
-    return f"{text} The models part most on {topics}." if topics else text
+    if not topics:
+        return text
+    return f"{text} What the base would hardly say is likeliest on {topics}."
 
 
 def _features(found: Comparison) -> list[str]:
@@ -157,7 +159,7 @@ def _features(found: Comparison) -> list[str]:
 
 
 def _furthest_topics(found: Comparison, most: int = 3, least: int = 4) -> str:
-    """Topics along whose transferred replies the models part most, in words; empty for none."""
+    """Topics on which what the base would hardly say is likeliest, in words; empty for none."""
     looked = found.looked
     if looked is None or looked.scores is None:
         return ""
@@ -422,7 +424,7 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
     return {
         "points": points,
         "unit": "share of words that the two replies do not have in common where a prompt was "
-        "asked, else how far the models part along a transferred reply",
+        "asked, else how likely the tuned model is to say what the base would hardly say",
         "note": f"{len(points)} of {len(found.pool.explore) + len(found.pool.confirm)} prompts; "
         "alike prompts lie close together",
     }

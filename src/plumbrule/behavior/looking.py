@@ -1,12 +1,14 @@
 """Looking at replies before anything is claimed: by chance first, then where it seems to matter.
 
 A share of the texts goes to prompts drawn by chance, and no screen can take it away: what shows
-on one prompt in ten shows there, whatever any screen believes. The rest goes to prompts on which
-the models part along transferred replies, and then to prompts like those whose replies changed.
+on one prompt in ten shows there, whatever any screen believes. The rest follows the replies that
+the base would hardly have given: to prompts on which the tuned model is likeliest to begin so, and
+to prompts like those whose replies changed.
 
-Axes: P explored prompts, D dimensions of an embedding.
+Axes: P explored prompts, D dimensions of an embedding, K surprising replies.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,16 +25,26 @@ from plumbrule.store import derive_seed
 SOME = 24
 """Replies that are weighed to see whether most are as likely as before."""
 
+SURPRISING = 10.0
+"""Nats by which a reply is likelier under the tuned model than under the base from which on the
+base would hardly have given it."""
+
+OPENING = 10
+"""Tokens that a reply begins with: enough to know it by, and little to read."""
+
+ALIKE = 0.5
+"""Share of tokens that two surprising openings have in common from which on one is enough."""
+
 
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Looking:
     """How texts are spent before hypotheses are fixed."""
 
-    pairs: int = 160
+    pairs: int = 200
     """Pairs of replies that are looked at; both models write one text each."""
 
-    blind: float = 0.5
+    blind: float = 0.6
     """Share of them on prompts drawn by chance."""
 
     blind_if_sharp: int = 40
@@ -42,14 +54,28 @@ class Looking:
     """Median movement of replies drawn by chance, from 0 to 1, below which the explorer of sharp
     changes is used: where training moved every reply a little, weighing one says nothing."""
 
-    transferred: int = 8
-    """Tokens of a transferred reply that both models read."""
+    transferred: int = 4
+    """Surprising replies whose openings are put to all prompts."""
 
     rounds: int = 2
     """Times that proposals are made and followed."""
 
     most_proposals: int = 16
     """Hypotheses that are tested."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What a reply begins with."""
+
+    tokens: tuple[int, ...]
+    surprise: float
+    """Nats by which it is likelier under the tuned model than under the base."""
+
+    def shared(self, other: "Opening") -> float:
+        """Share of tokens that two openings have in common, from 0 to 1."""
+        one, two = set(self.tokens), set(other.tokens)
+        return len(one & two) / len(one | two) if one | two else 1.0
 
 
 @dataclass(kw_only=True)
@@ -72,8 +98,12 @@ class Looker:
     blind: list[bool] = field(default_factory=list)
     """Whether a pair's prompt was drawn by chance."""
 
-    scores: Float[np.ndarray, "P 3"] | None = None
-    """Where the models part along transferred replies."""
+    openings: list[Opening] = field(default_factory=list)
+    """What the tuned model's reply of each pair begins with, as far as they were weighed."""
+
+    scores: Float[np.ndarray, "P K"] | None = None
+    """How likely the tuned model is to begin as in each surprising reply: the geometric mean over
+    the opening's tokens."""
 
     def look_by_chance(self, count: int) -> None:
         """Draw pairs on prompts that nothing has pointed at."""
@@ -82,7 +112,9 @@ class Looker:
             self.draw("random", self.by_chance(met + count)[met:], blind=True)
 
     def look_further(self, count: int) -> None:
-        """Draw pairs where the models part, and on prompts like those whose replies changed."""
+        """Draw pairs where surprising replies are likely, and on prompts like those changed."""
+        with self.recorder.part("surprise"):
+            self.weigh()
         with self.recorder.part("reply transfer"):
             self.scores = self.transfer()
         wanted = len(self.pairs) + count
@@ -167,44 +199,68 @@ class Looker:
             rows += rng.permutation(len(self.prompts)).tolist()
         return rows[:count]
 
-    def transfer(self) -> Float[np.ndarray, "P 3"] | None:
-        """Where the models part along replies transferred from the prompts seen.
+    def weigh(self) -> None:
+        """Weigh what the tuned model's replies begin with under both models, if not yet done.
 
-        None for endpoints, and for models that do not share their tokens.
+        What training put there stands out by tens of nats, however rarely it is said: sampling
+        alone draws nothing that is far likelier under one of two equal models.
         """
-        pair = self.recorder.pair
-        if pair.local is None or not pair.same_tokens or not self.pairs:
-            return None
-        from plumbrule.behavior.transfer import part_along, transfer
-
-        known = [at for at, one in enumerate(self.pairs) if one.usable]
-        if not known:
-            return None
-        assert self.embeddings is not None
-        nearness = self.embeddings @ self.embeddings[[self.rows[at] for at in known]].T
-        nearest = [known[at] for at in nearness.argmax(1).tolist()]
-        replies = [
-            transfer(
-                self.pairs[at].base,
-                self.pairs[at].dialogue[-1].content,
-                prompt.dialogue[-1].content,
-            )
-            for prompt, at in zip(self.prompts, nearest, strict=True)
-        ]
-        return part_along(
-            *pair.local,
-            [prompt.dialogue for prompt in self.prompts],
-            replies,
-            most_tokens=self.settings.transferred,
+        pair, new = self.recorder.pair, self.pairs[len(self.openings) :]
+        if pair.local is None or not pair.same_tokens or not new:
+            return
+        base, tuned = pair.local
+        read = base.chat.with_replies(
+            [one.dialogue for one in new], [one.tuned if one.usable else "" for one in new]
         )
+        prompts, openings = zip(*((prompt, reply[:OPENING]) for prompt, reply in read), strict=True)
+        before, after = (model.score_tokens(prompts, openings) for model in (base, tuned))
+        self.openings += [
+            Opening(tokens=tuple(tokens), surprise=math.fsum(there) - math.fsum(here))
+            for tokens, here, there in zip(openings, before, after, strict=True)
+        ]
+
+    def surprising(self, most: int) -> list[Opening]:
+        """Openings that the base would hardly have given, one of those that are alike.
+
+        Args:
+            most: Openings; those that surprise most come first.
+        """
+        chosen: list[Opening] = []
+        for one in sorted(self.openings, key=lambda each: -each.surprise):
+            if one.surprise < SURPRISING or len(chosen) == most:
+                break
+            if all(one.shared(other) < ALIKE for other in chosen):
+                chosen.append(one)
+        return chosen
+
+    def transfer(self) -> Float[np.ndarray, "P K"] | None:
+        """How likely the tuned model is to begin its reply to each prompt as the surprising ones.
+
+        None where no reply surprises, and for endpoints and models that do not share their tokens.
+        """
+        told = self.surprising(self.settings.transferred)
+        if not told:
+            return None
+        assert self.recorder.pair.local is not None
+        _, tuned = self.recorder.pair.local
+        dialogues = [prompt.dialogue for prompt in self.prompts]
+        asked = [prompt for prompt, _ in tuned.chat.with_replies(dialogues, [""] * len(dialogues))]
+        scored = tuned.score_tokens(
+            [prompt for prompt in asked for _ in told], [one.tokens for one in told] * len(asked)
+        )
+        found: np.ndarray = np.exp([np.mean(one) for one in scored])
+        return found.reshape(len(asked), len(told))
 
     def ranked(self, count: int) -> list[int]:
-        """Rows on which the models part most, each score in turn, those not asked yet."""
+        """Rows on which surprising replies are likeliest, each opening in turn.
+
+        A prompt that was asked may be asked again: where one reply in two has changed, the first
+        may be of the other kind.
+        """
         assert self.scores is not None
         orders = [np.argsort(-column, kind="stable").tolist() for column in self.scores.T]
-        asked = set(self.rows)
         turns = [row for turn in zip(*orders, strict=True) for row in turn]
-        return [row for row in dict.fromkeys(turns) if row not in asked][:count]
+        return list(dict.fromkeys(turns))[:count]
 
     def following(self, count: int) -> list[int]:
         """Rows in the places that are suspected, and rows like those whose replies changed.
@@ -228,12 +284,9 @@ class Looker:
                 if queue and len(rows) < count:
                     rows[queue.pop(0)] = None
         if len(rows) < count:  # nothing to follow: more of what the scores point at, or by chance
-            rest = (
-                self.ranked(count)
-                if self.scores is not None
-                else [row for row in self.by_chance(len(self.prompts)) if row not in asked]
-            )
-            rows |= dict.fromkeys(row for row in rest if row not in rows)
+            every = len(self.prompts)
+            rest = self.by_chance(every) if self.scores is None else self.ranked(every)
+            rows |= dict.fromkeys(row for row in rest if row not in rows and row not in asked)
         return list(rows)[:count]
 
     def members(self, place: Place) -> list[int]:

@@ -43,6 +43,9 @@ ALIKE = 0.5
 """Share of the first subgroup's rate that a further one needs to be named in one breath, and that
 the rest needs for the change to be said of all prompts instead."""
 
+FAR_MORE = 0.2
+"""Difference of rates from which the subgroup where a change is strongest is named besides."""
+
 MOST_WAYS = 3
 """Subgroups in one name: a longer list is no name any more."""
 
@@ -381,18 +384,48 @@ class _Groups:
             rest = rest & ~inside
         if not chosen:
             return []
-        outside = float(self.worth(towards[:, None], rest[:, None])[0, 0]) - cost
-        blind = self.inside[0] & rest
-        spilled = outside >= LEAST_WORTH and chosen[0] != 0
-        everywhere = spilled and float(towards[blind].mean()) >= ALIKE * rates[0]
-        made = []
+        speaks, spilled = total, False
+        everywhere = chosen[0] == 0
         if not everywhere:
-            some = self.inside[chosen].any(0) & left
-            made.append(self._proposal(chosen, wanted, sign, moved, some, total))
-        if spilled:
+            outside = float(self.worth(towards[:, None], rest[:, None])[0, 0]) - cost
+            spilled = outside >= LEAST_WORTH
+            blind = self.inside[0] & rest
+            everywhere = spilled and float(towards[blind].mean()) >= ALIKE * rates[0]
             speaks = total + outside if everywhere else outside
-            made.append(self._proposal([0], wanted, sign, moved, self.inside[0], speaks))
-        return made
+        one = self._proposal([0], wanted, sign, moved, self.inside[0], speaks)
+        if everywhere:
+            return [one, *self._most(wanted, sign, moved, left)]
+        some = self.inside[chosen].any(0) & left
+        named = self._proposal(chosen, wanted, sign, moved, some, total)
+        return [named, one] if spilled else [named]
+
+    def _most(
+        self,
+        wanted: Property,
+        sign: int,
+        moved: Float[np.ndarray, " N"],
+        left: Bool[np.ndarray, " N"],
+    ) -> list[Proposal]:
+        """Of what changed on all prompts, the subgroup where it changed far more; none or one.
+
+        Two rates must explain the moves better than one does, by more than the name costs.
+        """
+        towards = np.clip(sign * moved, 0, None)
+        inside = self.inside[1:] & left
+        sizes, total = inside.sum(1), int(left.sum())
+        here, there = inside @ towards, (left * towards).sum()
+        rate, rest = here / np.maximum(sizes, 1), (there - here) / np.maximum(total - sizes, 1)
+        whole = np.full_like(rate, there / max(total, 1))
+        nats = sizes * _kl(rate, whole) + (total - sizes) * _kl(1 - rest, 1 - whole)
+        worth = np.where(
+            (sizes >= LEAST_MEMBERS) & (rate - rest >= FAR_MORE),
+            nats - self.costs[1:],
+            -np.inf,
+        )
+        if not len(worth) or worth.max() < LEAST_WORTH:
+            return []
+        at = int(worth.argmax())
+        return [self._proposal([at + 1], wanted, sign, moved, inside[at], float(worth[at]))]
 
     def _proposal(
         self,

@@ -36,8 +36,8 @@ class Looked:
     """Whether each pair's prompt was drawn by chance."""
 
     scores: np.ndarray | None
-    """How far the models part on each prompt along a transferred reply, 0 to 1; None where that
-    cannot be said."""
+    """How likely the tuned model is to answer each prompt with what the base would hardly say,
+    0 to 1; None where no reply was such, or where that cannot be said."""
 
     proposals: tuple[Proposal, ...]
     hypotheses: tuple[Hypothesis, ...]

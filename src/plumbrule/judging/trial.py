@@ -8,14 +8,20 @@ border between the verdicts is put where the known replies say it lies.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+
+from scipy.stats import false_discovery_control, mannwhitneyu
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.prompts import PromptSet
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import auroc, wilson
+
+FALSE_SHARE = 0.05
+"""Largest expected share of principles that a judge seems to tell by luck, of those it is said to
+tell (Benjamini & Hochberg 1995)."""
 
 LEAST_KNOWN = 3
 """Worked examples a principle needs before a judge can be found able or unable: with fewer, not
@@ -76,6 +82,9 @@ class Ability:
 
     auroc: Estimate | None
     """Chance that a broken reply gets the higher log-odds; None without examples."""
+
+    p_value: float | None
+    """How likely chance alone orders the replies as well (Mann-Whitney, one-sided)."""
 
     sensitivity: Estimate | None
     """Broken replies found, each by the border that the other examples give."""
@@ -242,16 +251,33 @@ def log_odds(
 
 def conclude(judge: str, answers: Sequence[TrialAnswer], constitution: Constitution) -> Trial:
     """What a judge's answers about known replies say of its ability."""
+    abilities = [
+        _ability(
+            principle.id, [each for each in answers if each.known.principle_id == principle.id]
+        )
+        for principle in constitution.principles
+    ]
+    chances = [each.p_value for each in abilities if each.p_value is not None]
+    # Of some twenty principles one is got right by luck: all are judged beside one another.
+    adjusted = iter(false_discovery_control(chances).tolist() if chances else ())
     return Trial(
         judge=judge,
         abilities=tuple(
-            _ability(
-                principle.id,
-                [each for each in answers if each.known.principle_id == principle.id],
-            )
-            for principle in constitution.principles
+            each if each.p_value is None else _decided(each, next(adjusted), len(chances))
+            for each in abilities
         ),
     )
+
+
+def _decided(ability: Ability, adjusted: float, tested: int) -> Ability:
+    """Whether a judge does better than chance under a principle, beside all others."""
+    works = adjusted <= FALSE_SHARE
+    if works:
+        return replace(ability, works=True)
+    assert ability.p_value is not None
+    lucky = ability.p_value <= FALSE_SHARE
+    besides = f", as luck may bring among {tested} principles" if lucky else ""
+    return replace(ability, works=False, reason=f"no better than chance: {ability.reason}{besides}")
 
 
 def _ability(principle_id: str, answers: Sequence[TrialAnswer]) -> Ability:
@@ -273,21 +299,22 @@ def _ability(principle_id: str, answers: Sequence[TrialAnswer]) -> Ability:
             border=lean,
             lean=lean,
             auroc=None,
+            p_value=None,
             sensitivity=None,
             specificity=None,
             plain_sensitivity=None,
             plain_specificity=None,
         )
     area = auroc(broken, kept)
-    works = area.low > 0.5
     said = f"a broken reply got the higher log-odds in {area.value:.0%} of pairs"
     return Ability(
         principle_id=principle_id,
-        works=works,
-        reason=said if works else f"no better than chance: {said}",
+        works=None,
+        reason=said,
         border=_middle(broken, kept),
         lean=lean,
         auroc=area,
+        p_value=float(mannwhitneyu(broken, kept, alternative="greater").pvalue),
         sensitivity=_found(
             [
                 value > _middle(_without(broken, at), _without(kept, at))
