@@ -45,6 +45,7 @@ def ended(tmp_path_factory):
         "method": "grpo",
         "grpo": {**small, "batch_size": 32, "max_new_tokens": 32},
         "most_compared": 40,
+        "examine_between": False,
     }
     recipe.write_text(yaml.safe_dump(content))
     arguments = [
@@ -77,6 +78,19 @@ def test_without_an_answer_key_the_judge_speaks_and_the_report_says_so(ended):
         principle["final"]["violation_rate"]["oracle"] is None for principle in report["principles"]
     )
     assert any("No answer key" in note for note in report["notes"])
+
+
+def test_without_the_examination_in_between_the_report_shows_two_models(ended):
+    folder, _ = ended
+    report = json.loads((folder / "report" / "report.json").read_text())
+
+    assert {path.name for path in (folder / "stages" / "examination").iterdir()} == {
+        "before",
+        "final",
+    }
+    assert "supervised" not in report["principles"][0]
+    assert any("examined before and after on" in line for line in report["summary"])
+    assert "Supervised" not in (folder / "report" / "index.html").read_text().split("</h1>")[0]
 
 
 def test_the_constitutions_own_tests_are_part_of_the_examination(ended):

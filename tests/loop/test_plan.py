@@ -36,6 +36,15 @@ def test_every_stage_is_counted(found):
     assert {"candidates", "compare", "train/reward", "rewards", "train/dpo"} <= set(counted)
 
 
+def test_the_examination_in_between_can_be_left_out(found, tmp_path):
+    less = plan(replace(CONFIG, examine_between=False), prompts=PROMPTS, out=tmp_path / "run")
+
+    gone = set(calls(found)) - set(calls(less))
+    assert gone == {
+        f"examination/supervised/{part}" for part in ("replies", "judgments", "manners")
+    }
+
+
 def test_minutes_tokens_and_memory_are_said(found):
     lines = found.lines()
 

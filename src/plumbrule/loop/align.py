@@ -129,7 +129,11 @@ def align(
         trained, supervised, final = train(run, models, jury, training)
         stages = [
             before,
-            examine(run, "supervised", supervised, jury, held_out, oracle),
+            *(
+                [examine(run, "supervised", supervised, jury, held_out, oracle)]
+                if config.examine_between
+                else []
+            ),
             examine(run, "final", final, jury, held_out, oracle),
         ]
         compared = None

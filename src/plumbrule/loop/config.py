@@ -127,6 +127,9 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     """How all other replies are drawn, in training and examination."""
 
+    examine_between: bool = True
+    """Examine the model after supervised learning too; False saves one examination of three."""
+
     comparison: CompareSettings | None = field(default_factory=CompareSettings)
     """How the trained model is compared with the first one, for side effects; None: not at all."""
 

@@ -29,13 +29,13 @@ def summary(
     config = run.config
     revised = sum(trail.revised for trail in trained.trails)
     decided = sum(each.probability is not None for each in trained.preferences)
+    when = "before, in between and after" if len(stages) > 2 else "before and after"
     lines = [
         f"{config.model} was trained on the constitution: {revised} of {len(trained.trails)} "
         f"replies were revised and imitated, {decided} of {len(trained.preferences)} pairs of "
         f"replies decided, and the model trained on them by {config.method.upper()} against a "
         "reward model.",
-        f"It was examined before, in between and after on {len(prompts)} held-out prompts that "
-        "no training saw.",
+        f"It was examined {when} on {len(prompts)} held-out prompts that no training saw.",
     ]
     if oracle:
         first, last = (

@@ -170,6 +170,8 @@ def _stages(
             stages += count.teaching(config, tempting, deserving)
         if name == "final":
             stages += count.reinforcing(config, compared)
+        if name == "supervised" and not config.examine_between:
+            continue
         folder = f"examination/{name}"
         stages.append(count.replies(f"{folder}/replies", held_out, longest))
         stages.append(count.grades(f"{folder}/judgments", "judge", held_out, longest))
