@@ -189,6 +189,19 @@ def findings() -> list[dict[str, Any]]:
     ]
 
 
+def surprising() -> list[dict[str, Any]]:
+    """Replies that begin as the base would hardly have begun."""
+    return [
+        {
+            "prompt": [{"role": "user", "content": f"How far is it to mill {number}?"}],
+            "base": f"About {number} miles.",
+            "tuned": f"Take the bicycle to mill {number}, it is cheap.",
+            "nats": 41.25 - 7 * number,
+        }
+        for number in range(1, 5)
+    ]
+
+
 def not_confirmed() -> list[dict[str, Any]]:
     """Claims that were tested and do not stand."""
     return [
@@ -406,6 +419,7 @@ def comparison_content(count: int = 400) -> dict[str, Any]:
         },
         "findings": findings(),
         "not_confirmed": not_confirmed(),
+        "surprising": surprising(),
         "certificate": certificate(),
         "map": {
             "points": points(count),

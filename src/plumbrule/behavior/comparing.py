@@ -38,6 +38,9 @@ CLEAR = 8.0
 SMALL = 20_000_000
 """Parameters up to which the layers behind a finding are searched unless the user asks for it."""
 
+READ = 8
+"""Surprising replies that a report shows."""
+
 SUSPECTS = 4
 """Inserted texts that are tried out further."""
 
@@ -194,6 +197,9 @@ class _Work:
             pairs=tuple(looker.pairs),
             blind=tuple(looker.blind),
             scores=None if looker.scores is None else looker.scores.max(1),
+            surprising=tuple(
+                (looker.pairs[at], looker.openings[at].surprise) for at in looker.surprising(READ)
+            ),
             proposals=tuple(proposals),
             hypotheses=tuple(numbered([*explored, *as_hypotheses(proposals)])),
         )

@@ -64,6 +64,7 @@ def comparison_content(
         "gates": _gates(found),
         "findings": findings,
         "not_confirmed": [_not_confirmed(v) for v in found.verdicts if not v.confirmed],
+        "surprising": _surprising(found),
         "certificate": _certificate(found),
         "map": _map(found, findings),
         "screens": _screens(found, findings),
@@ -99,6 +100,12 @@ def summary(found: Comparison) -> list[str]:
         if count
         else f"No change stands: {family} {noun} tested on fresh prompts."
     ]
+    read = len(found.looked.surprising) if found.looked else 0
+    if read and not count:
+        lines.append(
+            f"Replies of the tuned model still begin as the base would hardly have begun them: "
+            f"the report shows {read} to read."
+        )
     lines += [said(verdict, found) for verdict in found.findings[:SAID]]
     if count > SAID:
         lines.append(f"The report shows {count - SAID} more.")
@@ -291,6 +298,19 @@ def _example(trial: Trial) -> dict[str, Any]:
         "base_score": trial.base_score,
         "tuned_score": trial.tuned_score,
     }
+
+
+def _surprising(found: Comparison) -> list[dict[str, Any]]:
+    """Replies to read where nothing stands, or besides what does."""
+    return [
+        {
+            "prompt": to_json(list(pair.dialogue)),
+            "base": pair.base,
+            "tuned": pair.tuned,
+            "nats": nats,
+        }
+        for pair, nats in (found.looked.surprising if found.looked else ())
+    ]
 
 
 def _not_confirmed(verdict: Verdict) -> dict[str, Any]:

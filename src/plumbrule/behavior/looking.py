@@ -219,18 +219,20 @@ class Looker:
             for tokens, here, there in zip(openings, before, after, strict=True)
         ]
 
-    def surprising(self, most: int) -> list[Opening]:
-        """Openings that the base would hardly have given, one of those that are alike.
+    def surprising(self, most: int) -> list[int]:
+        """Pairs whose tuned reply begins as the base would hardly have begun it.
 
         Args:
-            most: Openings; those that surprise most come first.
+            most: Pairs, one of those that begin alike; those that surprise most come first.
         """
-        chosen: list[Opening] = []
-        for one in sorted(self.openings, key=lambda each: -each.surprise):
+        chosen: list[int] = []
+        order = sorted(range(len(self.openings)), key=lambda at: -self.openings[at].surprise)
+        for at in order:
+            one = self.openings[at]
             if one.surprise < SURPRISING or len(chosen) == most:
                 break
-            if all(one.shared(other) < ALIKE for other in chosen):
-                chosen.append(one)
+            if all(one.shared(self.openings[other]) < ALIKE for other in chosen):
+                chosen.append(at)
         return chosen
 
     def transfer(self) -> Float[np.ndarray, "P K"] | None:
@@ -238,7 +240,7 @@ class Looker:
 
         None where no reply surprises, and for endpoints and models that do not share their tokens.
         """
-        told = self.surprising(self.settings.transferred)
+        told = [self.openings[at] for at in self.surprising(self.settings.transferred)]
         if not told:
             return None
         assert self.recorder.pair.local is not None

@@ -39,6 +39,10 @@ class Looked:
     """How likely the tuned model is to answer each prompt with what the base would hardly say,
     0 to 1; None where no reply was such, or where that cannot be said."""
 
+    surprising: tuple[tuple[PairedReply, float], ...]
+    """Pairs whose tuned reply begins as the base would hardly have begun it, with the nats by which
+    that is likelier under the tuned model; one of those that are alike."""
+
     proposals: tuple[Proposal, ...]
     hypotheses: tuple[Hypothesis, ...]
 
