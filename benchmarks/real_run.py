@@ -55,7 +55,7 @@ def main(
     trials = {name: tried(name, folder) for name in CRITICS}
     best = max(CRITICS, key=lambda name: (len(trials[name].working), name == "smollm2"))
     rows = [row for name in CRITICS for row in critic_rows(name, trials[name])]
-    rows += grading_rows(folder, exchanges=3 if quick else 5, repetitions=1 if quick else 2)
+    rows += grading_rows(folder, exchanges=3 if quick else 8, repetitions=1 if quick else 2)
     rows += run_rows(folder, known.run, best, able=bool(trials[best].working), quick=quick)
     rows += outcome_rows(folder, known.outcome)
     show("`run` on SmolLM2", rows, out)
@@ -115,7 +115,7 @@ def critic_rows(name: str, trial: Trial) -> list[Row]:
 
 
 def grading_rows(folder: Path, *, exchanges: int, repetitions: int) -> list[Row]:
-    """The first examination, then and now: seconds for the same replies under all principles."""
+    """The first examination, then and now: the same replies under all principles."""
     given = kept(folder / f"exchanges-{exchanges}.json", lambda: _exchanges(exchanges))
     old = _old_source(folder)
     words = load_prompts("default").content.model_dump(mode="json", exclude_none=True)
@@ -140,7 +140,7 @@ def grading_rows(folder: Path, *, exchanges: int, repetitions: int) -> list[Row]
         ratios = [now["seconds"][0] / then["seconds"][0] for then, now in pairs]
         rows.append(
             spread(
-                f"first examination, {words_}: seconds now over then",
+                f"first examination, {words_}: processor time now over then",
                 ratios,
                 unit=f"ratio, {found['now, same words'][0]['questions']} questions",
                 seeds=list(range(repetitions)),

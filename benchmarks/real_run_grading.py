@@ -18,7 +18,10 @@ from plumbrule.records import Exchange, Message
 
 
 def main() -> None:
-    """Grade every reply of a job under every principle, as often as it says."""
+    """Grade every reply of a job under every principle, as often as it says.
+
+    Seconds are of processor time, which other work beside it does not count into.
+    """
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     model = open_model(job["model"], dtype="float32", device="cpu")
@@ -33,9 +36,9 @@ def main() -> None:
     grade(model, exchanges[:1], constitution, prompts=prompts, seeds=[0])  # looks around first
     seconds = []
     for _ in range(job["repetitions"]):
-        started = time.perf_counter()
+        started = time.process_time()
         judged = grade(model, exchanges, constitution, prompts=prompts, seeds=[0] * len(exchanges))
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     found = {
         "seconds": seconds,
         "questions": len(judged),
