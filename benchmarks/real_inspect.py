@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,19 @@ FRESH, DRAWS = 24, 10
 """Pairs that no search has seen, on which heads are taken out, and draws of other heads."""
 
 
-def part(name: str, made: Callable[[], list[Row]]) -> list[Row]:
+def part(name: str, made: Callable[[], list[Row]], *, kept: bool = False) -> list[Row]:
     """Rows of a part, measured once.
 
     Args:
         name: Of the part.
         made: Measures them.
+        kept: Measure nothing: of a part that was not measured there are no rows.
     """
     path = KEPT / f"{name}.json"
     if path.is_file():
         return [Row(**row) for row in json.loads(path.read_text("utf-8"))]
+    if kept:
+        return []
     print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
     found = made()
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -347,30 +351,32 @@ def batch_rows(model: str) -> list[Row]:
     ]
 
 
-def rows(*, quick: bool) -> list[Row]:
+def rows(*, quick: bool, kept: bool = False) -> list[Row]:
     """Everything that can be measured here.
 
     Args:
         quick: SmolLM2's cheap verbs and its batches alone.
+        kept: What was measured before alone.
     """
     from benchmarks.real_speed_inside import inside_rows
 
     found: list[Row] = []
+    measured = partial(part, kept=kept)
     for model in MODELS[:1] if quick else MODELS:
         reason = why_absent(model)
         if reason:
             print(reason)
             continue
         for verb in ("sites", "lens") if quick else VERBS:
-            found += part(f"verb {model} {verb}", lambda m=model, v=verb: verb_rows(m, v))  # type: ignore[misc]
-        found += part(f"batch {model}", lambda m=model: batch_rows(m))  # type: ignore[misc]
+            found += measured(f"verb {model} {verb}", lambda m=model, v=verb: verb_rows(m, v))  # type: ignore[misc]
+        found += measured(f"batch {model}", lambda m=model: batch_rows(m))  # type: ignore[misc]
     if quick:
         return found
     for model, task in CIRCUITS:
         if why_absent(model) is None:
-            found += part(f"circuit {model} {task}", lambda m=model, t=task: circuit_rows(m, t))  # type: ignore[misc]
-            found += part(f"check {model} {task}", lambda m=model, t=task: check_rows(m, t))  # type: ignore[misc]
-    found += part("against", lambda: inside_rows(False))
+            found += measured(f"circuit {model} {task}", lambda m=model, t=task: circuit_rows(m, t))  # type: ignore[misc]
+            found += measured(f"check {model} {task}", lambda m=model, t=task: check_rows(m, t))  # type: ignore[misc]
+    found += measured("against", lambda: inside_rows(False))
     return found
 
 
@@ -379,8 +385,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--kept", action="store_true", help="print what was measured, no more")
     chosen = parser.parse_args(arguments)
-    found = rows(quick=chosen.quick)
+    found = rows(quick=chosen.quick, kept=chosen.kept)
     show("Inside real models", found, None if chosen.quick else chosen.json)
     if not chosen.quick and chosen.json == RESULTS:
         tables = {"real_inspect": True, "real_inspect_details": False}
