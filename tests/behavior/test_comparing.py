@@ -8,6 +8,7 @@ from tests.fakes import ScriptedModel
 from tests.models.tiny import build, make_tokenizer
 
 from plumbrule.behavior import CompareSettings, compare_models, comparison_content
+from plumbrule.behavior.content import summary
 from plumbrule.behavior.places import EVERYWHERE, words_of
 from plumbrule.behavior.properties import Property
 from plumbrule.errors import ConfigError, DataError, ModelError
@@ -276,6 +277,19 @@ def test_models_with_other_tokens_are_compared_and_no_bound_is_claimed(pico):
     assert found.findings
     assert found.certificate.movement is None
     assert "different tokens" in str(found.certificate.reason)
+
+
+def test_a_model_with_another_template_is_bounded_and_the_report_says_so(pico):
+    tokenizer = copy.deepcopy(pico.tokenizer)
+    tokenizer.chat_template = tokenizer.chat_template + "{# the same in other words #}"
+    other = LocalModel(pico.module, tokenizer, spec="other", identity="other")
+
+    found = compare_models(pico, other, PROMPTS[:120], settings=replace(FAST, budget=400))
+
+    assert found.findings == []
+    assert found.certificate.movement is not None
+    assert found.certificate.movement.high < 0.3
+    assert any("different chat templates, each in its own" in line for line in summary(found))
 
 
 def test_no_bound_is_claimed_for_another_temperature_than_replies_are_weighed_at(pico, tuned):

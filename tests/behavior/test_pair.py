@@ -245,22 +245,40 @@ def test_models_with_other_tokens_are_compared_by_text(strangers):
 
 def test_by_text_a_model_does_not_move_from_itself(strangers):
     nano, _ = strangers
-    tokenizer = copy.deepcopy(nano.tokenizer)
-    tokenizer.chat_template = tokenizer.chat_template + "{# the same in other words #}"
-    pair = Pair(base=nano, tuned=LocalModel(nano.module, tokenizer), sampling=SHORT)
+    pair = Pair(base=nano, tuned=LocalModel(nano.module, nano.tokenizer), sampling=SHORT)
 
-    assert not pair.same_tokens
+    pair.__dict__["same_replies"] = False  # as of models with other tokens
+
     assert all(one.movement < 1e-4 for one in pair.drafts(PROMPTS, SEEDS))
 
 
 def test_by_text_a_model_that_stops_elsewhere_moves(strangers):
     nano, _ = strangers
-    tokenizer = copy.deepcopy(nano.tokenizer)
-    tokenizer.chat_template = tokenizer.chat_template + "{# the same in other words #}"
     module = copy.deepcopy(with_bias(nano, -12.0).module)
-    pair = Pair(base=nano, tuned=LocalModel(module, tokenizer), sampling=Sampling())
+    pair = Pair(base=nano, tuned=LocalModel(module, nano.tokenizer), sampling=Sampling())
+    pair.__dict__["same_replies"] = False
 
     assert np.mean([one.movement for one in pair.drafts(PROMPTS, SEEDS)]) > 0.5
+
+
+def test_in_another_template_each_model_weighs_replies_behind_the_prompt_as_it_reads_it(strangers):
+    nano, _ = strangers
+    tokenizer = copy.deepcopy(nano.tokenizer)
+    tokenizer.chat_template = "<|system|>Short.<|end|>" + tokenizer.chat_template
+    other = LocalModel(with_bias(nano, 1.0).module, tokenizer)
+    pair = Pair(base=nano, tuned=other, sampling=SHORT)
+    some = PROMPTS[:6]
+
+    drafts = pair.drafts(some, SEEDS[:6])
+
+    assert pair.same_replies
+    assert not pair.same_tokens
+    asked = [prompt.dialogue for prompt in some]
+    assert nano.chat.prompts(asked) != other.chat.prompts(asked)
+    drawn = nano.sample_tokens(nano.chat.prompts(asked), sampling=SHORT, seeds=SEEDS[:6])
+    scored = other.score_tokens(other.chat.prompts(asked), [one.tokens for one in drawn])
+    for draft, values in zip(drafts, scored, strict=True):
+        assert draft.tuned_log_prob == pytest.approx(sum(values), abs=1e-4)
 
 
 def test_padding_that_a_call_switched_on_is_no_other_way_of_reading(strangers):

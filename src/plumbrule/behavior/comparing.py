@@ -174,7 +174,9 @@ class _Work:
         first = min(wanted, settings.blind_if_sharp) if guided else wanted
         looker.look_by_chance(first)
         moved = looker.movement() if guided else None
-        self.sharp = sharp = moved is not None and moved < settings.sharp
+        # The explorer puts one model's prompts to the other.
+        small = moved is not None and moved < settings.sharp
+        self.sharp = sharp = small and self.pair.same_tokens
         explored: list[Hypothesis] = []
         if guided and sharp:
             looker.table = MarkTable.of(looker.prompts)
@@ -471,7 +473,7 @@ class _Work:
                 "the distance between two models' replies is bounded by weighing them under "
                 "both, which an endpoint cannot do"
             )
-        if not self.pair.same_tokens:
+        if not self.pair.same_replies:
             return (
                 "the models read texts as different tokens, so how likely each was to write a "
                 "reply is known only nearly"

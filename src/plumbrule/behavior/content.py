@@ -109,6 +109,11 @@ def summary(found: Comparison) -> list[str]:
     lines += [said(verdict, found) for verdict in found.findings[:SAID]]
     if count > SAID:
         lines.append(f"The report shows {count - SAID} more.")
+    if found.lineage is not None and found.lineage.same_template is False:
+        lines.append(
+            "The models read prompts in different chat templates, each in its own: what the "
+            "template changes is part of what was compared."
+        )
     movement = found.certificate.movement
     if movement is not None and movement.high > USEFUL:
         lines.append(_unbounded(found))

@@ -154,7 +154,7 @@ class Looker:
         """
         pair = self.recorder.pair
         rows = [at for at, one in enumerate(self.pairs) if one.usable and self.blind[at]][:SOME]
-        if pair.local is None or not pair.same_tokens or not rows:
+        if pair.local is None or not pair.same_replies or not rows:
             return None
         some = [self.pairs[at] for at in rows]
         with self.recorder.part("random look"):
@@ -206,14 +206,16 @@ class Looker:
         alone draws nothing that is far likelier under one of two equal models.
         """
         pair, new = self.recorder.pair, self.pairs[len(self.openings) :]
-        if pair.local is None or not pair.same_tokens or not new:
+        if pair.local is None or not pair.same_replies or not new:
             return
+        dialogues = [one.dialogue for one in new]
+        replies = [one.tuned if one.usable else "" for one in new]
         base, tuned = pair.local
-        read = base.chat.with_replies(
-            [one.dialogue for one in new], [one.tuned if one.usable else "" for one in new]
+        openings = [reply[:OPENING] for _, reply in tuned.chat.with_replies(dialogues, replies)]
+        # Each reads the prompt in its own template; the reply is the same tokens to both.
+        before, after = (
+            model.score_tokens(model.chat.prompts(dialogues), openings) for model in (base, tuned)
         )
-        prompts, openings = zip(*((prompt, reply[:OPENING]) for prompt, reply in read), strict=True)
-        before, after = (model.score_tokens(prompts, openings) for model in (base, tuned))
         self.openings += [
             Opening(tokens=tuple(tokens), surprise=math.fsum(there) - math.fsum(here))
             for tokens, here, there in zip(openings, before, after, strict=True)
@@ -246,7 +248,7 @@ class Looker:
         assert self.recorder.pair.local is not None
         _, tuned = self.recorder.pair.local
         dialogues = [prompt.dialogue for prompt in self.prompts]
-        asked = [prompt for prompt, _ in tuned.chat.with_replies(dialogues, [""] * len(dialogues))]
+        asked = tuned.chat.prompts(dialogues)
         scored = tuned.score_tokens(
             [prompt for prompt in asked for _ in told], [one.tokens for one in told] * len(asked)
         )

@@ -130,17 +130,27 @@ class Pair:
         return 3 if self.local is None else 1
 
     @cached_property
-    def same_tokens(self) -> bool:
-        """Whether both read every text as the same tokens in the same template."""
+    def same_replies(self) -> bool:
+        """Whether replies are the same tokens to both, whatever template prompts are read in.
+
+        Then each can weigh the other's reply, behind the prompt as it reads it itself.
+        """
         if self.local is None:
             return False
         base, tuned = self.local
         return (
             base.tokenizer.get_vocab() == tuned.tokenizer.get_vocab()
             and _rules(base.tokenizer) == _rules(tuned.tokenizer)
-            and base.tokenizer.chat_template == tuned.tokenizer.chat_template
             and base.chat.stops == tuned.chat.stops
         )
+
+    @cached_property
+    def same_tokens(self) -> bool:
+        """Whether both read every text as the same tokens in the same template."""
+        if self.local is None or not self.same_replies:
+            return False
+        base, tuned = self.local
+        return bool(base.tokenizer.chat_template == tuned.tokenizer.chat_template)
 
     @staticmethod
     def answered(*completions: Completion) -> bool:
@@ -187,16 +197,17 @@ class Pair:
                 "weighing a given reply needs both models' weights, and at least one is an "
                 "endpoint; compare with sampled replies alone"
             )
-        if not self.same_tokens:
+        if not self.same_replies:
             return self._text_drafts(prompts, seeds)
         base, tuned = self.local
-        read = base.chat.prompts([prompt.dialogue for prompt in prompts])
+        dialogues = [prompt.dialogue for prompt in prompts]
+        read, other_read = (model.chat.prompts(dialogues) for model in (base, tuned))
         self.texts += len(prompts)
         drawn = base.sample_tokens(read, sampling=self.sampling, seeds=seeds)
         written = [one.tokens for one in drawn]
         # Both scored the same way: the sampler's own numbers differ in the last bits.
         before = base.score_tokens(read, written)
-        after = _token_scores(tuned, read, written)
+        after = _token_scores(tuned, other_read, written)
         stops = base.chat.stops
         texts = base.chat.decode([[t for t in one if t not in stops] for one in written])
         return [

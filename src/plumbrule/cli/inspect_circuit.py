@@ -93,7 +93,9 @@ def circuit(
     }
     write_atomic(out / "pairs.jsonl", asked.text)
     write_atomic(out / "circuit.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-    write_atomic(out / "circuit.svg", draw_circuit(graph, drawn, title=f"Circuit of {Path(model).name}"))
+    write_atomic(
+        out / "circuit.svg", draw_circuit(graph, drawn, title=f"Circuit of {Path(model).name}")
+    )
     _print(found, out)
 
 
