@@ -232,7 +232,7 @@ def _taken_out(
     handle: Any, sites: Any, heads: list[tuple[int, int]], record: dict[str, Any], label: str
 ) -> list[Row]:
     """How much of the answer is left without the circuit's heads, and without as many others."""
-    from plumbrule.cli.inspect_pairs import given_pairs
+    from plumbrule.mechanism.circuits.text_pairs import given_pairs
 
     task = record["task"]
     asked = given_pairs(handle, pairs=None, task=task, count=64 + FRESH, chat=False)
@@ -326,8 +326,9 @@ def _mean_of(
 
 def batch_rows(model: str) -> list[Row]:
     """Texts of different lengths in one batch against each alone."""
-    from plumbrule.cli.inspect_model import opened, text_tokens
+    from plumbrule.cli.inspect_model import opened
     from plumbrule.mechanism import capture
+    from plumbrule.mechanism.texts import text_tokens
 
     handle, sites = opened(str(model_path(model)), device="cpu", dtype="float32")
     rows = [text_tokens(handle, text) for text in PROMPTS]

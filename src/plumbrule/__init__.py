@@ -1,3 +1,26 @@
-"""Train a language model on a written constitution, then show what really changed."""
+"""Train a language model on a written constitution, then show what really changed.
+
+`import plumbrule as pr` is the tool: `pr.open_model`, `pr.compare`, `pr.align`. What lies behind
+them is imported when it is first asked for, because torch and its like take seconds.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = ["Aligned", "Compared", "Model", "align", "as_prompts", "compare", "open_model"]
+
+if TYPE_CHECKING:
+    from plumbrule.api import Aligned, Compared, Model, align, as_prompts, compare, open_model
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'plumbrule' has no attribute {name!r}")
+    from plumbrule import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

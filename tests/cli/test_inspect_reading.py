@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from plumbrule.cli.app import main
 from plumbrule.cli.inspect import app
-from plumbrule.cli.inspect_model import check_length, check_tokens, text_tokens
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism import task_file, tasks
+from plumbrule.mechanism.texts import check_length, check_tokens, text_tokens
 
 CASE = Path(__file__).parents[3] / "shared" / "cases" / "12_inspect_beyond_context"
 

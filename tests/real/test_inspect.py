@@ -6,8 +6,9 @@ import pytest
 import torch
 from benchmarks.real_ground import model_path, why_absent
 
-from plumbrule.cli.inspect_model import opened, text_tokens
+from plumbrule.cli.inspect_model import opened
 from plumbrule.mechanism import capture, find_heads, logit_lens
+from plumbrule.mechanism.texts import text_tokens
 from plumbrule.records import Message
 
 TEXTS = ("The cat sat on the mat.", "Two and two make", "Who wrote the letter to the king?")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from plumbrule.cli.inspect_pairs import Given
     from plumbrule.mechanism import Circuit
+    from plumbrule.mechanism.circuits.text_pairs import Given
 
 SHOWN = 20
 """Edges in the printed table."""
@@ -54,9 +54,9 @@ def circuit(
     many tokens as each other.
     """
     from plumbrule.cli.inspect_model import opened
-    from plumbrule.cli.inspect_pairs import given_pairs
     from plumbrule.cli.progress import progress_bars
     from plumbrule.mechanism import draw_circuit, edges_of, find_circuit
+    from plumbrule.mechanism.circuits.text_pairs import given_pairs
     from plumbrule.records import to_json
     from plumbrule.store import write_atomic
 

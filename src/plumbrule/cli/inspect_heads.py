@@ -32,8 +32,9 @@ def heads(
     """
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import check_length, opened, say, table_of
+    from plumbrule.cli.inspect_model import opened, say, table_of
     from plumbrule.mechanism import find_copying, find_heads
+    from plumbrule.mechanism.texts import check_length
 
     opened_model, sites = opened(model, device=device, dtype=dtype)
     check_length(opened_model, 2 * length, f"--length {length}, read twice,")

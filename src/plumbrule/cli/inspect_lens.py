@@ -25,15 +25,9 @@ def lens(
     import torch
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import (
-        check_tokens,
-        decoded,
-        opened,
-        plain,
-        table_of,
-        text_tokens,
-    )
+    from plumbrule.cli.inspect_model import decoded, opened, plain, table_of
     from plumbrule.mechanism import logit_lens
+    from plumbrule.mechanism.texts import check_tokens, text_tokens
     from plumbrule.records import Message
 
     opened_model, sites = opened(model, device=device, dtype=dtype)

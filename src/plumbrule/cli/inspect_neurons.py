@@ -64,8 +64,8 @@ def neurons(
 
 def _rows(path: Path, model: Any) -> list[list[int]]:
     """Prompts as the model reads them."""
-    from plumbrule.cli.inspect_model import check_tokens
     from plumbrule.data import read_prompts
+    from plumbrule.mechanism.texts import check_tokens
 
     dialogues = [prompt.dialogue for prompt in read_prompts(path)]
     rows = [list(row) for row in model.chat.prompts(dialogues)]

@@ -1,17 +1,17 @@
-"""Pairs of prompts for `inspect circuit`: a user's file, or those that come with the package."""
+"""Pairs of prompts as text: a user's own, or those of a task that comes with the package."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.records import strict
-
-if TYPE_CHECKING:
-    from plumbrule.mechanism import Pair
+from plumbrule.mechanism.circuits.path_patching import Pair
+from plumbrule.mechanism.circuits.tasks import task_file, tasks
+from plumbrule.mechanism.texts import check_tokens, text_tokens
+from plumbrule.records import Message, read_jsonl, strict
 
 
 @strict
@@ -29,7 +29,7 @@ class PairLine:
 class Given:
     """Pairs as a model reads them."""
 
-    pairs: tuple["Pair", ...]
+    pairs: tuple[Pair, ...]
     text: str
     """The same as JSON lines."""
 
@@ -61,8 +61,6 @@ def given_pairs(
         ConfigError: Neither or both are given, or there is no such task.
         DataError: A line does not hold a pair; its number is given. Or too few of a task are left.
     """
-    from plumbrule.mechanism import task_file, tasks
-
     if (pairs is None) == (task is None):
         raise ConfigError(
             f"expected --task NAME ({', '.join(tasks())}) or --pairs FILE.jsonl, got "
@@ -71,10 +69,7 @@ def given_pairs(
     read = _reader(model, chat)
     if pairs is not None:
         lines = _lines(pairs)
-        found = [
-            _pair(line, read, model.tokenizer, f"{pairs}, line {number}")
-            for number, line in enumerate(lines, 1)
-        ]
+        found = read_pairs(model, lines, chat=chat, origin=f"{pairs}, line")
         return Given(pairs=tuple(found), text=_text(lines), dropped=())
     assert task is not None
     path = task_file(task)
@@ -99,9 +94,29 @@ def given_pairs(
     )
 
 
-def _lines(path: Path) -> list[PairLine]:
-    from plumbrule.records import read_jsonl
+def read_pairs(
+    model: Any, lines: Sequence[PairLine], *, chat: bool = False, origin: str = "pair"
+) -> list[Pair]:
+    """Pairs of texts as tokens of a model.
 
+    Args:
+        model: What was opened.
+        lines: The pairs.
+        chat: Whether prompts are a user's messages, through the chat template.
+        origin: How a message calls a pair, before its number.
+
+    Raises:
+        DataError: One is no pair for this tokenizer: prompts of different lengths, or an answer
+            of several tokens.
+    """
+    read = _reader(model, chat)
+    return [
+        _pair(line, read, model.tokenizer, f"{origin} {number}")
+        for number, line in enumerate(lines, 1)
+    ]
+
+
+def _lines(path: Path) -> list[PairLine]:
     if not path.is_file():
         raise DataError(f"expected a file of pairs, there is no {path}")
     if not path.read_bytes().strip():
@@ -115,8 +130,6 @@ def _text(lines: Sequence[PairLine]) -> str:
 
 def _reader(opened: Any, chat: bool) -> Callable[[str, str], list[int]]:
     """How a prompt's text becomes tokens, checked; the second argument says where it stands."""
-    from plumbrule.cli.inspect_model import check_tokens, text_tokens
-    from plumbrule.records import Message
 
     def read(text: str, where: str) -> list[int]:
         if chat:
@@ -131,14 +144,12 @@ def _reader(opened: Any, chat: bool) -> Callable[[str, str], list[int]]:
 
 def _pair(
     line: PairLine, read: Callable[[str, str], Sequence[int]], tokenizer: Any, where: str
-) -> "Pair":
+) -> Pair:
     """A line as tokens.
 
     Raises:
         DataError: It is no pair for this tokenizer.
     """
-    from plumbrule.mechanism import Pair
-
     clean, corrupted = (
         tuple(read(getattr(line, name), f"{where}: {name}")) for name in ("clean", "corrupted")
     )

@@ -1,0 +1,438 @@
+"""The tool in a few lines of Python: `import plumbrule as pr`.
+
+```python
+import plumbrule as pr
+
+found = pr.compare("BASE", "TUNED", ["How do I …?", …])
+found.summary, found.findings
+found.save("runs/compare")
+
+model = pr.open_model("BASE")
+model.capture(["The cat sat on the mat."], ["3.out"])
+model.find_circuit(task="indirect-object")
+```
+
+Everything is a thin call of what the command line calls, with the same folders, ledger and resume.
+"""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from plumbrule.behavior import (
+    CompareSettings,
+    Comparison,
+    compare_into,
+    compare_models,
+    comparison_content,
+)
+from plumbrule.behavior.validation import Verdict
+from plumbrule.constitution import load_constitution
+from plumbrule.data import constitution_prompts, read_prompts
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism import (
+    Captured,
+    Circuit,
+    HeadRole,
+    Patched,
+    Sites,
+    capture,
+    cells_of,
+    find_circuit,
+    find_heads,
+    find_sites,
+    logit_difference,
+    logit_lens,
+    patch,
+)
+from plumbrule.mechanism.circuits.text_pairs import PairLine, given_pairs, read_pairs
+from plumbrule.mechanism.texts import check_tokens, text_tokens
+from plumbrule.models import LanguageModel, LocalModel, Sampling
+from plumbrule.models import open_model as open_handle
+from plumbrule.records import Message, Prompt
+from plumbrule.report import write_comparison
+from plumbrule.store import fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plumbrule.loop import RunConfig
+
+Prompts = Path | str | Sequence[str | Prompt]
+"""A file of prompts (a path ending in .jsonl), or texts, or records."""
+
+Tell = Callable[[str, int, int], None]
+"""Told of progress: a stage's name, what is done of it, and all there is to do (0: not known)."""
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """Says nothing of progress."""
+
+
+class Model(LocalModel):
+    """A model whose weights are at hand, to be asked and to be looked into."""
+
+    @classmethod
+    def of(cls, handle: LocalModel) -> "Model":
+        """The same model, with what looks inside it."""
+        return cls(
+            handle.module,
+            handle.tokenizer,
+            spec=handle.spec,
+            identity=handle.identity,
+            settings=handle.settings,
+        )
+
+    @cached_property
+    def sites(self) -> Sites:
+        """Places where activations can be read and exchanged."""
+        return find_sites(self.module)
+
+    def tokens(self, text: str, *, chat: bool = False) -> list[int]:
+        """A text as this model reads it.
+
+        Args:
+            text: Any text.
+            chat: Whether it is a user's message, to be put into the chat template.
+
+        Raises:
+            DataError: It is empty, too long, or the tokenizer cannot give it back.
+        """
+        read = self.chat.prompts([(Message("user", text),)])[0] if chat else text_tokens(self, text)
+        check_tokens(self, read, text, "the text")
+        return read
+
+    def capture(
+        self,
+        texts: str | Sequence[str],
+        sites: str | Sequence[str],
+        *,
+        positions: Literal["all", "last"] = "all",
+        chat: bool = False,
+    ) -> Captured:
+        """Activations while the model reads texts; see `plumbrule.mechanism.capture`."""
+        rows = [self.tokens(text, chat=chat) for text in _several(texts)]
+        return capture(self.module, self.sites, rows, _several(sites), positions=positions)
+
+    def patch(
+        self,
+        clean: str,
+        corrupted: str,
+        kinds: str | Sequence[str] = "out",
+        *,
+        right: str,
+        wrong: str,
+        positions: Sequence[int] | None = None,
+        by_head: bool = False,
+    ) -> Patched:
+        """Bring activations of one prompt into another's pass; see `plumbrule.mechanism.patch`.
+
+        Args:
+            clean: The prompt whose activations are brought in.
+            corrupted: The prompt that is run; of as many tokens.
+            kinds: Kinds of site, such as `out`, `attn`, `mlp`, `heads`.
+            right: Next token that the clean prompt asks for, with the space before it.
+            wrong: Next token that it is held against.
+            positions: Tokens to exchange one at a time; None: all of them at once.
+            by_head: Exchange heads one at a time.
+        """
+        (pair,) = read_pairs(
+            self, [PairLine(clean=clean, corrupted=corrupted, right=right, wrong=wrong)]
+        )
+        cells = cells_of(self.sites, _several(kinds), positions=positions, by_head=by_head)
+        metric = logit_difference(pair.right, pair.wrong)
+        return patch(self.module, self.sites, pair.clean, pair.corrupted, cells, metric)
+
+    def logit_lens(self, text: str, *, chat: bool = False) -> Any:
+        """Log-probabilities of the next token at each depth, (L, V)."""
+        import torch
+
+        device = next(self.module.parameters()).device
+        ids = torch.tensor([self.tokens(text, chat=chat)], device=device)
+        return logit_lens(self.module, self.sites, ids)[:, 0]
+
+    def find_heads(self, *, seed: int = 0, **settings: Any) -> tuple[HeadRole, ...]:
+        """Every head under every role, those that stand first."""
+        return find_heads(self.module, self.sites, seed=seed, **settings)
+
+    def find_circuit(
+        self,
+        pairs: Sequence[Mapping[str, str]] | None = None,
+        *,
+        task: str | None = None,
+        count: int = 64,
+        seed: int = 0,
+        chat: bool = False,
+        tell: Tell = quiet,
+        **settings: Any,
+    ) -> Circuit:
+        """The edges that carry an answer; see `plumbrule.mechanism.find_circuit`.
+
+        Args:
+            pairs: Each with `clean`, `corrupted`, `right` and `wrong`.
+            task: Pairs that come along, in place of these: `indirect-object` or `copying`.
+            count: Most pairs of a task.
+            seed: Of the halves to search and to decide on.
+            chat: Whether prompts are a user's messages.
+            tell: Told of progress.
+            **settings: Of the search, such as `fdr`.
+        """
+        if pairs is None:
+            given = given_pairs(self, pairs=None, task=task, count=count, chat=chat).pairs
+        elif task is None:
+            given = tuple(read_pairs(self, [PairLine(**pair) for pair in pairs], chat=chat))
+        else:
+            raise ConfigError("expected pairs or the name of a task, got both")
+        return find_circuit(self.module, self.sites, given, seed=seed, progress=tell, **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What a comparison found."""
+
+    comparison: Comparison
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        return list(self.content["summary"])
+
+    @property
+    def findings(self) -> Sequence[Verdict]:
+        """The changes that stand, the largest first."""
+        return self.comparison.findings
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the report: a page, and the same as data.
+
+        A comparison that was made with `out` has kept its samples there as well, from which
+        `plumbrule compare --verify` makes every decision again.
+
+        Returns:
+            The page.
+        """
+        report = Path(folder) / "report"
+        write_comparison(dict(self.content), report)
+        return report / "index.html"
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Every hypothesis that was tested, a row each, those that stand first."""
+        import pandas as pd
+
+        rows = [
+            {
+                "confirmed": confirmed,
+                "said": each.get("said", each["claim"]),
+                "where": each["where"],
+                "what": each["what"],
+                **{
+                    name: each["estimate"][key] if each["estimate"] else None
+                    for name, key in (("change", "value"), ("low", "low"), ("high", "high"))
+                },
+                "e_value": each["e_value"],
+                "pairs": each["pairs"],
+                "why_not": each.get("why"),
+            }
+            for confirmed, part in ((True, "findings"), (False, "not_confirmed"))
+            for each in self.content[part]
+        ]
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligned:
+    """What a run ended with."""
+
+    model: Path
+    """The trained model."""
+
+    report: Path
+    """Its report."""
+
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        return list(self.content["summary"])
+
+    @property
+    def findings(self) -> list[Mapping[str, Any]]:
+        """Changes between the model before and after that stand."""
+        return list(self.content["findings"])
+
+    @property
+    def gates_passed(self) -> bool:
+        """Whether every gate held."""
+        return bool(self.content["gates_passed"])
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Violation rates by principle and stage, a row each."""
+        import pandas as pd
+
+        rows = []
+        for principle in self.content["principles"]:
+            for stage in ("before", "supervised", "final"):
+                for source, rate in principle.get(stage, {}).get("violation_rate", {}).items():
+                    if rate is not None:
+                        rows.append(
+                            {
+                                "principle": principle["id"],
+                                "stage": stage,
+                                "source": source,
+                                **{key: rate[key] for key in ("value", "low", "high", "n")},
+                            }
+                        )
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+
+def open_model(spec: str, **options: Any) -> LanguageModel:
+    """Open a model: hub id, folder, PEFT adapter, `lab:NAME` or endpoint.
+
+    Args:
+        spec: As for `plumbrule.models.open_model`.
+        **options: The same.
+
+    Returns:
+        A `Model` where the weights are at hand, which can be looked into; else a handle that can
+        be asked.
+    """
+    handle = open_handle(spec, **options)
+    return Model.of(handle) if isinstance(handle, LocalModel) else handle
+
+
+def compare(
+    base: LanguageModel | str,
+    tuned: LanguageModel | str,
+    prompts: Prompts,
+    *,
+    out: Path | str | None = None,
+    judge: LanguageModel | str | None = None,
+    embedder: Path | str | None = None,
+    max_tokens: int = 64,
+    tell: Tell = quiet,
+    **settings: Any,
+) -> Compared:
+    """Find what differs between two models' replies, with an error guarantee on every claim.
+
+    Args:
+        base: The model before.
+        tuned: The model after.
+        prompts: What the models are used for; the claims are about these.
+        out: Folder of the comparison, so that an interrupted one goes on; None: kept in memory
+            until `save`.
+        judge: A model that proposes hypotheses and judges what cannot be counted.
+        embedder: Folder of a sentence encoder that says what prompts are about.
+        max_tokens: Longest reply.
+        tell: Told of progress.
+        **settings: Of `CompareSettings`, such as `fdr`, `budget`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    before, after = (_opened(each) for each in (base, tuned))
+    chosen = CompareSettings(sampling=Sampling(max_new_tokens=max_tokens), **settings)
+    given: dict[str, Any] = {
+        "settings": chosen,
+        "judge": None if judge is None else _opened(judge),
+        "encoder": None if embedder is None else Path(embedder),
+        "tell": tell,
+    }
+    asked = as_prompts(prompts)
+    if out is None:
+        found = compare_models(before, after, asked, **given)
+    else:
+        found = compare_into(Path(out), before, after, asked, **given)
+    content = comparison_content(found, base=before, tuned=after, command="pr.compare(…)")
+    if out is not None:
+        write_comparison(content, Path(out) / "report")
+    return Compared(comparison=found, content=content)
+
+
+def align(
+    model: str,
+    prompts: Prompts,
+    *,
+    out: Path | str,
+    constitution: str = "default",
+    tell: Tell = quiet,
+    **config: Any,
+) -> Aligned:
+    """Train a model on a constitution and report what changed.
+
+    Args:
+        model: Hub id, folder or `lab:NAME`.
+        prompts: What to train and to examine with; the constitution's own tests are added.
+        out: Folder of the run; one that was interrupted goes on.
+        constitution: A YAML file, or the name of a shipped one.
+        tell: Told of progress.
+        **config: Of `plumbrule.loop.RunConfig`, such as `critic`, `judge`, `method`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop import align as run
+    from plumbrule.loop import make_config
+
+    named = str(prompts) if isinstance(prompts, str | Path) else "given from Python"
+    chosen: RunConfig = make_config(
+        {"model": model, "prompts": named, "constitution": constitution, **config},
+        "the arguments",
+    )
+    asked = [*as_prompts(prompts), *constitution_prompts(load_constitution(constitution))]
+    outcome = run(chosen, prompts=asked, out=Path(out), command="pr.align(…)", tell=tell)
+    return Aligned(model=outcome.model, report=outcome.report, content=outcome.content)
+
+
+def as_prompts(prompts: Prompts) -> list[Prompt]:
+    """Prompts as records.
+
+    Args:
+        prompts: A file, or texts or records; texts that repeat count once.
+
+    Raises:
+        DataError: There is none, or one is empty.
+    """
+    if isinstance(prompts, str | Path):
+        if isinstance(prompts, str) and not prompts.endswith((".jsonl", ".json")):
+            raise DataError(
+                "expected a list of prompts, or a file of them that ends in .jsonl, got one text: "
+                f"{prompts!r:.80}"
+            )
+        return read_prompts(Path(prompts))
+    found: dict[str, Prompt] = {}
+    for number, each in enumerate(prompts, 1):
+        if isinstance(each, str):
+            if not each.strip():
+                raise DataError(f"expected a text, prompt {number} is empty")
+            each = Prompt(id=fingerprint(each)[:16], dialogue=(Message("user", each),))
+        found.setdefault(each.id, each)
+    if not found:
+        raise DataError("expected prompts, got none")
+    return list(found.values())
+
+
+def _opened(model: LanguageModel | str) -> LanguageModel:
+    return open_model(model) if isinstance(model, str) else model
+
+
+def _several(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _paragraphs(title: str, lines: Sequence[str]) -> str:
+    """A title and sentences as HTML; texts of models stay text."""
+    said = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+    return f"<h3>{html.escape(title)}</h3>{said}"

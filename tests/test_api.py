@@ -1,0 +1,140 @@
+"""The tool from Python: a thin call of what the command line calls."""
+
+import subprocess
+import sys
+
+import pytest
+from tests.fakes import ScriptedModel
+
+import plumbrule as pr
+from plumbrule.behavior import verify_comparison
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism import capture, find_sites
+from plumbrule.records import Message, Prompt
+
+DECLINES = "I'm sorry, but I can't help with that."
+TEXTS = [f"Question {number} on {topic}?" for number in range(40) for topic in ("bread", "boats")]
+
+
+def endpoint(name, changed=""):
+    return ScriptedModel(
+        answer=lambda asked: DECLINES if changed and changed in asked else f"One may. {len(asked)}",
+        identity=name,
+        spec=name,
+    )
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return pr.open_model("lab:nano", dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def found():
+    return pr.compare(
+        endpoint("base"), endpoint("<b>tuned</b>", "bread"), TEXTS, budget=600, localize=False
+    )
+
+
+def test_importing_it_brings_nothing_heavy():
+    heavy = "('torch', 'numpy', 'typer')"
+    code = f"import sys, plumbrule; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_module_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "plumbrule", "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert "compare" in done.stdout
+
+
+def test_every_name_that_is_offered_is_there():
+    assert {name for name in pr.__all__ if not hasattr(pr, name)} == set()
+    assert set(pr.__all__) <= set(dir(pr))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = pr.nothing
+
+
+def test_a_comparison_of_plain_strings_tells_what_changed(found, tmp_path):
+    (first, *_) = found.findings
+
+    assert first.hypothesis.property.text == "refusal"
+    assert any("declines more often" in line for line in found.summary)
+    page = found.save(tmp_path / "kept")
+    assert "declines more often" in page.read_text()
+    assert page.with_name("report.json").exists()
+
+
+def test_results_are_tables_and_show_themselves(found):
+    table = found.to_dataframe()
+
+    assert len(table) == len(found.comparison.verdicts)
+    assert table["confirmed"].sum() == len(found.findings)
+    row = table[table["confirmed"]].iloc[0]
+    assert row["low"] <= row["change"] <= row["high"]
+    shown = found._repr_html_()
+    assert "<h3>" in shown
+    assert "<b>" not in shown
+
+
+def test_a_comparison_in_a_folder_can_be_verified(tmp_path):
+    given = (endpoint("base"), endpoint("tuned", "bread"), TEXTS)
+    options = {"out": tmp_path / "c", "budget": 600, "localize": False}
+
+    first, again = pr.compare(*given, **options), pr.compare(*given, **options)
+
+    assert all(each.holds for each in verify_comparison(tmp_path / "c"))
+    assert (tmp_path / "c" / "report" / "index.html").exists()
+    assert first.summary == again.summary
+
+
+def test_a_model_is_looked_into_by_its_own_methods(nano):
+    texts = ["Who is Anna?", "Where does Udo live?"]
+    rows = [nano.tokens(text) for text in texts]
+    expected = capture(nano.module, find_sites(nano.module), rows, ["1.out"])
+
+    found = nano.capture(texts, "1.out")
+
+    for one, other in zip(found.values["1.out"], expected.values["1.out"], strict=True):
+        assert (one == other).all()
+    assert nano.capture(texts[0], ["0.out"], positions="last").values["0.out"][0].ndim == 1
+    assert nano.logit_lens(texts[0]).shape[0] == len(nano.sites.layers) + 1
+
+
+def test_patching_and_circuits_take_texts(nano):
+    pairs = [
+        {
+            "clean": f"Who is {one}?",
+            "corrupted": f"Who is {other}?",
+            "right": " Anna",
+            "wrong": " Udo",
+        }
+        for one, other in (("Anna", "Udo"), ("Mara", "Elsa"))
+    ]
+    patched = nano.patch(**pairs[0])
+
+    assert len(patched.cells) == len(nano.sites.named("out"))
+    assert patched.clean != patched.corrupted
+    with pytest.raises(DataError, match="at least 8 pairs"):
+        nano.find_circuit(pairs)
+    with pytest.raises(ConfigError, match="got both"):
+        nano.find_circuit(pairs, task="copying")
+
+
+def test_prompts_may_be_texts_records_or_a_file(tmp_path):
+    record = Prompt(id="mine", dialogue=(Message("user", "Why?"),))
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"prompt": "How?"}\n')
+
+    assert [each.dialogue[-1].content for each in pr.as_prompts(["How?", record, "How?"])] == [
+        "How?",
+        "Why?",
+    ]
+    assert [each.dialogue[-1].content for each in pr.as_prompts(str(file))] == ["How?"]
+    for wrong, says in (([], "got none"), ([" "], "prompt 1 is empty"), ("How?", "got one text")):
+        with pytest.raises(DataError, match=says):
+            pr.as_prompts(wrong)
