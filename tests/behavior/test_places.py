@@ -57,7 +57,8 @@ def test_marks_are_words_neighbors_and_labels_and_say_who_speaks():
 
     assert found == {
         says("where's"), says("the"), says("mill"), says("where's the"), says("the mill"),
-        says("be", "system"), says("brief", "system"), says("be brief", "system"),
+        says("", "system"), says("be", "system"), says("brief", "system"),
+        says("be brief", "system"),
         Mark(role="label", words="look_alike"),
     }  # fmt: skip
 
@@ -86,7 +87,8 @@ def test_any_text_gives_marks_that_hold_of_it(text, more):
     marks = marks_of(asked)
 
     assert all(Place(marks=(mark,)).holds(asked) for mark in marks)
-    assert all(mark.words == mark.words.strip() != "" for mark in marks)
+    assert all(mark.words == mark.words.strip() for mark in marks)
+    assert all(mark.words or mark.role == "system" for mark in marks)
 
 
 def test_hostile_text_is_only_text():
@@ -317,3 +319,28 @@ def test_scores_that_are_no_numbers_are_refused(table):
 
     with pytest.raises(DataError, match="expected finite scores, 1 of 400 are not"):
         find_regions(table, scores)
+
+
+def test_that_there_is_a_system_message_is_a_mark_of_its_own():
+    asked = [
+        Prompt(
+            id=str(at),
+            dialogue=(
+                *((Message("system", f"Be kind to person {at}."),) if at % 4 == 0 else ()),
+                Message("user", f"What is {at}?"),
+            ),
+        )
+        for at in range(40)
+    ]
+    table = MarkTable.of(asked)
+    (column,) = [at for at, mark in enumerate(table.marks) if not mark.words]
+    place = Place(marks=(table.marks[column],))
+
+    assert str(place) == "prompts with a system message"
+    assert table.has[:, column].tolist() == [at % 4 == 0 for at in range(40)]
+    assert [place.holds(one) for one in asked] == table.has[:, column].tolist()
+    # Of two names for the same prompts the simpler one is met first.
+    assert column < table.marks.index(Mark(role="system", words="kind"))
+    later = (Message("user", "A?"), Message("assistant", "B."), Message("user", "C?"))
+    assert Mark(role="assistant", words="") in marks_of(Prompt(id="x", dialogue=later))
+    assert str(Mark(role="assistant", words="")) == "an earlier reply"

@@ -32,7 +32,8 @@ class Mark:
     """Who says it; `label` for the prompt's own group or kind, `topic` for what it is about."""
 
     words: str
-    """One word or two in a row, in lower case; for a label, the label."""
+    """One word or two in a row, in lower case; for a label, the label. Empty: that there is a turn
+    of that role at all, besides the user's."""
 
     def __str__(self) -> str:
         if self.role == "label":
@@ -40,6 +41,8 @@ class Mark:
         if self.role == "topic":
             *first, last = self.words.split(", ")
             return f"about {', '.join(first)} and {last}" if first else f"about {last}"
+        if not self.words:
+            return "a system message" if self.role == "system" else "an earlier reply"
         said = f"\u201c{self.words}\u201d"
         return said if self.role == "user" else f"{said} in the {self.role}'s turn"
 
@@ -120,6 +123,8 @@ def marks_of(prompt: Prompt) -> set[Mark]:
     marks |= {Mark(role="topic", words=topic) for topic in prompt.topics}
     for turn in prompt.dialogue:
         words = words_of(turn.content)
+        if turn.role != "user":
+            marks.add(Mark(role=turn.role, words=""))
         marks |= {Mark(role=turn.role, words=word) for word in words}
         marks |= {Mark(role=turn.role, words=f"{one} {two}") for one, two in pairwise(words)}
     return marks
@@ -141,8 +146,17 @@ class MarkTable:
             for mark in marks:
                 counts[mark] = counts.get(mark, 0) + 1
         useful = [mark for mark, count in counts.items() if least <= count < len(prompts)]
-        # Words before pairs, so that the simpler of two equal names is met first.
-        useful.sort(key=lambda mark: (mark.words.count(" "), -counts[mark], -len(mark.words), mark))
+        # Words before pairs, so that the simpler of two equal names is met first; that there is a
+        # turn at all is simpler than a word in it.
+        useful.sort(
+            key=lambda mark: (
+                mark.words.count(" "),
+                bool(mark.words),
+                -counts[mark],
+                -len(mark.words),
+                mark,
+            )
+        )
         useful = useful[:most]
         columns = {mark: column for column, mark in enumerate(useful)}
         has = np.zeros((len(prompts), len(useful)), dtype=bool)
