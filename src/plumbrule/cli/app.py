@@ -1,21 +1,18 @@
 """The command `plumbrule`: its verbs, and how it ends."""
 
 import os
-import sys
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
 from plumbrule.cli.constitution import app as constitution
+from plumbrule.cli.ending import end_well
 from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
-from plumbrule.errors import PlumbruleError
 
 app = typer.Typer(
     name="plumbrule",
@@ -38,17 +35,9 @@ def main() -> None:
     """Run the command line.
 
     Exit codes: 0 done and gates passed, 1 done and a gate failed, 2 the input is wrong,
-    3 a part outside failed and the same command goes on.
+    3 a part outside failed and the same command goes on, 70 an error nobody foresaw,
+    130 interrupted, 141 nobody reads the output any more.
     """
     # Before torch is loaded: threads that wait by spinning starve whatever shares the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except PlumbruleError as error:
-        if os.environ.get("PLUMBRULE_TRACEBACK"):
-            raise
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]plumbrule:[/] {escape(str(error))}")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("plumbrule: stopped; the same command goes on from here")
-        sys.exit(130)
+    end_well(app)
