@@ -6,6 +6,7 @@ PlumbruleError
         ConstitutionError    a constitution does not say what a constitution must say
         LedgerError          a ledger does not hold what it was written with
     ModelError           a model cannot be opened or cannot do what is asked of it
+        AccessError          an endpoint takes no request of ours: address, key, route or form
     OutputError          the output folder belongs to something else
     OutsideError         a part outside failed; the same command resumes
         StorageError         the disk did not take what was written
@@ -41,6 +42,14 @@ class LedgerError(DataError):
 
 class ModelError(PlumbruleError, ValueError):
     """A model cannot be opened, or cannot do what is asked of it."""
+
+
+class AccessError(ModelError):
+    """An endpoint takes no request of ours: its address, key, route or form is not right.
+
+    It says nothing about what was to be asked, so it is never kept as an answer: once it is mended
+    the same command asks again.
+    """
 
 
 class OutputError(PlumbruleError, FileExistsError):

@@ -246,6 +246,38 @@ def test_a_judge_that_is_down_ends_with_3_and_the_same_command_goes_on(
     assert plumbrule("review", "--verify", tmp_path / "out")[0] == 0
 
 
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_key_or_an_address_that_is_wrong_is_no_finding_and_is_asked_again(
+    review, plumbrule, monkeypatch, tmp_path, status
+):
+    from plumbrule import models
+
+    once = functools.partial(models.EndpointSettings, max_attempts=1, choose_samples=2)
+    monkeypatch.setattr(models, "EndpointSettings", once)
+    # The first call is good: the key ends while the review is under way.
+    with FaultServer(["", *[f"status={status}"] * 99], answer=lambda body: reply("B")) as server:
+        spec = ("--judge", f"{server.url}#x")
+        code, _, said = review(GOOD, *spec)
+        assert (code, str(status) in said) == (2, True)
+
+        server.script.clear()
+        before = len(server.bodies)
+        code, said, _ = review(GOOD, *spec)
+        assert code in (0, 1)
+        assert len(server.bodies) > before
+        assert "crashed" not in said
+    assert plumbrule("review", "--verify", tmp_path / "out")[0] == 0
+
+
+def test_a_judge_that_takes_no_key_ends_before_the_paper_is_looked_at(review, tmp_path):
+    with FaultServer(["status=401"] * 9) as server:
+        code, _, said = review(GOOD, "--judge", f"{server.url}#x")
+
+    assert (code, "PLUMBRULE_ENDPOINT_KEY" in said) == (2, True)
+    assert len(server.bodies) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_question_whose_answer_failed_is_asked_once(review, plumbrule, monkeypatch, tmp_path):
     from plumbrule import models
 

@@ -11,6 +11,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,15 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer that is not simply a good one."""
+
+    status: int
+    content: Mapping[str, Any] | bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def reply(text: str | None = "ok", **changes: Any) -> dict[str, Any]:
@@ -40,7 +50,7 @@ class FaultServer:
         self,
         script: Sequence[str] = (),
         *,
-        answer: Callable[[Body], dict[str, Any]] = last_words,
+        answer: Callable[[Body], dict[str, Any] | Raw] = last_words,
         upstream: str | None = None,
         delay_seconds: float = 0.0,
     ) -> None:
@@ -104,12 +114,15 @@ class FaultServer:
             if fault:
                 getattr(self, f"_{fault.partition('=')[0]}")(request, fault.partition("=")[2])
             else:
-                self._send(request, 200, self._good(body, content))
+                found = self._good(body, content)
+                raw = found.content
+                sent = raw if isinstance(raw, bytes) else json.dumps(raw).encode()
+                self._send(request, found.status, sent, **found.headers)
         finally:
             with self._lock:
                 self._at_once -= 1
 
-    def _good(self, body: Body, content: bytes) -> bytes:
+    def _good(self, body: Body, content: bytes) -> Raw:
         if self.upstream:
             forward = urllib.request.Request(
                 f"{self.upstream}/chat/completions",
@@ -117,9 +130,10 @@ class FaultServer:
                 headers={"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(forward, timeout=60) as response:
-                found: bytes = response.read()
+                found = Raw(200, response.read())
         else:
-            found = json.dumps(self.answer(body)).encode()
+            answer = self.answer(body)
+            found = answer if isinstance(answer, Raw) else Raw(200, answer)
         with self._lock:
             self.answered += 1
         return found

@@ -58,6 +58,13 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("runs/compare"),
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
     max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.")] = 64,
+    thinking_tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens for an endpoint that thinks first; default: found out."),
+    ] = None,
+    reasoning_effort: Annotated[
+        str | None, typer.Option(help="How hard such an endpoint is to think, e.g. `low`.")
+    ] = None,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
     verify: Annotated[
@@ -76,7 +83,7 @@ def compare(
         return
     from plumbrule.behavior import CompareSettings, compare_into, comparison_content
     from plumbrule.errors import ConfigError
-    from plumbrule.models import open_model
+    from plumbrule.models import EndpointSettings, open_model, probe
     from plumbrule.report import write_comparison
 
     if base is None or tuned is None:
@@ -99,9 +106,16 @@ def compare(
     with progress_bars(log=out / "progress.log") as tell:
         tell("loading", 0, 2)
         cache = out.parent / f".{out.name}.calls.db"
-        before = open_model(base, dtype=dtype, device=device, cache=cache)
-        after = open_model(tuned, dtype=dtype, device=device, cache=cache)
+        asking = EndpointSettings(
+            thinking_tokens=thinking_tokens, reasoning_effort=reasoning_effort
+        )
+        before, after = (
+            open_model(spec, dtype=dtype, device=device, cache=cache, endpoint=asking)
+            for spec in (base, tuned)
+        )
+        judging = None if judge is None else open_model(judge, cache=cache, endpoint=asking)
         asked = _prompts(prompts, constitution, (base, tuned))
+        probe(before, after, *([] if judging is None else [judging]))
         tell("loading", 2, 2)
         found = compare_into(
             out,
@@ -109,7 +123,7 @@ def compare(
             after,
             asked,
             settings=settings,
-            judge=None if judge is None else open_model(judge, cache=cache),
+            judge=judging,
             encoder=embedder,
             tell=tell,
         )

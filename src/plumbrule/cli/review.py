@@ -83,6 +83,19 @@ def review(
             rich_help_panel=LIMITS,
         ),
     ] = None,
+    thinking_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens for an endpoint that thinks first; default: found out.",
+            rich_help_panel=JUDGE,
+        ),
+    ] = None,
+    reasoning_effort: Annotated[
+        str | None,
+        typer.Option(
+            help="How hard such an endpoint is to think, e.g. `low`.", rich_help_panel=JUDGE
+        ),
+    ] = None,
     depth: Annotated[
         int, typer.Option(help="Levels below the paper that are judged.", rich_help_panel=LIMITS)
     ] = 3,
@@ -163,7 +176,14 @@ def review(
     the same command goes on. Without --judge, 0 is no pass of method, logic and overclaiming:
     --strict ends with 1 on everything but a pass.
     """
-    from plumbrule.cli.review_work import Limits, Wish, open_judge, run_decision, run_review
+    from plumbrule.cli.review_work import (
+        Limits,
+        Thinking,
+        Wish,
+        open_judge,
+        run_decision,
+        run_review,
+    )
 
     if verify is not None:
         _verify(verify, expected_head, paper)
@@ -182,7 +202,8 @@ def review(
     limits = Limits(
         most=most, piece=piece, depth=depth, workers=workers, timeout=timeout, seed=seed
     )
-    opened = open_judge(judge, out, prices, most_dollars)
+    thinking = Thinking(tokens=thinking_tokens, effort=reasoning_effort)
+    opened = open_judge(judge, out, prices, most_dollars, thinking)
     if paper is not None:
         done = run_review(paper, bibliography, sources, out, opened, reliability, limits)
     else:

@@ -28,6 +28,14 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thinking:
+    """What a judge that thinks first is given."""
+
+    tokens: int | None = None
+    effort: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wish:
     """What is to be done with a finished review; nothing but showing it where all are None."""
 
@@ -116,8 +124,9 @@ def run_review(
     reliability: str | None,
     limits: Limits,
 ) -> "Review":
-    """Read the paper and review it, with a bar."""
+    """Read the paper and review it, with a bar; a judge is asked once before anything else."""
     from plumbrule.cli.progress import progress_bars
+    from plumbrule.models import probe
     from plumbrule.oversight import Budget, Reliability
     from plumbrule.oversight.papers import read_material, review_paper
 
@@ -127,6 +136,8 @@ def run_review(
         measured = Reliability(sensitivity=sensitivity, specificity=specificity)
     with progress_bars() as tell:
         tell("reading", 0, 1)
+        if judge is not None:
+            probe(judge)
         material = read_material(paper, bibliography=bibliography, sources=sources)
         tell("reading", 1, 1)
         return review_paper(
@@ -168,7 +179,11 @@ def run_decision(wish: Wish, out: Path, judge: "LanguageModel | None", limits: L
 
 
 def open_judge(
-    spec: str | None, out: Path, prices: str | None, most_dollars: float | None
+    spec: str | None,
+    out: Path,
+    prices: str | None,
+    most_dollars: float | None,
+    thinking: Thinking,
 ) -> "LanguageModel | None":
     """The model that judges; answers paid for are kept beside the folder.
 
@@ -184,10 +199,13 @@ def open_judge(
         return None
     from plumbrule.models import EndpointSettings, open_model
 
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {
+        "thinking_tokens": thinking.tokens,
+        "reasoning_effort": thinking.effort,
+    }
     if prices is not None:
         read, written = pair(prices, "--prices")
-        settings = {"price_per_million_input": read, "price_per_million_output": written}
+        settings |= {"price_per_million_input": read, "price_per_million_output": written}
     out.parent.mkdir(parents=True, exist_ok=True)
     return open_model(
         spec,

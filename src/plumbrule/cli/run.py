@@ -52,6 +52,13 @@ def run(
         bool,
         typer.Option("--teach-anyway", help="Let a critic teach that was seen not to work."),
     ] = False,
+    thinking_tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens for an endpoint that thinks first; default: found out."),
+    ] = None,
+    reasoning_effort: Annotated[
+        str | None, typer.Option(help="How hard such an endpoint is to think, e.g. `low`.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="`auto`, `cpu`, `cuda`.")] = None,
     dtype: Annotated[str | None, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = None,
 ) -> None:
@@ -77,6 +84,8 @@ def run(
         "judge": judge,
         "seed": seed,
         "method": method,
+        "thinking_tokens": thinking_tokens,
+        "reasoning_effort": reasoning_effort,
         "device": device,
         "dtype": dtype,
         "adapters": lora,

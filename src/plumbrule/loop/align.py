@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from plumbrule.compliance import Oracle
 from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
-from plumbrule.errors import DataError
+from plumbrule.errors import DataError, ModelError
 from plumbrule.judging import load_prompts
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
@@ -29,7 +30,14 @@ from plumbrule.loop.steps import (
 )
 from plumbrule.loop.trials import try_jury
 from plumbrule.loop.workspace import Report, Workspace, open_workspace
-from plumbrule.models import EndpointSettings, LanguageModel, LocalModel, model_folder, open_model
+from plumbrule.models import (
+    EndpointSettings,
+    LanguageModel,
+    LocalModel,
+    model_folder,
+    open_model,
+    probe,
+)
 from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
 from plumbrule.report import write_report
 from plumbrule.store import derive_seed, file_sha256, fingerprint
@@ -109,6 +117,7 @@ def align(
     config, _ = settle_adapters(config)
     training, held_out = split(prompts, config)
     models, jury = _opened(config, out)
+    try_once(models)
     if planned is not None:
         planned(make_plan(config, models, jury, training, held_out))
     constitution = jury.constitution
@@ -235,6 +244,9 @@ def open_models(config: RunConfig, out: Path) -> Models:
                     price_per_million_input=config.price_per_million_input,
                     price_per_million_output=config.price_per_million_output,
                     max_dollars=config.most_dollars,
+                    thinking_tokens=config.thinking_tokens,
+                    reasoning_effort=config.reasoning_effort,
+                    choose_samples=config.choose_samples,
                 ),
             )
         return opened[spec]
@@ -252,6 +264,26 @@ def open_models(config: RunConfig, out: Path) -> Models:
         critic=critic,
         judge=handle(config.judge or config.critic or config.model),
     )
+
+
+def try_once(models: Models) -> None:
+    """Ask critic and judge once and write the model's configuration once, before any work.
+
+    Raises:
+        AccessError: An endpoint takes no request of ours.
+        OutsideError: It does not answer.
+        ModelError: The model's configuration cannot be written, as every stage will have to.
+    """
+    with TemporaryDirectory() as folder:
+        try:
+            models.model.module.config.save_pretrained(folder)
+            models.model.tokenizer.save_pretrained(folder)
+        except Exception as error:  # the library raises what its checks raise
+            raise ModelError(
+                f"expected a model whose configuration can be written again, {models.folder} has "
+                f"one that cannot: {error}. Correct config.json or tokenizer_config.json there."
+            ) from error
+    probe(models.critic, models.judge)
 
 
 def train(

@@ -145,6 +145,15 @@ class RunConfig:
     most_dollars: float | None = None
     """Endpoints are not called beyond this; None: no limit."""
 
+    thinking_tokens: int | None = None
+    """Tokens for an endpoint that thinks first, beside those of a reply; None: found out."""
+
+    reasoning_effort: str | None = None
+    """How hard such an endpoint is to think, in its own words; None: not sent."""
+
+    choose_samples: int = 8
+    """Replies drawn a question where an endpoint gives no log-probabilities."""
+
     gates: Gates = field(default_factory=Gates)
     """What decides the exit code."""
 

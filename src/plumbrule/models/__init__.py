@@ -4,6 +4,7 @@ from plumbrule.models.endpoint import EndpointModel
 from plumbrule.models.handle import Choice, Completion, LanguageModel, Sampling, Score, Usage
 from plumbrule.models.local import LocalModel
 from plumbrule.models.opening import model_folder, open_model
+from plumbrule.models.probing import probe
 from plumbrule.models.settings import EndpointSettings, LocalSettings
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Usage",
     "model_folder",
     "open_model",
+    "probe",
 ]

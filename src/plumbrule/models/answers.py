@@ -1,7 +1,8 @@
 """Answers already paid for, kept in one SQLite file by the hash of what was asked.
 
 Each answer is committed before anyone sees it, so a killed run has lost none. Two threads that ask
-the same thing at the same time share one call.
+the same thing at the same time share one call. What a call may cost is written down before it is
+made, so that calls without a usable answer, and those under way at a kill, count as well.
 """
 
 import math
@@ -14,12 +15,16 @@ from pathlib import Path
 from threading import Lock
 
 from plumbrule.errors import DataError, StorageError
+from plumbrule.models.budget import Bill
 from plumbrule.store import storage_errors
 
 _BUSY_SECONDS = 60.0
-_TABLE = """CREATE TABLE IF NOT EXISTS answers (
+_ANSWERS = """CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, source TEXT NOT NULL, answer TEXT NOT NULL, dollars REAL NOT NULL
 ) WITHOUT ROWID"""
+_CHARGES = """CREATE TABLE IF NOT EXISTS charges (
+    id INTEGER PRIMARY KEY, source TEXT NOT NULL, dollars REAL NOT NULL
+)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +33,8 @@ class Paid:
 
     answer: str
     dollars: float
+    charge: int | None = None
+    """The note of what the call may cost, which the answer replaces."""
 
 
 class Answers:
@@ -49,11 +56,14 @@ class Answers:
         self._lock = Lock()
         self._pending: dict[str, Future[Paid]] = {}
         self._memory: dict[str, Paid] = {}
+        self._charges: dict[int, float] = {}
+        self._noted = 0
         if path is not None:
             with storage_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
             with self._database() as database:
-                database.execute(_TABLE)
+                database.execute(_ANSWERS)
+                database.execute(_CHARGES)
 
     def get(self, key: str, pay: Callable[[], Paid]) -> tuple[Paid, bool]:
         """The answer to one question, bought only if nobody has or is about to.
@@ -81,16 +91,60 @@ class Answers:
                 del self._pending[key]
         return paid, found is None
 
+    @contextmanager
+    def charging(self, bill: Bill) -> Iterator[int]:
+        """Write down what a call may cost before it is made, and what it did cost afterwards.
+
+        Gives the number of the note; whoever stores the answer hands it over in `Paid.charge`.
+        """
+        charge = self._note(bill.dollars)
+        try:
+            yield charge
+        finally:
+            self._settle(charge, bill.dollars if bill.charged else None)
+
     def spent(self) -> tuple[int, float]:
-        """Calls and dollars that the answers kept here have cost, in this run and those before."""
+        """Calls and dollars spent here, in this run and those before, with or without an answer."""
         if self._path is None:
-            return len(self._memory), math.fsum(paid.dollars for paid in self._memory.values())
+            kept = [*(paid.dollars for paid in self._memory.values()), *self._charges.values()]
+            return len(kept), math.fsum(kept)
+        calls, dollars = 0, 0.0
         with self._database() as database:
-            calls, dollars = database.execute(
-                "SELECT COUNT(*), COALESCE(SUM(dollars), 0) FROM answers WHERE source = ?",
-                (self._source,),
-            ).fetchone()
-        return int(calls), float(dollars)
+            for table in ("answers", "charges"):
+                count, total = database.execute(
+                    f"SELECT COUNT(*), COALESCE(SUM(dollars), 0) FROM {table} WHERE source = ?",
+                    (self._source,),
+                ).fetchone()
+                calls, dollars = calls + int(count), dollars + float(total)
+        return calls, dollars
+
+    def _note(self, dollars: float) -> int:
+        if self._path is None:
+            with self._lock:
+                self._noted += 1
+                self._charges[self._noted] = dollars
+                return self._noted
+        with self._database() as database:
+            noted = database.execute(
+                "INSERT INTO charges (source, dollars) VALUES (?, ?)", (self._source, dollars)
+            ).lastrowid
+        assert noted is not None
+        return noted
+
+    def _settle(self, charge: int, dollars: float | None) -> None:
+        """Correct a note; None: nothing was charged."""
+        if self._path is None:
+            with self._lock:
+                if dollars is None:
+                    del self._charges[charge]
+                else:
+                    self._charges[charge] = dollars
+            return
+        with self._database() as database:
+            if dollars is None:
+                database.execute("DELETE FROM charges WHERE id = ?", (charge,))
+            else:
+                database.execute("UPDATE charges SET dollars = ? WHERE id = ?", (dollars, charge))
 
     def _read(self, key: str) -> Paid | None:
         if self._path is None:
@@ -104,13 +158,17 @@ class Answers:
     def _write(self, key: str, paid: Paid) -> None:
         if self._path is None:
             self._memory[key] = paid
+            self._charges.pop(paid.charge or 0, None)
             return
         with self._database() as database:
-            # Another process may have asked the same; the first answer stands for both.
-            database.execute(
+            # Another process may have asked the same; the first answer stands for both, and then
+            # the note stays, because two calls were paid.
+            stored = database.execute(
                 "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)",
                 (key, self._source, paid.answer, paid.dollars),
-            )
+            ).rowcount
+            if stored and paid.charge is not None:
+                database.execute("DELETE FROM charges WHERE id = ?", (paid.charge,))
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:

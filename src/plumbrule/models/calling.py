@@ -1,6 +1,7 @@
-"""Calls to an OpenAI-compatible server: what is sent, what may come back, what is tried again."""
+"""Calls to an OpenAI-compatible server: what is sent, and what is tried again."""
 
-import json
+import math
+import os
 import random
 import ssl
 import time
@@ -12,78 +13,41 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from threading import Event
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plumbrule.errors import EndpointError, ModelError, PlumbruleError
+from plumbrule.errors import AccessError, DataError, EndpointError, PlumbruleError
+from plumbrule.models.answer_reading import ErrorInside, Unreadable, read_answer
+from plumbrule.models.answering import Answer, refused
+from plumbrule.models.asking import to_bytes
 from plumbrule.models.budget import Bill
+from plumbrule.models.concealing import conceal
+from plumbrule.models.server_words import (
+    Said,
+    is_moderation,
+    is_quota,
+    is_too_long,
+    read_words,
+)
 from plumbrule.store import derive_seed
 
 _MAX_ANSWER_BYTES = 32 * 2**20
 _RETRIED = frozenset({408, 409, 425, 429})
-_FILTERED = "content_filter"
+_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
+
+MOST_UNREADABLE = 3
+"""Answers without a reply that one request is charged for."""
 
 T = TypeVar("T")
 
 
-class _Part(BaseModel):
-    """Servers add fields of their own; those are left out, and NaN is refused."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
-
-
-class TopToken(_Part):
-    """One token the server could have written, with its natural log-probability."""
-
-    token: str
-    logprob: float
-
-
-class AnswerToken(TopToken):
-    """One token it wrote, and the likeliest ones at that place."""
-
-    top_logprobs: list[TopToken] = []
-
-
-class AnswerTokens(_Part):
-    """The tokens of a reply; None where the server keeps them to itself."""
-
-    content: list[AnswerToken] | None = None
-
-
-class AnswerMessage(_Part):
-    """The reply itself."""
-
-    content: str | None = None
-    refusal: str | None = None
-
-
-class AnswerChoice(_Part):
-    """The reply with how it ended."""
-
-    message: AnswerMessage
-    finish_reason: str | None = None
-    logprobs: AnswerTokens | None = None
-
-
-class AnswerUsage(_Part):
-    """Tokens billed."""
-
-    prompt_tokens: Annotated[int, Field(ge=0)]
-    completion_tokens: Annotated[int, Field(ge=0)]
-
-
-class Answer(_Part):
-    """All that is read of a server's answer, and all that the cache keeps."""
-
-    choices: Annotated[list[AnswerChoice], Field(min_length=1)]
-    usage: AnswerUsage | None = None
-
-
-class RequestRefused(ModelError):
+class RequestRefused(AccessError):
     """The server says that the request itself is wrong; asking again would not help."""
+
+    def __init__(self, message: str, said: Said | None = None) -> None:
+        super().__init__(message)
+        self.said = said or Said(message="", words="")
 
 
 class GivenUp(EndpointError):
@@ -135,18 +99,35 @@ class Caller:
 
     @contextmanager
     def round(self) -> Iterator["Round"]:
-        """Connections for one batch of requests; none stays open after it."""
-        with httpx.Client(
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=self._timeout_seconds,
-            limits=httpx.Limits(max_connections=self._max_concurrent),
-            verify=self._tls,
-        ) as client:
+        """Connections for one batch of requests; none stays open after it.
+
+        Raises:
+            AccessError: A variable of the environment names a proxy or certificates that cannot be
+                used.
+        """
+        try:
+            client = httpx.Client(
+                headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+                timeout=self._timeout_seconds,
+                limits=httpx.Limits(max_connections=self._max_concurrent),
+                verify=self._tls,
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise AccessError(proxy_problem(error)) from error
+        with client:
             yield Round(client=client, stop=Event())
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return httpx.create_ssl_context()  # reading the certificates takes longer than a call
+        try:
+            return httpx.create_ssl_context()  # reading the certificates takes longer than a call
+        except (OSError, ValueError) as error:
+            given = {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+            named = ", ".join(f"{name}={value}" for name, value in given.items() if value)
+            raise AccessError(
+                f"expected certificates where {named or 'this system keeps them'} says, they "
+                f"cannot be read: {error}. Correct that variable of the environment or unset it."
+            ) from error
 
     def post(self, body: Mapping[str, Any], bill: Bill, batch: "Round") -> Answer:
         """Send one request once.
@@ -154,23 +135,53 @@ class Caller:
         Raises:
             TryAgain: It failed in a way that may pass.
             RequestRefused: The server refused this request, or this key.
+            DataError: The text is longer than the model reads.
+            EndpointError: It will not answer before somebody pays.
         """
         try:
             response = self._send(body, batch.client)
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             bill.charged = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            raise TryAgain(f"{type(error).__name__}: {self._clean(str(error))}") from error
-        status, text = response.status, response.text
-        if status == 200:
-            return self._read(text)
+            raise TryAgain(f"{type(error).__name__}: {self.clean(str(error))}") from error
+        if 200 <= response.status < 300:
+            try:
+                return read_answer(response.text, key=self._key)
+            except Unreadable as error:
+                what = f"an answer without a reply: {self.clean(str(error))}"
+                if not error.for_ever:
+                    raise TryAgain(what, unreadable=True) from error
+                raise RequestRefused(
+                    f"{self._url} gave {what}. It is not asked again: take an address that speaks "
+                    "the chat protocol of OpenAI (mostly .../v1)."
+                ) from error
+            except ErrorInside as error:
+                bill.charged = False
+                inner = error.said.status or 0
+                status = inner if 400 <= inner < 600 else 200
+                return self._other(status, error.said, response)
         bill.charged = False
-        if status == 400 and _error_code(text) == _FILTERED:
-            message = AnswerMessage(refusal="the provider's filter refused the prompt")
-            return Answer(choices=[AnswerChoice(message=message, finish_reason=_FILTERED)])
-        if status in _RETRIED or status >= 500:
+        return self._other(response.status, read_words(response.text), response)
+
+    def _other(self, status: int, said: Said, response: "_Response") -> Answer:
+        """What comes of a status that is no good one: a refused reply, or an error."""
+        if status in (200, 400, 403, 422, 451) and is_moderation(said):
+            return refused(self.clean(said.message))
+        words = self.clean(said.message or response.text)
+        if status == 413 or (status in (200, 400, 422) and is_too_long(said)):
+            raise DataError(
+                f"expected a text that {self._url} can read whole, it answered {status}: {words} "
+                "Shorten the text, or lower the longest reply."
+            )
+        if status == 402 or (status in (403, 429) and is_quota(said)):
+            raise EndpointError(
+                f"{self._url} answered {status}: {words} Every answer so far is kept: once that is "
+                "settled, give the same command to go on."
+            )
+        if status in _RETRIED or status == 200 or status >= 500:
             wait = _retry_after(response.retry_after)
-            raise TryAgain(f"status {status}: {self._clean(text)}", wait_seconds=wait)
-        raise RequestRefused(self._explain(status, text))
+            where = "an error in place of an answer" if status == 200 else f"status {status}"
+            raise TryAgain(f"{where}: {words}", wait_seconds=wait)
+        raise RequestRefused(self._explain(status, words), said)
 
     def wait(self, trouble: "TryAgain", *, attempt: int, key: str, batch: "Round") -> None:
         """Pause before the next attempt, as long as the server asks, else twice as long each time.
@@ -184,11 +195,11 @@ class Caller:
         if batch.stop.wait(min(seconds, self._max_wait_seconds)):
             raise GivenUp(f"{self._url} was given up because another request failed")
 
-    def give_up(self, trouble: "TryAgain") -> EndpointError:
+    def give_up(self, trouble: "TryAgain", attempts: int) -> EndpointError:
         """The error after the last attempt."""
         return EndpointError(
-            f"expected an answer from {self._url}, got none in {self.max_attempts} attempts; the "
-            f"last: {trouble}. "
+            f"expected an answer from {self._url}, got none in {attempts} attempts; the last: "
+            f"{trouble}. "
             "Every answer so far is kept: give the same command to go on."
         )
 
@@ -196,7 +207,10 @@ class Caller:
         """The whole answer, within the time allowed and a size that fits in memory."""
         deadline = time.monotonic() + self._timeout_seconds
         content = bytearray()
-        with client.stream("POST", self._url, json=body) as response:
+        headers = {"Content-Type": "application/json"}
+        request = client.build_request("POST", self._url, content=to_bytes(body), headers=headers)
+        response = client.send(request, stream=True)
+        try:
             for chunk in response.iter_bytes():
                 content += chunk
                 # A server that drips bytes never trips the time-out between two of them.
@@ -204,30 +218,22 @@ class Caller:
                     raise httpx.ReadTimeout(f"no whole answer in {self._timeout_seconds} seconds")
                 if len(content) > _MAX_ANSWER_BYTES:
                     raise httpx.ReadError(f"an answer of over {_MAX_ANSWER_BYTES} bytes")
-            return _Response(
-                status=response.status_code,
-                retry_after=response.headers.get("retry-after"),
-                text=content.decode("utf-8", errors="replace"),
-            )
+        finally:
+            response.close()
+        return _Response(
+            status=response.status_code,
+            retry_after=response.headers.get("retry-after"),
+            text=content.decode("utf-8", errors="replace"),
+        )
 
-    def _read(self, text: str) -> Answer:
-        if self._key:
-            text = text.replace(self._key, "[key]")
-        try:
-            return Answer.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, first["loc"])) or "the answer"
-            raise TryAgain(f"an answer of the wrong form: {place}: {first['msg']}") from error
-
-    def _explain(self, status: int, text: str) -> str:
-        said = f"{self._url} answered {status}: {self._clean(text)}"
+    def _explain(self, status: int, words: str) -> str:
+        said = f"{self._url} answered {status}: {words}"
         if status in (401, 403):
             given = "the key in it was refused" if self._key else "it is not set"
             return (
                 f"{said} The key is read from {self._key_variable}; {given}: put a valid one there."
             )
-        if status == 404:
+        if status in (404, 405):
             return (
                 f"{said} Check that the address ends where the API begins (mostly /v1) and that "
                 "the server offers "
@@ -235,20 +241,36 @@ class Caller:
             )
         return f"{said} It is not sent again: change what the server names."
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
         """A server's words, on one line, cut, and without the key."""
-        if self._key:
-            text = text.replace(self._key, "[key]")
+        text = conceal(text, self._key)
         line = "".join(letter if letter.isprintable() else " " for letter in text)
         return " ".join(line.split())[:300] or "(no words)"
+
+
+def proxy_problem(error: Exception) -> str:
+    """What is wrong with a proxy that the environment names."""
+    names = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+    variables = " or ".join(names) or "the environment"
+    hint = ""
+    if isinstance(error, ImportError):
+        hint = " A proxy over SOCKS needs the package socksio: pip install 'httpx[socks]'."
+    return (
+        f"expected a proxy that can be used in {variables}, got another: {error}.{hint} Correct "
+        "that variable, or unset it where the address is reached without a proxy."
+    )
 
 
 class TryAgain(PlumbruleError):
     """A failure that may pass."""
 
-    def __init__(self, message: str, *, wait_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, wait_seconds: float | None = None, unreadable: bool = False
+    ) -> None:
         super().__init__(message)
         self.wait_seconds = wait_seconds
+        self.unreadable = unreadable
+        """An answer came, and was charged, and held no reply."""
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -256,25 +278,17 @@ def _retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(int(value)))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
-
-
-def _error_code(text: str) -> str | None:
-    try:
-        value = json.loads(text)
-        code = value["error"]["code"]
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
-        return None
-    return code if isinstance(code, str) else None
 
 
 def together(jobs: Sequence[Callable[[], T]], *, batch: Round, workers: int) -> list[T]:

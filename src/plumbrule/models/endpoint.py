@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from plumbrule.errors import DataError, ModelError
+from plumbrule.errors import AccessError, DataError, ModelError
 from plumbrule.models.answers import Answers, Paid
+from plumbrule.models.asking import Form, LengthName
 from plumbrule.models.budget import Budget
 from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
 from plumbrule.models.reading import (
+    begins_thought,
     billed_tokens,
     check_options,
     choice_of_replies,
@@ -20,15 +22,15 @@ from plumbrule.models.reading import (
     first_tokens,
     to_completion,
 )
-from plumbrule.models.settings import EndpointSettings
+from plumbrule.models.settings import LEARNED_ROOM, EndpointSettings
 from plumbrule.records import Dialogue
 from plumbrule.store import derive_seed, fingerprint
 
 if TYPE_CHECKING:
-    from plumbrule.models.calling import Answer, Round
+    from plumbrule.models.answering import Answer
+    from plumbrule.models.calling import RequestRefused, Round
 
 OPENAI = "https://api.openai.com/v1"
-LengthName = Literal["max_tokens", "max_completion_tokens"]
 
 
 class EndpointModel:
@@ -73,7 +75,8 @@ class EndpointModel:
         self.identity = f"{self.url}#{model}"
         self.spec = spec or self.identity
         self.usage = Usage()
-        self._length_name: LengthName = length_name
+        self._form = Form(length_name=length_name)
+        self._thinks = False
         self._log_probs: bool | None = None
         self._lock = Lock()
         self._answers = Answers(cache, source=self.identity)
@@ -121,13 +124,19 @@ class EndpointModel:
                 f"expected a model behind the address, got {url!r}; write "
                 f"{url or OPENAI}#MODEL-NAME"
             )
+        key = (os.environ.get(variable) or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise AccessError(
+                f"expected an API key of plain letters and signs in {variable}, it holds others; "
+                "copy it there again"
+            )
         return cls(
             url,
             model,
             spec=spec,
             cache=cache,
             settings=settings,
-            key=os.environ.get(variable) or None,
+            key=key or None,
             key_variable=variable,
             length_name=length_name,
         )
@@ -202,13 +211,20 @@ class EndpointModel:
     def describe(self) -> Mapping[str, Any]:
         """What a report says about the model."""
         known = {None: "not asked yet", True: "given", False: "not given: choices are by sampling"}
+        form = self._form.describe()
+        more = {"form": form} if form else {}
+        if self._thinks or self.settings.thinking_tokens:
+            more["thinks_first"] = f"{self._room()} tokens beside those of a reply"
         return {
             "spec": self.spec,
             "kind": "endpoint",
             "url": self.url,
             "model": self.model,
             "log_probs": known[self._log_probs],
-            "seeds": "sent, the server may ignore them",
+            "seeds": "not taken by the server"
+            if "seed" in self._form.left_out
+            else "sent, the server may ignore them",
+            **more,
         }
 
     def _by_log_probs(
@@ -223,10 +239,20 @@ class EndpointModel:
             for dialogue, seed in zip(dialogues, seeds, strict=True)
         ]
         try:
-            answers = self._ask_all(asks)
-        except RequestRefused as error:
-            if "logprob" not in str(error):
+            if "logprobs" not in self._form.left_out:
+                answers = self._ask_all(asks)
+        except RequestRefused:
+            if "logprobs" not in self._form.left_out:
                 raise
+        if "logprobs" in self._form.left_out:
+            self._log_probs = False
+            return [None] * len(dialogues)
+        thinks = any(
+            answer.choices[0].message.thought or begins_thought(first_tokens(answer))
+            for answer in answers
+        )
+        if thinks:
+            self._thinks = True
             self._log_probs = False
             return [None] * len(dialogues)
         if answers and self._log_probs is None:
@@ -253,9 +279,14 @@ class EndpointModel:
         self, dialogue: Dialogue, sampling: Sampling, seed: int, **more: Any
     ) -> dict[str, Any]:
         """What is asked, free of what servers call things: the cache's key is made from this."""
+        settings = self.settings
+        if settings.thinking_tokens is not None:
+            more["thinking"] = settings.thinking_tokens
+        if settings.reasoning_effort is not None:
+            more["reasoning_effort"] = settings.reasoning_effort
         return {
             "model": self.model,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in dialogue],
+            "messages": [{"role": turn.role, "content": _whole(turn.content)} for turn in dialogue],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "length": sampling.max_new_tokens,
@@ -271,7 +302,7 @@ class EndpointModel:
             return together(jobs, batch=batch, workers=self.settings.max_concurrent)
 
     def _ask(self, ask: Mapping[str, Any], batch: "Round") -> "Answer":
-        from plumbrule.models.calling import Answer
+        from plumbrule.models.answering import Answer
 
         key = fingerprint([self.url, dict(ask)])
         paid, mine = self._answers.get(key, lambda: self._pay(ask, key, batch))
@@ -285,41 +316,72 @@ class EndpointModel:
 
     def _pay(self, ask: Mapping[str, Any], key: str, batch: "Round") -> Paid:
         """Call until there is an answer or no more hope."""
-        from plumbrule.models.calling import GivenUp, RequestRefused, TryAgain
+        from plumbrule.models.calling import MOST_UNREADABLE, GivenUp, RequestRefused, TryAgain
 
-        worst = self._price(_most_prompt_tokens(ask), ask["length"])
-        attempt = 0
+        attempt = unreadable = 0
         while True:
             if batch.stop.is_set():
                 raise GivenUp(f"{self.identity} was given up because another request failed")
-            name = self._length_name
+            form = self._form
+            # A question that one token answers is asked without room: it shows whether one thinks.
+            room = 0 if "top_logprobs" in ask else self._room()
+            body = form.body(ask, room=room)
+            worst = self._price(_most_prompt_tokens(ask), ask["length"] + room)
             try:
-                with self._budget.reserve(worst) as bill:
-                    answer = self._caller.post(_body(ask, name), bill, batch)
+                with self._budget.reserve(worst) as bill, self._answers.charging(bill) as charge:
+                    answer = self._caller.post(body, bill, batch)
                     if answer.usage is not None:
                         used = answer.usage
                         bill.dollars = self._price(used.prompt_tokens, used.completion_tokens)
                     dollars = bill.dollars if bill.charged else 0.0
-                return Paid(answer=answer.model_dump_json(), dollars=dollars)
             except RequestRefused as error:
-                if not self._learn_length_name(name, str(error)):
-                    raise
+                if not self._learn(form, error, body):
+                    raise self._both_refused(form, error) from error
+                if "top_logprobs" in ask and "logprobs" in self._form.left_out:
+                    raise  # the question is asked another way then
             except TryAgain as trouble:
                 attempt += 1
-                if attempt >= self._caller.max_attempts:
-                    raise self._caller.give_up(trouble) from trouble
+                unreadable += trouble.unreadable
+                if attempt >= self._caller.max_attempts or unreadable >= MOST_UNREADABLE:
+                    raise self._caller.give_up(trouble, attempt) from trouble
                 self._caller.wait(trouble, attempt=attempt - 1, key=key, batch=batch)
+            else:
+                if answer.cut_by_thought and self._give_room(ask, room):
+                    continue
+                return Paid(answer=answer.model_dump_json(), dollars=dollars, charge=charge)
 
-    def _learn_length_name(self, used: LengthName, message: str) -> bool:
-        """Call the limit as the server does, where it refused one word and named the other."""
-        other: LengthName = (
-            "max_tokens" if used == "max_completion_tokens" else "max_completion_tokens"
-        )
-        if other not in message.replace(used, ""):
+    def _room(self) -> int:
+        """Tokens for thinking, beside those of a reply."""
+        if self.settings.thinking_tokens is not None:
+            return self.settings.thinking_tokens
+        return LEARNED_ROOM if self._thinks else 0
+
+    def _give_room(self, ask: Mapping[str, Any], room: int) -> bool:
+        """Whether a reply that a thought cut off is worth asking for again, with more room."""
+        if "top_logprobs" in ask or self.settings.thinking_tokens is not None:
             return False
+        self._thinks = True
+        return room == 0
+
+    def _learn(self, used: Form, error: "RequestRefused", body: Mapping[str, Any]) -> bool:
+        """Take on a form that avoids what the server refused; False where there is none."""
         with self._lock:
-            self._length_name = other
-        return True
+            if self._form != used:
+                return True  # another thread met the same refusal first
+            learned = used.learn(error.said, body)
+            if learned is None:
+                return False
+            self._form = learned
+            return True
+
+    def _both_refused(self, form: Form, error: "RequestRefused") -> "RequestRefused":
+        """The error, with what was refused before it where both words for a length were tried."""
+        from plumbrule.models.calling import RequestRefused
+
+        if not form.refused_length or "max_" not in error.said.words:
+            return error
+        said = self._caller.clean(form.refused_length)
+        return RequestRefused(f"{error} Before, it refused the other word for it: {said}")
 
     def _price(self, prompt_tokens: int, completion_tokens: int) -> float:
         """US dollars for so many tokens; 0 where there are no prices."""
@@ -346,10 +408,9 @@ def _check_url(url: str) -> None:
         raise ModelError(f"expected an address such as http://localhost:8000/v1, got {url!r}")
 
 
-def _body(ask: Mapping[str, Any], length_name: LengthName) -> dict[str, Any]:
-    body = {name: value for name, value in ask.items() if name != "length"}
-    # Servers store seeds in 32 bits or in a double; the cache keeps the whole one.
-    return {**body, length_name: ask["length"], "seed": ask["seed"] % 2**31}
+def _whole(text: str) -> str:
+    """Text without half characters, which no encoding has."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _most_prompt_tokens(ask: Mapping[str, Any]) -> int:

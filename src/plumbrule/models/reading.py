@@ -12,7 +12,7 @@ from plumbrule.errors import DataError
 from plumbrule.models.handle import Choice, Completion
 
 if TYPE_CHECKING:
-    from plumbrule.models.calling import Answer
+    from plumbrule.models.answering import Answer
 
 _OPENING = " \t\r\n*_`\"'(["
 
@@ -127,8 +127,16 @@ def to_completion(answer: "Answer", *, log_probs: bool) -> Completion:
         return Completion(text=text, finish_reason="refused", tokens=tokens)
     if text is None:
         why = f"the endpoint sent no text (finish reason {first.finish_reason!r})"
+        if answer.cut_by_thought:
+            why = (
+                f"the model thought for all of its {tokens} tokens and then had none left to "
+                "reply: give it more room with thinking_tokens (--thinking-tokens), or have it "
+                "think less with reasoning_effort (--reasoning-effort)"
+            )
         return Completion(text=why, finish_reason="errored", tokens=tokens)
     listed = first.logprobs.content if log_probs and first.logprobs is not None else None
+    if first.message.thought:
+        listed = None  # the tokens of the thought are among them
     return Completion(
         text=text,
         finish_reason="length" if first.finish_reason == "length" else "stop",
@@ -140,9 +148,24 @@ def to_completion(answer: "Answer", *, log_probs: bool) -> Completion:
 def first_tokens(answer: "Answer") -> dict[str, float] | None:
     """Probability of each likely first token; None where the server gave none."""
     listed = answer.choices[0].logprobs
+    if answer.choices[0].message.thought:
+        return None  # the first token belongs to the thought
     if listed is None or not listed.content or not listed.content[0].top_logprobs:
         return None
     return {one.token: math.exp(min(one.logprob, 0.0)) for one in listed.content[0].top_logprobs}
+
+
+def begins_thought(tokens: dict[str, float] | None) -> bool:
+    """Whether likely first tokens open a thought rather than a reply.
+
+    Example:
+        >>> begins_thought({"<think>": 0.9, "Yes": 0.1})
+        True
+    """
+    return any(
+        share >= 0.05 and token.strip().casefold().startswith(("<think", "<thought", "[think"))
+        for token, share in (tokens or {}).items()
+    )
 
 
 def choice_of_tokens(tokens: dict[str, float] | None, options: Sequence[str]) -> Choice | None:
@@ -170,4 +193,7 @@ def choice_of_replies(replies: Sequence[Completion], options: Sequence[str]) -> 
     ]
     shares = [found.count(index) / len(replies) for index in range(len(options))]
     nothing = f"none of {len(replies)} replies begins with one of the answers"
+    silent = [reply.text for reply in replies if reply.finish_reason == "errored"]
+    if silent:
+        nothing += f"; {len(silent)} had no text, the first because {silent[0]}"
     return weigh(shares, method="sampling", nothing=nothing)

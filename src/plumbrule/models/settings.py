@@ -36,6 +36,10 @@ class LocalSettings:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
+LEARNED_ROOM = 4096
+"""Tokens given for a thought where nobody said how many."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EndpointSettings:
     """How an endpoint is called."""
@@ -76,6 +80,15 @@ class EndpointSettings:
     top_log_probs: int = 20
     """Likeliest first tokens to ask for; servers allow 5 to 20."""
 
+    thinking_tokens: int | None = None
+    """Tokens beside those of a reply, for a model that thinks first.
+
+    None: none at first, and `LEARNED_ROOM` from the first reply on that a thought cut off.
+    """
+
+    reasoning_effort: str | None = None
+    """How hard such a model is to think, in the server's words, e.g. `low`; None: not sent."""
+
     key_variable: str | None = None
     """Environment variable with the key.
 
@@ -87,6 +100,8 @@ class EndpointSettings:
         for name in (*counts, "top_log_probs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.thinking_tokens is not None and self.thinking_tokens < 0:
+            raise ConfigError(f"thinking_tokens must be at least 0, got {self.thinking_tokens}")
         for name in ("timeout_seconds", "backoff_seconds", "max_wait_seconds"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be positive, got {getattr(self, name)}")

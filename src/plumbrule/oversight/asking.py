@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from plumbrule.errors import OutsideError
+from plumbrule.errors import AccessError, OutsideError
 from plumbrule.oversight.cases import Case, Specialist, is_verbatim
 from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Report, report_id
 from plumbrule.records import from_json, to_json
@@ -43,6 +43,7 @@ def ask(specialist: Specialist, case: Case, job: Job, *, timeout_seconds: float 
     Raises:
         OutsideError: A part outside failed, such as an endpoint that is down. Nothing is
             recorded of this check, so the same review asks again.
+        AccessError: An endpoint takes nothing: its address, key or form is wrong. The same holds.
     """
     answers: queue.SimpleQueue[Opinion | BaseException] = queue.SimpleQueue()
 
@@ -59,7 +60,7 @@ def ask(specialist: Specialist, case: Case, job: Job, *, timeout_seconds: float 
     except queue.Empty:
         reason = f"no answer within {timeout_seconds} seconds"
         return _report(specialist, job, missed(reason, "timeout", cost=specialist.most), started)
-    if isinstance(answer, OutsideError):
+    if isinstance(answer, OutsideError | AccessError):
         raise answer
     if isinstance(answer, BaseException):
         answer = missed(f"it crashed: {_one_line(answer)}", "error")
