@@ -117,7 +117,7 @@ class FaultServer:
                 found = self._good(body, content)
                 raw = found.content
                 sent = raw if isinstance(raw, bytes) else json.dumps(raw).encode()
-                self._send(request, found.status, sent, **found.headers)
+                self._send(request, found.status, sent, promised=None, **found.headers)
         finally:
             with self._lock:
                 self._at_once -= 1

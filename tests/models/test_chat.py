@@ -5,7 +5,7 @@ import copy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.models.tiny import SPECIAL, ask, make_tokenizer
+from tests.models.tiny import SPECIAL, TEMPLATE, ask, make_tokenizer
 from tokenizers import normalizers
 
 from plumbrule.errors import DataError, ModelError
@@ -146,6 +146,30 @@ def test_no_template_is_said_with_the_way_out():
 def test_a_broken_template_is_said(template):
     with pytest.raises(ModelError, match="the chat template cannot be rendered"):
         Chat(with_template(template))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ strftime_now('%d %B %Y %H:%M') }}" + TEMPLATE,
+        "{% if not date_string %}{% set date_string = strftime_now('%Y') %}{% endif %}"
+        "{{ date_string }}" + TEMPLATE,
+    ],
+)
+def test_it_is_the_same_day_for_every_template(template):
+    chat = Chat(with_template(template))
+    text = chat.render(ask("Hello.")[0])
+
+    assert chat.reads_date
+    assert "2026" in text
+    assert text.startswith(("01 January 2026 00:00<|user|>", "01 Jan 2026<|user|>"))
+    if "date_string" in template:
+        given = Chat(with_template(template), template_arguments={"date_string": "5 May 1999"})
+        assert given.render(ask("Hello.")[0]).startswith("5 May 1999<|user|>")
+
+
+def test_a_template_without_a_clock_has_no_day():
+    assert not Chat(with_template(TEMPLATE)).reads_date
 
 
 def test_a_dialogue_that_the_template_refuses_is_said():

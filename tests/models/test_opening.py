@@ -260,9 +260,54 @@ def mismatched(folder):
     change(folder / "config.json", hidden_size=64)
 
 
+def config(**fields):
+    return lambda folder: change(folder / "config.json", **fields)
+
+
+def written(text, name="config.json"):
+    return lambda folder: (folder / name).write_text(text)
+
+
+def a_folder(folder):
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+
+
+def a_pipe(folder):
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+
+
+def no_numbers(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"][:] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def ends(value):
+    return lambda folder: change(folder / "generation_config.json", eos_token_id=value)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (config(model_type=["llama"]), "model_type in .* to be a name"),
+        (config(architectures=5), "architectures in .* to be a list of names"),
+        (config(auto_map=["mine.Model"]), "auto_map in .* to be an object"),
+        (config(auto_map="mine.Model"), "auto_map in .* to be an object"),
+        (config(attn_implementation="some-one/attention"), "names code to be fetched"),
+        (config(_attn_implementation="some-one/attention:flash"), "names code to be fetched"),
+        (config(text_config={"_attn_implementation": "some-one/code"}), "names code to be fetched"),
+        (written("[" * 100_000), r"config\.json to be JSON"),
+        (written('{"hidden_size": ' + "9" * 6000 + "}"), r"config\.json to be JSON"),
+        (a_folder, r"config\.json to be a file"),
+        (a_pipe, r"model\.safetensors to be a file"),
+        (no_numbers, "give NaN"),
+        (ends("x"), "generation_config|cannot be loaded"),
+        (ends([[1]]), "generation_config|cannot be loaded"),
+        (written("{{ 1 / 0 }}", "chat_template.jinja"), "chat template cannot be rendered"),
+        (written("{{ 'a' * 10**12 }}", "chat_template.jinja"), "cannot be rendered"),
+        (written("{{ range(10**8) }}", "chat_template.jinja"), "cannot be rendered"),
         (remove("config.json"), r"expected a model folder with config\.json"),
         (no_tokenizer, "expected a tokenizer in"),
         (no_template, r"found none\. .*chat_template=PATH"),
@@ -285,7 +330,7 @@ def test_a_folder_that_is_wrong_says_how(copy, damage, message):
     damage(copy)
 
     with pytest.raises(ModelError, match=message) as caught:
-        open_model(str(copy))
+        texts(open_model(str(copy)))
     assert caught.value.exit_code == 2
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from tests.training.conftest import weights
 from tests.training.worker import BRIEF, LORA, SETTINGS, asked, exchanges, make_model, train
@@ -112,6 +113,28 @@ def test_nothing_but_the_weights_changes(models, tmp_path):
     assert before.keys() == after.keys()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"model.safetensors"}
+
+
+def test_an_odd_configuration_of_drawing_is_kept_byte_for_byte(tmp_path):
+    folder = make_model(tmp_path / "model")
+    odd = '{"do_sample": false,  "temperature": 0.6, "top_p": 0.9,\n "eos_token_id": 1}\n'
+    (folder / "generation_config.json").write_text(odd)
+    result = train("supervised", folder, tmp_path / "out", checkpoint_every=1)
+    assert (result.path / "generation_config.json").read_text() == odd
+    lora = train("supervised", folder, tmp_path / "lora", lora=LORA)
+    full = train("supervised", lora.path, tmp_path / "full")
+    assert (full.path / "generation_config.json").read_text() == odd
+
+
+def test_full_weights_on_an_adapter_of_a_tied_matrix_are_refused(tmp_path):
+    folder = make_model(tmp_path / "model")
+    module = AutoModelForCausalLM.from_pretrained(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adapted = get_peft_model(module, LoraConfig(r=2, target_modules=["lm_head"]))
+        adapted.save_pretrained(tmp_path / "adapter")
+    with pytest.raises(ModelError, match="uses twice"):
+        train("supervised", tmp_path / "adapter", tmp_path / "out")
 
 
 def test_weights_are_saved_as_the_kind_of_number_they_came_as(tmp_path):

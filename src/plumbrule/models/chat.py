@@ -6,6 +6,8 @@ broken with a space before the template sees it, so nobody but the template open
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from plumbrule.errors import DataError, ModelError
@@ -15,6 +17,11 @@ MOST_KNOWN = 50_000
 """Dialogues whose tokens are kept: a comparison reads each prompt a dozen times, and templates are
 slow to render."""
 
+TODAY = date(2026, 1, 1)
+"""The day that it is for every chat template: else the same command would ask something else each
+day, and a run that goes on after midnight would go on with other prompts."""
+
+_CLOCK = re.compile(r"\b(?:strftime_now|date_string)\b")
 _MARK = "plumbrule0mark"  # plain letters and a digit: no template escapes or trims them
 
 
@@ -26,6 +33,9 @@ class Chat:
 
     stops: frozenset[int]
     """Tokens that end a reply."""
+
+    reads_date: bool
+    """The template writes the date: it is `TODAY` unless the template's arguments say another."""
 
     folds_system: bool
     """The template has no system turn: such text opens the next user turn instead."""
@@ -57,6 +67,9 @@ class Chat:
                 "take the instruction-tuned variant, or give a template file with "
                 "chat_template=PATH."
             )
+        self.reads_date = asks_date(tokenizer.chat_template)
+        if self.reads_date:
+            self._arguments = {"date_string": TODAY.strftime("%d %b %Y"), **self._arguments}
         self._control, self._special = _breakers(tokenizer)
         self._reserved = {
             one for one, token in _added(tokenizer).items() if token.content.strip()
@@ -136,14 +149,16 @@ class Chat:
             ) from error
 
     def _apply(self, messages: list[dict[str, str]], *, prompt: bool) -> str:
-        from jinja2 import TemplateError
-
         try:
+            given = dict(self._arguments)
+            if self.reads_date:
+                given["chat_template"] = _clock() + self.tokenizer.get_chat_template()
             text: str = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=prompt, **self._arguments
+                messages, tokenize=False, add_generation_prompt=prompt, **given
             )
-        except (TemplateError, ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"the chat template cannot be rendered: {error}") from error
+        except Exception as error:  # a template is a program, and fails in any way there is
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(f"the chat template cannot be rendered: {what}") from error
         return text
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -189,6 +204,26 @@ class Chat:
             if self.tokenizer.decode([token]).strip():
                 return None
         return None
+
+
+@lru_cache(maxsize=1)
+def _clock() -> str:
+    """The start of a template that tells the day that it is here, whatever the clock says.
+
+    The library hands no function on to a template, so this one is written in the template's own
+    language: each sign of a form, such as `%Y`, is replaced by what it stands for.
+    """
+    now = datetime(TODAY.year, TODAY.month, TODAY.day)
+    signs = [f"%-{letter}" for letter in "dmHIMSjy"]
+    signs += [f"%{letter}" for letter in "aAbBcCdDeFfgGhHIjklmMnpPrRsStTuUVwWxXyYzZ"]
+    text = "".join(f" | replace('{sign}', {now.strftime(sign)!r})" for sign in signs)
+    return f"{{%- macro strftime_now(format) -%}}{{{{ format{text} }}}}{{%- endmacro -%}}"
+
+
+def asks_date(template: Any) -> bool:
+    """Whether a chat template, or one of several, writes the date."""
+    texts = template.values() if isinstance(template, Mapping) else [template]
+    return any(_CLOCK.search(str(text)) for text in texts)
 
 
 def _added(tokenizer: Any) -> dict[int, Any]:

@@ -4,14 +4,15 @@ Nothing here runs code that came with a model unless `trust_remote_code` says so
 """
 
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import ConfigError, ModelError
+from plumbrule.models.adapters import put_on
 from plumbrule.models.identity import folder_identity
 from plumbrule.models.local import LocalModel
 from plumbrule.models.settings import LocalSettings
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+LARGEST_JSON = 64 * 2**20
+"""Bytes of a configuration."""
+
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -56,9 +60,12 @@ def load_model(folder: Path, base: Path | None, spec: str, load: Load) -> LocalM
     """
     device = _device(load.device)
     tokenizer = _tokenizer(folder if base is None or _has_tokenizer(folder) else base, load)
-    module = _module(base or folder, load, device)
-    if base is not None:
-        module = _adapter(module, folder, load)
+    if base is None:
+        module = _module(folder, load, device)
+    else:
+        module = put_on(
+            folder, partial(_module, base, load, device), merge=load.settings.merge_adapter
+        )
     module.eval()
     folders = [folder] if base is None else [base, folder]
     identity = folder_identity(folders, module, tokenizer, load.settings.template_arguments)
@@ -75,6 +82,9 @@ def check_folder(folder: Path, *, trust_remote_code: bool) -> None:
         ModelError: It does not; the message says what is missing and what to do.
     """
     config = read_json(folder / "config.json")
+    _check_fields(folder, config)
+    if not trust_remote_code:
+        _refuse_kernels(folder, config)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         pickles = sorted(path.name for kind in PICKLES for path in folder.glob(kind))
@@ -118,6 +128,8 @@ def check_safetensors(path: Path) -> None:
     """Read a file's header, which a cut or damaged file fails."""
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise ModelError(f"expected {path} to be a file, it is something else")
     try:
         with safe_open(path, framework="np"):
             pass
@@ -126,6 +138,37 @@ def check_safetensors(path: Path) -> None:
             f"expected {path} to be a whole safetensors file, it is damaged ({error}); copy or "
             "download it again"
         ) from error
+
+
+def _check_fields(folder: Path, config: dict[str, Any]) -> None:
+    """See that what is read of a configuration is what it should be."""
+    names = config.get("architectures")
+    listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    for name, right, kind in (
+        ("model_type", isinstance(config.get("model_type"), str), "a name"),
+        ("architectures", names is None or listed, "a list of names"),
+        ("auto_map", isinstance(config.get("auto_map") or {}, dict), "an object"),
+    ):
+        if name in config and not right:
+            raise ModelError(
+                f"expected {name} in {folder / 'config.json'} to be {kind}, got "
+                f"{config[name]!r:.60}; correct it or take the model's own file"
+            )
+
+
+def _refuse_kernels(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse an attention that would be fetched: it is code of a stranger's."""
+    for part in (config, *(each for each in config.values() if isinstance(each, dict))):
+        for name, value in part.items():
+            if not name.strip("_").startswith(("attn_implementation", "experts_implementation")):
+                continue
+            values = value.values() if isinstance(value, dict) else [value]
+            if any(isinstance(each, str) and "/" in each for each in values):
+                raise ModelError(
+                    f"{folder / 'config.json'} names code to be fetched for its attention "
+                    f"({name}: {value!r:.80}), which is not run unless you ask for it: take that "
+                    "line out, or read the code and give trust_remote_code=True"
+                )
 
 
 def _refuse_codes(path: Path) -> None:
@@ -152,9 +195,13 @@ def read_json(path: Path) -> dict[str, Any]:
             "that save_pretrained "
             "wrote"
         )
+    if not path.is_file() or path.stat().st_size > LARGEST_JSON:
+        raise ModelError(
+            f"expected {path} to be a file of at most {LARGEST_JSON // 2**20} MiB, it is not"
+        )
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"expected {path} to be JSON, it is not: {error}") from error
     if not isinstance(value, dict):
         raise ModelError(f"expected {path} to hold an object, got a {type(value).__name__}")
@@ -244,7 +291,7 @@ def _module(folder: Path, load: Load, device: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with _quietly():
+    with quietly():
         try:
             module, report = AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -254,7 +301,7 @@ def _module(folder: Path, load: Load, device: str) -> Any:
                 local_files_only=True,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+        except Exception as error:  # the library lets anything through that a file brings about
             raise ModelError(f"the model in {folder} cannot be loaded: {error}") from error
     missing = sorted(report["missing_keys"])
     if missing:  # the library would fill them with random numbers and go on
@@ -281,23 +328,8 @@ def fast_on_cpu(dtype: "torch.dtype") -> bool:
     return dtype != torch.float16  # which also has less range
 
 
-def _adapter(module: Any, folder: Path, load: Load) -> Any:
-    from peft import PeftModel
-
-    with warnings.catch_warnings():
-        # The adapter library still asks the model library by a name that is going away.
-        warnings.simplefilter("ignore", FutureWarning)
-        try:
-            adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-            raise ModelError(f"the adapter in {folder} does not fit its model: {error}") from error
-        if load.settings.merge_adapter and hasattr(adapted.base_model, "merge_and_unload"):
-            return adapted.merge_and_unload(safe_merge=True)
-    return adapted
-
-
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """No progress bars from the library while it reads weights."""
     from transformers.utils import logging
 

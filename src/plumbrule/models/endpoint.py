@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from plumbrule.errors import AccessError, DataError, ModelError
+from plumbrule.models.answering import FILTERED
 from plumbrule.models.answers import Answers, Paid
 from plumbrule.models.asking import Form, LengthName
 from plumbrule.models.budget import Budget
@@ -255,8 +256,10 @@ class EndpointModel:
             self._thinks = True
             self._log_probs = False
             return [None] * len(dialogues)
-        if answers and self._log_probs is None:
-            self._log_probs = any(first_tokens(answer) is not None for answer in answers)
+        # A filter that withheld a reply says nothing of what the server gives.
+        told = [answer for answer in answers if answer.choices[0].finish_reason != FILTERED]
+        if told and self._log_probs is None:
+            self._log_probs = any(first_tokens(answer) is not None for answer in told)
         return [choice_of_tokens(first_tokens(answer), options) for answer in answers]
 
     def _by_sampling(

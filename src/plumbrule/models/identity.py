@@ -55,8 +55,15 @@ def _rest(module: Any, tokenizer: Any, arguments: Mapping[str, Any]) -> dict[str
         "end": ends,
         "tokenizer": _tokenizer_sha256(tokenizer),
         "template": fingerprint(_plain(tokenizer.chat_template)),
-        "arguments": _plain(dict(arguments)),
+        "arguments": _plain({**_clock(tokenizer.chat_template), **arguments}),
     }
+
+
+def _clock(template: Any) -> dict[str, str]:
+    """The day that it is for a template that asks."""
+    from plumbrule.models.chat import TODAY, asks_date
+
+    return {"date": TODAY.isoformat()} if asks_date(template) else {}
 
 
 def _tokenizer_sha256(tokenizer: Any) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import DataError, ModelError
-from plumbrule.models.chat import Chat
+from plumbrule.models.chat import TODAY, Chat
 from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
 from plumbrule.models.reading import check_options, weigh
 from plumbrule.models.settings import LocalSettings
@@ -272,6 +272,7 @@ class LocalModel:
             if self.chat.folds_system
             else "as the template",
             "running": self.route.explain(),
+            **({"date_in_template": TODAY.isoformat()} if self.chat.reads_date else {}),
         }
 
     def _choose_next(self, prompts: list[list[int]], tokens: list[int]) -> list[Choice]:
@@ -378,7 +379,10 @@ class LocalModel:
             )
 
     def _embedded(self) -> int:
-        return int(self.module.get_input_embeddings().weight.shape[0])
+        layer = self.module.get_input_embeddings()
+        # An adapter may stand in the layer's place.
+        weight = getattr(layer, "weight", None)
+        return int((layer.base_layer.weight if weight is None else weight).shape[0])
 
 
 def base_module(module: Any) -> Any:
@@ -393,7 +397,13 @@ def _text_config(module: Any) -> Any:
 def _ends(module: Any) -> list[int]:
     """End tokens that the model's generation settings name."""
     ends = getattr(getattr(module, "generation_config", None), "eos_token_id", None)
-    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+    listed = ends if isinstance(ends, list | tuple) else [] if ends is None else [ends]
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in listed):
+        raise ModelError(
+            "expected eos_token_id in generation_config.json to be a token's number or a list of "
+            f"them, got {ends!r:.60}; correct it or remove that file"
+        )
+    return list(listed)
 
 
 def _without_end(tokens: Sequence[int], stops: frozenset[int]) -> Sequence[int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from plumbrule.errors import ModelError, OutsideError
 from plumbrule.models.endpoint import EndpointModel
+from plumbrule.models.gguf import gguf_in, unpacked
 from plumbrule.models.handle import LanguageModel
 from plumbrule.models.settings import EndpointSettings, LocalSettings
 
@@ -29,7 +30,7 @@ def open_model(
     """Open the model a user named.
 
     Args:
-        spec: A hub id, a folder (a model or a PEFT adapter), `lab:NAME`, `http://HOST:PORT/v1#MODEL`
+        spec: A hub id, a folder (a model or a PEFT adapter), a GGUF file, `lab:NAME`, `http://HOST:PORT/v1#MODEL`
             (or https), or `openai:MODEL`.
         dtype: `auto` (as saved), `float32`, `bfloat16`, `float16` or `float64`. Local models only.
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`. Local models only.
@@ -91,6 +92,10 @@ def model_folder(spec: str, *, revision: str | None = None, code: bool = False) 
     if spec.startswith("lab:"):
         return _specimen(spec.removeprefix("lab:"))
     path = Path(spec).expanduser()
+    if path.is_dir() or path.is_file():
+        file = gguf_in(path)
+        if file is not None:
+            return unpacked(file)
     if path.is_dir():
         return path
     if path.exists():

@@ -208,6 +208,12 @@ def _truth(module: Any, text: list[int], device: torch.device) -> Float[Tensor, 
     whole: Tensor = module(input_ids=torch.tensor([text], device=device), use_cache=False)[
         "logits"
     ][0].float()
+    if not bool(whole.isfinite().all()):
+        raise ModelError(
+            "expected weights that give numbers, these give NaN or infinity for ordinary text; "
+            "they are damaged, or too large for their number format: copy them again, or open "
+            "them with dtype='float32'"
+        )
     part = module(input_ids=torch.tensor([text[:-2]], device=device), use_cache=False)["logits"][0]
     if not _close(part.float(), whole[:-2], part.dtype):
         raise ModelError(

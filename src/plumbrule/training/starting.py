@@ -32,9 +32,11 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    GenerationConfig,
 )
 
 from plumbrule.errors import ConfigError, ModelError
+from plumbrule.models.adapters import merge_unchanged, on_tied, wrapped
 from plumbrule.models.chat import Chat
 from plumbrule.models.checkpoint import check_adapter, check_folder
 from plumbrule.store import write_atomic
@@ -203,9 +205,22 @@ def _load(source: Path, task: Task, dtype: torch.dtype) -> Any:
         module = kind.from_pretrained(
             source, dtype=dtype, use_safetensors=True, local_files_only=True, **given
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+    except Exception as error:  # the library lets anything through that a file brings about
         raise ModelError(f"the model in {source} cannot be loaded: {error}") from error
+    _set_generation(module)
     return module.to("cuda") if on_cuda() else module
+
+
+def _set_generation(module: Any) -> None:
+    """Leave only the ends of a reply of how the model's makers draw replies.
+
+    The library refuses to write many a configuration that it reads; the file itself is copied, byte
+    for byte, beside what is written here.
+    """
+    given = getattr(module, "generation_config", None)
+    if given is not None:
+        ends = {name: getattr(given, name, None) for name in ("eos_token_id", "bos_token_id")}
+        module.generation_config = GenerationConfig(**ends)
 
 
 def _chat(words: Path, module: Any) -> Chat:
@@ -236,18 +251,30 @@ def _merged(source: Path, folder: Path, words: Path, space: Workspace) -> Path:
     module = AutoModelForCausalLM.from_pretrained(
         source, dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
-    adapted = PeftModel.from_pretrained(module, str(folder))
-    if not hasattr(adapted.base_model, "merge_and_unload"):
+    _set_generation(module)
+    adapted = wrapped(module, folder)
+    mergeable = hasattr(adapted.base_model, "merge_and_unload") and not on_tied(adapted)
+    merged = merge_unchanged(adapted) if mergeable else None
+    if merged is None or _untied(merged):
         raise ModelError(
             f"expected an adapter that can be merged, to train the full weights, {folder} holds "
-            "one of another kind; merge it elsewhere, or take LoRA"
+            "one of another kind, or one on a matrix that the model uses twice; merge it "
+            "elsewhere, or take LoRA"
         )
-    adapted.merge_and_unload(safe_merge=True).save_pretrained(target)
+    merged.save_pretrained(target)
     _copy(words, target, besides=_CONFIGS)
     for name in _CONFIGS:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
     return target
+
+
+def _untied(module: Any) -> bool:
+    """Whether two matrices that a reader of the folder would take for one have become two."""
+    head = module.get_output_embeddings()
+    if not getattr(_text_config(module), "tie_word_embeddings", False) or head is None:
+        return False
+    return bool(head.weight.data_ptr() != module.get_input_embeddings().weight.data_ptr())
 
 
 def _lora_config(lora: LoraSettings, task: Task, source: Path) -> LoraConfig:

@@ -276,6 +276,16 @@ def test_the_slope_foretells_what_an_independent_one_does():
     assert gains == pytest.approx(want, rel=1e-3, abs=1e-5)
 
 
+def test_models_of_different_widths_are_searched_without_that_clue():
+    wide = open_model("lab:small", device="cpu")
+    assert isinstance(wide, LocalModel)
+    words = read_vocabulary(base().tokenizer)
+    found = guess(Ruler(base(), wide, ASKED[:2]), words, texts=2, seed=0)
+
+    assert sorted(found[0]) == list(range(len(words.openings)))
+    assert sorted(found[1]) == list(range(len(words.continuations)))
+
+
 def test_a_changed_embedding_brings_its_word_to_the_front_of_the_guesses():
     words = read_vocabulary(base().tokenizer)
     module, number = copy.deepcopy(base().module), words.openings.index("song")

@@ -135,8 +135,10 @@ def embedded(model: LocalModel, tokens: Sequence[int]) -> Float[Tensor, "tokens 
 
 
 def _changed(ruler: Ruler, tokens: Sequence[int]) -> Float[np.ndarray, " tokens"]:
-    """How far each token's embedding has moved."""
+    """How far each token's embedding has moved; 0 where the models are of different widths."""
     before, after = (embedded(model, tokens).cpu() for model in (ruler.base, ruler.tuned))
+    if before.shape != after.shape:
+        return np.zeros(len(tokens))
     moved: np.ndarray = torch.linalg.vector_norm(after - before, dim=-1).numpy()
     return moved
 
