@@ -68,7 +68,7 @@ def test_an_adapter_on_a_tied_model_says_what_it_was_trained_to_say(tied, tmp_pa
     ids = opened.chat.prompts(QUESTIONS[:1])[0]
 
     torch.testing.assert_close(logits(opened.module, ids), logits(adapted, ids), atol=1e-3, rtol=0)
-    assert isinstance(opened.module, PeftModel) == (given["target_modules"] != ["q_proj"])
+    assert not isinstance(opened.module, PeftModel)
     replies = opened.sample(QUESTIONS, sampling=GREEDY, seeds=range(len(QUESTIONS)))
     assert len(replies) == len(QUESTIONS)
 

@@ -24,8 +24,12 @@ def put_on(folder: Path, load: Callable[[], Any], *, merge: bool) -> Any:
         ModelError: The adapter does not fit.
     """
     adapted = wrapped(load(), folder)
-    if not merge or not hasattr(adapted.base_model, "merge_and_unload") or on_tied(adapted):
+    if not merge or not hasattr(adapted.base_model, "merge_and_unload"):
         return adapted
+    if on_tied(adapted):
+        _untie(adapted)
+        if on_tied(adapted):
+            return adapted
     merged = merge_unchanged(adapted)
     return wrapped(load(), folder) if merged is None else merged
 
@@ -63,6 +67,20 @@ def on_tied(adapted: Any) -> bool:
         if weight is not None and places.get(weight.data_ptr(), 0) > 1:
             return True
     return False
+
+
+def _untie(adapted: Any) -> None:
+    """Give the output layer a matrix of its own, as large as the embedding it was tied to."""
+    import torch
+
+    base = adapted.get_base_model()
+    head = base.get_output_embeddings()
+    if head is None:
+        return
+    layer = getattr(head, "base_layer", head)
+    layer.weight = torch.nn.Parameter(layer.weight.detach().clone(), requires_grad=False)
+    for config in (base.config, base.config.get_text_config(decoder=True)):
+        config.tie_word_embeddings = False
 
 
 def wrapped(module: Any, folder: Path) -> Any:
