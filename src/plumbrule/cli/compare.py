@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,7 +115,7 @@ def compare(
             for spec in (base, tuned)
         )
         judging = None if judge is None else open_model(judge, cache=cache, endpoint=asking)
-        asked = _prompts(prompts, constitution, (base, tuned))
+        asked = _prompts(prompts, constitution, (base, tuned), tell.say)
         probe(before, after, *([] if judging is None else [judging]))
         tell("loading", 2, 2)
         found = compare_into(
@@ -158,13 +159,23 @@ def _settings(kind: Any, **values: Any) -> Any:
         raise ConfigError(f"an option is out of range: {problems}") from error
 
 
-def _prompts(path: Path | None, constitution: str | None, models: tuple[str, str]) -> list[Any]:
+def _prompts(
+    path: Path | None,
+    constitution: str | None,
+    models: tuple[str, str],
+    say: Callable[[str], None],
+) -> list[Any]:
     """The prompts that the comparison is about."""
     from plumbrule.constitution import load_constitution
-    from plumbrule.data import constitution_prompts, read_prompts
+    from plumbrule.data import constitution_prompts, read_prompt_file
     from plumbrule.errors import ConfigError
 
-    found = [] if path is None else read_prompts(path)
+    found: list[Any] = []
+    if path is not None:
+        given = read_prompt_file(path)
+        found += given.prompts
+        for note in given.notes:
+            say(note)
     if constitution is not None:
         found += constitution_prompts(load_constitution(constitution))
     if found:

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ def run(
     ] = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help='Prompts as JSON lines: {"prompt": …, "deserves_help": true|false}.'),
+        typer.Option(help='JSON lines, such as {"prompt": …, "deserves_help": true}, or a table.'),
     ] = None,
     constitution: Annotated[
         str | None, typer.Option(help="YAML file, or `default`, or `village`.")
@@ -93,7 +94,7 @@ def run(
     }
     with _progress(None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
-        chosen = _recipe(recipe, given)
+        chosen = _recipe(recipe, given, tell.say)
         config, said = settle_adapters(chosen.config)
         if said:
             tell.say(said)
@@ -122,10 +123,10 @@ def run(
         raise typer.Exit(1)
 
 
-def _recipe(path: Path | None, given: dict[str, Any]) -> "Recipe":
+def _recipe(path: Path | None, given: dict[str, Any], say: Callable[[str], None]) -> "Recipe":
     """The run that was asked for."""
     from plumbrule.constitution import load_constitution
-    from plumbrule.data import constitution_prompts, read_prompts
+    from plumbrule.data import constitution_prompts, read_prompt_file
     from plumbrule.errors import ConfigError
     from plumbrule.loop import make_config, read_config, to_mapping
     from plumbrule.recipes import Recipe, village, village_oracle
@@ -153,9 +154,11 @@ def _recipe(path: Path | None, given: dict[str, Any]) -> "Recipe":
         return Recipe(
             config=config, prompts=village_prompts(seed=config.seed), oracle=village_oracle
         )
-    own = read_prompts(Path(config.prompts))
+    own = read_prompt_file(Path(config.prompts))
+    for note in own.notes:
+        say(note)
     tests = constitution_prompts(load_constitution(config.constitution))
-    return Recipe(config=config, prompts=[*own, *tests], oracle=None)
+    return Recipe(config=config, prompts=[*own.prompts, *tests], oracle=None)
 
 
 def model_name(spec: str) -> str:
