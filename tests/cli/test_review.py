@@ -1,9 +1,12 @@
 """What a user meets who reviews a paper: a summary, the right exit code, a folder that verifies."""
 
+import contextlib
 import functools
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -244,6 +247,51 @@ def test_a_judge_that_is_down_ends_with_3_and_the_same_command_goes_on(
         assert code in (0, 1)
         assert "nobody looked at" not in said
     assert plumbrule("review", "--verify", tmp_path / "out")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["report/index.html", "report/report.json"])
+@pytest.mark.parametrize("verb", [("review", "--verify"), ("ledger", "verify")])
+def test_an_altered_page_is_noticed(review, plumbrule, tmp_path, name, verb):
+    review(GOOD)
+    assert plumbrule(*verb, tmp_path / "out")[0] == 0
+    moved = (tmp_path / "out").rename(tmp_path / "moved")
+    assert plumbrule(*verb, moved)[0] == 0
+    content = (moved / name).read_bytes()
+    (moved / name).write_bytes(content.replace(b"a", b"b", 1))
+    code, said, _ = plumbrule(*verb, moved)
+    assert (code, f"changed: {name}" in said) == (1, True)
+    (moved / name).unlink()
+    code, said, _ = plumbrule(*verb, moved)
+    assert (code, f"missing: {name}" in said) == (1, True)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_a_kill_while_the_ledger_was_made_is_mended(review, tmp_path, table):
+    folder = tmp_path / "out"
+    review(GOOD)
+    manifest = (folder / "config.yaml").read_bytes()
+    marker = (folder / "review.json").read_bytes()
+    schema = _schema(folder / "ledger.db") if table else None
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "config.yaml").write_bytes(manifest)
+    (folder / "review.json").write_bytes(marker)
+    database = sqlite3.connect(folder / "ledger.db")
+    if schema:
+        database.execute(schema)
+    database.commit()
+    database.close()
+    (folder / "ledger.db").touch()
+
+    code, said, _ = review(GOOD)
+    assert code in (0, 1)
+    assert "Gate" in said
+
+
+def _schema(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        found = database.execute("SELECT sql FROM sqlite_master WHERE name = 'entries'")
+        return found.fetchone()[0]
 
 
 @pytest.mark.parametrize("status", [401, 404])

@@ -13,7 +13,7 @@ from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.validation import Trial, against, decide
 from plumbrule.behavior.writing import MARKER, Decisions, read_settings
 from plumbrule.errors import DataError
-from plumbrule.ledger import read_entries
+from plumbrule.ledger import compare_files, read_entries
 from plumbrule.ledger import verify as verify_ledger
 from plumbrule.records import from_json, read_jsonl, to_json
 from plumbrule.store import file_sha256, fingerprint
@@ -47,7 +47,7 @@ def verify_comparison(folder: Path) -> list[Check]:
     drafts = _samples(Draft, folder / "samples" / "certificate.jsonl")
     by_chance = _samples(PairedReply, folder / "samples" / "random.jsonl")
     settings = read_settings(decisions.settings)
-    checks = [_ledger(folder, decisions)]
+    checks = [_ledger(folder, decisions), _files(folder)]
     checks += [
         Check(
             name=name,
@@ -176,6 +176,18 @@ def _misscored(decisions: Decisions, trials: Sequence[Trial]) -> list[str]:
         if (trial.base_score, trial.tuned_score) != right:
             wrong.append(trial.pair.prompt_id)
     return wrong
+
+
+def _files(folder: Path) -> Check:
+    """Whether every file is what the ledger recorded when the comparison ended."""
+    problems = compare_files(folder, read_entries(folder / "ledger.db"))
+    if problems is None:
+        detail = "no file of the folder was recorded, so none can be checked"
+        return Check(name="files", holds=True, detail=detail)
+    told = "; ".join(str(problem) for problem in problems[:5])
+    return Check(
+        name="files", holds=not problems, detail=told or "all files are what the ledger recorded"
+    )
 
 
 def _ledger(folder: Path, decisions: Decisions) -> Check:

@@ -79,7 +79,7 @@ def _climb_in(folder: Path, chosen: "Amplification") -> "Climb":
     from plumbrule import __version__
     from plumbrule.cli.progress import progress_bars
     from plumbrule.folders import held_folder
-    from plumbrule.ledger import Ledger
+    from plumbrule.ledger import Ledger, record_files
     from plumbrule.oversight.amplification import Round, climb
     from plumbrule.oversight.amplification.content import content
     from plumbrule.recipes.amplification import (
@@ -112,6 +112,7 @@ def _climb_in(folder: Path, chosen: "Amplification") -> "Climb":
         )
         command = shlex.join(["plumbrule", *sys.argv[1:]])
         write_report(content(done, command=command, version=__version__), folder / "report")
+        record_files(ledger, folder)
     return done
 
 

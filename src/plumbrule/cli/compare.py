@@ -33,7 +33,7 @@ def compare(
         float, typer.Option(help="Least move of a rate, 0 to 1, that is worth a finding.")
     ] = 0.05,
     budget: Annotated[
-        int, typer.Option(help="Most texts to generate with both models together.")
+        int, typer.Option(min=1, help="Most texts to generate with both models together.")
     ] = 2000,
     method: Annotated[
         str,
@@ -58,7 +58,9 @@ def compare(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("runs/compare"),
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
-    max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.")] = 64,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Longest reply, in tokens.")
+    ] = 64,
     thinking_tokens: Annotated[
         int | None,
         typer.Option(help="Tokens for an endpoint that thinks first; default: found out."),
@@ -84,6 +86,7 @@ def compare(
         return
     from plumbrule.behavior import CompareSettings, compare_into, comparison_content
     from plumbrule.errors import ConfigError
+    from plumbrule.ledger import Ledger, record_files
     from plumbrule.models import EndpointSettings, open_model, probe
     from plumbrule.report import write_comparison
 
@@ -135,6 +138,8 @@ def compare(
             command=shlex.join(["plumbrule", *sys.argv[1:]]),
         )
         write_comparison(content, out / "report")
+        with Ledger.open(out / "ledger.db") as ledger:
+            record_files(ledger, out)
     _say(content, out)
     if content["findings"]:
         raise typer.Exit(1)

@@ -34,24 +34,32 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Find out whether the record is as it was written, and if not, what was done to it.
+    """Find out whether record and files are as they were written, and if not, what was done.
 
-    Exit code 0 when it is, 1 when it is not.
+    Every entry is held against the chain, and every file of the run's folder against the hash that
+    was recorded of it. Exit code 0 when all is as it was, 1 when it is not.
     """
+    from plumbrule.cli.run_files import folder_of, look_at_files
     from plumbrule.ledger import verify as examine
 
     verification = examine(run, expected_head=head)
+    folder = folder_of(run)
+    problems = [str(problem) for problem in verification.problems]
+    files, said = ([], "") if folder is None else look_at_files(folder)
+    problems += files
     console = Console(soft_wrap=True, highlight=False)
-    for problem in verification.problems:
-        console.print(f"[red]{shown(str(problem))}[/]")
+    for problem in problems:
+        console.print(f"[red]{shown(problem)}[/]")
     if not verification.end_known:
         console.print(
             "Nothing says where this ledger should end, so entries cut off or added at the end "
             "cannot be noticed. Give the head you kept elsewhere with --head."
         )
     count = f"{verification.entries} {'entry' if verification.entries == 1 else 'entries'}"
-    found = f"{len(verification.problems)} problem{'s' * (len(verification.problems) > 1)}"
-    if verification.sound:
+    found = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    if not problems:
+        if said:
+            console.print(shown(said))
         console.print(f"[green]sound[/]: {count}, head {shown(verification.head)}")
         return
     console.print(f"[bold red]not sound[/]: {found} in {count}")

@@ -62,18 +62,19 @@ def review(
         ),
     ] = 24_000,
     most_tokens: Annotated[
-        int | None, typer.Option(help="Tokens of all judging together.", rich_help_panel=LIMITS)
+        int | None,
+        typer.Option(min=0, help="Tokens of all judging together.", rich_help_panel=LIMITS),
     ] = None,
     most_calls: Annotated[
-        int | None, typer.Option(help="Questions to the model.", rich_help_panel=LIMITS)
+        int | None, typer.Option(min=0, help="Questions to the model.", rich_help_panel=LIMITS)
     ] = None,
     most_seconds: Annotated[
         float | None,
-        typer.Option(help="Working seconds of all checks together.", rich_help_panel=LIMITS),
+        typer.Option(min=0, help="Working seconds of all checks together.", rich_help_panel=LIMITS),
     ] = None,
     most_dollars: Annotated[
         float | None,
-        typer.Option(help="Of an endpoint; needs --prices.", rich_help_panel=LIMITS),
+        typer.Option(min=0, help="Of an endpoint; needs --prices.", rich_help_panel=LIMITS),
     ] = None,
     prices: Annotated[
         str | None,
@@ -97,13 +98,20 @@ def review(
         ),
     ] = None,
     depth: Annotated[
-        int, typer.Option(help="Levels below the paper that are judged.", rich_help_panel=LIMITS)
+        int,
+        typer.Option(
+            min=0, max=100, help="Levels below the paper that are judged.", rich_help_panel=LIMITS
+        ),
     ] = 3,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds that one check may take.", rich_help_panel=LIMITS),
+        typer.Option(
+            min=0.001, max=1e6, help="Seconds that one check may take.", rich_help_panel=LIMITS
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Checks side by side.", rich_help_panel=LIMITS)] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Checks side by side.", rich_help_panel=LIMITS)
+    ] = 2,
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
     verify: Annotated[
         Path | None,
@@ -160,7 +168,10 @@ def review(
         typer.Option(help="What the new reports must speak to.", rich_help_panel=DECIDING),
     ] = None,
     minutes: Annotated[
-        float, typer.Option(help="What reading and deciding took.", rich_help_panel=DECIDING)
+        float,
+        typer.Option(
+            min=0, max=1e6, help="What reading and deciding took.", rich_help_panel=DECIDING
+        ),
     ] = 0.0,
 ) -> None:
     """Review a paper: citations, statistics and numbers without any model, the rest with one.
@@ -224,11 +235,16 @@ def _say(done: "Review", out: Path, *, strict: bool) -> None:
 
 def _verify(folder: Path, head: str | None, paper: Path | None) -> None:
     from plumbrule.cli.review_summary import print_verification
+    from plumbrule.cli.run_files import page_problems
+    from plumbrule.cli.shown import shown
     from plumbrule.oversight.papers import verify_paper_review
 
     if paper is not None:
         raise ConfigError("--verify takes the folder of a review and no paper; got both")
     found = verify_paper_review(folder, expected_head=head)
+    pages = page_problems(folder) if found.complete else []
+    for each in pages:
+        typer.echo(shown(each))
     print_verification(found, folder)
-    if not found.sound or not found.complete:
+    if pages or not found.sound or not found.complete:
         raise typer.Exit(1)

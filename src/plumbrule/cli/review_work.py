@@ -1,5 +1,6 @@
 """What the verb `review` does: open the judge, review or decide, write the page."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +223,8 @@ def pair(text: str, option: str) -> tuple[float, float]:
     """
     try:
         first, second = (float(each) for each in text.split(","))
+        if not (0 <= first < math.inf and 0 <= second < math.inf):
+            raise ValueError("not within range")
     except ValueError as error:
         raise ConfigError(f"{option} takes two numbers such as 0.8,0.9, got {text!r}") from error
     return first, second

@@ -3,15 +3,27 @@
 from plumbrule.ledger.book import Ledger
 from plumbrule.ledger.chain import Entry, Head
 from plumbrule.ledger.damage import Problem
+from plumbrule.ledger.files import (
+    FileProblem,
+    compare_files,
+    file_hashes,
+    nested_ledgers,
+    record_files,
+)
 from plumbrule.ledger.reading import Verification, export, read_entries, verify
 
 __all__ = [
     "Entry",
+    "FileProblem",
     "Head",
     "Ledger",
     "Problem",
     "Verification",
+    "compare_files",
     "export",
+    "file_hashes",
+    "nested_ledgers",
     "read_entries",
+    "record_files",
     "verify",
 ]

@@ -13,6 +13,7 @@ from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import DataError, ModelError
 from plumbrule.judging import load_prompts
+from plumbrule.ledger import record_files
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
 from plumbrule.loop.plan import Plan, make_plan
@@ -168,6 +169,7 @@ def align(
             "run",
             {"gates_passed": content["gates_passed"], "model": named_weights(out)},
         )
+        record_files(run.ledger, out)
     return Outcome(model=out / "models" / "final", report=out / "report", content=content)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plumbrule.behavior import CompareSettings, Comparison, compare_into, comparison_content
+from plumbrule.ledger import Ledger, record_files
 from plumbrule.loop.workspace import Workspace
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt
@@ -41,6 +42,8 @@ def side_effects(
     found = compare_into(folder, base, tuned, prompts, settings=settings, tell=run.tell)
     content = comparison_content(found, base=base, tuned=tuned, command=command)
     write_comparison(content, folder / "report")
+    with Ledger.open(folder / "ledger.db") as ledger:
+        record_files(ledger, folder)
     for name, spent in found.costs.items():
         run.account(
             f"comparison/{name}",

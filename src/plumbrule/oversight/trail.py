@@ -5,8 +5,9 @@ people and other tools open. After a kill a missing file is written again from t
 nothing is asked twice.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,8 +194,7 @@ def open_trail(folder: Path, manifest: Manifest, sources: Mapping[str, str]) -> 
     """
     ours: dict[str, Any] = {"review": manifest.review_id}
     with held_folder(folder, marker="review.json", ours=ours, configuration=text_of(manifest)):
-        begun = (folder / "ledger.db").exists()
-        if begun:
+        if (folder / "ledger.db").exists() and not _unborn(folder):
             _refuse_damaged(folder)
         with Ledger.open(folder / "ledger.db") as ledger:
             for name, sha256 in manifest.sources.items():
@@ -232,6 +232,21 @@ def _restore(path: Path, text: str) -> None:
             f"{path} is not what the ledger recorded; `verify_review` tells what was done. "
             "Nothing more is recorded here"
         )
+
+
+def _unborn(folder: Path) -> bool:
+    """Whether a kill came before the first record: then there is no head and nothing recorded."""
+    if any(
+        (folder / name).exists()
+        for name in ("ledger.head", "plans", "reports", "decisions", "verdicts", "manifest.json")
+    ):
+        return False
+    try:
+        with closing(sqlite3.connect(folder / "ledger.db")) as database:
+            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master")]
+            return not tables or database.execute("SELECT 1 FROM entries").fetchone() is None
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _refuse_damaged(folder: Path) -> None:

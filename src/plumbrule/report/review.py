@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import DataError
 from plumbrule.report.review_content import review_content
-from plumbrule.report.review_folder import read_review_files
+from plumbrule.report.review_folder import ReviewFiles, read_review_files
 from plumbrule.report.write import report_json
 from plumbrule.store import write_atomic
 
@@ -35,6 +37,20 @@ _LEADS = {
 }
 
 
+def changed_pages(folder: Path) -> list[str]:
+    """Files of a review's page that are not what its other files give, or are not there.
+
+    Raises:
+        DataError: The folder holds no review, or one of its files cannot be read.
+    """
+    files = replace(read_review_files(folder), name=_name_then(folder))
+    return [
+        name
+        for name, text in _pages(folder, files).items()
+        if not (folder / name).is_file() or (folder / name).read_bytes() != text.encode()
+    ]
+
+
 def write_review_page(folder: Path) -> Path:
     """Write the page of a review, from the files of its folder and from nothing else.
 
@@ -52,19 +68,31 @@ def write_review_page(folder: Path) -> Path:
         DataError: The folder holds no review, or one of its files cannot be read.
         StorageError: The disk did not take a file. Each file is either the old or the new one.
     """
+    for name, text in _pages(folder, read_review_files(folder)).items():
+        write_atomic(folder / name, text)
+    return folder / "report" / "index.html"
+
+
+def _pages(folder: Path, files: ReviewFiles) -> dict[str, str]:
+    """Text of each file of the page."""
     try:
-        content = review_content(read_review_files(folder))
+        content = review_content(files)
     except (AttributeError, KeyError, TypeError) as error:
         raise DataError(
             f"a record in {folder} is not in the form that a review writes ({error!r}); "
             "`plumbrule review --verify` tells what was done to the folder"
         ) from error
     text = report_json(content)
-    page = render(json.loads(text))
-    report = folder / "report"
-    write_atomic(report / "report.json", text)
-    write_atomic(report / "index.html", page)
-    return report / "index.html"
+    return {"report/report.json": text, "report/index.html": render(json.loads(text))}
+
+
+def _name_then(folder: Path) -> str:
+    """What the folder was called when its page was written: the page tells how to verify it."""
+    try:
+        content = json.loads((folder / "report" / "report.json").read_bytes())
+        return shlex.split(content["verify"])[3]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return folder.resolve().name
 
 
 def render(content: Json) -> str:
