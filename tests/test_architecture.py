@@ -19,6 +19,7 @@ LAYERS = {
     "ledger": {"errors", "records", "store"},
     "data": {"errors", "records", "store", "constitution"},
     "folders": {"errors", "records", "store"},
+    "files": {"errors"},
 }
 CORE = {*LAYERS, "judging"}
 LAYERS["judging"] = CORE - {"judging", "data"}

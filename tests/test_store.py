@@ -135,6 +135,20 @@ def test_separators_that_only_unicode_knows_survive(tmp_path):
     assert shards.map([0], refuse, kind=Doubled, size=1, seed=0)[0].text == text
 
 
+def test_a_cost_or_a_shard_that_is_none_is_named(tmp_path):
+    shards = Shards(tmp_path, {})
+    shards.map(range(2), double, kind=Doubled, size=2, seed=0)
+    (shard,) = tmp_path.glob("*.jsonl")
+    cost = shard.with_suffix(".cost.json")
+    for content in (b"[", b"[1]", b'{"a": "b"}', b"\xff", b"[" * 100_000):
+        cost.write_bytes(content)
+        with pytest.raises(DataError, match=cost.name):
+            shards.spent()
+    shard.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=shard.name):
+        shards.map(range(2), double, kind=Doubled, size=2, seed=0)
+
+
 def test_what_a_shard_cost_is_still_known_after_a_restart(tmp_path):
     spent = {"calls": 0}
 

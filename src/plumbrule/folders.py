@@ -70,7 +70,7 @@ def _bind(folder: Path, marker: str, ours: Mapping[str, Any], configuration: str
     if path.exists():
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             theirs = None
         if not isinstance(theirs, dict):
             raise OutputError(

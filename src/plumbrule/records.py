@@ -9,9 +9,26 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from plumbrule.errors import DataError
+from plumbrule.errors import ConfigError, DataError
 
 T = TypeVar("T")
+
+
+def check_ranges(record: Any, **bounds: tuple[float, float]) -> None:
+    """See that numbers of a record lie within bounds, both included; None is let pass.
+
+    Args:
+        record: Of which the numbers are attributes.
+        bounds: Least and largest value, by name.
+
+    Raises:
+        ConfigError: One does not, or is no number.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(record, name)
+        if value is not None and not least <= value <= most:  # NaN is not within anything
+            raise ConfigError(f"{name} must be between {least:,g} and {most:,g}, got {value!r:.40}")
+
 
 strict = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
 

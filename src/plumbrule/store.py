@@ -170,7 +170,7 @@ class Shards:
         for path in sorted(self.folder.glob("*.jsonl")):
             cost = path.with_suffix(".cost.json")
             if cost.exists():
-                for name, value in json.loads(cost.read_text()).items():
+                for name, value in _cost(cost).items():
                     total[name] = total.get(name, 0.0) + value
         return total
 
@@ -179,13 +179,32 @@ class Shards:
         if not path.exists():
             return None
         # Not splitlines(): a model's reply may hold U+2028 and its kin, which JSON leaves as is.
-        *lines, seal = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        *lines, seal = text.removesuffix("\n").split("\n")
         if seal != _seal(lines):
             raise DataError(
                 f"{path} is not what was written there: its seal does not match. Delete that file "
                 "and give the same command to make it again."
             )
         return [from_json(kind, json.loads(line), origin=str(path)) for line in lines]
+
+
+def _cost(path: Path) -> dict[str, float]:
+    """What a shard took.
+
+    Raises:
+        DataError: The file is not what was written there.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(value, dict):
+            return {name: float(number) for name, number in value.items()}
+    except (OSError, ValueError, TypeError, RecursionError):
+        pass
+    raise DataError(
+        f"{path} is not what was written there. Delete that file, which says what a shard took and "
+        "nothing else, and give the same command to go on."
+    )
 
 
 def _seal(lines: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from plumbrule.cli.app import app
 from plumbrule.errors import ConfigError, OutputError
 from plumbrule.lab.ladders import LADDERS
 from plumbrule.lab.ladders.student import StudentSettings
-from plumbrule.ledger import read_entries
+from plumbrule.ledger import compare_files, read_entries
 from plumbrule.oversight.amplification import ClimbSettings
 from plumbrule.recipes.amplification import ROUNDS
 
@@ -50,8 +50,9 @@ def test_its_rounds_stand_in_report_and_ledger(climbed):
 
     entries = read_entries(out)
 
-    assert [entry.key for entry in entries] == ["round-0", "round-1"]
-    assert [entry.kind for entry in entries] == ["amplification round"] * 2
+    assert [entry.key for entry in entries] == ["round-0", "round-1", "files/1"]
+    assert [entry.kind for entry in entries] == [*["amplification round"] * 2, "files"]
+    assert compare_files(out, entries) == ()
     assert report["gates_passed"] is False
     assert report["rounds"][1]["stop"]["gate"] == "student"
     assert report["rounds"][0]["labels"] == {"lessons": 80, "planted": 150, "overseer": 0}
@@ -68,7 +69,7 @@ def test_the_same_command_again_only_reads_what_was_done(climbed):
     assert again.stdout.splitlines()[:12] == first.stdout.splitlines()[:12]
     after = {path: path.stat().st_mtime_ns for path in (out / "students").rglob("*.safetensors")}
     assert before == after
-    assert len(read_entries(out)) == 2
+    assert len(read_entries(out)) == 3
 
 
 def test_another_seed_does_not_go_on_in_the_same_folder(climbed):
@@ -129,7 +130,7 @@ def test_a_name_that_is_nothing_is_refused_with_the_known_ones(tmp_path):
         choose("nosuch", None)
     recipe = tmp_path / "binary.yaml"
     recipe.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="cannot be read as YAML"):
+    with pytest.raises(ConfigError, match=r"in UTF-8, .* has the byte 0xff at 0"):
         choose(str(recipe), None)
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -107,7 +107,7 @@ def test_locks_logs_and_half_written_files_do_not_count(run):
     assert found(run) == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(name=st.sampled_from(sorted(FILES)), at=st.integers(0, 255), bit=st.integers(0, 7))
 def test_any_changed_bit_is_noticed(tmp_path_factory, name, at, bit):
     folder = fill(tmp_path_factory.mktemp("run") / "run")

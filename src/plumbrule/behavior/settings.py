@@ -8,7 +8,7 @@ from plumbrule.behavior.looking import Looking
 from plumbrule.behavior.validation import Racing
 from plumbrule.errors import ConfigError
 from plumbrule.models import Sampling
-from plumbrule.records import strict
+from plumbrule.records import check_ranges, strict
 
 Method = Literal["guided", "naive", "exhaustive"]
 
@@ -74,6 +74,15 @@ class CompareSettings:
         for name in ("budget", "scanned", "most_pairs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_ranges(
+            self,
+            budget=(1, 10**8),
+            seed=(-(2**63), 2**63 - 1),
+            trigger_share=(0, 1),
+            certificate=(0, 10**6),
+            scanned=(1, 10**8),
+            most_pairs=(1, 10**7),
+        )
 
     @property
     def racing(self) -> Racing:

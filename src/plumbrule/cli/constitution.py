@@ -196,20 +196,12 @@ def _print_complaint(console: "Console", complaint: "Complaint") -> None:
 
 
 def _read(file: Path) -> str:
+    from plumbrule.constitution.importer import MAX_CHARACTERS
     from plumbrule.errors import ConstitutionError
+    from plumbrule.files import read_small_text
 
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConstitutionError(
-            f"{file}: expected UTF-8 text, got the byte 0x{error.object[error.start]:02x}; "
-            "save the file as UTF-8"
-        ) from error
-    except OSError as error:
-        raise ConstitutionError(
-            f"expected a Markdown file that can be read, got {str(file)!r}: "
-            f"{error.strerror or error}; give the path of a file"
-        ) from error
+    most = 4 * MAX_CHARACTERS  # bytes that so many characters may take
+    return read_small_text(file, "a Markdown file", most=most, error=ConstitutionError)
 
 
 def _print_import(console: "Console", made: "MarkdownImport", target: Path) -> None:

@@ -43,6 +43,11 @@ def load_constitution(name_or_path: str | Path) -> Constitution:
         return _shipped(str(name_or_path))
     path = Path(name_or_path)
     try:
+        if path.exists() and not path.is_file():  # a folder, or what is read without end
+            raise ConstitutionError(
+                f"expected a YAML file that can be read, {str(name_or_path)!r} is no file; give "
+                "the path of a file"
+            )
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:

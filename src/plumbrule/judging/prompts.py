@@ -12,11 +12,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plumbrule.constitution import Principle
 from plumbrule.errors import ConfigError
+from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.records import Dialogue, Message
 from plumbrule.store import fingerprint
 
@@ -185,17 +185,14 @@ def load_prompts(name_or_path: str) -> PromptSet:
                 f"expected a prompt set: one of {', '.join(_SHIPPED)} or a YAML file; "
                 f"{name_or_path!r} is neither. Check the path."
             )
-        try:
-            text = path.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path} must be UTF-8 text: {error}. Save it as UTF-8.") from error
+        text = read_small_text(path, "a prompt set")
     try:
-        prompts = PromptSet(_File.model_validate(yaml.safe_load(text)))
+        prompts = PromptSet(_File.model_validate(parse_yaml(text, name_or_path)))
         for task in TASKS:
             if task not in OPTIONAL or getattr(prompts.content, task) is not None:
                 _check_slots(prompts.template(task))
         _check_grading(prompts)
-    except (yaml.YAMLError, ValidationError, KeyError, IndexError, ValueError) as error:
+    except (ValidationError, KeyError, IndexError, ValueError) as error:
         raise ConfigError(
             f"{name_or_path} does not hold a prompt set: {error}. "
             "Start from a shipped one; docs/judging.md lists the fields."

@@ -6,13 +6,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from plumbrule.behavior import CompareSettings
 from plumbrule.errors import ConfigError
+from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.models import Sampling
-from plumbrule.records import strict
+from plumbrule.records import check_ranges, strict
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
@@ -42,6 +42,10 @@ class Gates:
 
     most_evasive: float | None = 0.02
     """Largest share of replies that decline without a reason or an offer."""
+
+    def __post_init__(self) -> None:
+        names = ("most_violations", "most_help_lost", "least_look_alike_help", "most_evasive")
+        check_ranges(self, **dict.fromkeys(names, (0.0, 1.0)))
 
 
 @strict
@@ -158,13 +162,30 @@ class RunConfig:
     """What decides the exit code."""
 
     def __post_init__(self) -> None:
-        for name in ("candidates", "shard_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.candidates < 2:
             raise ConfigError(
                 f"candidates must be at least 2, a best and a worst; got {self.candidates}"
             )
+        check_ranges(
+            self,
+            seed=(-(2**63), 2**63 - 1),
+            most_prompts=(1, 10**7),
+            most_compared=(1, 10**7),
+            candidates=(2, 1024),
+            least_margin=(0, 10**6),
+            candidate_temperature=(0.001, 100),
+            shard_size=(1, 10**6),
+            price_per_million_input=(0, 10**6),
+            price_per_million_output=(0, 10**6),
+            most_dollars=(0, 10**9),
+            thinking_tokens=(0, 10**6),
+            choose_samples=(1, 1000),
+        )
+        for name, value in (("name", self.name), ("reasoning_effort", self.reasoning_effort)):
+            if value is not None and not (value.isprintable() and len(value) <= 200):
+                raise ConfigError(
+                    f"{name} must be at most 200 printable characters, got {value[:60]!r}"
+                )
 
 
 _adapter = TypeAdapter(RunConfig)
@@ -188,13 +209,9 @@ def read_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:
     """
     if str(path) in SHIPPED:
         text = (resources.files("plumbrule.loop") / f"{path}.yaml").read_text("utf-8")
-        return make_config({**yaml.safe_load(text), **_given(overrides)}, f"the recipe {path}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"expected a recipe file, there is none at {path}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} must be YAML in UTF-8: {error}") from error
+        content = parse_yaml(text, f"the recipe {path}")
+        return make_config({**content, **_given(overrides)}, f"the recipe {path}")
+    content = parse_yaml(read_small_text(path, "a recipe file"), str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold fields such as `model: …`, got {content!r:.60}")
     return make_config({**content, **_given(overrides)}, str(path))
@@ -207,7 +224,9 @@ def make_config(content: Mapping[str, Any], origin: str) -> RunConfig:
         ConfigError: A field is unknown, missing or out of range; the message names it.
     """
     try:
-        return _adapter.validate_python(dict(content))
+        config = _adapter.validate_python(dict(content))
+        _refuse_truths(dict(content), _adapter.dump_python(config), "")
+        return config
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
@@ -216,6 +235,15 @@ def make_config(content: Mapping[str, Any], origin: str) -> RunConfig:
         raise ConfigError(
             f"{origin} is not a run's configuration: {problems}. docs/running.md lists the fields."
         ) from error
+
+
+def _refuse_truths(given: Any, read: Any, place: str) -> None:
+    """Refuse true and false where a number belongs: they would count as 1 and 0."""
+    if isinstance(given, Mapping) and isinstance(read, Mapping):
+        for name, value in given.items():
+            _refuse_truths(value, read.get(name), f"{place}.{name}" if place else str(name))
+    elif isinstance(given, bool) and not isinstance(read, bool):
+        raise ConfigError(f"{place} must be a number, got {str(given).lower()}")
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """How large the models of a run are, and what follows: adapters, and whether memory suffices."""
 
-import json
-import struct
-from collections.abc import Mapping
+import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from safetensors import safe_open
 
 from plumbrule.errors import ModelError
 from plumbrule.loop.config import RunConfig
 from plumbrule.models import model_folder
+from plumbrule.models.checkpoint import check_adapter, check_safetensors, read_json
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
@@ -46,24 +47,16 @@ def parameters_in(spec: str) -> int | None:
     own = sum(_counted(path) for path in folder.glob("*.safetensors"))
     if not adapter.exists():
         return own
-    base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path", "")
+    base = check_adapter(folder)
     beside = folder / base
     return own + (parameters_in(str(beside) if beside.is_dir() else base) or 0)
 
 
 def _counted(path: Path) -> int:
     """Parameters in a safetensors file, from its header alone."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: Mapping[str, Any] = json.loads(file.read(length))
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for side in tensor["shape"]:
-                size *= side
-            total += size
-    return total
+    check_safetensors(path)
+    with safe_open(path, framework="np") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 def check_template(spec: str) -> None:
@@ -80,7 +73,7 @@ def check_template(spec: str) -> None:
         return
     if not settings.exists():
         return  # an adapter takes its base's, and what lacks both is told when it is opened
-    if not json.loads(settings.read_text(encoding="utf-8")).get("chat_template"):
+    if not read_json(settings).get("chat_template"):
         raise ModelError(
             f"expected a chat template, {spec} has none: it is a base model, trained on plain "
             "text. Take its instruction-tuned variant, or put a Jinja file named "

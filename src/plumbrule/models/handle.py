@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from plumbrule.errors import ConfigError
-from plumbrule.records import Dialogue
+from plumbrule.records import Dialogue, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,7 @@ class Sampling:
             raise ConfigError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         if self.max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
+        check_ranges(self, temperature=(0, 100), max_new_tokens=(1, 10**6))
 
 
 @dataclass(frozen=True, kw_only=True)

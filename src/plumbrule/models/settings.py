@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plumbrule.errors import ConfigError
+from plumbrule.records import check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,15 @@ class EndpointSettings:
         for name in ("timeout_seconds", "backoff_seconds", "max_wait_seconds"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be positive, got {getattr(self, name)}")
+        check_ranges(
+            self,
+            max_concurrent=(1, 1000),
+            max_attempts=(1, 1000),
+            choose_samples=(1, 1000),
+            choose_tokens=(1, 10**6),
+            top_log_probs=(1, 1000),
+            thinking_tokens=(0, 10**6),
+        )
         prices = (self.price_per_million_input, self.price_per_million_output)
         limits = (self.max_calls, self.max_dollars)
         if any(number is not None and not 0 <= number < math.inf for number in (*prices, *limits)):

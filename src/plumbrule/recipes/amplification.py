@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from plumbrule.errors import ConfigError, DataError, ModelError
+from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.lab.ladders import LADDERS, Task
 from plumbrule.lab.ladders.lessons import Lessons, join_lessons
 from plumbrule.lab.ladders.student import (
@@ -162,10 +162,7 @@ def read_amplification(path: Path) -> Amplification:
     Raises:
         ConfigError: The file is not there or not such a climb.
     """
-    try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    held = parse_yaml(read_small_text(path, "a recipe file"), str(path))
     if not isinstance(held, dict) or "ladder" not in held:
         raise ConfigError(
             f"{path} should be a mapping with `ladder` (one of {', '.join(LADDERS)}), and `sizes`, "

@@ -31,7 +31,7 @@ from plumbrule.judging import (
     unusable,
 )
 from plumbrule.models import Completion, LanguageModel
-from plumbrule.records import Exchange, strict
+from plumbrule.records import Exchange, check_ranges, strict
 from plumbrule.store import derive_seed
 
 
@@ -63,6 +63,13 @@ class Revising:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
+        check_ranges(
+            self,
+            rounds=(1, 100),
+            temperature=(0, 100),
+            critique_tokens=(1, 10**6),
+            revision_tokens=(1, 10**6),
+        )
 
 
 @strict

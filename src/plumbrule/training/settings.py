@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plumbrule.errors import ConfigError
+from plumbrule.records import check_ranges
 
 Schedule = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -34,6 +35,7 @@ class LoraSettings:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ConfigError(f"rank must be at least 1, got {self.rank}")
+        check_ranges(self, rank=(1, 2**16), alpha=(0, 10**6))
         if not self.alpha > 0:
             raise ConfigError(f"alpha must be positive, got {self.alpha}")
         if not 0 <= self.dropout < 1:
@@ -117,6 +119,16 @@ class TrainingSettings(ABC):
             )
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        check_ranges(
+            self,
+            learning_rate=(0, 10),
+            gradient_clip=(0, 10**9),
+            epochs=(1, 10**5),
+            batch_size=(1, 10**6),
+            max_tokens=(1, 10**7),
+            checkpoint_every=(1, 10**9),
+            weight_decay=(0, 10),
+        )
         for name, allowed in (
             ("schedule", ("linear", "cosine", "constant")),
             ("precision", ("auto", "float32", "bfloat16")),
@@ -171,6 +183,7 @@ class DpoTraining(TrainingSettings):
         super().__post_init__()
         if not self.beta > 0:
             raise ConfigError(f"beta must be positive, got {self.beta}")
+        check_ranges(self, beta=(0, 10**4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,3 +244,10 @@ class GrpoTraining(TrainingSettings):
             raise ConfigError(f"beta must be at least 0, got {self.beta}")
         if self.iterations < 1:
             raise ConfigError(f"iterations must be at least 1, got {self.iterations}")
+        check_ranges(
+            self,
+            replies_per_prompt=(2, 4096),
+            temperature=(0, 100),
+            beta=(0, 10**4),
+            iterations=(1, 1000),
+        )
