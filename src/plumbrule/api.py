@@ -33,6 +33,7 @@ from plumbrule.behavior.validation import Verdict
 from plumbrule.constitution import load_constitution
 from plumbrule.data import constitution_prompts, read_prompts
 from plumbrule.errors import ConfigError, DataError
+from plumbrule.ledger import Ledger, record_files
 from plumbrule.mechanism import (
     Captured,
     Circuit,
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
+
+_FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 Tell = Callable[[str, int, int], None]
 """Told of progress: a stage's name, what is done of it, and all there is to do (0: not known)."""
@@ -218,6 +221,9 @@ class Compared:
         """
         report = Path(folder) / "report"
         write_comparison(dict(self.content), report)
+        if (Path(folder) / "ledger.db").exists():
+            with Ledger.open(Path(folder) / "ledger.db") as ledger:
+                record_files(ledger, Path(folder))
         return report / "index.html"
 
     def to_dataframe(self) -> "pd.DataFrame":
@@ -406,7 +412,7 @@ def as_prompts(prompts: Prompts) -> list[Prompt]:
         DataError: There is none, or one is empty.
     """
     if isinstance(prompts, str | Path):
-        if isinstance(prompts, str) and not prompts.endswith((".jsonl", ".json")):
+        if isinstance(prompts, str) and not prompts.endswith(_FILES):
             raise DataError(
                 "expected a list of prompts, or a file of them that ends in .jsonl, got one text: "
                 f"{prompts!r:.80}"
