@@ -33,7 +33,7 @@ def compare(
         float, typer.Option(help="Least move of a rate, 0 to 1, that is worth a finding.")
     ] = 0.05,
     budget: Annotated[
-        int, typer.Option(min=1, help="Most texts to generate with both models together.")
+        int, typer.Option(help="Most texts to generate with both models together.")
     ] = 2000,
     method: Annotated[
         str,
@@ -58,9 +58,7 @@ def compare(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the comparison.")] = Path("runs/compare"),
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
-    max_tokens: Annotated[
-        int, typer.Option(min=1, max=10**6, help="Longest reply, in tokens.")
-    ] = 64,
+    max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.")] = 64,
     thinking_tokens: Annotated[
         int | None,
         typer.Option(help="Tokens for an endpoint that thinks first; default: found out."),
