@@ -83,7 +83,7 @@ def test_a_clean_paper_passes_every_tool_and_is_no_pass_without_a_model(tmp_path
 
     assert {found[name] for name in ("reading", "citations", "statistics", "numbers")} == {"pass"}
     assert done.verdict.outcome == "uncertain"
-    assert done.verdict.uncovered == ("method", "logic", "overclaiming")
+    assert done.verdict.uncovered == ("method", "logic", "overclaiming", "whole picture")
     assert [flaw for name in PART_OF.values() for flaw in flaws(done, name)] == []
     assert {each.reason for each in done.verdict.not_checked if each.task_id == "paper/logic"} == {
         "no model was given to judge it (--judge)"
@@ -321,32 +321,18 @@ def test_a_judge_that_finds_a_flaw_closes_the_gate_with_its_words(tmp_path):
     assert any(reason.startswith("paper/overclaiming") for reason in closed_because(done))
 
 
-CONFLICT = (
-    ("## Results", "Participants chose themselves which group they joined.\n\n## Results"),
-    ("## Discussion", "## Discussion\n\nParticipants were randomly assigned to the two groups."),
-)
+def test_without_a_model_nobody_reads_the_whole(tmp_path):
+    done = reviewed(tmp_path, make_paper(1, pages=3).markdown)
+    [report] = done.root.current
+
+    assert (report.specialist, report.verdict, report.failure) == (
+        "whole reader", "not checked", None,
+    )  # fmt: skip
+    assert "whole picture" in done.verdict.uncovered
+    assert closed_because(done) == ()
 
 
-def test_the_whole_picture_overturns_a_tree_of_passes(tmp_path):
-    text = make_paper(1, pages=3).markdown
-    alone = [text.replace(*each, 1) for each in CONFLICT]
-    both = alone[0].replace(*CONFLICT[1], 1)
-    judge = ScriptedModel(answer=lambda asked: "No flaw found.", odds=odds(False))
-    with_both = reviewed(tmp_path, both, judge=judge, reliability=MEASURED, out="both")
-    found = outcomes(with_both)
-
-    assert {found[name] for name in DIMENSIONS if name != "whole picture"} == {"pass"}
-    assert with_both.verdict.outcome == "fail"
-    [flaw] = [each for report in with_both.root.current for each in flaws_in(report)]
-    assert flaw.kind == "design_conflict"
-    assert len({quote.start for quote in flaw.quotes}) >= 2
-    assert any(reason.startswith("paper: whole picture") for reason in closed_because(with_both))
-    for number, each in enumerate(alone):
-        done = reviewed(tmp_path, each, judge=judge, reliability=MEASURED, out=f"alone{number}")
-        assert done.verdict.outcome == "pass"
-
-
-def test_a_model_that_reads_the_whole_can_overturn_it_too(tmp_path):
+def test_a_model_that_reads_the_whole_can_overturn_parts_that_pass(tmp_path):
     def says(asked):
         if "Which places" in asked:
             return 'See "We tested 40 people." and "Naps help." together.'

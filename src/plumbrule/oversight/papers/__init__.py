@@ -41,7 +41,6 @@ from plumbrule.oversight.papers.specialists import (
     tools,
 )
 from plumbrule.oversight.papers.support import Support, SupportCheck, check_sources
-from plumbrule.oversight.papers.whole import Piece, Purpose, check_whole, load_purposes
 
 __all__ = [
     "Bibliography",
@@ -56,8 +55,6 @@ __all__ = [
     "Hidden",
     "Material",
     "Paper",
-    "Piece",
-    "Purpose",
     "ReportedFlaw",
     "Section",
     "Sentence",
@@ -70,12 +67,10 @@ __all__ = [
     "check_instructions",
     "check_numbers",
     "check_sources",
-    "check_whole",
     "closed_because",
     "flaws_in",
     "judges",
     "load_material",
-    "load_purposes",
     "matching_material",
     "opinion_of",
     "parse_bibtex",

@@ -30,8 +30,11 @@ PIECE = 24_000
 """Characters of a paper that one question is about; some 6,000 tokens. A longer paper is judged
 in pieces, and for all questions but that of the method the abstract goes along with each."""
 
+WHOLE = "whole picture"
+"""Whether the parts, held against each other, agree: only one who reads all of them can say."""
+
 READER = "whole reader"
-"""Name of the model that reads everything; only asked where there is a model."""
+"""Name of the model that reads everything, and can overturn parts that all pass."""
 
 CHUNK = 6000
 """Characters that it reads at a time, where `piece` is not less."""
@@ -64,7 +67,7 @@ class NoJudge:
 def judges(
     model: LanguageModel | None, *, piece: int = PIECE, length: int, max_new_tokens: int = 256
 ) -> list[Specialist]:
-    """One specialist for each question of `ASKS`, and where there is a model one for the whole.
+    """One specialist for each question of `ASKS`, and one for the whole.
 
     Args:
         model: Criticizes first, and then judges with the critique beside its contrary, in both
@@ -79,7 +82,7 @@ def judges(
     if piece < SHORTEST_PIECE:
         raise ConfigError(f"a piece has at least {SHORTEST_PIECE} characters, got {piece}")
     if model is None:
-        return [NoJudge(name=name) for name in ASKS]
+        return [NoJudge(name=name) for name in (*ASKS, READER)]
     chunk = min(CHUNK, piece)
     reader = WholeReader(
         name=READER, model=model, chunk=chunk,

@@ -22,7 +22,6 @@ from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import NOT_ENGLISH
 from plumbrule.oversight.papers.statistics import StatisticFinding, check_statistics
 from plumbrule.oversight.papers.support import check_sources
-from plumbrule.oversight.papers.whole import check_whole
 from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Outcome, Quote, Report
 
 VERSION = "1"
@@ -30,9 +29,6 @@ VERSION = "1"
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 FAILING: tuple[Severity, ...] = ("medium", "high")
-WHOLE = "whole picture"
-"""Name of the check that reads everything at once, and can overturn parts that all pass."""
-
 NOTHING = "the paper holds nothing of the kind that this checks"
 NONE_OF_IT = "nothing of what stands here could be checked"
 NO_PLACE = "-"
@@ -170,7 +166,6 @@ def tools(material: Material) -> list[CheckSpecialist]:
         make("citations", lambda case: check_citations(paper)),
         make("numbers", lambda case: check_numbers(paper)),
         make("statistics", statistics.check),
-        make(WHOLE, lambda case: check_whole(paper)),
         make("instructions", lambda case: check_instructions(paper), watches=True),
     ]
     if material.bibliography:

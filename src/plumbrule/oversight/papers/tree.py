@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from plumbrule.oversight.papers.judges import ASKS, READER, pieces
+from plumbrule.oversight.papers.judges import ASKS, READER, WHOLE, pieces
 from plumbrule.oversight.papers.material import PAPER, Material
-from plumbrule.oversight.papers.specialists import WHOLE, StatisticsChecks
+from plumbrule.oversight.papers.specialists import StatisticsChecks
 from plumbrule.oversight.records import Span, Task
 
 ROOT = "paper"
@@ -42,7 +42,7 @@ class PaperTree:
             asks=f"Does {_short(self.material.paper.name)} hold up?",
             spans=(_whole(self.material),),
             dimensions=(WHOLE,),
-            specialists=(WHOLE, READER) if self.judged else (WHOLE,),
+            specialists=(READER,),
         )
 
     def decompose(self, task: Task, sources: Mapping[str, str]) -> Sequence[Task]:
