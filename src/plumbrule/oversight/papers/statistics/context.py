@@ -37,9 +37,13 @@ _GROUPS = re.compile(
     r"(?:groups|conditions|arms|levels)\b"
 )
 _ONE_SIDED = re.compile(
-    r"\b(?:[Oo]ne|1)[- ](?:tail|side)(?:ed)?\b|(?<![A-Za-z-])(?:uni)?[Dd]irectional\b"
+    r"\b(?:[Oo]ne|1)[- ](?:tail(?:ed)?|sided?)\b|(?<![A-Za-z-])(?:uni)?[Dd]irectional\b"
 )
-_TWO_SIDED = re.compile(r"\b(?:[Tt]wo|2)[- ](?:tail|side)(?:ed)?\b")
+_TWO_SIDED = re.compile(r"\b(?:[Tt]wo|2)[- ](?:tail(?:ed)?|sided?)\b|\b[Nn]on-?directional\b")
+_ROUNDED_FREEDOM = re.compile(
+    r"Greenhouse|Huynh|Welch|Satterthwaite|Kenward|[Uu]nequal variances?"
+    r"|[Mm]ixed(?:-effects)? model"
+)
 _ALL_ONE_SIDED = re.compile(r"\b[Aa]ll [A-Za-z ,-]{0,50}\b(?:one|1)[- ](?:tailed|sided)")
 _CORRECTED = re.compile(
     r"Bonferroni|Holm\b|FDR|Benjamini|Tukey|Scheff|[Cc]orrected|[Aa]djusted|[Pp]ermutation"
@@ -93,6 +97,16 @@ def says_one_sided(near: Surroundings) -> bool:
     if _TWO_SIDED.search(near.text, near.start, near.end + 40):
         return False
     return _ONE_SIDED.search(near.text) is not None
+
+
+def says_two_sided(near: Surroundings) -> bool:
+    """Whether the words nearby say that the test has two sides."""
+    return _TWO_SIDED.search(near.text) is not None
+
+
+def estimates_freedom(near: Surroundings) -> bool:
+    """Whether degrees of freedom are said to be estimated: whole ones are rounded then, too."""
+    return _ROUNDED_FREEDOM.search(near.text) is not None
 
 
 def all_one_sided(text: str) -> bool:

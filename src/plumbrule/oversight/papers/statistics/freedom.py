@@ -20,6 +20,7 @@ from plumbrule.oversight.papers.statistics.testing import finding
 
 _MANY_PER_PERSON = re.compile(
     r"[Mm]ixed|[Mm]ultilevel|[Hh]ierarchical|\btrials\b|[Ss]atterthwaite|[Kk]enward|[Rr]epeated"
+    r"|rm-?ANOVA|[Mm]arginal means|[Ww]ithin[- ](?:subject|participant|person)"
     r"|\bobservations\b|\bsessions\b|\blmer\b|random (?:effects?|intercepts?|slopes?)"
 )
 _INDEPENDENT = re.compile(
@@ -29,6 +30,14 @@ _PAIRED = re.compile(
     r"\b[Pp]aired|[Oo]ne-sample|\b[Dd]ependent-samples|[Ww]ithin-(?:subjects|participants)"
 )
 _ONE_WAY = re.compile(r"[Oo]ne-way|[Bb]etween-(?:subjects|participants|groups)")
+_BETWEEN = re.compile(
+    r"[Ii]ndependent[- ](?:samples?|groups?|t\b)|[Tt]wo-sample|[Ss]tudent's|[Oo]ne-way"
+    r"|[Bb]etween[- ](?:subjects?|participants?|groups?|persons?)"
+    r"|[Aa]cross (?:the |all )?(?:\d+ )?"
+    r"(?:participants|persons|people|subjects|patients|students|pupils)"
+)
+"""Words which say that each person gave one observation, so that people bound the freedom."""
+
 _TWO_WAY = re.compile(r"[Tt]wo-way|[Tt]hree-way|[Ff]actorial|ANCOVA|[Cc]ovariate|\d ?x ?\d")
 
 
@@ -79,7 +88,11 @@ def allowed_f(*, n: int | None, groups: int) -> tuple[Freedom, Freedom | None]:
 def check_freedom(
     plain: Plain, report: ReportedTest, near: Surroundings, *, all_totals: tuple[int, ...]
 ) -> StatisticFinding | None:
-    """Hold degrees of freedom against the sample sizes nearby.
+    """Hold degrees of freedom against the sample sizes nearby, for tests between persons alone.
+
+    Within persons, in mixed models and after estimated marginal means there are more observations
+    than people, and papers name these in too many ways to know them all; so a test is only looked
+    at where its sentence, or the one before, says that it compares persons.
 
     Args:
         plain: The text that holds the report.
@@ -115,7 +128,7 @@ def _bounds(
     report: ReportedTest, near: Surroundings, all_totals: tuple[int, ...]
 ) -> list[tuple[float, Freedom]]:
     assert report.df2 is not None
-    if _MANY_PER_PERSON.search(near.text):
+    if _MANY_PER_PERSON.search(near.text) or not _BETWEEN.search(near.lead):
         return []
     sizes = group_sizes(near.sentence)
     # A number of people can be a part of the sample, such as those who left, so without an N of its
