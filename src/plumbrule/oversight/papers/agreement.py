@@ -88,7 +88,7 @@ def _compare(paper: Paper, entry: Entry, known: Entry) -> Iterator[Flaw]:
     for what, ours, theirs in _differences(entry, known):
         yield Flaw(
             kind="entry_disagrees",
-            severity="medium",
+            severity="low",
             message=f"the {what} is {ours} in the paper and {theirs} in the bibliography",
             evidence=(paper.evidence(entry.start, entry.end),),
         )

@@ -43,6 +43,11 @@ def check_citations(paper: Paper) -> Check:
         not_checked.append("entries against citations: no citation was found in the text")
     else:
         flaws += _match(paper)
+    if paper.missing_lists:
+        names = ", ".join(paper.missing_lists)
+        not_checked.append(
+            f"citations that only a bibliography could hold that was not found: {names}"
+        )
     return Check(
         name="citations",
         checked=len(paper.citations) + len(paper.entries),
@@ -55,7 +60,7 @@ def _match(paper: Paper) -> list[Flaw]:
     state = _Matching(paper)
     for number, entry in enumerate(paper.entries):
         if entry.key:
-            state.by_key.setdefault(entry.key, entry)
+            state.by_key.setdefault(entry.key.lower(), entry)  # as BibTeX looks them up
         if entry.authors:
             state.by_name[surname_key(entry.authors[0])].append(number)
     places = {id(entry): number for number, entry in enumerate(paper.entries)}
@@ -64,9 +69,9 @@ def _match(paper: Paper) -> list[Flaw]:
         if citation.style == "author_year":
             if not _by_author(state, citation):
                 unmatched.append(citation)
-        elif citation.key in state.by_key:
-            state.cited.add(places[id(state.by_key[citation.key])])
-        else:
+        elif citation.key.lower() in state.by_key:
+            state.cited.add(places[id(state.by_key[citation.key.lower()])])
+        elif not paper.missing_lists:
             state.flaws.append(_missing(paper, citation, citation.key))
     _second_look(state, unmatched)
     state.flaws += _beside_keys(state)
@@ -176,7 +181,7 @@ def _beside_keys(state: _Matching) -> Iterator[Flaw]:
     written = sorted(author_years(paper.text), key=lambda each: each.end)
     at = 0
     for citation in sorted(paper.citations, key=lambda each: each.start):
-        entry = state.by_key.get(citation.key)
+        entry = state.by_key.get(citation.key.lower())
         while at < len(written) and written[at].end <= citation.start:
             at += 1
         if at == 0 or entry is None or not entry.authors:
@@ -195,7 +200,8 @@ def _beside_keys(state: _Matching) -> Iterator[Flaw]:
 def _missing(paper: Paper, citation: Citation, words: str) -> Flaw:
     return Flaw(
         kind="missing_entry",
-        severity="medium",
+        # Keys are exact; numbers and names are told from intervals and dates by their looks.
+        severity="medium" if citation.style == "key" else "low",
         message=f"`{words}` is cited, and the list of references has no such entry",
         evidence=(paper.evidence(citation.start, citation.end),),
     )
@@ -206,7 +212,7 @@ def _disagrees(paper: Paper, citation: Citation, entry: Entry, what: str) -> Fla
     listed = entry.year if what == "year" else ", ".join(entry.authors)
     return Flaw(
         kind="year_mismatch" if what == "year" else "author_mismatch",
-        severity="medium" if what == "year" else "low",
+        severity="low",
         message=f"the text says {said}, the entry says {listed}",
         evidence=(
             paper.evidence(citation.start, citation.end),

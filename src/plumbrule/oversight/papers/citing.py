@@ -10,9 +10,13 @@ from plumbrule.oversight.papers.document import Citation, Entry
 Style = Literal["key", "number", "author_year"]
 
 _KEY_GROUP = re.compile(r"\[([^\[\]\n]{0,200}@[^\[\]]{1,2000})\]")
-_KEY = re.compile(r"(?<![\w.@])-?@\{?([A-Za-z0-9_][\w:.#$%&+?<>~/-]{0,200})")
+_KEY = re.compile(
+    r"(?<![\w.@/])-?@(?!(?:fig|figure|tbl|tab|table|eq|eqn|sec|lst|thm|alg)[:-])\{?([A-Za-z0-9_][\w:.#$%&+?<>~/-]{0,200})"
+)
 _NUMBERS = re.compile(r"\[(\d{1,4}(?:\s*[,;–-]\s*\d{1,4}){0,40})\](?!\()")
-_NO_CITATION = re.compile(r"(?:\bCI\b|interval|range|scale|[=∈(]|\bin|\bfrom|between)[\s:,]*$")
+_NO_CITATION = re.compile(
+    r"(?:\bCI\b|interval|range|scale|[=∈(]|\b[A-Za-z]|\bin|\bfrom|between)[\s:,]*$"
+)
 PARTICLES = (
     r"(?:(?:[Vv]an|[Vv]on|[Dd]e|[Dd]er|[Dd]en|[Dd]u|[Ll]a|[Ll]e|[Dd]i|[Dd]a|[Dd]el|[Tt]en)\s+){0,3}"
 )

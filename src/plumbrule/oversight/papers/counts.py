@@ -105,7 +105,7 @@ def shares_of_counts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
                 continue
             yield Flaw(
                 kind="percentage_of_count",
-                severity="medium",
+                severity="low",
                 message=f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
                 evidence=(
                     paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
@@ -153,7 +153,7 @@ def parts_of_whole(
 def _wrong_parts(paper: Paper, parts: Sequence[int], whole: int, start: int, end: int) -> Flaw:
     return Flaw(
         kind="subgroup_sum",
-        severity="medium",
+        severity="low",
         message=f"the groups add up to {' + '.join(map(str, parts))} = {sum(parts)}, "
         f"the whole is {whole}",
         evidence=(paper.evidence(start, end),),

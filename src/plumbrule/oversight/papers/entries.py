@@ -20,6 +20,9 @@ _IDENTIFIERS: tuple[tuple[str, str, Callable[[str], str | None]], ...] = (
     ("ISBN", "isbn", isbn_error),
     ("PMID", "pmid", pmid_error),
 )
+OTHER_TITLE = 0.6
+"""Similarity under which two titles are called different."""
+
 _ORCID = re.compile(r"orcid\.org/([\dX-]{10,25})|ORCID(?:\s*iD)?:?\s*([\dX]{4}-[\dX-]{8,20})")
 
 
@@ -61,7 +64,7 @@ def duplicates(paper: Paper) -> Iterator[Flaw]:
             yield Flaw(
                 kind="duplicate_entry",
                 severity="low",
-                message="the list of references names this work twice",
+                message=_twice(twin, entry),
                 evidence=(
                     paper.evidence(twin.start, twin.end),
                     paper.evidence(entry.start, entry.end),
@@ -69,6 +72,12 @@ def duplicates(paper: Paper) -> Iterator[Flaw]:
             )
         for kind, value in _marks(entry):
             seen[kind, value].append(entry)
+
+
+def _twice(one: Entry, other: Entry) -> str:
+    if one.title and other.title and similar(one.title, other.title) < OTHER_TITLE:
+        return f"two works of different titles have the DOI {other.doi}"
+    return "the list of references names this work twice"
 
 
 def _marks(entry: Entry) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from plumbrule.oversight.papers.document import Hidden
 
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
-_PRIVATE = re.compile("[\ue000\ue001\ud800-\udfff]")  # half a surrogate pair is no letter
+_PRIVATE = re.compile("[\ue000-\ue005\ud800-\udfff]")  # half a surrogate pair is no letter
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _INVISIBLE = re.compile(
     "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]+"

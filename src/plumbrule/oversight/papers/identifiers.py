@@ -3,7 +3,7 @@
 
 import re
 
-_DOI = re.compile(r"10\.\d{4,9}(?:\.\d{1,9}){0,3}/[^\s\"<>{}\\^|]+")
+_DOI = re.compile(r"10\.\d{4,9}(?:\.\d{1,9}){0,3}/[^\s\"{}\\^|]+")
 _ARXIV_NEW = re.compile(r"(\d{2})(\d{2})\.(\d{4,5})(?:v[1-9]\d?)?")
 _ARXIV_OLD = re.compile(r"[a-z-]+(?:\.[A-Z]{2})?/(\d{2})(\d{2})(\d{3})(?:v[1-9]\d?)?")
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
@@ -71,6 +71,9 @@ def isbn_error(isbn: str) -> str | None:
         >>> isbn_error("978-3-16-148410-0"), isbn_error("978-3-16-148410-1")
         (None, 'its check digit should be 0')
     """
+    several = [part for part in re.split(r"[,;/]|(?<=\d)\s+(?=97[89])", isbn) if part.strip()]
+    if len(several) > 1:  # of the paper and the electronic edition
+        return next((error for part in several if (error := isbn_error(part))), None)
     digits = re.sub(r"[\s–-]", "", isbn).upper()
     if re.fullmatch(r"\d{9}[\dX]", digits):
         total = sum((10 - i) * int(digit) for i, digit in enumerate(digits[:9]))

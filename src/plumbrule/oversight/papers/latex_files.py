@@ -3,7 +3,9 @@ r"""Reads a LaTeX paper from its files: what `\input` names, inside the paper's 
 import re
 from pathlib import Path
 
+from plumbrule.oversight.papers.decoding import decoded
 from plumbrule.oversight.papers.hiding import Veil, uncover
+from plumbrule.oversight.papers.latex_macros import Macro, take_definitions
 
 DEEPEST_INPUT = 10
 """Files that name one another; a deeper chain is taken for a circle."""
@@ -13,6 +15,11 @@ LARGEST_SOURCE = 20_000_000
 """Characters of all files together."""
 
 _INPUT = re.compile(r"\\(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}")
+_PACKAGE = re.compile(r"\\usepackage\s*(?:\[[^\[\]]{0,300}\]\s*)?\{([^{}]{1,300})\}")
+_VERB = re.compile(
+    r"\\(?:verb\*?|lstinline|mintinline\{[^{}]{1,30}\})([^a-zA-Z\s*{\[])(.{1,500}?)\1"
+)
+_CONDITION = re.compile(r"\\(if(?!f(?![a-zA-Z])|thenelse)[a-zA-Z]*|fi)(?![a-zA-Z])")
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%([^\n]*)")
 _VERBATIM = re.compile(
     r"\\begin\{(verbatim|lstlisting|minted|comment)\*?\}(.*?)(?:\\end\{\1\*?\}|\Z)", re.DOTALL
@@ -33,6 +40,7 @@ class SourceReader:
     def clean(self, text: str, depth: int = 0) -> str:
         """Take out comments and blocks that are not typeset, and put in the files named."""
         text = _VERBATIM.sub(self._block, uncover(text, self._veil))
+        text = _VERB.sub(lambda match: self._veil.hide(match[2], "code block"), text)
         text = _COMMENT.sub(lambda m: m[1] + self._veil.hide(m[2], "LaTeX comment"), text)
         text = _IF_FALSE.sub(lambda match: self._veil.hide(match[1], "LaTeX comment"), text)
         return _INPUT.sub(lambda match: self._file(match[1].strip(), depth), text)
@@ -48,13 +56,43 @@ class SourceReader:
         if depth >= DEEPEST_INPUT or self._files >= MOST_FILES:
             self.notes.append(f"`{name}` was not read: too many files name one another")
             return ""
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = decoded(path.read_bytes())
         self._files += 1
         self._length += len(text)
         if self._length > LARGEST_SOURCE:
             self.notes.append(f"`{name}` was not read: the sources are too long together")
             return ""
-        return self.clean(text, depth + 1)
+        return self._part(self.clean(text, depth + 1), name)
+
+    def _part(self, text: str, name: str) -> str:
+        r"""A file as a part of another: its own frame, if it has one, is none of the whole."""
+        begin = text.find("\\begin{document}")
+        if begin >= 0 and not _in_condition(text, begin):
+            text = text[begin:]
+        end = document_end(text, part=True)
+        if end >= 0 and begin < 0:
+            self.notes.append(f"`{name}` ends the document; what follows it was read as well")
+        if end >= 0:
+            text = text[:end] + self._veil.hide(text[end:], "after the end of the document")
+        return re.sub(r"\\(?:begin|end)\s*\{document\}", "", text)
+
+    def packages(self, text: str) -> dict[str, Macro]:
+        """Macros that style files in the paper's folder define."""
+        known: dict[str, Macro] = {}
+        for match in _PACKAGE.finditer(text):
+            for name in match[1].split(",")[:20]:
+                path = self._candidate(name.strip(), ".sty")
+                if path is not None and path.stat().st_size < LARGEST_SOURCE:
+                    known |= take_definitions(decoded(path.read_bytes()))[1]
+        return known
+
+    def _candidate(self, name: str, suffix: str) -> Path | None:
+        """A file of that name inside the folder; None, without a note, where there is none."""
+        try:
+            path = (self._folder / (name + suffix)).resolve()
+            return path if path.is_file() and path.is_relative_to(self._folder) else None
+        except (OSError, ValueError):
+            return None
 
     def inside(self, name: str, suffix: str) -> Path | None:
         """Find a file that the paper names; None, with a note, where it may not or cannot be."""
@@ -71,6 +109,36 @@ class SourceReader:
                 return path
         self.notes.append(f"`{name}` was not read: there is no such file in the paper's folder")
         return None
+
+
+def document_end(text: str, *, part: bool = False) -> int:
+    r"""Where the document ends: the first `\end{document}` that no brace or condition holds.
+
+    Args:
+        text: From the beginning of the document.
+        part: Of an included file, whose braces are its own.
+
+    Returns:
+        -1 where it never does; of a whole document whose braces do not close, the last one.
+    """
+    last = -1
+    for match in re.finditer(r"\\end\s*\{document\}", text):
+        last = match.start()
+        if not _in_condition(text, last) and _depth(text[:last]) <= 0:
+            return last
+    return -1 if part or last < 0 or _in_condition(text, last) else last
+
+
+def _in_condition(text: str, at: int) -> bool:
+    depth = 0
+    for match in _CONDITION.finditer(text, 0, at):
+        depth = max(0, depth + (-1 if match[1] == "fi" else 1))
+    return depth > 0
+
+
+def _depth(text: str) -> int:
+    found = re.findall(r"\\.|[{}]", text, re.DOTALL)
+    return found.count("{") - found.count("}")
 
 
 def unbalanced(source: str) -> tuple[str, ...]:

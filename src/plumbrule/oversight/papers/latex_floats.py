@@ -14,7 +14,7 @@ _REF = re.compile(
     r"(?:(Tables?|Figures?|Figs?\.|Tabs?\.)[~\s]*)?\\(auto|c|C|eq|page|name)?ref\*?\s*\{([^{}\n]{1,200})\}"
 )
 _TABULAR = re.compile(
-    r"\\begin\{(tabular[x*]?|longtable|tabulary)\}(?:\[[^\]]{0,20}\])?(?:\{[^{}]{0,60}\}(?=\s*\{))?"
+    r"\\begin\{(tabular[x*]?|longtable|tabulary|tabu|NiceTabular|xltabular)\}(?:\[[^\]]{0,20}\])?(?:\{[^{}]{0,60}\}(?=\s*\{))?"
     r"\{(?:[^{}]|\{[^{}]{0,60}\}){0,400}\}(.*?)\\end\{\1\}",
     re.DOTALL,
 )
@@ -80,6 +80,23 @@ def _longtable(whole: str, inner: str) -> str:
 def tabular_rows(text: str) -> str:
     """Write every `tabular` as rows of cells between bars."""
     return _TABULAR.sub(lambda match: "\n\n" + _rows(match[2]) + "\n\n", text)
+
+
+_INNER = re.compile(
+    r"\\begin\{(array|[pbvBV]?matrix|smallmatrix|cases|aligned|split)\}(?:\{[^{}]{0,60}\})?(.{1,3000}?)"
+    r"\\end\{\1\}",
+    re.DOTALL,
+)
+_COLUMN = re.compile(r"(?<!\\)&")
+
+
+def loose_cells(text: str) -> tuple[str, ...]:
+    """Say that rows of numbers stand in no table that is known, if they do."""
+    lines = _INNER.sub("", text).split("\n")
+    rows = [each for each in lines if len(_COLUMN.findall(each)) > 1 and re.search(r"\d", each)]
+    if len(rows) < 2:
+        return ()
+    return (f"{len(rows)} rows of cells stand in no table that could be read",)
 
 
 def _rows(grid: str) -> str:

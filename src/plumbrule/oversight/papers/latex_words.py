@@ -47,6 +47,10 @@ _ON_DIGIT = re.compile(r"(?<=\d)\^\{([^{}]{1,20})\}")
 _SCRIPT = re.compile(r"(?<!\d)[\^_]\{([^{}]{0,50})\}|(?<!\d)[\^_](\w)")
 
 
+_CHI = re.compile(r"\\chi\s*(?:\^\{?2\}?\s*_\{?(\d{1,4})\}?|_\{?(\d{1,4})\}?\s*\^\{?2\}?)")
+_ALIGNED = re.compile(r"(?<!\\)&|\\(?:nonumber|notag)(?![a-zA-Z])")
+
+
 def accents(text: str) -> str:
     r"""Letters with accents.
 
@@ -75,7 +79,8 @@ def math_text(formula: str) -> str:
         >>> math_text(r"\chi^2(1, N = 120) = 3.78,\ p < .05")
         'χ2(1, N = 120) = 3.78, p < .05'
     """
-    text = _TEXT_IN_MATH.sub(r"\1", formula)
+    text = _TEXT_IN_MATH.sub(r"\1", _ALIGNED.sub(" ", formula)).replace("\\\\", " ")
+    text = _CHI.sub(lambda match: f"χ2({match[1] or match[2]})", text)
     text = _FRACTION.sub(r"\1/\2", text)
     text = _BAR.sub(r"\1", text)
     text = _ON_DIGIT.sub(r"^\1", text)

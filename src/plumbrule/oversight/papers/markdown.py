@@ -6,9 +6,12 @@ from typing import Any
 import yaml
 
 from plumbrule.oversight.papers.hiding import Veil
+from plumbrule.oversight.papers.latex import AT
 from plumbrule.oversight.papers.latex_words import math_text
 
-_FRONT = re.compile(r"\A---\n(.*?)\n(?:---|\.\.\.)\n", re.DOTALL)
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
+_FIELD = re.compile(r"^(title|bibliography):[ \t]*(\S[^\n]*)$", re.MULTILINE)
+_CODE = re.compile(r"(`{1,3})(?!`)([^`]{1,300})\1(?!`)")
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 _FENCE = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _WHITE = re.compile(
@@ -44,6 +47,8 @@ def markdown_text(source: str, veil: Veil) -> tuple[str, tuple[str, ...]]:
     text = _TAG.sub("", text)
     text = _IMAGE.sub(lambda match: match[1], text)
     text = _LINK.sub(_link, text)
+    # In code an @ is no citation, nor is one behind a stroke.
+    text = _CODE.sub(lambda match: match[0].replace("@", AT), text).replace("\\@", AT)
     text = _MATH.sub(lambda match: math_text(match[1]), text)
     for pattern in (_STRONG, _STRONG, _UNDER):
         text = pattern.sub(lambda match: match[2], text)
@@ -57,8 +62,8 @@ def _front_matter(source: str) -> tuple[str, tuple[str, ...]]:
         return source, ()
     try:
         front: Any = yaml.safe_load(match[1])
-    except yaml.YAMLError:
-        return source, ()
+    except yaml.YAMLError:  # such as a colon in a title: what is needed of it is still there
+        front = {field[1]: field[2].strip(" '\"[]") for field in _FIELD.finditer(match[1])}
     if not isinstance(front, dict):
         return source, ()
     head = f"# {front['title']}\n\n" if isinstance(front.get("title"), str) else ""

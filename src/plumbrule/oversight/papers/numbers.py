@@ -1,6 +1,7 @@
 """Checks that the numbers of a paper agree: abstract, text, tables, counts and ranges."""
 
 from plumbrule.oversight.papers.abstract import check_abstract
+from plumbrule.oversight.papers.changes import changes, percentage_parts
 from plumbrule.oversight.papers.counts import parts_of_whole, reversed_ranges, shares_of_counts
 from plumbrule.oversight.papers.document import Check, Flaw, Paper, in_order
 from plumbrule.oversight.papers.floats import missing_floats
@@ -11,7 +12,7 @@ def check_numbers(paper: Paper) -> Check:
     """Run every check of numbers.
 
     Kinds: `abstract_mismatch`, `table_total`, `percentage_total`, `percentage_of_count`,
-    `subgroup_sum`, `reversed_range`, `missing_float`.
+    `subgroup_sum`, `reversed_range`, `change_mismatch`, `missing_float`.
     """
     tables = check_tables(paper)
     text_flaws, text_checked = _sentences(paper)
@@ -41,6 +42,8 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
             *shares_of_counts(paper, sentence),
             *parts_of_whole(paper, before, sentence),
             *reversed_ranges(paper, sentence),
+            *changes(paper, sentence),
+            *percentage_parts(paper, sentence),
         ):
             checked += 1
             if found is not None:

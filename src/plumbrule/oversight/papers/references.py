@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from plumbrule.oversight.papers.document import Entry, Section
 
-_KEYED = re.compile(r"^[ \t]*(?:[-*+] )?\[([^\]\n]{1,100})\][ \t:]*", re.MULTILINE)
+_KEYED = re.compile(r"^[ \t]*(?:[-*+] )?\[((?!\^)[^\]\n]{1,100})\][ \t:]*", re.MULTILINE)
+_FOOTNOTE = re.compile(r"^\[\^[^\]\n]{1,40}\]:.*$", re.MULTILINE)
 _NUMBERED = re.compile(r"^[ \t]*(\d{1,4})[.)][ \t]+(?=\S)", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[-*+•][ \t]+", re.MULTILINE)
 _PARTICLE = (
@@ -18,7 +19,16 @@ _INITIAL_LAST = re.compile(rf"(?:[A-ZÀ-Þ]\.[ -]?){{1,4}}\s?({_PARTICLE}[A-ZÀ-
 _STARTS_ENTRY = re.compile(rf"^(?:{_NAME}),\s[A-ZÀ-Þ]")
 _YEAR_IN_BRACKETS = re.compile(r"\(((?:1[6-9]|20)\d{2}[a-z]?)(?:,[^()]{1,30})?\)")
 _YEAR = re.compile(r"(?<![\d/.:–-])((?:1[6-9]|20)\d{2}[a-z]?)(?![\d/–-]|\.\d)")
-_DOI = re.compile(r"(?:doi\.org/|doi:?\s*)(\S+)|(?<![\w/.])(10\.\d{4,9}/\S+)", re.IGNORECASE)
+_DOI = re.compile(
+    r"\b(?:doi\.org/|doi(?::\s*|\s+(?=10\.)))(\S+)|(?<![\w/.])(10\.\d{4,9}/\S+)", re.IGNORECASE
+)
+_BROKEN_DOI = (
+    re.compile(r"(\b10\.)\s*\n\s*(?=\d)"),
+    re.compile(r"(\b10\.\d{4,9})\s*\n\s*(?=/)"),
+    re.compile(r"(\b10\.\d{4,9}/(?:[^\s,;]*[/._(-])?)\s*\n\s*(?=[\w(])"),
+    re.compile(r"(\bdoi(?:\.org/|:))\s*\n\s*(?=10\.)", re.IGNORECASE),
+)
+"""Where the end of a line cuts a DOI: before or behind one of its signs."""
 _ARXIV = re.compile(r"arxiv(?:\.org/(?:abs|pdf)/|:\s*)(\S+)", re.IGNORECASE)
 _ISBN = re.compile(r"ISBN(?:-1[03])?:?\s*([\dXx][\dXx –-]{6,24}[\dXx])", re.IGNORECASE)
 _PMID = re.compile(r"PMID:?\s*(\w+)", re.IGNORECASE)
@@ -33,9 +43,11 @@ def parse_references(text: str, section: Section) -> tuple[Entry, ...]:
     start = text.find("\n", section.start, section.end) + 1
     if start == 0:
         return ()
+    note = _FOOTNOTE.search(text, start, section.end)
+    stop = note.start() if note else section.end
     return tuple(
         read_entry(key, text[begin:end].strip(), end - len(text[begin:end].lstrip()))
-        for key, begin, end in _cut(text, start, section.end)
+        for key, begin, end in _cut(text, start, stop)
         if text[begin:end].strip()
     )
 
@@ -68,7 +80,10 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def read_entry(key: str, words: str, start: int) -> Entry:
     """Read the parts of one printed entry; a part that is not there is empty."""
-    line = " ".join(words[:MOST_CHARACTERS].split())
+    line = words[:MOST_CHARACTERS]
+    for pattern in _BROKEN_DOI:
+        line = pattern.sub(r"\1", line)
+    line = " ".join(line.split())
     head, year, rest = _around_year(line)
     doi = _DOI.search(line)
     return Entry(

@@ -236,7 +236,7 @@ class StatisticsChecks:
             flaws=tuple(
                 Flaw(
                     kind=each.check,
-                    severity="medium" if each.verdict == "inconsistent" else "high",
+                    severity="high" if _is_sure(each) else "low",
                     message=f"{each.verdict}: {each.reason}"
                     + (f"; {each.recomputed}" if each.recomputed else ""),
                     evidence=(self.paper.evidence(each.start, each.end),),
@@ -246,6 +246,16 @@ class StatisticsChecks:
             ),
             not_checked=_gathered(findings),
         )
+
+
+def _is_sure(found: StatisticFinding) -> bool:
+    """Whether a finding was right often enough on real papers to fail one.
+
+    A p-value on the wrong side is, where degrees of freedom say that a test is meant: z and Q stand
+    for too many other things.
+    """
+    test = found.check == "p-value" and found.verdict == "decision error"
+    return test and re.match(r"[\s*$\\{_]*[zZQ]", found.quote) is None
 
 
 def _gathered(findings: Sequence[StatisticFinding]) -> tuple[str, ...]:

@@ -6,15 +6,17 @@ import re
 from plumbrule.oversight.papers.document import Section
 
 _MARKED = re.compile(r"^(#{1,6})[ \t]*([^\n]*)$", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"[ \t]*\{[^{}\n]{0,100}\}[ \t]*$")
 _UNDERLINED = re.compile(r"^(?=\S)([^\n|]{2,100})\n(={3,}|-{3,})[ \t]*$", re.MULTILINE)
-_NUMBER = r"(?:(?:\d{1,2}(?:\.\d{1,2}){0,3}|[IVX]{1,4}|[A-H])[.:]?[ \t]+)?"
+_NUMBER = r"(?:(?:\d{1,2}(?:\.\d{1,2}){0,3}|[IVX]{1,4}|[A-H])(?:[.:]|[ \t]*\|)?[ \t]+)?"
 _KNOWN = (
     r"abstract|summary|(?:general |concluding )?(?:introduction|discussion|remarks)|background"
     r"|related work|literature review|(?:materials? and |data and )?methods?|methodology"
     r"|participants(?: and procedure)?|procedure|measures|materials|data|experiments?"
     r"|(?:statistical )?analys[ie]s|results?(?: and discussion)?|limitations|conclusions?"
     r"|discussion and conclusions?|acknowledge?ments?|funding|appendix(?: [A-Z])?"
-    r"|references(?: cited)?|bibliography|literature cited|works cited"
+    r"|a ?b ?s ?t ?r ?a ?c ?t|references(?: cited| and notes)?|bibliography|literature cited"
+    r"|works cited"
 )
 _WORDS = re.compile(rf"^[ \t]*{_NUMBER}({_KNOWN})[ \t]*:?[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _NUMBERED = re.compile(
@@ -24,9 +26,10 @@ _NUMBERED = re.compile(
 _RUN_IN = re.compile(
     r"^[ \t]*(abstract|summary)[ \t]*[.:—–-][ \t]*(?=\S)", re.MULTILINE | re.IGNORECASE
 )
-_ABSTRACT = re.compile(rf"^{_NUMBER}(?:abstract|summary)\s*:?$", re.IGNORECASE)
+_ABSTRACT = re.compile(rf"^{_NUMBER}(?:a ?b ?s ?t ?r ?a ?c ?t|summary)\s*:?$", re.IGNORECASE)
 _REFERENCES = re.compile(
-    rf"^{_NUMBER}(?:references(?: cited)?|bibliography|literature(?: cited)?|works cited)\s*:?$",
+    rf"^{_NUMBER}(?:references(?: cited| and notes| list)?|bibliography|literature(?: cited)?"
+    r"|works cited)\s*:?$",
     re.IGNORECASE,
 )
 
@@ -41,7 +44,8 @@ def find_sections(text: str, *, marked: bool) -> tuple[Section, ...]:
     """
     heads: dict[int, tuple[str, int]] = {}
     for match in _MARKED.finditer(text):
-        heads[match.start()] = (match[2].strip(" #*"), len(match[1]))
+        title = _ATTRIBUTES.sub("", match[2]).strip(" #*")
+        heads[match.start()] = (title, len(match[1]))
     for match in _UNDERLINED.finditer(text):
         heads[match.start()] = (match[1].strip(), 1 if match[2][0] == "=" else 2)
     if not marked or len(heads) < 2:
@@ -54,13 +58,27 @@ def find_sections(text: str, *, marked: bool) -> tuple[Section, ...]:
 
 
 def _unmarked(text: str) -> dict[int, tuple[str, int]]:
-    heads = {match.start(): (match[0].strip(" \t:"), 1) for match in _WORDS.finditer(text)}
+    heads = {
+        match.start(): (match[0].strip(" \t:"), 1)
+        for match in _WORDS.finditer(text)
+        if _stands_alone(text, match)
+    }
     for match in _NUMBERED.finditer(text):
         words = match["head"].strip()
         heads[match.start("head")] = (words, 1 + words.split()[0].strip(".").count("."))
     for match in _RUN_IN.finditer(text):
         heads.setdefault(match.start(), (match[1], 1))
     return heads
+
+
+def _stands_alone(text: str, match: re.Match[str]) -> bool:
+    """Whether a word on a line of its own is a heading, and no piece of a sentence around it."""
+    if match[1][0].islower() and match[0].strip() == match[1].strip():
+        return False
+    before = text[max(0, match.start() - 200) : match.start()].rstrip(" \t")
+    after = text[match.end() : match.end() + 40].lstrip(" \t")
+    runs_in = before.endswith("\n") and before[:-1].rstrip(" \t")[-1:] not in ("", "\n", *".!?:;")
+    return not (runs_in and re.match(r"\n[ \t]*[a-z]", after))
 
 
 def find_abstract(text: str, sections: tuple[Section, ...]) -> Section | None:

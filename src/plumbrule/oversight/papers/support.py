@@ -230,7 +230,7 @@ def _flaws(support: Support) -> list[Flaw]:
         flaws.append(
             Flaw(
                 kind="quote_not_in_source" if quoted else "number_not_in_source",
-                severity="medium" if quoted else "low",
+                severity="low",
                 message=f"the {what} {item} does not occur in {support.source}",
                 evidence=(support.sentence,),
             )

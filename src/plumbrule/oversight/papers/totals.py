@@ -213,7 +213,7 @@ class _Grid:
                 wrong.append(
                     Flaw(
                         kind="percentage_of_count",
-                        severity="medium",
+                        severity="low",
                         message=f"{count.first.value} of {whole} is {exact:.4g}%, "
                         f"the table says {share.value}%",
                         evidence=_quotes(paper, [self._row_of(count.cell), count.cell]),
@@ -273,7 +273,7 @@ class _Grid:
             return None
         return Flaw(
             kind="table_total",
-            severity="medium",
+            severity="low",
             message=f"the cells add up to {added}, the total says {whole}",
             evidence=_quotes(paper, [total.cell, *[part.cell for part in parts]]),
         )
