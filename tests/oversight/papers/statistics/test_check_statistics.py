@@ -233,6 +233,14 @@ def test_every_other_reading_is_tried_before_a_report_is_called_inconsistent(tex
     assert only(text).verdict == "consistent"
 
 
+def test_a_correction_named_anywhere_may_have_raised_p():
+    said = "All post-hoc tests were corrected for multiple comparisons.\n\nLater, {}."
+
+    assert only(said.format("t(505) = -2.14, p = .18")).verdict == "not checked"
+    assert only(said.format("t(505) = -2.14, p = .01")).verdict == "inconsistent"
+    assert only(said.format("t(505) = -7.14, p = .18")).verdict == "decision error"
+
+
 def test_other_readings_do_not_swallow_errors():
     for report in (
         "A one-sided test gave t(24) = -1.30, p = .797.",

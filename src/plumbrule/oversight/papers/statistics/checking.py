@@ -6,6 +6,7 @@ from itertools import islice
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.papers.statistics.context import (
     all_one_sided,
+    corrects_somewhere,
     spells_out_a_size,
     surroundings,
     totals,
@@ -22,7 +23,7 @@ from plumbrule.oversight.papers.statistics.percentages import check_percentages
 from plumbrule.oversight.papers.statistics.plain import Plain, simplify
 from plumbrule.oversight.papers.statistics.reading import read_tests
 from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import check_p
+from plumbrule.oversight.papers.statistics.testing import Throughout, check_p
 
 MOST = 10_000
 """Findings of one kind in one text; a book has a few thousand."""
@@ -74,10 +75,12 @@ def check_statistics(
 
 def _tests(plain: Plain, alpha: float) -> Iterator[StatisticFinding]:
     named = () if spells_out_a_size(plain.text) else totals(plain.text)
-    throughout = all_one_sided(plain.text)
+    throughout = Throughout(
+        one_sided=all_one_sided(plain.text), corrected=corrects_somewhere(plain.text)
+    )
     for report in read_tests(plain):
         near = surroundings(plain.text, report.start, report.end)
-        yield check_p(plain, report, near, alpha=alpha, one_sided_throughout=throughout)
+        yield check_p(plain, report, near, alpha=alpha, throughout=throughout)
         freedom = check_freedom(plain, report, near, all_totals=named)
         if freedom is not None:
             yield freedom

@@ -49,6 +49,11 @@ _CORRECTED = re.compile(
     r"Bonferroni|Holm\b|FDR|Benjamini|Tukey|Scheff|[Cc]orrected|[Aa]djusted|[Pp]ermutation"
     r"|[Bb]ootstrap|Greenhouse|Huynh|[Ee]xact test"
 )
+_CORRECTS = re.compile(
+    r"[Mm]ultiple (?:comparison|test|contrast)|[Ff]alse discovery|Benjamini|Bonferroni|Holm\b|Tukey"
+    r"|Scheff|[Ff]amily-?wise|[SŠ]id[aá]k|\bFDR\b|[Pp]ost[- ]hoc|multivariate t\b"
+    r"|Greenhouse|Huynh"
+)
 CORRECTION_REACH = 100
 
 
@@ -117,6 +122,11 @@ def all_one_sided(text: str) -> bool:
 def says_corrected(near: Surroundings) -> bool:
     """Whether p may have been changed after the statistic was computed."""
     return _CORRECTED.search(near.within(CORRECTION_REACH)) is not None
+
+
+def corrects_somewhere(text: str) -> bool:
+    """Whether a text says anywhere that p-values of several comparisons were corrected."""
+    return _CORRECTS.search(text) is not None
 
 
 def totals(text: str) -> tuple[int, ...]:

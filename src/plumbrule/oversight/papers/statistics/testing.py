@@ -1,6 +1,6 @@
 """From a reported test to a finding: does its p-value follow from its statistic?"""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from plumbrule.errors import DataError
 from plumbrule.oversight.papers.statistics.context import (
@@ -42,13 +42,22 @@ def finding(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Throughout:
+    """What a text says of all its tests."""
+
+    one_sided: bool
+    corrected: bool
+    """It names a correction for several comparisons, whichever of them it was made for."""
+
+
 def check_p(
     plain: Plain,
     report: ReportedTest,
     near: Surroundings,
     *,
     alpha: float,
-    one_sided_throughout: bool,
+    throughout: Throughout,
 ) -> StatisticFinding:
     """Hold the reported p-value against the recomputed one.
 
@@ -57,7 +66,7 @@ def check_p(
         report: What was read.
         near: The text around it.
         alpha: Threshold of significance.
-        one_sided_throughout: The text says that all its tests have one side.
+        throughout: What the text says of all its tests.
     """
 
     def found(verdict: Verdict, reason: str, seen: Recomputed | None = None) -> StatisticFinding:
@@ -95,15 +104,19 @@ def check_p(
             + (flip if seen.decision_error else ""),
             seen,
         )
-    return found(*_explain(report, near, seen, alpha, one_sided_throughout))
+    return found(*_explain(report, near, seen, alpha, throughout))
 
 
 def _explain(
-    report: ReportedTest, near: Surroundings, seen: Recomputed, alpha: float, throughout: bool
+    report: ReportedTest,
+    near: Surroundings,
+    seen: Recomputed,
+    alpha: float,
+    throughout: Throughout,
 ) -> tuple[Verdict, str, Recomputed]:
     """Verdict on a report whose two-sided p does not fit."""
     halves = _has_sides(report) and seen.fits_one_sided
-    one_sided = throughout or says_one_sided(near)
+    one_sided = throughout.one_sided or says_one_sided(near)
     if halves and one_sided:
         halved = _recompute(report, alpha, one_sided=True)
         return "consistent", "the reported p fits a one-sided test, which the text names", halved
@@ -120,14 +133,25 @@ def _explain(
             "the text nearby speaks of a correction, which can raise p above the recomputed one",
             seen,
         )
-    hint = "; half of it fits, so a one-sided test would explain it, but none is named"
-    # A one-sided test that nobody named would explain it: no claim of significance is called false.
-    turned_over = seen.decision_error and (not halves or says_two_sided(near))
+    if throughout.corrected and _larger(report, seen) and seen.p_high > SURE:
+        return (
+            "not checked",
+            "the text speaks elsewhere of a correction for several comparisons, which can raise p",
+            seen,
+        )
+    hint = ""
+    if halves and not says_two_sided(near):
+        hint = "; half of it fits, so a one-sided test would explain it, but none is named"
+    # Where something else would explain it, no claim of significance is called false.
+    turned_over = seen.decision_error and not hint
     verdict: Verdict = "decision error" if turned_over else "inconsistent"
     turn = ", and the two fall on opposite sides of the threshold" if turned_over else ""
-    reason = f"the reported p does not follow from the statistic{turn}{hint if halves else ''}"
+    reason = f"the reported p does not follow from the statistic{turn}{hint}"
     return verdict, reason, seen
 
+
+SURE = 1e-4
+"""p below which no correction for the comparisons of one paper leads over the threshold."""
 
 ROOM = 0.005
 """Relative room for p where degrees of freedom were estimated: what they come from is rounded."""
