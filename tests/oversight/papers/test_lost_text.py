@@ -295,6 +295,18 @@ def test_a_doi_is_read_over_the_end_of_a_line(tmp_path, printed, doi):
     assert kinds(paper) == []
 
 
+def test_entries_that_are_not_printed_are_not_judged(tmp_path):
+    twice = (
+        BIB + BIB.replace("Roe2010", "again") + "@book{b, title={Dogs}, doi={none}, year={2011}}\n"
+    )
+    write(tmp_path, "own.bib", twice)
+    text = "---\nbibliography: own.bib\n---\n\n# Summary\n\nSo [@Roe2010{}].\n"
+
+    assert kinds(read_paper(write(tmp_path, "p.md", text.format("")))) == []
+    both = read_paper(write(tmp_path, "p.md", text.format("; @again; @b")))
+    assert sorted(kinds(both)) == ["duplicate_entry", "malformed_identifier"]
+
+
 def test_an_isbn_field_may_hold_those_of_two_editions(tmp_path):
     listed = (
         "[1] Roe, A. (2010). Cats. Press. ISBN 0691147817, 9780691147819\n\n[2] Poe, B. (2011). L."

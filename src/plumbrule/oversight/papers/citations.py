@@ -35,7 +35,8 @@ def check_citations(paper: Paper) -> Check:
     Returns:
         Flaws with the citation and, where there is one, the entry as evidence.
     """
-    flaws = [*malformed_identifiers(paper), *duplicates(paper)]
+    listed = _printed(paper)
+    flaws = [*malformed_identifiers(paper, listed), *duplicates(paper, listed)]
     not_checked = []
     if not paper.entries:
         not_checked.append("citations against entries: the paper has no list that could be read")
@@ -54,6 +55,14 @@ def check_citations(paper: Paper) -> Check:
         flaws=in_order(flaws),
         not_checked=tuple(not_checked),
     )
+
+
+def _printed(paper: Paper) -> Sequence[Entry]:
+    """The entries that a reader sees: of a bibliography's file, only cited ones are printed."""
+    if paper.printed_entries:
+        return paper.entries
+    cited = {citation.key.lower() for citation in paper.citations}
+    return [entry for entry in paper.entries if entry.key.lower() in cited]
 
 
 def _match(paper: Paper) -> list[Flaw]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from plumbrule.oversight.papers.document import Entry, Flaw, Paper
 from plumbrule.oversight.papers.identifiers import (
@@ -26,10 +26,10 @@ OTHER_TITLE = 0.6
 _ORCID = re.compile(r"orcid\.org/([\dX-]{10,25})|ORCID(?:\s*iD)?:?\s*([\dX]{4}-[\dX-]{8,20})")
 
 
-def malformed_identifiers(paper: Paper) -> Iterator[Flaw]:
-    """Identifiers of entries, and ORCIDs anywhere; kind `malformed_identifier`."""
+def malformed_identifiers(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
+    """Identifiers of the entries listed, and ORCIDs anywhere; kind `malformed_identifier`."""
     yield from _orcids(paper)
-    for entry in paper.entries:
+    for entry in listed:
         for name, attribute, error in _IDENTIFIERS:
             value = getattr(entry, attribute)
             reason = error(value) if value else None
@@ -55,10 +55,10 @@ def _orcids(paper: Paper) -> Iterator[Flaw]:
             )
 
 
-def duplicates(paper: Paper) -> Iterator[Flaw]:
-    """Works that the list names twice; kind `duplicate_entry`."""
+def duplicates(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
+    """Works that are listed twice; kind `duplicate_entry`."""
     seen: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-    for entry in paper.entries:
+    for entry in listed:
         twin = next((each for each in _rivals(seen, entry) if _same_work(each, entry)), None)
         if twin is not None:
             yield Flaw(
