@@ -222,8 +222,8 @@ def main() -> None:
             word = {True: "right", False: "wrong", None: "not judged"}[each.right]
             flaw = each.flaw
             print(f"{each.paper}: {flaw.severity} {flaw.kind}: {flaw.message[:200]} [{word}]")
-    table = [*paper_rows(papers), *planted_rows(asked.papers, most=1 if asked.quick else MOST_PLANTED),
-             *statistics_rows()]  # fmt: skip
+    planted = planted_rows(asked.papers, most=1 if asked.quick else MOST_PLANTED)
+    table = [*paper_rows(papers), *planted, *statistics_rows()]
     show("Reviewing published papers", table, asked.json)
 
 
