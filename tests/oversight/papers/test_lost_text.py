@@ -295,6 +295,44 @@ def test_a_doi_is_read_over_the_end_of_a_line(tmp_path, printed, doi):
     assert kinds(paper) == []
 
 
+@pytest.mark.parametrize(
+    "bib",
+    [
+        "@article{Roe2010, title={Cats}, year={2010}} @book{poe2011, title={Dogs}, year={2011}}",
+        "@article{Roe2010, ids={poe2011, other}, title={Cats}, year={2010}}",
+        "@article{Roe2010, title={Cats}, year={2010}}\n@book{poe2011, title={Never closed\n",
+        "@article{Roe2010, title={Cats}, year={2010}}\n@book{(odd), title={Dogs}, year={2011}}\n",
+    ],
+)
+def test_a_key_whose_entry_cannot_be_read_is_not_called_missing(tmp_path, bib):
+    write(tmp_path, "own.bib", bib)
+
+    assert "missing_entry" not in kinds(
+        latex(tmp_path, r"\cite{Roe2010,poe2011}\bibliography{own}")
+    )
+
+
+def test_labels_of_printed_lists_may_be_long_and_deep(tmp_path):
+    label = "{Roe {et~al.}(2010)Roe, " + "Poe, " * 100 + "and {\\'E}tienne}"
+    item = "\\bibitem[{}]{{a}} Roe, A. (2010). Cats. L, 1."
+    body = "\\cite{a}\\begin{thebibliography}{1}%s\\end{thebibliography}"
+
+    assert kinds(latex(tmp_path, body % item.format(label))) == []
+    paper = latex(tmp_path, body % "\\bibitem[{Roe(2010]{a} Roe, A. (2010). Cats. L, 1.")
+    assert "missing_entry" not in kinds(paper)
+    assert any("could not be read" in note for note in paper.not_read)
+
+
+def test_a_handle_in_markdown_fails_no_paper(tmp_path):
+    write(tmp_path, "own.bib", BIB)
+    text = "---\nbibliography: own.bib\n---\n\n# S\n\nThanks to @someone, as [@Roe2010; @none] say."
+    flaws = check_citations(read_paper(write(tmp_path, "p.md", text))).flaws
+
+    assert [(flaw.evidence[0].quote, flaw.severity) for flaw in flaws] == [
+        ("@someone", "low"), ("@none", "medium"),
+    ]  # fmt: skip
+
+
 def test_entries_that_are_not_printed_are_not_judged(tmp_path):
     twice = (
         BIB + BIB.replace("Roe2010", "again") + "@book{b, title={Dogs}, doi={none}, year={2011}}\n"

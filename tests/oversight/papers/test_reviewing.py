@@ -21,8 +21,7 @@ from plumbrule.oversight.papers import (
     review_paper,
     verify_paper_review,
 )
-from plumbrule.oversight.papers.judges import ASKS, pieces
-from plumbrule.oversight.papers.tree import DIMENSIONS
+from plumbrule.oversight.papers.tree import ASKS, DIMENSIONS, pieces
 
 PART_OF = {
     **dict.fromkeys(
@@ -455,7 +454,7 @@ def test_a_count_in_words_at_the_start_of_a_sentence_is_read_whole(tmp_path):
 
 
 def test_half_a_surrogate_pair_is_no_letter():
-    from plumbrule.oversight.papers.hiding import Veil, uncover
+    from plumbrule.oversight.papers.markup import Veil, uncover
 
     assert uncover("a\ud835b \udc00", Veil()) == "ab "
 

@@ -18,64 +18,16 @@ count as its repetition, and to count as the same quantity with another value.""
 
 FEWEST_WORDS = 2
 _CONTRASTS = frozenset(
-    [
-        "treatment",
-        "control",
-        "placebo",
-        "intervention",
-        "experimental",
-        "sham",
-        "women",
-        "men",
-        "female",
-        "male",
-        "girl",
-        "boy",
-        "baseline",
-        "pretest",
-        "posttest",
-        "before",
-        "after",
-        "pre",
-        "post",
-        "follow-up",
-        "followup",
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "one",
-        "two",
-        "three",
-        "older",
-        "younger",
-        "young",
-        "old",
-        "high",
-        "low",
-        "left",
-        "right",
-        "n",
-        "sd",
-        "mean",
-        "median",
-        "year",
-        "month",
-        "week",
-        "day",
-        "morning",
-        "evening",
-        "short",
-        "long",
-        "early",
-        "late",
-        "training",
-        "test",
-        "validation",
-        "small",
-        "medium",
-        "large",
-    ]
+    re.findall(
+        r"[\w.-]+",
+        """
+        treatment control placebo intervention experimental sham women men female male girl boy
+        baseline pretest posttest before after pre post follow-up followup first second third
+        fourth one two three older younger young old high low left right n sd mean median year
+        month week day morning evening short long early late training test validation small
+        medium large
+        """,
+    )
 )
 
 

@@ -4,10 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from plumbrule.oversight.papers.citing import author_years
 from plumbrule.oversight.papers.document import Check, Citation, Entry, Flaw, Paper, in_order
-from plumbrule.oversight.papers.entries import duplicates, malformed_identifiers, surname_key
-from plumbrule.oversight.papers.names import same_surname, similar
+from plumbrule.oversight.papers.entries import (
+    duplicates,
+    malformed_identifiers,
+    same_surname,
+    similar,
+    surname_key,
+)
+from plumbrule.oversight.papers.references import author_years
 
 CLOSE_SPELLING = 0.8
 """Similarity of two surnames of one year from which one is taken for a slip of the other."""
@@ -206,11 +211,21 @@ def _beside_keys(state: _Matching) -> Iterator[Flaw]:
             yield _disagrees(paper, said, entry, "year")
 
 
+def _may_be_handle(paper: Paper, citation: Citation) -> bool:
+    """Whether a key in Markdown may be somebody's name on some site: alone and without a digit."""
+    if paper.format != "markdown" or any(letter.isdigit() for letter in citation.key):
+        return False
+    before = paper.text[max(0, citation.start - 400) : citation.start]
+    return before.rfind("[") <= before.rfind("]")
+
+
 def _missing(paper: Paper, citation: Citation, words: str) -> Flaw:
     return Flaw(
         kind="missing_entry",
         # Keys are exact; numbers and names are told from intervals and dates by their looks.
-        severity="medium" if citation.style == "key" else "low",
+        severity="medium"
+        if citation.style == "key" and not _may_be_handle(paper, citation)
+        else "low",
         message=f"`{words}` is cited, and the list of references has no such entry",
         evidence=(paper.evidence(citation.start, citation.end),),
     )

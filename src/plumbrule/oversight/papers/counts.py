@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from plumbrule.oversight.papers.document import Flaw, Paper, Sentence
-from plumbrule.oversight.papers.numerals import COUNT, NUMBER, read_count, read_number
+from plumbrule.oversight.papers.quantities import COUNT, NUMBER, read_count, read_number
 
 _PERCENT = r"\s*(?:%|percent\b|per cent\b)(?!\s*(?:CI\b|CrI\b|confidence|credib|interval))"
 _OF = r"\s*(?:/|(?:out )?of)\s*(?:the |all |our |a total of |these )?"

@@ -9,9 +9,6 @@ are dropped and their arguments kept. Headings become `# Title`, tables rows of 
 import re
 from pathlib import Path
 
-from plumbrule.oversight.papers.hiding import Veil
-from plumbrule.oversight.papers.latex_files import SourceReader, document_end, unbalanced
-from plumbrule.oversight.papers.latex_floats import loose_cells, number_floats, tabular_rows
 from plumbrule.oversight.papers.latex_macros import (
     braced,
     expand,
@@ -19,7 +16,15 @@ from plumbrule.oversight.papers.latex_macros import (
     take_definitions,
     unknown_numbers,
 )
-from plumbrule.oversight.papers.latex_words import accents, letters, math_text
+from plumbrule.oversight.papers.latex_parts import (
+    SourceReader,
+    document_end,
+    loose_cells,
+    number_floats,
+    tabular_rows,
+    unbalanced,
+)
+from plumbrule.oversight.papers.markup import AT, Veil, accents, letters, math_text
 
 _HIDDEN = re.compile(
     r"\\(?:[hv]?phantom|textcolor\s*\{(?:white|White)\}|textcolor\s*\[[^\]]{1,9}\]\s*\{[1,. "
@@ -29,9 +34,6 @@ _HIDDEN = re.compile(
 _WHITE_GROUP = re.compile(
     r"\{\s*\\color\s*\{(?:white|White)\}|\{\s*\\fontsize\s*\{[01]?\.?\d?(?:pt)?\}"
 )
-AT = "\ue005"
-"""Stands for an @ that is no citation until the citations are found."""
-
 _CITE = re.compile(
     r"[ ~]?\\([a-zA-Z]*cite[a-zA-Z]*)\*?\s*((?:\[[^\[\]]{0,200}\]\s*){0,2})\{([^{}]{1,2000})\}"
 )
@@ -58,7 +60,12 @@ _FIRST_ARGUMENT = re.compile(
     r"\\(?:textcolor|colorbox|fcolorbox|hypertarget|hyperlink|selectlanguage|foreignlanguage"
     r"|citeproc|parbox|resizebox|scalebox|raisebox)\s*(?:\[[^\]]{0,30}\])?\{[^{}]{0,300}\}"
 )
-_BIBITEM = re.compile(r"\\bibitem\s*(?:\[[^\]]{0,300}\]\s*)?\{([^{}\n]{1,200})\}\s*")
+_ITEM = re.compile(r"\\bibitem(?![a-zA-Z])")
+_BIBITEM = re.compile(
+    r"\\bibitem\s*(?:\[(?:[^\[\]{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,300}\}){0,300}\}){0,3000}\}){0,3000}\]\s*)?"
+    r"\{([^{}\n]{1,200})\}\s*"
+)
+UNREAD_ITEMS = "some entries of the list of references could not be read"
 _BIB_FILES = re.compile(
     r"\\(?:bibliography|addbibresource)\s*(?:\[[^\]]{0,99}\])?\{([^{}\n]{1,500})\}"
 )
@@ -112,7 +119,10 @@ def latex_text(
     text = _CITE.sub(_citation, text)
     text = _BIB_FILES.sub("", text)
     text = re.sub(r"\\begin\{thebibliography\}(?:\{[^{}]{0,40}\})?", "\n\n# References\n\n", text)
-    text = _BIBITEM.sub(lambda match: f"\n\n[{match[1].strip()}] ", _printed_by_pandoc(text))
+    text = _printed_by_pandoc(text)
+    if len(_ITEM.findall(text)) != len(_BIBITEM.findall(text)):
+        notes.append(UNREAD_ITEMS)
+    text = _BIBITEM.sub(lambda match: f"\n\n[{match[1].strip()}] ", text)
     text = _headings(text)
     return _plain(text), files, tuple(notes)
 

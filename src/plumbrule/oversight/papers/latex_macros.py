@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from plumbrule.oversight.papers.hiding import Veil
+from plumbrule.oversight.papers.markup import Veil
 
 _STAR = r"\*?\s*"
 _COMMAND = re.compile(

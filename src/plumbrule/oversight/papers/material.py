@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import DataError, PlumbruleError
-from plumbrule.oversight.papers.bibtex import parse_bibtex
-from plumbrule.oversight.papers.decoding import decoded
+from plumbrule.oversight.papers.bibliographies import parse_bibtex
 from plumbrule.oversight.papers.document import Evidence, Paper
+from plumbrule.oversight.papers.markup import decoded
 from plumbrule.oversight.papers.reading import FORMATS, read_paper
 from plumbrule.oversight.records import Quote
 from plumbrule.records import from_json, strict, to_json

@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.bibtex import parse_bibtex
-from plumbrule.oversight.papers.citing import citation_style, find_citations
-from plumbrule.oversight.papers.decoding import decoded
+from plumbrule.oversight.papers.bibliographies import parse_bibtex
 from plumbrule.oversight.papers.document import Citation, Entry, Format, Paper, Section
-from plumbrule.oversight.papers.hiding import Veil, uncover
-from plumbrule.oversight.papers.latex import AT, latex_text
-from plumbrule.oversight.papers.latex_files import SourceReader
-from plumbrule.oversight.papers.markdown import markdown_text
-from plumbrule.oversight.papers.pages import in_one_column, without_line_numbers
-from plumbrule.oversight.papers.pdf import pdf_pages
-from plumbrule.oversight.papers.references import parse_references
-from plumbrule.oversight.papers.sentences import split_sentences
-from plumbrule.oversight.papers.structure import find_abstract, find_references, find_sections
-from plumbrule.oversight.papers.tables import find_tables
+from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
+from plumbrule.oversight.papers.latex_parts import SourceReader
+from plumbrule.oversight.papers.markup import AT, Veil, decoded, markdown_text, uncover
+from plumbrule.oversight.papers.pages import in_one_column, pdf_pages, without_line_numbers
+from plumbrule.oversight.papers.references import citation_style, find_citations, parse_references
+from plumbrule.oversight.papers.structure import (
+    find_abstract,
+    find_references,
+    find_sections,
+    find_tables,
+    split_sentences,
+)
 
 FORMATS: dict[str, Format] = {
     ".md": "markdown",
@@ -45,33 +45,13 @@ NOT_ENGLISH = (
 
 _QUIET = re.compile(" ?\ue002([^\ue003]{1,200})\ue003")
 _ENGLISH = frozenset(
-    [
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "a",
-        "is",
-        "that",
-        "for",
-        "with",
-        "was",
-        "were",
-        "are",
-        "as",
-        "by",
-        "on",
-        "from",
-        "this",
-        "we",
-        "be",
-        "or",
-        "which",
-        "at",
-        "it",
-        "an",
-    ]
+    re.findall(
+        r"[\w.-]+",
+        """
+        the of and to in a is that for with was were are as by on from this we be or which at it
+        an
+        """,
+    )
 )
 _FEWEST_WORDS, _FEWEST_ENGLISH = 100, 0.12
 """English prose has 0.25 to 0.45 of its words among those above; other languages under 0.08."""
@@ -164,6 +144,8 @@ def _assemble(
     references = find_references(text, sections)
     if references is not None and not entries:
         entries = parse_references(text, references)
+    if UNREAD_ITEMS in notes:
+        missing.append("the list in the paper")
     citations = _citations(text, references, entries)
     text = text.replace(AT, "@")
     notes += _doubts(text, references, entries)
@@ -221,21 +203,24 @@ def _add_files(
     reader = SourceReader(path.parent, Veil())
     parts, entries, missing = [text.rstrip(), "\n\n# References\n"], [], []
     length = sum(map(len, parts))
+    keys = {citation.key for citation in find_citations(text, "key")}
     for name in names:
         file = reader.inside(name, ".bib")
         if file is None:
             missing.append(name)
             continue
-        found = parse_bibtex(decoded(file.read_bytes()))
+        source = decoded(file.read_bytes())
+        found = parse_bibtex(source)
         notes += [
             f"{file.name}, line {each.line}: the entry {each.key or 'there'} is broken: "
             f"{each.reason}"
             for each in found.broken
         ]
         whole = {entry.key for entry in found.entries}
-        broken = [each.key for each in found.broken if each.key and each.key not in whole]
-        cited = [_only_key(key) for key in broken if f"@{key}" in text]
-        for entry in (*found.entries, *cited):
+        if any(not each.key for each in found.broken):
+            missing.append(f"{name}, of which an entry could not be read")
+        stubs = [_only_key(key) for key in sorted(keys - whole) if _named(key, source)]
+        for entry in (*found.entries, *stubs):
             line = printed(entry)
             start = length + len(f"\n[{entry.key}] ")
             entries.append(replace(entry, text=line, start=start, end=start + len(line)))
@@ -245,6 +230,14 @@ def _add_files(
     if not entries:
         return text, (), missing
     return "".join(parts), tuple(entries), missing
+
+
+def _named(key: str, source: str) -> bool:
+    """Whether a `.bib` file holds a key all the same: in an unread entry, or as another's alias."""
+    name = re.escape(key)
+    entry = re.search(rf"@\w{{1,30}}\s*[{{(]\s*{name}\s*,", source, re.IGNORECASE)
+    alias = re.search(rf"\bids\s*=\s*[{{\"][^{{}}\"]{{0,500}}(?<![\w:-]){name}(?![\w:-])", source)
+    return entry is not None or alias is not None
 
 
 def _only_key(key: str) -> Entry:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.papers.agreement import check_bibliography
+from plumbrule.oversight.papers.bibliographies import check_bibliography
 from plumbrule.oversight.papers.citations import check_citations
 from plumbrule.oversight.papers.document import Check, Flaw, Paper, Severity
 from plumbrule.oversight.papers.instructions import check_instructions

@@ -21,8 +21,8 @@ from plumbrule.oversight.papers.document import (
     Paper,
     Sentence,
 )
-from plumbrule.oversight.papers.names import folded
-from plumbrule.oversight.papers.numerals import numbers_in
+from plumbrule.oversight.papers.entries import folded
+from plumbrule.oversight.papers.quantities import numbers_in
 from plumbrule.records import strict
 
 Status = Literal["found", "not found", "not checked"]

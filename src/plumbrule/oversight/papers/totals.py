@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.cells import CellNumber, cell_number
 from plumbrule.oversight.papers.document import Cell, Evidence, Flaw, Paper, Table
-from plumbrule.oversight.papers.numerals import Printed
+from plumbrule.oversight.papers.quantities import CellNumber, Printed, cell_number
 
 _TOTAL = re.compile(
     r"(?:(?:grand|column|row|overall)\s+)?(?:total|sum|all|overall)s?\b(?!\s*score)", re.I

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.statistics.context import (
+from plumbrule.oversight.papers.statistics.records import StatisticFinding, parse_printed
+from plumbrule.oversight.papers.statistics.testing import finding
+from plumbrule.oversight.papers.statistics.text import (
+    Plain,
     group_sizes,
     only_size,
     surroundings,
     totals,
 )
-from plumbrule.oversight.papers.statistics.plain import Plain
-from plumbrule.oversight.papers.statistics.printed import parse_printed
-from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import finding
 from plumbrule.oversight.papers.statistics.whole_numbers import debit, grim, grimmer
 
 PLAIN_NUMBER = r"(?:[-+] ?)?(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?!\d|\.\d)"

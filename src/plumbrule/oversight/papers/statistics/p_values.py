@@ -11,7 +11,7 @@ from typing import Literal
 from scipy import special
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight.papers.statistics.printed import Printed, parse_printed
+from plumbrule.oversight.papers.statistics.records import Printed, parse_printed
 from plumbrule.records import strict
 
 TestName = Literal["t", "F", "chi2", "r", "z", "Q"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from plumbrule.oversight.papers.statistics.p_values import Comparison, TestName
-from plumbrule.oversight.papers.statistics.plain import Plain
+from plumbrule.oversight.papers.statistics.text import Plain
 
 NUMBER = (
     r"(?:[-+] ?)?(?:\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,15})?|\d{1,15}(?:\.\d{1,15})?|\.\d{1,15})"

@@ -3,18 +3,22 @@
 from dataclasses import dataclass, replace
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.statistics.context import (
+from plumbrule.oversight.papers.statistics.p_values import Recomputed, recompute
+from plumbrule.oversight.papers.statistics.reading import ReportedTest
+from plumbrule.oversight.papers.statistics.records import (
+    Check,
+    StatisticFinding,
+    Verdict,
+    parse_printed,
+)
+from plumbrule.oversight.papers.statistics.text import (
+    Plain,
     Surroundings,
     estimates_freedom,
     says_corrected,
     says_one_sided,
     says_two_sided,
 )
-from plumbrule.oversight.papers.statistics.p_values import Recomputed, recompute
-from plumbrule.oversight.papers.statistics.plain import Plain
-from plumbrule.oversight.papers.statistics.printed import parse_printed
-from plumbrule.oversight.papers.statistics.reading import ReportedTest
-from plumbrule.oversight.papers.statistics.records import Check, StatisticFinding, Verdict
 
 
 def finding(
