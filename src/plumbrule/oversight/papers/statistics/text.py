@@ -201,9 +201,11 @@ _CORRECTED = re.compile(
     r"|[Bb]ootstrap|Greenhouse|Huynh|[Ee]xact test"
 )
 _CORRECTS = re.compile(
-    r"[Mm]ultiple (?:comparison|test|contrast)|[Ff]alse discovery|Benjamini|Bonferroni|Holm\b|Tukey"
-    r"|Scheff|[Ff]amily-?wise|[SŠ]id[aá]k|\bFDR\b|[Pp]ost[- ]hoc|multivariate t\b"
-    r"|Greenhouse|Huynh"
+    r"[Mm]ultiple (?:comparison|test|contrast)|[Ff]alse discovery|Benjamini|Bonferroni"
+    r"|(?:Holm|Tukey|Scheff[eé]|[SŠ]id[aá]k)(?:.s)?[- ]"
+    r"(?:HSD|[Hh]onest|[Tt]est|[Pp]ost|[Cc]orrect|[Aa]djust|[Pp]rocedure|[Mm]ethod)"
+    r"|[Ff]amily-?wise (?:error|rate)|\bFDR\b|[Pp]ost[- ]hoc"
+    r"|multivariate t\b|Greenhouse[- ]Geisser|Huynh[- ]Feldt"
 )
 CORRECTION_REACH = 100
 
