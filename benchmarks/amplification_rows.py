@@ -8,7 +8,7 @@ from rich.table import Table
 
 from benchmarks.rows import Row, single, spread
 from plumbrule.oversight.amplification import Climb, Round
-from plumbrule.oversight.amplification.content import COLUMNS, table
+from plumbrule.oversight.amplification.climbing import COLUMNS, table
 from plumbrule.records import Estimate, strict
 
 ENOUGH, DEPTH, KEPT, RATIO = 0.95, 8, 0.90, 0.10

@@ -16,6 +16,7 @@ from benchmarks.rows import Row, show
 PARTS = (
     "statistics_checks",
     "papers",
+    "real_papers",
     "review_trail",
     "recursive_reward",
     "amplification",

@@ -14,11 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.papers_whole import Tally, whole_rows
 from benchmarks.rows import Row, show, single, spread
-from plumbrule.lab.paper_interactions import BANKS, Bank
 from plumbrule.lab.papers import (
-    INTERACTION_KINDS,
     KINDS,
     STATISTICS_KINDS,
     Planted,
@@ -36,7 +33,7 @@ from plumbrule.oversight.papers import (
 from plumbrule.store import derive_seed
 
 RECALL, PRECISION, SECONDS = 0.95, 0.98, 10.0
-FLAWS_A_PAPER, INTERACTIONS_A_PAPER = 4, 2
+FLAWS_A_PAPER = 4
 
 
 def review(path: Path) -> list[Flaw]:
@@ -61,7 +58,7 @@ def hits(planted: Planted, flaw: Flaw) -> bool:
 
 
 def kinds_of(seed: int) -> Sequence[str]:
-    """Flaws of one paper: none in every other, else four of parts and two of the whole.
+    """Flaws of one paper: none in every other, else four.
 
     All kinds come equally often.
     """
@@ -71,9 +68,7 @@ def kinds_of(seed: int) -> Sequence[str]:
     every = (*KINDS, *STATISTICS_KINDS)
     first = (seed // 2) % len(every)
     others = rng.permutation([kind for kind in every if kind != every[first]])
-    one, *rest = np.roll(INTERACTION_KINDS, -(seed // 2))
-    whole = [one, *rng.permutation(rest)][:INTERACTIONS_A_PAPER]
-    return (every[first], *map(str, others[: FLAWS_A_PAPER - 1]), *map(str, whole))
+    return (every[first], *map(str, others[: FLAWS_A_PAPER - 1]))
 
 
 @dataclass
@@ -114,31 +109,23 @@ class Parts:
         return table
 
 
-def rows(*, quick: bool, banks: Sequence[Bank] = BANKS) -> list[Row]:
+def rows(*, quick: bool) -> list[Row]:
     """Recall and precision of each kind, and seconds for a paper of 30 pages.
 
     Args:
-        quick: 20 papers of each bank instead of 200.
-        banks: Wordings of the interaction flaws; each bank has papers of its own.
+        quick: 20 papers instead of 600.
     """
-    papers = 20 if quick else 200
-    parts, together = Parts(), {bank: Tally() for bank in banks}
+    parts = Parts()
     with tempfile.TemporaryDirectory() as name:
-        for bank, tally in together.items():
-            start = BANKS.index(bank) * papers
-            for seed in range(start, start + papers):
-                paper = make_paper(seed, flaws=kinds_of(seed), bank=bank)
-                form, text = (".md", paper.markdown) if seed % 4 < 2 else (".tex", paper.latex)
-                path = Path(name) / f"paper{form}"
-                path.write_text(text, encoding="utf-8")
-                read = read_paper(path)
-                flaws = review_parts(read)
-                parts.add(paper, flaws)
-                tally.add(paper, read, flaws, Path(name))
+        for seed in range(20 if quick else 600):
+            paper = make_paper(seed, flaws=kinds_of(seed))
+            form, text = (".md", paper.markdown) if seed % 4 < 2 else (".tex", paper.latex)
+            path = Path(name) / f"paper{form}"
+            path.write_text(text, encoding="utf-8")
+            parts.add(paper, review_parts(read_paper(path)))
         seconds = long_rows(Path(name))
     return [
         *parts.rows(),
-        *whole_rows(together),
         single("clean papers with any flaw reported", parts.alarmed, unit="papers", n=parts.clean),
         *seconds,
     ]
@@ -186,17 +173,10 @@ def _children_seconds() -> float:
 def main() -> None:
     """Print the table, and write it where asked."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="20 papers a bank, not 200")
-    parser.add_argument(
-        "--bank",
-        action="append",
-        choices=BANKS,
-        help="only the wordings of this bank, may be given several times (default: all)",
-    )
+    parser.add_argument("--quick", action="store_true", help="20 papers, not 600")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     arguments = parser.parse_args()
-    banks = [bank for bank in BANKS if bank in (arguments.bank or BANKS)]
-    table = rows(quick=arguments.quick, banks=banks)
+    table = rows(quick=arguments.quick)
     show("Reviewing papers without a model", table, arguments.json)
 
 

@@ -88,7 +88,7 @@ def paired_one_sided(rng: Rng) -> Sentence:
     seen = stats.ttest_1samp(rng.normal(0.3, size=n), 0, alternative="greater")
     p = min(seen.pvalue, 1 - seen.pvalue)
     report = _test(f"t({n - 1})", seen.statistic, p, rng)
-    return Sentence(text=f"For all N = {n} pairs, one-tailed, {report} was found.", checks=2)
+    return Sentence(text=f"For all N = {n} pairs, one-tailed, {report} was found.", checks=1)
 
 
 def anova(rng: Rng) -> Sentence:
@@ -115,7 +115,7 @@ def correlation(rng: Rng) -> Sentence:
     a = rng.normal(size=n)
     seen = stats.pearsonr(a, rng.uniform(-1, 1) * a + rng.normal(size=n))
     report = _test(f"r({n - 2})", seen.statistic, seen.pvalue, rng)
-    return Sentence(text=f"In a sample of N = {n}, both went together, {report}.", checks=2)
+    return Sentence(text=f"Across participants (N = {n}), both went together, {report}.", checks=2)
 
 
 def z_test(rng: Rng) -> Sentence:
@@ -227,7 +227,7 @@ def more_freedom(rng: Rng) -> str:
     df = n + int(rng.integers(0, 30))
     t = float(rng.uniform(0.5, 3.0))
     p = max(2 * stats.t.sf(t, df), 0.001)
-    return f"The {n} participants differed, t({df}) = {t:.2f}, p = {p:.3f}."
+    return f"In independent samples of {n} participants, t({df}) = {t:.2f}, p = {p:.3f}."
 
 
 def impossible_correlation(rng: Rng) -> str:

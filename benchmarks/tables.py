@@ -78,6 +78,7 @@ if __name__ == "__main__":
     )
     for page, name in (
         ("review_papers", "papers"),
+        ("review_papers", "real_papers"),
         ("review_statistics", "statistics_checks"),
         ("amplify", "amplification"),
         ("recursive_reward", "recursive_reward"),

@@ -58,7 +58,7 @@ def test_a_flawed_paper_ends_with_1_and_says_what_and_where(review, tmp_path):
     assert "statistics, p-value: decision error" in said
     assert "(Results)" in said
     assert "citations, missing_entry" in said
-    assert "nobody looked at method, logic, overclaiming" in said
+    assert "nobody looked at method, logic, overclaiming, whole picture" in said
     assert json.loads((tmp_path / "out" / "ledger.head").read_text())["hash"] in said
     assert "Gate closed" in said
 
@@ -68,7 +68,7 @@ def test_a_clean_paper_ends_with_0_and_says_that_it_is_no_pass(review):
 
     assert code == 0
     assert said.startswith("UNCERTAIN")
-    assert "that is no pass: method, logic, overclaiming" in said
+    assert "that is no pass: method, logic, overclaiming, whole picture" in said
 
 
 def test_strict_ends_with_1_on_all_but_a_pass(review):
@@ -343,7 +343,7 @@ def test_a_question_whose_answer_failed_is_asked_once(review, plumbrule, monkeyp
         server.script.clear()
         code, said, _ = plumbrule(*asked)
     assert code in (0, 1)
-    assert "nobody looked at method, overclaiming" in said
+    assert "nobody looked at method, overclaiming, whole picture" in said
     assert len(list((out / "decisions").iterdir())) == 1
     assert plumbrule("review", "--verify", out)[0] == 0
 

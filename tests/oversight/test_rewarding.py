@@ -9,7 +9,7 @@ import pytest
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.oversight import Cost, Opinion, Outcome, Quote, Reliability, Rule, Span, Task
-from plumbrule.oversight.choosing import ChoiceJudge, measured_reliability
+from plumbrule.oversight.debating import ChoiceJudge, measured_reliability
 from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.records import Kind
 from plumbrule.oversight.rewarding import LEAST, reward_works

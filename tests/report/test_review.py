@@ -30,8 +30,10 @@ from tests.report.test_report import DRAWING, TEXT, Page
 
 from plumbrule.errors import DataError
 from plumbrule.oversight import Task, accept, overrule, review, send_back, verify_review
+from plumbrule.oversight.papers import read_material, review_paper
 from plumbrule.report import write_review_page
 from plumbrule.report.passages import AROUND, WHOLE, places, source_view
+from plumbrule.report.review_findings import RANKS
 
 ALLOWED = TEXT | DRAWING | {"mark", "button", "script"}
 HOSTILE = (
@@ -99,6 +101,33 @@ def test_the_top_says_what_a_person_signs(sample):
     assert f"plumbrule review --verify 'paper review' --expected-head {done.head}" in top
     assert [each["standing"] for each in content["decisions"]] == ["asked", "holds", "holds"]
     assert verify_review(folder, expected_head=content["head"]).sound
+
+
+def test_a_paper_s_page_begins_with_what_was_found_surest_first(tmp_path):
+    path = tmp_path / "paper.txt"
+    path.write_text(
+        "On naps\n\nResults\n\nOf 40 workers, 12 (35%) slept. "
+        "Groups differed, t(38) = 2.20, p = .34.\n"
+    )
+    review_paper(read_material(path), folder=tmp_path / "out")
+    page = write_review_page(tmp_path / "out")
+    found = json.loads((page.parent / "report.json").read_text())["findings"]
+    html = page.read_text(encoding="utf-8")
+
+    assert (found[0]["rank"], found[0]["kind"]) == ("high", "p-value")
+    assert {each["rank"] for each in found[1:]} == {"low"}
+    assert {quote["place"] for each in found for quote in each["quotes"]} == {"Results"}
+    assert html.index('id="findings"') < html.index('id="verdict"') < html.index('id="unchecked"')
+    assert html.index("decision error") < html.index("percentage_of_count")
+
+
+def test_what_a_person_overruled_is_found_last(sample):
+    folder, _ = sample
+    _, content = written(folder)
+    found = content["findings"]
+    ranks = [RANKS.index(each["rank"]) for each in found]
+
+    assert ranks == sorted(ranks)
 
 
 def test_costs_are_those_of_the_verdict(sample):

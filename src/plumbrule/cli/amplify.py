@@ -81,7 +81,7 @@ def _climb_in(folder: Path, chosen: "Amplification") -> "Climb":
     from plumbrule.folders import held_folder
     from plumbrule.ledger import Ledger, record_files
     from plumbrule.oversight.amplification import Round, climb
-    from plumbrule.oversight.amplification.content import content
+    from plumbrule.oversight.amplification.climbing import content
     from plumbrule.recipes.amplification import (
         DistillIntoTransformer,
         build_ladder,
@@ -122,7 +122,7 @@ def _say(done: "Climb", folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from plumbrule.oversight.amplification.content import COLUMNS, sentences, table
+    from plumbrule.oversight.amplification.climbing import COLUMNS, sentences, table
 
     console = Console()
     console.print(f"Amplification: {done.ladder}", style="bold")

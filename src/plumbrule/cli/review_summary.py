@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # reading papers takes a moment to import; --help must not wa
     from plumbrule.oversight import Node, Quote, Report, Review, ReviewVerification, State
     from plumbrule.oversight.papers import Material
 
+WORDS = {"low": "advice", "model": "a model says", "info": "note"}
 COLORS = {"pass": "green", "fail": "bold red", "uncertain": "yellow", "not checked": "yellow"}
 MOST_FLAWS = 12
 """Flaws that the console prints; the page has all."""
@@ -26,19 +27,20 @@ LONGEST_LINE = 300
 def print_review(
     done: "Review", material: "Material", *, page: Path, closed: Sequence[str]
 ) -> None:
-    """Print outcome, parts, flaws with their places, what was not checked, cost and head."""
+    """Print the outcome, what was found and where, what was not checked, parts, cost and head."""
     console = Console(highlight=False, soft_wrap=True)
     verdict = done.verdict
     color = COLORS[verdict.outcome]
     console.print(f"[{color}]{verdict.outcome.upper()}[/]  {shown(material.paper.name, 80)}")
+    _flaws(console, done, material)
+    _unchecked(console, done)
     reasons = _why(done)
+    console.print(f"Why it is {verdict.outcome}")
     for reason in reasons[:MOST_REASONS]:
         console.print(f"  {_line(reason)}")
     if len(reasons) > MOST_REASONS:
         console.print(f"  and {len(reasons) - MOST_REASONS} more reasons")
     console.print(_parts(done), soft_wrap=False)
-    _flaws(console, done, material)
-    _unchecked(console, done)
     console.print(f"Cost: {_cost(done)}")
     for over in verdict.over_budget:
         console.print(f"  over budget: {shown(over)}")
@@ -115,18 +117,20 @@ def _count(report: "Report") -> int:
 
 
 def _flaws(console: Console, done: "Review", material: "Material") -> None:
-    """The worst first; the same said of several places once, with all the places."""
-    ranks = ["high", "model", "medium", "low", "info", "overruled"]
+    """The surest first; the same said of several places once, with all the places."""
+    ranks = ["high", "medium", "model", "low", "info", "overruled"]
     found: dict[tuple[str, str, str], list[Quote]] = {}
     states = {state.task_id: state for state in done.verdict.states}
     for severity, name, message, quotes in _all_flaws(done.root, states):
         found.setdefault((severity, name, message), []).extend(quotes)
     rows = sorted(found.items(), key=lambda row: ranks.index(row[0][0]))
     if rows:
-        console.print("Flaws")
+        console.print("Found")
     for (severity, name, message), quotes in rows[:MOST_FLAWS]:
         color = "red" if severity in ("high", "medium") else "yellow"
-        console.print(f"  [{color}]{severity}[/] {shown(name)}: {_line(message)}")
+        console.print(
+            f"  [{color}]{WORDS.get(severity, severity)}[/] {shown(name)}: {_line(message)}"
+        )
         for quote in quotes[:MOST_QUOTES]:
             words = shown(" ".join(quote.text.split()), LONGEST_QUOTE)
             console.print(f"    “{words}” ({shown(place_of(quote, material))})")

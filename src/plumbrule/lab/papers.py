@@ -7,7 +7,6 @@ import numpy as np
 
 from plumbrule.errors import ConfigError
 from plumbrule.lab.paper_flaws import KINDS, PLANTERS, STATISTICS_KINDS, Making, Planted
-from plumbrule.lab.paper_interactions import INTERACTION_KINDS, Bank, write_interactions
 from plumbrule.lab.paper_study import Study, make_study, percent
 from plumbrule.lab.paper_text import Draft, Grid, render_latex, render_markdown
 from plumbrule.lab.paper_words import Work, filler, make_works
@@ -15,7 +14,6 @@ from plumbrule.records import strict
 from plumbrule.store import derive_seed
 
 __all__ = [
-    "INTERACTION_KINDS",
     "KINDS",
     "STATISTICS_KINDS",
     "Planted",
@@ -37,27 +35,21 @@ class SyntheticPaper:
     truth: tuple[Planted, ...]
 
 
-def make_paper(
-    seed: int, *, flaws: Sequence[str] = (), pages: int = 6, bank: Bank = "development"
-) -> SyntheticPaper:
+def make_paper(seed: int, *, flaws: Sequence[str] = (), pages: int = 6) -> SyntheticPaper:
     """Write a paper about a made-up study.
 
     Args:
         seed: Decides everything but the flaws: the same seed without flaws is the clean twin.
-        flaws: Kinds to plant, each at most once, out of `KINDS`, `STATISTICS_KINDS` and
-            `INTERACTION_KINDS`.
+        flaws: Kinds to plant, each at most once, out of `KINDS` and `STATISTICS_KINDS`.
         pages: Length, at about 450 words a page; at least 3.
-        bank: Which wordings the passages of interaction flaws are drawn from, the harmless ones
-            of clean papers as well.
 
     Returns:
         The paper as Markdown and as LaTeX with its list of references inside, and the truth.
 
     Raises:
-        ConfigError: A kind is unknown or named twice, there is no such bank, or `pages` is
-            under 3.
+        ConfigError: A kind is unknown or named twice, or `pages` is under 3.
     """
-    known = (*KINDS, *STATISTICS_KINDS, *INTERACTION_KINDS)
+    known = (*KINDS, *STATISTICS_KINDS)
     if set(flaws) - set(known) or len(set(flaws)) < len(flaws):
         raise ConfigError(
             f"flaws must be different kinds out of {', '.join(known)}, got {', '.join(flaws)}"
@@ -69,11 +61,8 @@ def make_paper(
     works = make_works(rng, min(60, 14 + pages))
     draft = _write(rng, study, works, pages)
     making = Making(np.random.default_rng(derive_seed(seed, "flaws")), study, draft)
-    together = [kind for kind in flaws if kind in INTERACTION_KINDS]
-    making.truth += write_interactions(draft, study, seed, flaws=together, bank=bank)
     for kind in flaws:
-        if kind not in together:
-            PLANTERS[kind](making)
+        PLANTERS[kind](making)
     return SyntheticPaper(
         seed=seed,
         markdown=render_markdown(draft),

@@ -2,12 +2,19 @@
 
 from plumbrule.oversight.aggregating import Contribution, State, aggregate
 from plumbrule.oversight.asking import ask
-from plumbrule.oversight.budget import Budget
-from plumbrule.oversight.cases import Case, Person, Specialist
-from plumbrule.oversight.choosing import ChoiceJudge, measured_reliability
-from plumbrule.oversight.debating import ModelJudge
+from plumbrule.oversight.cases import Budget, Case, Person, Reliability, Rule, Specialist
+from plumbrule.oversight.debating import ChoiceJudge, ModelJudge, measured_reliability
 from plumbrule.oversight.deciding import accept, overrule, send_back
-from plumbrule.oversight.gap import Gap, gap_recovered, performance_gap
+from plumbrule.oversight.gains import (
+    Gap,
+    Tax,
+    Trial,
+    alignment_tax,
+    gap_recovered,
+    performance_gap,
+    trial_of,
+)
+from plumbrule.oversight.hostile import InstructionWatch
 from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.plans import Decompose, Parts
 from plumbrule.oversight.records import (
@@ -22,12 +29,9 @@ from plumbrule.oversight.records import (
     Task,
 )
 from plumbrule.oversight.rewarding import PartReward, Reward, reward_works
-from plumbrule.oversight.rules import Reliability, Rule
 from plumbrule.oversight.running import Review, answer_questions, review
-from plumbrule.oversight.tax import Tax, Trial, alignment_tax, trial_of
 from plumbrule.oversight.verdicts import Coverage, Step, Verdict
 from plumbrule.oversight.verifying import ReviewVerification, Tampering, verify_review
-from plumbrule.oversight.watching import InstructionWatch
 from plumbrule.oversight.whole_reader import WholeReader
 from plumbrule.oversight.wording import Wording
 

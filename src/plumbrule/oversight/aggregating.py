@@ -19,8 +19,8 @@ there is: new ones make it lapse, and the node is uncertain until someone decide
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from plumbrule.oversight.cases import Rule, probability
 from plumbrule.oversight.records import Decision, Node, Outcome, Report
-from plumbrule.oversight.rules import Rule, probability
 from plumbrule.records import strict
 
 

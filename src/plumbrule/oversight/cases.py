@@ -1,11 +1,13 @@
-"""What a specialist is given, and the protocol it keeps."""
+"""What is asked of a specialist, what all of it may cost, and how reports become an outcome."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from plumbrule.errors import DataError
-from plumbrule.oversight.records import Cost, Kind, Opinion, Quote, Report, Span, Task
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.oversight.records import COSTS, Cost, Kind, Opinion, Quote, Report, Span, Task
+from plumbrule.records import strict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,3 +137,153 @@ def is_verbatim(quote: Quote, sources: Mapping[str, str]) -> bool:
     """Whether the words stand at the place named."""
     text = sources.get(quote.source)
     return text is not None and text[quote.start : quote.end] == quote.text
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Limits of all checks of a review together; None where there is none."""
+
+    seconds: float | None = None
+    """Working time of specialists, added up over those who work side by side."""
+
+    tokens: int | None = None
+    calls: int | None = None
+    dollars: float | None = None
+    human_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in vars(self).items():
+            if limit is not None and not limit >= 0:
+                raise ConfigError(f"the budget's {name} must be at least 0, got {limit}")
+
+    def exceeded(self, cost: Cost) -> tuple[str, ...]:
+        """Which limits a cost is over, in words; empty when it fits."""
+        over = []
+        for each in COSTS:
+            limit, value = getattr(self, each.name), getattr(cost, each.name)
+            if limit is not None and value > limit:
+                over.append(f"{value:g} {each.name.replace('_', ' ')} of {limit:g}")
+        return tuple(over)
+
+    def refuses(self, most: Cost, spent: Cost) -> tuple[str, ...]:
+        """Why a check that costs at most this does not fit any more; empty when it does.
+
+        A limit that is used up refuses only those who draw on it: tools without calls go on
+        after the last call was spent.
+        """
+        over = []
+        for each in COSTS:
+            limit, value = getattr(self, each.name), getattr(most, each.name)
+            before = getattr(spent, each.name)
+            # Time passes with every check, so no one works on after the last second.
+            used_up = each.name == "seconds" and limit is not None and before >= limit
+            if limit is not None and ((value > 0 and before + value > limit) or used_up):
+                over.append(
+                    f"{before:g} of {limit:g} {each.name.replace('_', ' ')} are spent or set "
+                    f"aside, and it may take {value:g}"
+                )
+        return tuple(over)
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How often a specialist is right, as measured on work of known truth."""
+
+    sensitivity: float
+    """Share of flawed work it fails, strictly between 0 and 1."""
+
+    specificity: float
+    """Share of sound work it passes, strictly between 0 and 1."""
+
+    group: str = ""
+    """Specialists of one group, such as those over one model, share their errors; empty for a
+    group of its own."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.sensitivity < 1 and 0 < self.specificity < 1):
+            raise ConfigError(
+                "sensitivity and specificity lie strictly between 0 and 1, got "
+                f"{self.sensitivity} and {self.specificity}; from counts without an error take "
+                "the lower end of an interval"
+            )
+
+    def log_odds(self, verdict: str) -> float:
+        """How far a verdict moves the log-odds that the work is sound, in nats."""
+        if verdict == "pass":
+            return math.log(self.specificity / (1 - self.sensitivity))
+        if verdict == "fail":
+            return math.log((1 - self.specificity) / self.sensitivity)
+        return 0.0
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How parts become a whole; `aggregate` says it in full."""
+
+    reliabilities: Mapping[str, Reliability] = field(default_factory=dict)
+    """By specialist's name. A model without one moves no odds: its pass is no pass yet, its fail
+    a doubt that keeps the node from passing."""
+
+    prior: float = 0.5
+    """Probability that work is sound before anyone looked, strictly between 0 and 1."""
+
+    pass_at: float = 0.9
+    """Models alone pass a node from this probability of being sound on."""
+
+    fail_at: float = 0.1
+    """Models alone fail a node from this probability of being sound down."""
+
+    correlation: float = 1.0
+    """Correlation of errors within a group: n reports count as n / (1 + (n - 1) correlation)
+    votes (Kish's design effect). 1, the default, lets a group speak once, until it was measured
+    that its members err apart."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.prior < 1:
+            raise ConfigError(f"the prior lies strictly between 0 and 1, got {self.prior}")
+        if not 0 <= self.fail_at < self.pass_at <= 1:
+            raise ConfigError(
+                f"fail_at is at least 0 and below pass_at, which is at most 1; got {self.fail_at} "
+                f"and {self.pass_at}"
+            )
+        if not 0 <= self.correlation <= 1:
+            raise ConfigError(f"a correlation of errors is 0 to 1, got {self.correlation}")
+
+    @property
+    def log_odds_before(self) -> float:
+        """Log-odds of the prior, in nats."""
+        return math.log(self.prior / (1 - self.prior))
+
+    def soft_log_odds(self, reports: Sequence[Report]) -> float | None:
+        """Log-odds that the work is sound after these models spoke, in nats.
+
+        Returns:
+            None where no model of declared reliability gave a verdict.
+
+        Example:
+            >>> rule = Rule(reliabilities={"judge": Reliability(sensitivity=0.8, specificity=0.8)})
+            >>> rule.soft_log_odds([]) is None
+            True
+        """
+        moves: dict[str, list[float]] = {}
+        for report in reports:
+            reliability = self.reliabilities.get(report.specialist)
+            if reliability is not None and report.kind == "model" and report.checked:
+                group = f"group {reliability.group}" if reliability.group else report.specialist
+                moves.setdefault(group, []).append(reliability.log_odds(report.verdict))
+        if not moves:
+            return None
+        evidence = math.fsum(
+            math.fsum(each) / (1 + (len(each) - 1) * self.correlation) for each in moves.values()
+        )
+        return self.log_odds_before + evidence
+
+
+def probability(log_odds: float) -> float:
+    """Log-odds as a probability."""
+    if log_odds >= 0:
+        return 1 / (1 + math.exp(-log_odds))
+    return math.exp(log_odds) / (1 + math.exp(log_odds))

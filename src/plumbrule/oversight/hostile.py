@@ -1,16 +1,12 @@
-"""Text under review is material: what in it speaks to the reviewer is found, named and kept out.
-
-No fence makes a model deaf. So sentences that give the reviewer instructions are replaced before
-any model reads them, and every report says which. The patterns know common wordings in English,
-also with invisible characters or other letter forms between; they cannot know all.
-"""
+"""Text that speaks to whoever reviews it: found, fenced off, withheld and reported."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.records import Quote
+from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Quote
 
 REMOVED = "[a sentence to the reviewer was removed here]"
 
@@ -134,3 +130,28 @@ def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
     lasts = [at for each in _ENDS if (at := text.find(each, end - 1, ceiling)) >= 0]
     last = min(lasts, default=ceiling - 1) + 1
     return first, max(last, end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionWatch:
+    """Finds sentences that give the reviewer instructions.
+
+    Ask it in a part that is not required: then what it finds stands in the report and moves
+    nothing, neither for the work nor against it.
+    """
+
+    name: str = "instructions"
+    version: str = "1"
+    kind: Kind = "tool"
+    most: Cost = FREE
+
+    def check(self, case: Case) -> Opinion:
+        """`uncertain` with each such sentence as evidence, `pass` where there is none."""
+        found = addressed(case)
+        if not found:
+            return Opinion(verdict="pass", rationale="No sentence speaks to the reviewer.")
+        return Opinion(
+            verdict="uncertain",
+            rationale=f"{len(found)} sentences speak to the reviewer; models are not shown them.",
+            evidence=tuple(found),
+        )

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.oversight.asking import Job, not_asked
-from plumbrule.oversight.budget import Budget
-from plumbrule.oversight.cases import Specialist, spans_of
+from plumbrule.oversight.cases import Budget, Rule, Specialist, spans_of
 from plumbrule.oversight.records import FREE, KINDS, Cost, Decision, Kind, Node, Report, Task
-from plumbrule.oversight.rules import Rule
 from plumbrule.records import strict, to_json
 from plumbrule.store import fingerprint
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.aggregating import State, aggregate
-from plumbrule.oversight.cases import Specialist
+from plumbrule.oversight.cases import Rule, Specialist
 from plumbrule.oversight.in_memory import Work, judge_works
 from plumbrule.oversight.plans import Decompose
 from plumbrule.oversight.records import FAILURES, Cost, Node, Outcome
-from plumbrule.oversight.rules import Rule
 from plumbrule.oversight.verdicts import cost_of
 from plumbrule.records import strict
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.asking import Job, ask, not_asked
-from plumbrule.oversight.budget import Budget
-from plumbrule.oversight.cases import Case, Specialist
+from plumbrule.oversight.cases import Budget, Case, Rule, Specialist
 from plumbrule.oversight.plans import (
     Decompose,
     Level,
@@ -21,7 +20,6 @@ from plumbrule.oversight.plans import (
     turn,
 )
 from plumbrule.oversight.records import Cost, Node, Report, Task, total
-from plumbrule.oversight.rules import Rule
 from plumbrule.oversight.trail import Trail, open_trail, reopen_trail
 from plumbrule.oversight.verdicts import Verdict, cost_of, derive
 from plumbrule.store import Progress, derive_seed

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plumbrule.oversight.aggregating import State, aggregate
-from plumbrule.oversight.budget import Budget
+from plumbrule.oversight.cases import Budget, Rule
 from plumbrule.oversight.records import FAILURES, Cost, Node, Outcome, Quote, total
-from plumbrule.oversight.rules import Rule
 from plumbrule.records import strict
 from plumbrule.store import fingerprint
 

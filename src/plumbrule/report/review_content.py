@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plumbrule.report.passages import Mark, places, source_view
+from plumbrule.report.review_findings import review_findings
 from plumbrule.report.review_folder import ReviewFiles
 
 Json = dict[str, Any]
@@ -39,6 +40,7 @@ def review_content(files: ReviewFiles) -> Json:
         "probability": verdict["probability"] if verdict else None,
         "tally": verdict["tally"] if verdict else None,
         "decisions": [view.decision(each) for each in files.decisions],
+        "findings": review_findings(root, files),
         "not_checked": view.not_checked(root),
         "coverage": _coverage(verdict, view.anchors),
         "cost": _costs(files),

@@ -36,6 +36,12 @@ class ReviewFiles:
     sources: dict[str, str | None] = field(default_factory=dict)
     """Texts by id; None where the file is missing or no text."""
 
+    sections: list[Json] = field(default_factory=list)
+    """Headings of a paper, each with the character where it begins; empty for other works."""
+
+    page_starts: list[int] = field(default_factory=list)
+    """Where each page of a paper begins; empty where it has none."""
+
 
 def read_review_files(folder: Path) -> ReviewFiles:
     """Read the records of a review from its files.
@@ -61,6 +67,7 @@ def read_review_files(folder: Path) -> ReviewFiles:
     for report in sorted(found, key=lambda each: (each["round"], _place(order, each))):
         reports.setdefault(report["task_id"], []).append(report)
     head = folder / "ledger.head"
+    paper = _paper(folder / "material.json")
     return ReviewFiles(
         name=folder.resolve().name,
         manifest=manifest,
@@ -73,7 +80,18 @@ def read_review_files(folder: Path) -> ReviewFiles:
             name: _text(folder / "sources" / f"{sha256}.txt")
             for name, sha256 in manifest["sources"].items()
         },
+        sections=paper.get("sections", []),
+        page_starts=paper.get("page_starts", []),
     )
+
+
+def _paper(path: Path) -> Json:
+    """What a review of a paper keeps of it; empty for other works and while it is not finished."""
+    try:
+        value = json.loads(path.read_bytes())["paper"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _verdict(folder: Path, ids: set[str]) -> Json | None:

@@ -51,7 +51,7 @@ def test_every_hiding_place_is_found(tmp_path, name, text, hidden):
 
     assert [flaw.kind for flaw in flaws] == ["reviewer_instruction"]
     assert flaws[0].evidence[0].hidden == hidden
-    assert flaws[0].severity == ("high" if hidden else "medium")
+    assert flaws[0].severity == ("high" if hidden else "low")
 
 
 @pytest.mark.parametrize(

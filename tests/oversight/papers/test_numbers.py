@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumbrule.oversight.papers import check_numbers, read_paper
-from plumbrule.oversight.papers.numerals import numbers_in, read_count, read_number
+from plumbrule.oversight.papers.quantities import numbers_in, read_count, read_number
 
 
 def check(folder, body, abstract="Nothing to count."):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.lab.papers import make_paper
 from plumbrule.oversight.papers import check_instructions, read_paper
-from plumbrule.oversight.papers.sentences import split_sentences
+from plumbrule.oversight.papers.structure import split_sentences
 from plumbrule.records import from_json, to_json
 
 MARKDOWN = """# On things

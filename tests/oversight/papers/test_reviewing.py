@@ -21,8 +21,7 @@ from plumbrule.oversight.papers import (
     review_paper,
     verify_paper_review,
 )
-from plumbrule.oversight.papers.judges import ASKS, pieces
-from plumbrule.oversight.papers.tree import DIMENSIONS
+from plumbrule.oversight.papers.tree import ASKS, DIMENSIONS, pieces
 
 PART_OF = {
     **dict.fromkeys(
@@ -83,7 +82,7 @@ def test_a_clean_paper_passes_every_tool_and_is_no_pass_without_a_model(tmp_path
 
     assert {found[name] for name in ("reading", "citations", "statistics", "numbers")} == {"pass"}
     assert done.verdict.outcome == "uncertain"
-    assert done.verdict.uncovered == ("method", "logic", "overclaiming")
+    assert done.verdict.uncovered == ("method", "logic", "overclaiming", "whole picture")
     assert [flaw for name in PART_OF.values() for flaw in flaws(done, name)] == []
     assert {each.reason for each in done.verdict.not_checked if each.task_id == "paper/logic"} == {
         "no model was given to judge it (--judge)"
@@ -238,10 +237,10 @@ def test_the_bibliography_is_a_source_and_its_broken_entries_are_named(tmp_path)
     done = review_paper(material(tmp_path, text, bibliography=bib), folder=tmp_path / "out")
     [report] = [each for each in reports(done, "citations") if each.specialist == "bibliography"]
 
-    assert report.verdict == "fail"
+    assert report.verdict == "uncertain"
     assert [flaw.kind for flaw in flaws_in(report)] == ["entry_disagrees"]
     assert any("broken" in reason for reason in report.not_checked)
-    assert outcomes(done)["citations"] == "fail"
+    assert outcomes(done)["citations"] == "uncertain"
 
 
 def test_a_name_from_a_stranger_leads_nowhere_else(tmp_path):
@@ -321,32 +320,18 @@ def test_a_judge_that_finds_a_flaw_closes_the_gate_with_its_words(tmp_path):
     assert any(reason.startswith("paper/overclaiming") for reason in closed_because(done))
 
 
-CONFLICT = (
-    ("## Results", "Participants chose themselves which group they joined.\n\n## Results"),
-    ("## Discussion", "## Discussion\n\nParticipants were randomly assigned to the two groups."),
-)
+def test_without_a_model_nobody_reads_the_whole(tmp_path):
+    done = reviewed(tmp_path, make_paper(1, pages=3).markdown)
+    [report] = done.root.current
+
+    assert (report.specialist, report.verdict, report.failure) == (
+        "whole reader", "not checked", None,
+    )  # fmt: skip
+    assert "whole picture" in done.verdict.uncovered
+    assert closed_because(done) == ()
 
 
-def test_the_whole_picture_overturns_a_tree_of_passes(tmp_path):
-    text = make_paper(1, pages=3).markdown
-    alone = [text.replace(*each, 1) for each in CONFLICT]
-    both = alone[0].replace(*CONFLICT[1], 1)
-    judge = ScriptedModel(answer=lambda asked: "No flaw found.", odds=odds(False))
-    with_both = reviewed(tmp_path, both, judge=judge, reliability=MEASURED, out="both")
-    found = outcomes(with_both)
-
-    assert {found[name] for name in DIMENSIONS if name != "whole picture"} == {"pass"}
-    assert with_both.verdict.outcome == "fail"
-    [flaw] = [each for report in with_both.root.current for each in flaws_in(report)]
-    assert flaw.kind == "design_conflict"
-    assert len({quote.start for quote in flaw.quotes}) >= 2
-    assert any(reason.startswith("paper: whole picture") for reason in closed_because(with_both))
-    for number, each in enumerate(alone):
-        done = reviewed(tmp_path, each, judge=judge, reliability=MEASURED, out=f"alone{number}")
-        assert done.verdict.outcome == "pass"
-
-
-def test_a_model_that_reads_the_whole_can_overturn_it_too(tmp_path):
+def test_a_model_that_reads_the_whole_can_overturn_parts_that_pass(tmp_path):
     def says(asked):
         if "Which places" in asked:
             return 'See "We tested 40 people." and "Naps help." together.'
@@ -469,7 +454,7 @@ def test_a_count_in_words_at_the_start_of_a_sentence_is_read_whole(tmp_path):
 
 
 def test_half_a_surrogate_pair_is_no_letter():
-    from plumbrule.oversight.papers.hiding import Veil, uncover
+    from plumbrule.oversight.papers.markup import Veil, uncover
 
     assert uncover("a\ud835b \udc00", Veil()) == "ab "
 

@@ -1,33 +1,35 @@
 """Iterated distillation and amplification, with checks of known answer and a rule that stops it."""
 
 from plumbrule.oversight.amplification.climbing import climb
-from plumbrule.oversight.amplification.ladder import Distill, Distilled, Ladder, Lesson, Student
-from plumbrule.oversight.amplification.overseer import Amplified, Overseer, amplify
-from plumbrule.oversight.amplification.planted import (
-    Check,
-    Planted,
-    make_check,
-    plant,
-    student_wrong,
-    teacher_wrong,
-)
-from plumbrule.oversight.amplification.records import Climb, ClimbSettings, Labels, Round
-from plumbrule.oversight.amplification.stopping import (
-    ErrorBudget,
-    Stop,
-    decide,
-    node_error,
-    predict,
-    tree_error,
-    tree_nodes,
-)
-from plumbrule.oversight.amplification.voting import (
+from plumbrule.oversight.amplification.ladder import (
+    Distill,
+    Distilled,
+    Ladder,
+    Lesson,
+    Student,
     VoteErrors,
     effective_votes,
     majority_error,
     plurality,
     vote_errors,
     voted_error,
+)
+from plumbrule.oversight.amplification.overseer import Amplified, Overseer, amplify
+from plumbrule.oversight.amplification.records import Climb, ClimbSettings, Labels, Round
+from plumbrule.oversight.amplification.stopping import (
+    Check,
+    ErrorBudget,
+    Planted,
+    Stop,
+    decide,
+    make_check,
+    node_error,
+    plant,
+    predict,
+    student_wrong,
+    teacher_wrong,
+    tree_error,
+    tree_nodes,
 )
 
 __all__ = [

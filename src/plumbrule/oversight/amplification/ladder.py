@@ -1,17 +1,16 @@
-"""What amplification needs: a ladder of questions, a student who answers, somebody who teaches it.
+"""A ladder of questions, and how many of the votes on one are really different."""
 
-A level is the binary logarithm of a depth: level 0 is depth 1, level 3 is depth 8.
-
-Axes: C contexts, T tokens a context, P places (what is asked about) a context.
-"""
-
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
+
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.records import strict
 
 Answers = Int[np.ndarray, "contexts places"]
 Contexts = Int[np.ndarray, "contexts tokens"]
@@ -154,3 +153,152 @@ class Distill(Protocol):
     def digest(self, folder: Path) -> str:
         """Hash of the weights in a folder, as `save` returned it."""
         ...
+
+
+LEAST_WRONG = 5
+"""Wrong votes below which a correlation of errors is not worth its name."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class VoteErrors:
+    """How often single votes were wrong on questions of known answer, and how much together."""
+
+    votes: int
+    questions: int
+    wrong: int
+    """Wrong votes, over all questions and votes."""
+
+    correlation: float | None
+    """Mean correlation of errors between two votes on one question, cut to 0 to 1."""
+
+    reason: str | None
+    """Why there is no correlation; None where there is one."""
+
+    @property
+    def rate(self) -> float:
+        """Share of single votes that were wrong."""
+        return self.wrong / (self.votes * self.questions)
+
+    @property
+    def correlation_used(self) -> float:
+        """The correlation, or 1 where nobody could measure it: then votes count as one."""
+        return 1.0 if self.correlation is None else self.correlation
+
+    @property
+    def effective(self) -> float | None:
+        """Independent votes that these amount to; None where that is not known."""
+        return None if self.correlation is None else effective_votes(self.votes, self.correlation)
+
+
+def plurality(
+    votes: Int[np.ndarray, "votes contexts places"],
+) -> Int[np.ndarray, "contexts places"]:
+    """The most frequent answer to each question; of equally frequent ones, the one given first.
+
+    Raises:
+        DataError: There are no votes.
+
+    Example:
+        >>> plurality(np.array([[[1]], [[2]], [[2]]])).tolist()
+        [[2]]
+    """
+    if len(votes) == 0:
+        raise DataError("an answer by plurality takes at least one vote, got none")
+    support = np.stack([(votes == vote).sum(axis=0) for vote in votes])
+    first = support.argmax(axis=0)
+    chosen: Int[np.ndarray, "contexts places"] = np.take_along_axis(votes, first[None], axis=0)[0]
+    return chosen
+
+
+def vote_errors(wrong: Bool[np.ndarray, "votes questions"]) -> VoteErrors:
+    """Count wrong votes, and measure how much they go together.
+
+    The correlation is that of two votes drawn at random: (P(both wrong) - p^2) / (p (1 - p)), with
+    p the share of wrong votes. It is 0 for independent errors and 1 where all votes fail at once.
+
+    Raises:
+        DataError: No votes or no questions.
+
+    Example:
+        >>> vote_errors(np.tile([True] * 10 + [False] * 90, (3, 1))).effective
+        1.0
+    """
+    votes, questions = wrong.shape
+    if votes == 0 or questions == 0:
+        raise DataError(f"errors of votes take votes on questions, got {votes} on {questions}")
+    total = int(wrong.sum())
+    rate = total / wrong.size
+    reason = None
+    if votes == 1:
+        reason = "there is only one vote"
+    elif total < LEAST_WRONG:
+        reason = f"only {total} of {wrong.size} votes were wrong"
+    elif total == wrong.size:
+        reason = "every vote was wrong"
+    correlation = None
+    if reason is None:
+        together = wrong.sum(axis=0)
+        both = float((together * (together - 1)).mean()) / (votes * (votes - 1))
+        correlation = min(1.0, max(0.0, (both - rate * rate) / (rate * (1 - rate))))
+    return VoteErrors(
+        votes=votes, questions=questions, wrong=total, correlation=correlation, reason=reason
+    )
+
+
+def effective_votes(votes: int, correlation: float) -> float:
+    """Independent votes to which votes with correlated errors amount.
+
+    Raises:
+        ConfigError: No votes, or a correlation outside 0 to 1.
+
+    Source:
+        The design effect of Kish (1965), "Survey Sampling": n / (1 + (n - 1) rho).
+
+    Example:
+        >>> effective_votes(3, 0.0), effective_votes(3, 0.5), effective_votes(3, 1.0)
+        (3.0, 1.5, 1.0)
+    """
+    if votes < 1 or not 0.0 <= correlation <= 1.0:
+        raise ConfigError(
+            "effective votes take at least one vote and a correlation from 0 to 1, got "
+            f"{votes} votes and {correlation}"
+        )
+    return votes / (1 + (votes - 1) * correlation)
+
+
+def majority_error(error: float, votes: int) -> float:
+    """Probability that more than half of independent votes are wrong.
+
+    The worst case of a plurality: it takes wrong votes to agree on one wrong answer. Of an even
+    number of votes, half of them wrong counts as wrong too.
+
+    Raises:
+        ConfigError: An error rate outside 0 to 1, or no votes.
+
+    Example:
+        >>> round(majority_error(0.01, 3), 6)
+        0.000298
+    """
+    if votes < 1 or not 0.0 <= error <= 1.0:
+        raise ConfigError(
+            f"expected an error rate from 0 to 1 and at least one vote, got {error} and {votes}"
+        )
+    return math.fsum(
+        math.comb(votes, wrong) * error**wrong * (1 - error) ** (votes - wrong)
+        for wrong in range((votes + 1) // 2, votes + 1)
+    )
+
+
+def voted_error(error: float, votes: int, correlation: float) -> float:
+    """Probability that voting gives a wrong answer, where votes fail together now and then.
+
+    With probability `correlation` all votes are one vote, else they are independent: the simplest
+    law of failing together that has the given correlation between any two votes.
+
+    Example:
+        >>> voted_error(0.05, 3, 1.0), round(voted_error(0.05, 3, 0.0), 5)
+        (0.05, 0.00725)
+    """
+    effective_votes(votes, correlation)
+    return correlation * error + (1 - correlation) * majority_error(error, votes)

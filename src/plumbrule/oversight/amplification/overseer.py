@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight.amplification.ladder import Answers, Contexts, Ladder, Student
-from plumbrule.oversight.amplification.voting import plurality
+from plumbrule.oversight.amplification.ladder import Answers, Contexts, Ladder, Student, plurality
 from plumbrule.records import strict
 from plumbrule.store import derive_seed
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 
 from plumbrule.errors import ConfigError
+from plumbrule.oversight.amplification.ladder import VoteErrors
 from plumbrule.oversight.amplification.overseer import Overseer
-from plumbrule.oversight.amplification.planted import Check
-from plumbrule.oversight.amplification.stopping import ErrorBudget, Stop
-from plumbrule.oversight.amplification.voting import VoteErrors
+from plumbrule.oversight.amplification.stopping import Check, ErrorBudget, Stop
 from plumbrule.records import Estimate, strict
 
 

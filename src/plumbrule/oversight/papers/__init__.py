@@ -1,7 +1,11 @@
 """Reads a scientific paper and reviews it: what needs no judgment by tools, the rest by models."""
 
-from plumbrule.oversight.papers.agreement import check_bibliography
-from plumbrule.oversight.papers.bibtex import Bibliography, BrokenEntry, parse_bibtex
+from plumbrule.oversight.papers.bibliographies import (
+    Bibliography,
+    BrokenEntry,
+    check_bibliography,
+    parse_bibtex,
+)
 from plumbrule.oversight.papers.citations import check_citations
 from plumbrule.oversight.papers.document import (
     Cell,
@@ -16,9 +20,7 @@ from plumbrule.oversight.papers.document import (
     Sentence,
     Table,
 )
-from plumbrule.oversight.papers.gating import closed_because
 from plumbrule.oversight.papers.instructions import check_instructions
-from plumbrule.oversight.papers.judges import judges
 from plumbrule.oversight.papers.material import (
     Material,
     load_material,
@@ -29,6 +31,7 @@ from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import read_paper
 from plumbrule.oversight.papers.reviewing import (
     answer_paper,
+    closed_because,
     matching_material,
     review_paper,
     verify_paper_review,
@@ -41,7 +44,7 @@ from plumbrule.oversight.papers.specialists import (
     tools,
 )
 from plumbrule.oversight.papers.support import Support, SupportCheck, check_sources
-from plumbrule.oversight.papers.whole import Piece, Purpose, check_whole, load_purposes
+from plumbrule.oversight.papers.tree import judges
 
 __all__ = [
     "Bibliography",
@@ -56,8 +59,6 @@ __all__ = [
     "Hidden",
     "Material",
     "Paper",
-    "Piece",
-    "Purpose",
     "ReportedFlaw",
     "Section",
     "Sentence",
@@ -70,12 +71,10 @@ __all__ = [
     "check_instructions",
     "check_numbers",
     "check_sources",
-    "check_whole",
     "closed_because",
     "flaws_in",
     "judges",
     "load_material",
-    "load_purposes",
     "matching_material",
     "opinion_of",
     "parse_bibtex",

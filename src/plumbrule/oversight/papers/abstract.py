@@ -4,6 +4,7 @@ Two numbers are taken for one quantity only if their units agree and the words a
 number of the abstract that stands nowhere else is no flaw: it is listed as not checked.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -17,64 +18,16 @@ count as its repetition, and to count as the same quantity with another value.""
 
 FEWEST_WORDS = 2
 _CONTRASTS = frozenset(
-    [
-        "treatment",
-        "control",
-        "placebo",
-        "intervention",
-        "experimental",
-        "sham",
-        "women",
-        "men",
-        "female",
-        "male",
-        "girl",
-        "boy",
-        "baseline",
-        "pretest",
-        "posttest",
-        "before",
-        "after",
-        "pre",
-        "post",
-        "follow-up",
-        "followup",
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "one",
-        "two",
-        "three",
-        "older",
-        "younger",
-        "young",
-        "old",
-        "high",
-        "low",
-        "left",
-        "right",
-        "n",
-        "sd",
-        "mean",
-        "median",
-        "year",
-        "month",
-        "week",
-        "day",
-        "morning",
-        "evening",
-        "short",
-        "long",
-        "early",
-        "late",
-        "training",
-        "test",
-        "validation",
-        "small",
-        "medium",
-        "large",
-    ]
+    re.findall(
+        r"[\w.-]+",
+        """
+        treatment control placebo intervention experimental sham women men female male girl boy
+        baseline pretest posttest before after pre post follow-up followup first second third
+        fourth one two three older younger young old high low left right n sd mean median year
+        month week day morning evening short long early late training test validation small
+        medium large
+        """,
+    )
 )
 
 
@@ -104,10 +57,68 @@ def check_abstract(paper: Paper) -> Check:
             alone.append(paper.text[quantity.start : quantity.end])
         else:
             flaws.append(_flaw(paper, quantity, rival))
+    sample = _sample(paper)
+    if sample is not None and not any(_same_place(sample, flaw) for flaw in flaws):
+        flaws.append(sample)
     left = (
         (f"numbers of the abstract that stand nowhere else: {', '.join(alone)}",) if alone else ()
     )
     return Check(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
+
+
+PEOPLE = (
+    r"(?:participants?|patients?|people|persons?|subjects?|students?|adults?|children|volunteers?"
+    r"|respondents?|individuals?|adolescents?|undergraduates?|infants|pupils|teachers?|nurses?)"
+)
+_SAMPLE = re.compile(
+    r"(?:\bsamples? of|\bN\s*="
+    r"|\b(?:tested|recruited|studied|surveyed|interviewed|enrolled|examined))"
+    r"\s+(?:a total of |data (?:of|from) )?(?P<one>\d{1,3}(?:,\d{3})+|\d{2,7})(?![\d.%]|,\d)"
+    rf"|(?<![\d.,])(?P<two>\d{{1,3}}(?:,\d{{3}})+|\d{{2,7}})\s+(?:[a-z-]+\s+){{0,2}}{PEOPLE}\b"
+)
+FARTHEST = 0.5
+"""Relative distance up to which two sizes are taken for one sample's."""
+
+
+def _sample(paper: Paper) -> Flaw | None:
+    """The one sample size of the abstract, if the text has another and this one nowhere.
+
+    Sums of two sizes of the text count as there: a sample may be told group by group.
+    """
+    assert paper.abstract is not None
+    inside = _sizes(paper.text, paper.abstract.start, paper.abstract.end)
+    outside = [each for a, b in paper.body() for each in _sizes(paper.text, a, b)]
+    if len({size for size, _ in inside}) != 1 or not outside:
+        return None
+    size, place = inside[0]
+    body = " ".join(paper.text[a:b] for a, b in paper.body())
+    others = {
+        int(each.replace(",", "")) for each in re.findall(r"\d{1,3}(?:,\d{3})+|\d{1,7}", body)
+    }
+    if size in others or any(size - each in others and each > 1 for each in others):
+        return None
+    near = min(outside, key=lambda each: abs(each[0] - size))
+    if abs(near[0] - size) > FARTHEST * size:
+        return None
+    return Flaw(
+        kind="abstract_mismatch",
+        severity="low",
+        message=f"the abstract speaks of {size}, the text of {near[0]} and nowhere of {size}",
+        evidence=(_sentence(paper, place), _sentence(paper, near[1])),
+    )
+
+
+def _sizes(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Sizes of samples in a stretch of text, with their places."""
+    found = []
+    for match in _SAMPLE.finditer(text, start, end):
+        words = match["one"] or match["two"]
+        found.append((int(words.replace(",", "")), match.start("one" if match["one"] else "two")))
+    return [each for each in found if not 1900 <= each[0] < 2100]
+
+
+def _same_place(sample: Flaw, flaw: Flaw) -> bool:
+    return sample.evidence[0].start == flaw.evidence[0].start
 
 
 def _coverage(quantity: Quantity, other: Quantity) -> float:
@@ -169,7 +180,7 @@ def _flaw(paper: Paper, quantity: Quantity, rival: Quantity) -> Flaw:
     place = "a table" if rival.cell else "the text"
     return Flaw(
         kind="abstract_mismatch",
-        severity="high",
+        severity="low",
         message=f"the abstract says {quantity.number.value}, {place} says {rival.number.value}",
         evidence=(_around(paper, quantity), _around(paper, rival)),
     )
@@ -179,7 +190,11 @@ def _around(paper: Paper, quantity: Quantity) -> Evidence:
     """The sentence around a number, or the cell."""
     if quantity.cell:
         return paper.evidence(quantity.start, quantity.end)
+    return _sentence(paper, quantity.start)
+
+
+def _sentence(paper: Paper, place: int) -> Evidence:
     for sentence in paper.sentences:
-        if sentence.start <= quantity.start < sentence.end:
+        if sentence.start <= place < sentence.end:
             return paper.evidence(sentence.start, sentence.end)
-    return paper.evidence(quantity.start, quantity.end)
+    return paper.evidence(place, place + 1)

@@ -4,10 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from plumbrule.oversight.papers.citing import author_years
 from plumbrule.oversight.papers.document import Check, Citation, Entry, Flaw, Paper, in_order
-from plumbrule.oversight.papers.entries import duplicates, malformed_identifiers, surname_key
-from plumbrule.oversight.papers.names import same_surname, similar
+from plumbrule.oversight.papers.entries import (
+    duplicates,
+    malformed_identifiers,
+    same_surname,
+    similar,
+    surname_key,
+)
+from plumbrule.oversight.papers.references import author_years
 
 CLOSE_SPELLING = 0.8
 """Similarity of two surnames of one year from which one is taken for a slip of the other."""
@@ -35,7 +40,8 @@ def check_citations(paper: Paper) -> Check:
     Returns:
         Flaws with the citation and, where there is one, the entry as evidence.
     """
-    flaws = [*malformed_identifiers(paper), *duplicates(paper)]
+    listed = _printed(paper)
+    flaws = [*malformed_identifiers(paper, listed), *duplicates(paper, listed)]
     not_checked = []
     if not paper.entries:
         not_checked.append("citations against entries: the paper has no list that could be read")
@@ -43,6 +49,11 @@ def check_citations(paper: Paper) -> Check:
         not_checked.append("entries against citations: no citation was found in the text")
     else:
         flaws += _match(paper)
+    if paper.missing_lists:
+        names = ", ".join(paper.missing_lists)
+        not_checked.append(
+            f"citations that only a bibliography could hold that was not found: {names}"
+        )
     return Check(
         name="citations",
         checked=len(paper.citations) + len(paper.entries),
@@ -51,11 +62,19 @@ def check_citations(paper: Paper) -> Check:
     )
 
 
+def _printed(paper: Paper) -> Sequence[Entry]:
+    """The entries that a reader sees: of a bibliography's file, only cited ones are printed."""
+    if paper.printed_entries:
+        return paper.entries
+    cited = {citation.key.lower() for citation in paper.citations}
+    return [entry for entry in paper.entries if entry.key.lower() in cited]
+
+
 def _match(paper: Paper) -> list[Flaw]:
     state = _Matching(paper)
     for number, entry in enumerate(paper.entries):
         if entry.key:
-            state.by_key.setdefault(entry.key, entry)
+            state.by_key.setdefault(entry.key.lower(), entry)  # as BibTeX looks them up
         if entry.authors:
             state.by_name[surname_key(entry.authors[0])].append(number)
     places = {id(entry): number for number, entry in enumerate(paper.entries)}
@@ -64,9 +83,9 @@ def _match(paper: Paper) -> list[Flaw]:
         if citation.style == "author_year":
             if not _by_author(state, citation):
                 unmatched.append(citation)
-        elif citation.key in state.by_key:
-            state.cited.add(places[id(state.by_key[citation.key])])
-        else:
+        elif citation.key.lower() in state.by_key:
+            state.cited.add(places[id(state.by_key[citation.key.lower()])])
+        elif not paper.missing_lists:
             state.flaws.append(_missing(paper, citation, citation.key))
     _second_look(state, unmatched)
     state.flaws += _beside_keys(state)
@@ -176,7 +195,7 @@ def _beside_keys(state: _Matching) -> Iterator[Flaw]:
     written = sorted(author_years(paper.text), key=lambda each: each.end)
     at = 0
     for citation in sorted(paper.citations, key=lambda each: each.start):
-        entry = state.by_key.get(citation.key)
+        entry = state.by_key.get(citation.key.lower())
         while at < len(written) and written[at].end <= citation.start:
             at += 1
         if at == 0 or entry is None or not entry.authors:
@@ -192,10 +211,21 @@ def _beside_keys(state: _Matching) -> Iterator[Flaw]:
             yield _disagrees(paper, said, entry, "year")
 
 
+def _may_be_handle(paper: Paper, citation: Citation) -> bool:
+    """Whether a key in Markdown may be somebody's name on some site: alone and without a digit."""
+    if paper.format != "markdown" or any(letter.isdigit() for letter in citation.key):
+        return False
+    before = paper.text[max(0, citation.start - 400) : citation.start]
+    return before.rfind("[") <= before.rfind("]")
+
+
 def _missing(paper: Paper, citation: Citation, words: str) -> Flaw:
     return Flaw(
         kind="missing_entry",
-        severity="medium",
+        # Keys are exact; numbers and names are told from intervals and dates by their looks.
+        severity="medium"
+        if citation.style == "key" and not _may_be_handle(paper, citation)
+        else "low",
         message=f"`{words}` is cited, and the list of references has no such entry",
         evidence=(paper.evidence(citation.start, citation.end),),
     )
@@ -206,7 +236,7 @@ def _disagrees(paper: Paper, citation: Citation, entry: Entry, what: str) -> Fla
     listed = entry.year if what == "year" else ", ".join(entry.authors)
     return Flaw(
         kind="year_mismatch" if what == "year" else "author_mismatch",
-        severity="medium" if what == "year" else "low",
+        severity="low",
         message=f"the text says {said}, the entry says {listed}",
         evidence=(
             paper.evidence(citation.start, citation.end),

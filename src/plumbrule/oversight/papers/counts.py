@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from plumbrule.oversight.papers.document import Flaw, Paper, Sentence
-from plumbrule.oversight.papers.numerals import COUNT, NUMBER, read_count, read_number
+from plumbrule.oversight.papers.quantities import COUNT, NUMBER, read_count, read_number
 
 _PERCENT = r"\s*(?:%|percent\b|per cent\b)(?!\s*(?:CI\b|CrI\b|confidence|credib|interval))"
 _OF = r"\s*(?:/|(?:out )?of)\s*(?:the |all |our |a total of |these )?"
@@ -105,7 +105,7 @@ def shares_of_counts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
                 continue
             yield Flaw(
                 kind="percentage_of_count",
-                severity="medium",
+                severity="low",
                 message=f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
                 evidence=(
                     paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
@@ -153,7 +153,7 @@ def parts_of_whole(
 def _wrong_parts(paper: Paper, parts: Sequence[int], whole: int, start: int, end: int) -> Flaw:
     return Flaw(
         kind="subgroup_sum",
-        severity="medium",
+        severity="low",
         message=f"the groups add up to {' + '.join(map(str, parts))} = {sum(parts)}, "
         f"the whole is {whole}",
         evidence=(paper.evidence(start, end),),

@@ -11,6 +11,13 @@ from typing import Literal
 from plumbrule.records import strict
 
 Severity = Literal["info", "low", "medium", "high"]
+"""How much a finding weighs. `medium` and `high` can fail a paper, and are given only to kinds that
+were right in at least nine of ten cases on real papers (`MAY_FAIL`); `low` is advice."""
+
+MAY_FAIL = ("missing_entry", "p-value")
+"""Kinds of findings that may be `medium` or `high` and fail a paper: a key that is cited and stands
+in no bibliography, and a p-value on the other side of the threshold."""
+
 Format = Literal["markdown", "latex", "text", "pdf"]
 
 
@@ -147,6 +154,9 @@ class Paper:
 
     not_read: tuple[str, ...]
     """What could not be read, and what was therefore not checked, in words for the report."""
+
+    missing_lists: tuple[str, ...] = ()
+    """Bibliographies that the paper names and that were not found: not all entries are known."""
 
     def section_at(self, position: int) -> str:
         """Title of the section around a position; empty before the first heading."""

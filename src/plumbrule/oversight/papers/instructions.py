@@ -70,7 +70,8 @@ def check_instructions(paper: Paper) -> Check:
     """Find instructions to whoever reviews the paper.
 
     Kind: `reviewer_instruction`; severity high where the words are hidden from a human reader,
-    medium where they are in plain sight, since a paper may write about such instructions.
+    low where they are in plain sight or in code, since a paper may write about such instructions.
+    However severe, it fails nothing.
     """
     hidden = [
         evidence
@@ -82,7 +83,7 @@ def check_instructions(paper: Paper) -> Check:
     flaws = [
         Flaw(
             kind="reviewer_instruction",
-            severity="high" if each.hidden not in ("", "code block") else "medium",
+            severity="high" if each.hidden not in ("", "code block") else "low",
             message=f"the paper tells its reviewer what to say ({each.hidden or 'in plain sight'})",
             evidence=(each,),
         )

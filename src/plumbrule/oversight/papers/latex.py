@@ -1,20 +1,31 @@
 # ruff: noqa: RUF001 (typeset dashes, quotes and letters are what is read here)
 r"""Turns LaTeX into the text that is printed, with headings, tables and citations as in Markdown.
 
-It is a reader, not a compiler: macros without arguments are expanded, unknown commands are
-dropped and their arguments kept. Headings become `# Title`, tables rows of cells between bars,
+It is a reader, not a compiler: macros that the paper's files define are expanded, unknown commands
+are dropped and their arguments kept. Headings become `# Title`, tables rows of cells between bars,
 `\citep{a,b}` becomes `[@a; @b]` and `\citet{a}` becomes `@a`.
 """
 
 import re
 from pathlib import Path
 
-from plumbrule.oversight.papers.hiding import Veil
-from plumbrule.oversight.papers.latex_files import SourceReader, unbalanced
-from plumbrule.oversight.papers.latex_floats import number_floats, tabular_rows
-from plumbrule.oversight.papers.latex_words import accents, letters, math_text
+from plumbrule.oversight.papers.latex_macros import (
+    braced,
+    expand,
+    siunitx,
+    take_definitions,
+    unknown_numbers,
+)
+from plumbrule.oversight.papers.latex_parts import (
+    SourceReader,
+    document_end,
+    loose_cells,
+    number_floats,
+    tabular_rows,
+    unbalanced,
+)
+from plumbrule.oversight.papers.markup import AT, Veil, accents, letters, math_text
 
-_MACRO = re.compile(r"\\(?:re)?newcommand\*?\s*\{?\\([a-zA-Z]{1,40})\}?\s*\{([^{}\\]{0,200})\}")
 _HIDDEN = re.compile(
     r"\\(?:[hv]?phantom|textcolor\s*\{(?:white|White)\}|textcolor\s*\[[^\]]{1,9}\]\s*\{[1,. "
     r"]{1,9}\}"
@@ -37,7 +48,24 @@ _LEVELS = {
     "subsubsection": 3,
     "paragraph": 4,
 }
-_BIBITEM = re.compile(r"\\bibitem\s*(?:\[[^\]]{0,300}\]\s*)?\{([^{}\n]{1,200})\}\s*")
+_MANY_CITES = re.compile(
+    r"[ ~]?\\([a-zA-Z]*cites)\*?((?:\s*(?:\[[^\[\]]{0,200}\]\s*){0,2}\{[^{}]{1,500}\}){1,20})"
+)
+_FORMULA = re.compile(
+    r"\\begin\{(equation|align|alignat|flalign|eqnarray|gather|multline|displaymath|math"
+    r"|IEEEeqnarray)(\*?)\}(?:\{[^{}]{0,20}\})?(.{1,5000}?)\\end\{\1\2\}",
+    re.DOTALL,
+)
+_FIRST_ARGUMENT = re.compile(
+    r"\\(?:textcolor|colorbox|fcolorbox|hypertarget|hyperlink|selectlanguage|foreignlanguage"
+    r"|citeproc|parbox|resizebox|scalebox|raisebox)\s*(?:\[[^\]]{0,30}\])?\{[^{}]{0,300}\}"
+)
+_ITEM = re.compile(r"\\bibitem(?![a-zA-Z])")
+_BIBITEM = re.compile(
+    r"\\bibitem\s*(?:\[(?:[^\[\]{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]{0,300}\}){0,300}\}){0,3000}\}){0,3000}\]\s*)?"
+    r"\{([^{}\n]{1,200})\}\s*"
+)
+UNREAD_ITEMS = "some entries of the list of references could not be read"
 _BIB_FILES = re.compile(
     r"\\(?:bibliography|addbibresource)\s*(?:\[[^\]]{0,99}\])?\{([^{}\n]{1,500})\}"
 )
@@ -71,65 +99,88 @@ def latex_text(
         The text; the names of its `.bib` files; and what was not read.
     """
     reader = SourceReader(folder, veil)
-    whole = reader.clean(source)
+    whole, known = take_definitions(reader.clean(source))
+    known = reader.packages(whole) | known
     notes = [*reader.notes, *unbalanced(whole)]
-    text = _macros(_document(whole, veil))
-    text = _hidden(text, veil)
-    text = re.sub(r"\\begin\{abstract\}", "\n\n# Abstract\n\n", text)
-    text = re.sub(r"\\end\{abstract\}", "\n\n# \n\n", text)
+    files = tuple(
+        name.strip() for match in _BIB_FILES.finditer(whole) for name in match[1].split(",")
+    )
+    text = expand(_document(whole, veil), known, veil)
+    text, unknown = unknown_numbers(siunitx(text))
+    notes += unknown
+    text = _abstract(_hidden(text, veil))
     text, unresolved = number_floats(text)
     notes += [f"`\\ref{{{name}}}` has no label" for name in unresolved]
-    text = tabular_rows(text)
+    text = _FORMULA.sub(lambda match: f"\n{math_text(match[3])}\n", tabular_rows(text))
+    notes += loose_cells(text)
+    # An @ of the paper's own is no citation; those that follow are.
+    text = text.replace("@", AT)
+    text = _MANY_CITES.sub(_citations, text)
     text = _CITE.sub(_citation, text)
-    files = tuple(
-        name.strip() for match in _BIB_FILES.finditer(text) for name in match[1].split(",")
-    )
     text = _BIB_FILES.sub("", text)
     text = re.sub(r"\\begin\{thebibliography\}(?:\{[^{}]{0,40}\})?", "\n\n# References\n\n", text)
+    text = _printed_by_pandoc(text)
+    if len(_ITEM.findall(text)) != len(_BIBITEM.findall(text)):
+        notes.append(UNREAD_ITEMS)
     text = _BIBITEM.sub(lambda match: f"\n\n[{match[1].strip()}] ", text)
     text = _headings(text)
     return _plain(text), files, tuple(notes)
 
 
+def _abstract(text: str) -> str:
+    """The abstract as a section, whether it is an environment or a command."""
+    text = re.sub(r"\\begin\{abstract\}", "\n\n# Abstract\n\n", text)
+    text = re.sub(r"\\end\{abstract\}", "\n\n# \n\n", text)
+    command = re.search(r"\\abstract\s*(?=\{)", text)
+    if command is None:
+        return text
+    words, end = braced(text, command.end())
+    return f"{text[: command.start()]}\n\n# Abstract\n\n{words}\n\n# \n\n{text[end:]}"
+
+
+_PANDOC = re.compile(
+    r"\\begin\{(?:CSLReferences|cslreferences)\}(?:\{[^{}]{0,9}\}){0,2}(.*?)"
+    r"(?:\\end\{(?:CSLReferences|cslreferences)\}|\Z)",
+    re.DOTALL,
+)
+_PANDOC_ENTRY = re.compile(
+    r"(?:\\leavevmode\s*)?(?:\\vadjust\s*pre\s*\{)?\s*\\hypertarget\s*\{ref-[^{}]{1,200}\}\{\}\}?%?"
+    r"|\\bibitem\s*\[\\citeproctext\]\s*\{ref-[^{}]{1,200}\}"
+)
+
+
+def _printed_by_pandoc(text: str) -> str:
+    """A list that pandoc wrote, as paragraphs, and superscript numbers as citations."""
+    found = _PANDOC.search(text)
+    if found is None:
+        return text
+    listed = _PANDOC_ENTRY.sub("\n\n", found[1])
+    listed = re.sub(r"\\CSL(?:LeftMargin|RightInline|Block|Indent)\s*", "", listed)
+    listed = re.sub(r"\{(\d{1,4}\.)\s*\}%?\s*", r"\1 ", listed)
+    before = re.sub(
+        r"\\textsuperscript\s*\{([\d, –-]{1,40})\}",
+        r" [\1]",
+        text[: found.start()],
+    )
+    return f"{before}\n\n# References\n\n{listed}\n\n{text[found.end() :]}"
+
+
 def _document(whole: str, veil: Veil) -> str:
-    """What is typeset, with the title as a heading; the rest of a file is hidden."""
+    """What is typeset, with title and abstract of the preamble; the rest of a file is hidden."""
     begin = whole.find("\\begin{document}")
     head, body = (whole[:begin], whole[begin + 16 :]) if begin >= 0 else ("", whole)
-    end = body.find("\\end{document}")
+    end = document_end(body)
     if end >= 0:
         body = body[:end] + veil.hide(body[end + 14 :], "after the end of the document")
-    title = re.search(r"\\title\s*(?:\[[^\]]{0,300}\])?\{", head or body[:5000])
-    macros = "".join(match[0] + "\n" for match in _MACRO.finditer(head))
     marks = "".join(re.findall("\ue000\\d+\ue001", head))
+    abstract = re.search(r"\\abstract\s*(?=\{)", head)
+    if abstract is not None:
+        body = f"{head[abstract.start() : braced(head, abstract.end())[1]]}\n{body}"
+    title = re.search(r"\\title\s*(?:\[[^\]]{0,300}\])?\{", head or body[:5000])
     if title is None:
-        return marks + macros + body
+        return marks + body
     name, _ = braced(head or body, title.end() - 1)
-    return f"{marks}\n\n# {' '.join(name.split())}\n\n{macros}{body}"
-
-
-def _macros(text: str) -> str:
-    """Expand macros without arguments: papers keep numbers and names in them."""
-    known = {match[1]: match[2] for match in _MACRO.finditer(text)}
-    text = _MACRO.sub("", text)
-    if not known:
-        return text
-    names = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
-    return re.sub(rf"\\({names})(?![a-zA-Z])(?:\{{\}})?", lambda match: known[match[1]], text)
-
-
-def braced(text: str, start: int) -> tuple[str, int]:
-    """What stands in the braces that open at `start`, and where they end; up to 20,000 characters.
-
-    Braces that never close hold what is left of the paragraph.
-    """
-    depth = 0
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, start + 20_000):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth == 0:
-            return text[start + 1 : match.start()], match.end()
-    end = text.find("\n\n", start)
-    end = len(text) if end < 0 else end
-    return text[start + 1 : end], end
+    return f"{marks}\n\n# {' '.join(name.split())}\n\n{body}"
 
 
 def _hidden(text: str, veil: Veil) -> str:
@@ -158,6 +209,14 @@ def _citation(match: re.Match[str]) -> str:
     return " [" + "; ".join(f"@{key}" for key in keys) + "]"
 
 
+def _citations(match: re.Match[str]) -> str:
+    r"""Several works in brackets of their own, as biblatex's `\cites` takes them."""
+    keys = [
+        key.strip() for group in re.findall(r"\{([^{}]+)\}", match[2]) for key in group.split(",")
+    ]
+    return " [" + "; ".join(f"@{key}" for key in keys if key) + "]"
+
+
 def _headings(text: str) -> str:
     parts, at = [], 0
     for match in _HEADING.finditer(text):
@@ -175,7 +234,7 @@ def _headings(text: str) -> str:
 def _plain(text: str) -> str:
     """Formulas, signs and commands as they are printed."""
     text = _MATH.sub(lambda match: math_text(match[1] or match[2] or match[3] or ""), text)
-    text = letters(accents(_HREF.sub(r"\2 (\1)", text)))
+    text = letters(accents(_HREF.sub(r"\2 (\1)", _FIRST_ARGUMENT.sub("", text))))
     text = text.replace("\\\\", "\n").replace("\\item", "\n- ")
     text = _DROPPED.sub("", text)
     text = text.replace("\\footnote{", " {")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import DataError, PlumbruleError
-from plumbrule.oversight.papers.bibtex import parse_bibtex
+from plumbrule.oversight.papers.bibliographies import parse_bibtex
 from plumbrule.oversight.papers.document import Evidence, Paper
+from plumbrule.oversight.papers.markup import decoded
 from plumbrule.oversight.papers.reading import FORMATS, read_paper
 from plumbrule.oversight.records import Quote
 from plumbrule.records import from_json, strict, to_json
@@ -122,7 +123,7 @@ def _name(name: str) -> str:
 def _bibliography(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"expected a bibliography, there is no file at {path}; check the path")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = decoded(path.read_bytes())
     if not parse_bibtex(text).entries:
         raise DataError(f"{path} holds no BibTeX entry that can be read; check the file")
     return text

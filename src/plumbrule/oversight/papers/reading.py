@@ -6,18 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.bibtex import parse_bibtex
-from plumbrule.oversight.papers.citing import citation_style, find_citations
+from plumbrule.oversight.papers.bibliographies import parse_bibtex
 from plumbrule.oversight.papers.document import Citation, Entry, Format, Paper, Section
-from plumbrule.oversight.papers.hiding import Veil, uncover
-from plumbrule.oversight.papers.latex import latex_text
-from plumbrule.oversight.papers.latex_files import SourceReader
-from plumbrule.oversight.papers.markdown import markdown_text
-from plumbrule.oversight.papers.pdf import pdf_pages
-from plumbrule.oversight.papers.references import parse_references
-from plumbrule.oversight.papers.sentences import split_sentences
-from plumbrule.oversight.papers.structure import find_abstract, find_references, find_sections
-from plumbrule.oversight.papers.tables import find_tables
+from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
+from plumbrule.oversight.papers.latex_parts import SourceReader
+from plumbrule.oversight.papers.markup import AT, Veil, decoded, markdown_text, uncover
+from plumbrule.oversight.papers.pages import in_one_column, pdf_pages, without_line_numbers
+from plumbrule.oversight.papers.references import citation_style, find_citations, parse_references
+from plumbrule.oversight.papers.structure import (
+    find_abstract,
+    find_references,
+    find_sections,
+    find_tables,
+    split_sentences,
+)
 
 FORMATS: dict[str, Format] = {
     ".md": "markdown",
@@ -43,33 +45,13 @@ NOT_ENGLISH = (
 
 _QUIET = re.compile(" ?\ue002([^\ue003]{1,200})\ue003")
 _ENGLISH = frozenset(
-    [
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "a",
-        "is",
-        "that",
-        "for",
-        "with",
-        "was",
-        "were",
-        "are",
-        "as",
-        "by",
-        "on",
-        "from",
-        "this",
-        "we",
-        "be",
-        "or",
-        "which",
-        "at",
-        "it",
-        "an",
-    ]
+    re.findall(
+        r"[\w.-]+",
+        """
+        the of and to in a is that for with was were are as by on from this we be or which at it
+        an
+        """,
+    )
 )
 _FEWEST_WORDS, _FEWEST_ENGLISH = 100, 0.12
 """English prose has 0.25 to 0.45 of its words among those above; other languages under 0.08."""
@@ -93,7 +75,8 @@ def read_paper(path: Path) -> Paper:
     veil = Veil()
     if form == "pdf":
         pages, notes = pdf_pages(path, veil)
-        return _assemble(path, form, "\n\f".join(pages), veil, [], list(notes))
+        text, columns = in_one_column(without_line_numbers("\n\f".join(pages)))
+        return _assemble(path, form, text, veil, [], [*notes, *columns])
     source = _decode(path)
     if form == "latex":
         text, names, found = latex_text(source, path.parent, veil)
@@ -101,7 +84,8 @@ def read_paper(path: Path) -> Paper:
     if form == "markdown":
         text, names = markdown_text(uncover(source, veil), veil)
         return _assemble(path, form, text, veil, names, [])
-    return _assemble(path, form, uncover(source, veil).replace("\f", "\n"), veil, [], [])
+    text, columns = in_one_column(without_line_numbers(uncover(source, veil)))
+    return _assemble(path, form, text.replace("\f", "\n"), veil, [], list(columns))
 
 
 def _format(path: Path) -> Format:
@@ -128,15 +112,9 @@ def _decode(path: Path) -> str:
     raw = path.read_bytes()
     if raw.startswith(b"%PDF-"):
         raise DataError(f"{path} is a PDF by its content; give it the ending .pdf")
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = raw.decode("utf-16", errors="replace")
-    elif b"\x00" in raw:
+    text = decoded(raw)
+    if "\x00" in text:
         raise DataError(f"{path} is a binary file; give the paper as Markdown, LaTeX, text or PDF")
-    else:
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = raw.decode("cp1252", errors="replace")
     odd = sum(1 for letter in text[:20_000] if ord(letter) < 32 and letter not in "\t\n\r\f")
     if odd > 0.02 * min(len(text), 20_000):
         raise DataError(f"{path} is a binary file; give the paper as Markdown, LaTeX, text or PDF")
@@ -155,14 +133,21 @@ def _assemble(
     pages = tuple([0, *(match.end() for match in re.finditer("\f", text))]) if form == "pdf" else ()
     text = text.replace("\f", "\n")
     marked = form in ("markdown", "latex")
+    if not marked:
+        text = text.replace("@", AT)  # nobody cites by key in print
     references = find_references(text, find_sections(text, marked=marked))
     entries: tuple[Entry, ...] = ()
-    if files and (references is None or form == "latex"):
-        text, entries = _add_files(text, path, files, notes)
+    missing: list[str] = []
+    if files and (form == "latex" or references is None or not _lists(text, references)):
+        text, entries, missing = _add_files(text, path, files, notes)
     sections = find_sections(text, marked=marked)
     references = find_references(text, sections)
     if references is not None and not entries:
         entries = parse_references(text, references)
+    if UNREAD_ITEMS in notes:
+        missing.append("the list in the paper")
+    citations = _citations(text, references, entries)
+    text = text.replace(AT, "@")
     notes += _doubts(text, references, entries)
     return Paper(
         name=path.name,
@@ -171,7 +156,7 @@ def _assemble(
         sections=sections,
         sentences=split_sentences(text),
         tables=find_tables(text, aligned=form == "text"),
-        citations=(*_citations(text, references, entries), *_quiet(quiet, entries, text)),
+        citations=(*citations, *_quiet(quiet, entries, text)),
         entries=entries,
         abstract=find_abstract(text, sections),
         references=references,
@@ -179,7 +164,13 @@ def _assemble(
         printed_entries=not any(entry.line for entry in entries),
         page_starts=pages,
         not_read=tuple(dict.fromkeys(notes)),
+        missing_lists=tuple(missing),
     )
+
+
+def _lists(text: str, references: Section) -> bool:
+    """Whether works are printed under the heading; papers for pandoc leave it empty."""
+    return any(entry.year for entry in parse_references(text, references))
 
 
 def _citations(
@@ -203,29 +194,58 @@ def _quiet(keys: Sequence[str], entries: Sequence[Entry], text: str) -> list[Cit
 
 def _add_files(
     text: str, path: Path, names: Sequence[str], notes: list[str]
-) -> tuple[str, tuple[Entry, ...]]:
-    """Print the entries of `.bib` files under the text, as a compiler would."""
+) -> tuple[str, tuple[Entry, ...], list[str]]:
+    """Print the entries of `.bib` files under the text, as a compiler would.
+
+    Returns:
+        The text, the entries, and the files that were not found.
+    """
     reader = SourceReader(path.parent, Veil())
-    parts, entries = [text.rstrip(), "\n\n# References\n"], []
+    parts, entries, missing = [text.rstrip(), "\n\n# References\n"], [], []
     length = sum(map(len, parts))
+    keys = {citation.key for citation in find_citations(text, "key")}
     for name in names:
         file = reader.inside(name, ".bib")
         if file is None:
+            missing.append(name)
             continue
-        found = parse_bibtex(file.read_text(encoding="utf-8", errors="replace"))
+        source = decoded(file.read_bytes())
+        found = parse_bibtex(source)
         notes += [
             f"{file.name}, line {each.line}: the entry {each.key or 'there'} is broken: "
             f"{each.reason}"
             for each in found.broken
         ]
-        for entry in found.entries:
+        whole = {entry.key for entry in found.entries}
+        if any(not each.key for each in found.broken):
+            missing.append(f"{name}, of which an entry could not be read")
+        stubs = [_only_key(key) for key in sorted(keys - whole) if _named(key, source)]
+        for entry in (*found.entries, *stubs):
             line = printed(entry)
             start = length + len(f"\n[{entry.key}] ")
             entries.append(replace(entry, text=line, start=start, end=start + len(line)))
             parts.append(f"\n[{entry.key}] {line}\n")
             length += len(parts[-1])
     notes += reader.notes
-    return ("".join(parts), tuple(entries)) if entries else (text, ())
+    if not entries:
+        return text, (), missing
+    return "".join(parts), tuple(entries), missing
+
+
+def _named(key: str, source: str) -> bool:
+    """Whether a `.bib` file holds a key all the same: in an unread entry, or as another's alias."""
+    name = re.escape(key)
+    entry = re.search(rf"@\w{{1,30}}\s*[{{(]\s*{name}\s*,", source, re.IGNORECASE)
+    alias = re.search(rf"\bids\s*=\s*[{{\"][^{{}}\"]{{0,500}}(?<![\w:-]){name}(?![\w:-])", source)
+    return entry is not None or alias is not None
+
+
+def _only_key(key: str) -> Entry:
+    """An entry of which nothing else could be read: whoever cites it cites something."""
+    return Entry(
+        key=key, authors=(), year="", title="", doi="", arxiv="", isbn="", pmid="", text=key,
+        start=0, end=0, line=1,
+    )  # fmt: skip
 
 
 def printed(entry: Entry) -> str:

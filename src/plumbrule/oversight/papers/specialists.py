@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.papers.agreement import check_bibliography
+from plumbrule.oversight.papers.bibliographies import check_bibliography
 from plumbrule.oversight.papers.citations import check_citations
 from plumbrule.oversight.papers.document import Check, Flaw, Paper, Severity
 from plumbrule.oversight.papers.instructions import check_instructions
@@ -22,7 +22,6 @@ from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import NOT_ENGLISH
 from plumbrule.oversight.papers.statistics import StatisticFinding, check_statistics
 from plumbrule.oversight.papers.support import check_sources
-from plumbrule.oversight.papers.whole import check_whole
 from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Outcome, Quote, Report
 
 VERSION = "1"
@@ -30,9 +29,6 @@ VERSION = "1"
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 FAILING: tuple[Severity, ...] = ("medium", "high")
-WHOLE = "whole picture"
-"""Name of the check that reads everything at once, and can overturn parts that all pass."""
-
 NOTHING = "the paper holds nothing of the kind that this checks"
 NONE_OF_IT = "nothing of what stands here could be checked"
 NO_PLACE = "-"
@@ -170,7 +166,6 @@ def tools(material: Material) -> list[CheckSpecialist]:
         make("citations", lambda case: check_citations(paper)),
         make("numbers", lambda case: check_numbers(paper)),
         make("statistics", statistics.check),
-        make(WHOLE, lambda case: check_whole(paper)),
         make("instructions", lambda case: check_instructions(paper), watches=True),
     ]
     if material.bibliography:
@@ -241,7 +236,7 @@ class StatisticsChecks:
             flaws=tuple(
                 Flaw(
                     kind=each.check,
-                    severity="medium" if each.verdict == "inconsistent" else "high",
+                    severity="high" if _is_sure(each) else "low",
                     message=f"{each.verdict}: {each.reason}"
                     + (f"; {each.recomputed}" if each.recomputed else ""),
                     evidence=(self.paper.evidence(each.start, each.end),),
@@ -251,6 +246,16 @@ class StatisticsChecks:
             ),
             not_checked=_gathered(findings),
         )
+
+
+def _is_sure(found: StatisticFinding) -> bool:
+    """Whether a finding was right often enough on real papers to fail one.
+
+    A p-value on the wrong side is, where degrees of freedom say that a test is meant: z and Q stand
+    for too many other things.
+    """
+    test = found.check == "p-value" and found.verdict == "decision error"
+    return test and re.match(r"[\s*$\\{_]*[zZQ]", found.quote) is None
 
 
 def _gathered(findings: Sequence[StatisticFinding]) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ from plumbrule.oversight.papers.document import (
     Paper,
     Sentence,
 )
-from plumbrule.oversight.papers.names import folded
-from plumbrule.oversight.papers.numerals import numbers_in
+from plumbrule.oversight.papers.entries import folded
+from plumbrule.oversight.papers.quantities import numbers_in
 from plumbrule.records import strict
 
 Status = Literal["found", "not found", "not checked"]
@@ -230,7 +230,7 @@ def _flaws(support: Support) -> list[Flaw]:
         flaws.append(
             Flaw(
                 kind="quote_not_in_source" if quoted else "number_not_in_source",
-                severity="medium" if quoted else "low",
+                severity="low",
                 message=f"the {what} {item} does not occur in {support.source}",
                 evidence=(support.sentence,),
             )

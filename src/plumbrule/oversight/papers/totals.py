@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.cells import CellNumber, cell_number
 from plumbrule.oversight.papers.document import Cell, Evidence, Flaw, Paper, Table
-from plumbrule.oversight.papers.numerals import Printed
+from plumbrule.oversight.papers.quantities import CellNumber, Printed, cell_number
 
 _TOTAL = re.compile(
     r"(?:(?:grand|column|row|overall)\s+)?(?:total|sum|all|overall)s?\b(?!\s*score)", re.I
@@ -213,7 +212,7 @@ class _Grid:
                 wrong.append(
                     Flaw(
                         kind="percentage_of_count",
-                        severity="medium",
+                        severity="low",
                         message=f"{count.first.value} of {whole} is {exact:.4g}%, "
                         f"the table says {share.value}%",
                         evidence=_quotes(paper, [self._row_of(count.cell), count.cell]),
@@ -273,7 +272,7 @@ class _Grid:
             return None
         return Flaw(
             kind="table_total",
-            severity="medium",
+            severity="low",
             message=f"the cells add up to {added}, the total says {whole}",
             evidence=_quotes(paper, [total.cell, *[part.cell for part in parts]]),
         )

@@ -101,7 +101,7 @@ def test_every_usual_notation_is_read_and_quoted(report):
         ("Q(1) = 3.78, p < .05", "decision error"),
         ("t(28) = 22.20, p = .000", "inconsistent"),
         ("t(28) = 0.20, p = .000", "decision error"),
-        ("t(28) = 1.80, p = .04", "decision error"),
+        ("t(28) = 1.80, p = .04", "inconsistent"),
         ("t(28) = 1.80, p = .04 (one-tailed)", "consistent"),
         ("t(28) = 1.80, p = .02 (one-tailed)", "decision error"),
         ("t(28) = 2.20, p = .036 (one-tailed)", "consistent"),
@@ -172,18 +172,16 @@ def test_formulas_of_mathematics_are_not_taken_for_tests():
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [
-        ("The 30 participants differed, t(28) = 2.20, p = .036.", "consistent"),
-        ("The 28 participants differed, t(28) = 2.20, p = .036.", "inconsistent"),
-        ("Of 60 adults, 12 participants left; here t(47) = 2.20, p = .033.", "consistent"),
-        ("All (N = 60).\n\nMuch later, t(75) = 2.20, p = .031.", "inconsistent"),
+        ("The 30 participants differed between groups, t(28) = 2.20, p = .036.", "consistent"),
+        ("The 28 participants differed between groups, t(28) = 2.20, p = .036.", "inconsistent"),
+        ("Of 60 adults, 12 left; an independent-samples t(47) = 2.20, p = .033.", "consistent"),
+        ("All (N = 60).\n\nBetween groups, t(75) = 2.20, p = .031.", "inconsistent"),
         ("Two independent samples (n = 15, n = 15): t(28) = 2.20, p = .036.", "consistent"),
         ("Two independent samples (n = 15, n = 15): t(29) = 2.20, p = .036.", "inconsistent"),
         ("Two independent samples (n = 15, n = 15): t(9) = 2.20, p = .055.", "inconsistent"),
         ("Two independent samples, N = 60 in all: t(59) = 2.20, p = .032.", "inconsistent"),
         ("Two independent samples, N = 60 in all: t(58) = 2.20, p = .032.", "consistent"),
-        ("A paired test of 30 adults, t(28) = 2.20, p = .036.", "inconsistent"),
-        ("A paired test of 29 adults, t(28) = 2.20, p = .036.", "consistent"),
-        ("For N = 48 pupils r(48) = .31, p = .028.", "inconsistent"),
+        ("Across pupils (N = 48), r(48) = .31, p = .028.", "inconsistent"),
         ("A one-way test of 48 adults in three groups, F(2, 45) = 3.21, p = .05.", "consistent"),
         ("A one-way test of 48 adults in three groups, F(3, 44) = 3.21, p = .032.", "inconsistent"),
         ("A one-way test of 40 adults in three groups, F(2, 45) = 3.21, p = .05.", "inconsistent"),
@@ -203,6 +201,60 @@ def test_degrees_of_freedom_are_held_against_sample_sizes(text, verdict):
 )
 def test_many_observations_per_person_are_left_alone(text):
     assert not any(each.check == "degrees of freedom" for each in check_statistics(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The 28 participants differed, t(28) = 2.20, p = .036.",
+        "For N = 48 pupils r(48) = .31, p = .028.",
+        "A paired test of 20 adults, t(28) = 2.20, p = .036.",
+        "All (N = 60).\n\nA contrast of two conditions, t(177) = 2.20, p = .029.",
+        "All (N = 60).\n\nThe rmANOVA of independent groups of items, t(177) = 2.20, p = .029.",
+    ],
+)
+def test_a_test_that_is_not_said_to_be_between_persons_is_left_alone(text):
+    assert not any(each.check == "degrees of freedom" for each in check_statistics(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A one-sided test gave t(24) = -1.30, p = .897.",
+        "Tests are directional. H2 fell through, r(40) = -.20, p = .898.",
+        "With corrected degrees of freedom, F(1.42, 39.8) = 3.90, p = .041.",
+        "A Welch test gave t(23) = 2.05, p = .051.",
+        "The effect was strong, t(58) = 4.90, p < 0. 001.",
+        "The effect was strong, t(58) = 4. 90, p < .001.",
+        "In brackets the number of pairs, r(60) = .26, p = .045.",
+    ],
+)
+def test_every_other_reading_is_tried_before_a_report_is_called_inconsistent(text):
+    assert only(text).verdict == "consistent"
+
+
+def test_a_correction_named_anywhere_may_have_raised_p():
+    said = "All post-hoc tests were corrected for multiple comparisons.\n\nLater, {}."
+
+    assert only(said.format("t(505) = -2.14, p = .18")).verdict == "not checked"
+    assert only(said.format("t(505) = -2.14, p = .01")).verdict == "inconsistent"
+    assert only(said.format("t(505) = -7.14, p = .18")).verdict == "decision error"
+
+
+def test_other_readings_do_not_swallow_errors():
+    for report in (
+        "A one-sided test gave t(24) = -1.30, p = .797.",
+        "With corrected degrees of freedom, F(1.42, 39.8) = 3.90, p = .021.",
+        "A test gave t(23) = 2.05, p = .058.",
+        "The effect was there, t(58) = 1.90, p < 0. 001.",
+    ):
+        assert only(report).flagged
+
+
+def test_the_chi_of_a_symbol_font_is_read():
+    found = [each for each in check_statistics("Rates differed, c2 (5)=2.19, p=0.02.")]
+
+    assert [(each.check, each.verdict) for each in found] == [("p-value", "decision error")]
 
 
 @pytest.mark.parametrize(

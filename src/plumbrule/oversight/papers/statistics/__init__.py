@@ -3,8 +3,12 @@
 `check_statistics` reads a whole text; the other functions take the numbers themselves.
 """
 
-from plumbrule.oversight.papers.statistics.checking import check_statistics
-from plumbrule.oversight.papers.statistics.freedom import Freedom, allowed_f, allowed_t
+from plumbrule.oversight.papers.statistics.checking import (
+    Freedom,
+    allowed_f,
+    allowed_t,
+    check_statistics,
+)
 from plumbrule.oversight.papers.statistics.p_values import Recomputed, p_value, recompute
 from plumbrule.oversight.papers.statistics.records import (
     StatisticCounts,

@@ -1,28 +1,191 @@
-"""All checks of reported statistics over one text."""
+"""Degrees of freedom against sample sizes, and all checks of statistics over one text."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight.papers.statistics.context import (
-    all_one_sided,
-    spells_out_a_size,
-    surroundings,
-    totals,
-)
 from plumbrule.oversight.papers.statistics.describing import check_mean, read_means
-from plumbrule.oversight.papers.statistics.freedom import check_freedom
 from plumbrule.oversight.papers.statistics.intervals import (
     check_intervals,
     check_mean_interval,
     check_slopes,
     check_standard_error,
 )
-from plumbrule.oversight.papers.statistics.percentages import check_percentages
-from plumbrule.oversight.papers.statistics.plain import Plain, simplify
-from plumbrule.oversight.papers.statistics.reading import read_tests
+from plumbrule.oversight.papers.statistics.reading import ReportedTest, read_tests
 from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import check_p
+from plumbrule.oversight.papers.statistics.testing import Throughout, check_p, finding
+from plumbrule.oversight.papers.statistics.text import (
+    Plain,
+    Surroundings,
+    all_one_sided,
+    corrects_somewhere,
+    group_sizes,
+    named_total,
+    number_of_groups,
+    simplify,
+    spells_out_a_size,
+    surroundings,
+    totals,
+)
+from plumbrule.oversight.papers.statistics.whole_numbers import check_percentages
+
+_MANY_PER_PERSON = re.compile(
+    r"[Mm]ixed|[Mm]ultilevel|[Hh]ierarchical|\btrials\b|[Ss]atterthwaite|[Kk]enward|[Rr]epeated"
+    r"|rm-?ANOVA|[Mm]arginal means|[Ww]ithin[- ](?:subject|participant|person)"
+    r"|\bobservations\b|\bsessions\b|\blmer\b|random (?:effects?|intercepts?|slopes?)"
+)
+_INDEPENDENT = re.compile(
+    r"[Ii]ndependent|[Tt]wo-sample|[Bb]etween-(?:subjects|participants|groups)|[Ss]tudent's"
+)
+_PAIRED = re.compile(
+    r"\b[Pp]aired|[Oo]ne-sample|\b[Dd]ependent-samples|[Ww]ithin-(?:subjects|participants)"
+)
+_ONE_WAY = re.compile(r"[Oo]ne-way|[Bb]etween-(?:subjects|participants|groups)")
+_BETWEEN = re.compile(
+    r"[Ii]ndependent[- ](?:samples?|groups?|t\b)|[Tt]wo-sample|[Ss]tudent's|[Oo]ne-way"
+    r"|[Bb]etween[- ](?:subjects?|participants?|groups?|persons?)"
+    r"|[Aa]cross (?:the |all )?(?:\d+ )?"
+    r"(?:participants|persons|people|subjects|patients|students|pupils)"
+)
+"""Words which say that each person gave one observation, so that people bound the freedom."""
+
+_TWO_WAY = re.compile(r"[Tt]wo-way|[Tt]hree-way|[Ff]actorial|ANCOVA|[Cc]ovariate|\d ?x ?\d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freedom:
+    """Degrees of freedom that a design allows."""
+
+    low: float
+    high: float
+    rule: str
+    """The bound in words, as the finding prints it."""
+
+
+def allowed_t(
+    *, n: int | None = None, groups: tuple[int, ...] = (), paired: bool = False
+) -> Freedom | None:
+    """Bound the degrees of freedom of a t-test by the sizes that are known.
+
+    Args:
+        n: The whole sample, at least 2.
+        groups: Sizes of two independent groups.
+        paired: The test has one sample or pairs.
+
+    Returns:
+        None where nothing is known that bounds them.
+
+    Source:
+        Welch (1947) for the lower bound with two groups: the smaller group less one.
+    """
+    if len(groups) == 2 and not paired and min(groups) >= 2:
+        total = sum(groups) - 2
+        rule = f"two groups of {groups[0]} and {groups[1]} allow {min(groups) - 1} to {total}"
+        return Freedom(low=min(groups) - 1, high=total, rule=rule)
+    if n is None or n < 2:
+        return None
+    return Freedom(low=0, high=n - 1, rule=f"a sample of {n} allows at most {n - 1}")
+
+
+def allowed_f(*, n: int | None, groups: int) -> tuple[Freedom, Freedom | None]:
+    """Bound both degrees of freedom of a one-way analysis of variance between groups."""
+    first = Freedom(low=groups - 1, high=groups - 1, rule=f"{groups} groups give {groups - 1}")
+    if n is None or n <= groups:
+        return first, None
+    rule = f"{n} observations in {groups} groups allow at most {n - groups}"
+    return first, Freedom(low=0, high=n - groups, rule=rule)
+
+
+def check_freedom(
+    plain: Plain, report: ReportedTest, near: Surroundings, *, all_totals: tuple[int, ...]
+) -> StatisticFinding | None:
+    """Hold degrees of freedom against the sample sizes nearby, for tests between persons alone.
+
+    Within persons, in mixed models and after estimated marginal means there are more observations
+    than people, and papers name these in too many ways to know them all; so a test is only looked
+    at where its sentence, or the one before, says that it compares persons.
+
+    Args:
+        plain: The text that holds the report.
+        report: What was read.
+        near: The text around it.
+        all_totals: Every size of a whole sample that the text names.
+
+    Returns:
+        None where no sample size can be tied to the test.
+    """
+    if report.test not in ("t", "F", "r") or report.df2 is None:
+        return None
+    bounds = _bounds(report, near, all_totals)
+    if not bounds:
+        return None
+    broken = [(df, each) for df, each in bounds if not each.low <= df <= each.high]
+    told = "; ".join(each.rule for _, each in bounds)
+    problem = "; ".join(f"{each.rule}, the text has {df:g}" for df, each in broken)
+    verdict = "inconsistent" if broken else "consistent"
+    return finding(
+        plain,
+        report.start,
+        report.head_end,
+        check="degrees of freedom",
+        verdict=verdict,  # type: ignore[arg-type]
+        reason=problem or "the degrees of freedom fit the sample sizes given",
+        recomputed=told,
+        values={f"df{place}_most": each.high for place, (_, each) in enumerate(bounds, 1)},
+    )
+
+
+def _bounds(
+    report: ReportedTest, near: Surroundings, all_totals: tuple[int, ...]
+) -> list[tuple[float, Freedom]]:
+    assert report.df2 is not None
+    if _MANY_PER_PERSON.search(near.text) or not _BETWEEN.search(near.lead):
+        return []
+    sizes = group_sizes(near.sentence)
+    # A number of people can be a part of the sample, such as those who left, so without an N of its
+    # own a test is held against the largest sample that the text names.
+    exact = report.n or named_total(near.sentence)
+    n = exact or max((*all_totals, sum(sizes)), default=0) or None
+    if exact is None and len(all_totals) == 1:
+        exact = all_totals[0]
+    if report.test == "r":
+        most = None if n is None or n < 3 else n - 2
+        rule = f"a correlation over {n} pairs has at most {most}"
+        return [] if most is None else [(report.df2, Freedom(low=0, high=most, rule=rule))]
+    if report.test == "F":
+        return _bounds_f(report, near, n)
+    paired = _PAIRED.search(near.sentence) is not None
+    independent = _INDEPENDENT.search(near.sentence) is not None
+    if independent and not paired and len(sizes) == 2:
+        bound = allowed_t(groups=sizes)
+    elif independent and not paired and n is not None and n > 2:
+        bound = Freedom(low=0, high=n - 2, rule=f"two groups of {n} in all allow at most {n - 2}")
+    else:
+        bound = allowed_t(n=n)
+    if bound is not None and paired and exact and report.df2 == exact - 2:
+        rule = f"pairs or one sample of {exact} give {exact - 1}; {exact - 2} belongs to two groups"
+        bound = Freedom(low=exact - 1, high=exact - 1, rule=rule)
+    return [] if bound is None else [(report.df2, bound)]
+
+
+def _bounds_f(
+    report: ReportedTest, near: Surroundings, n: int | None
+) -> list[tuple[float, Freedom]]:
+    assert report.df1 is not None
+    assert report.df2 is not None
+    groups = number_of_groups(near.lead)
+    one_way = _ONE_WAY.search(near.lead) is not None and not _TWO_WAY.search(near.text)
+    if not one_way or _PAIRED.search(near.text):
+        return []
+    if groups is None:
+        groups = int(report.df1) + 1
+        if n is None or report.df1 != int(report.df1):
+            return []
+    first, second = allowed_f(n=n, groups=groups)
+    return [(report.df1, first)] + ([] if second is None else [(report.df2, second)])
+
 
 MOST = 10_000
 """Findings of one kind in one text; a book has a few thousand."""
@@ -74,10 +237,12 @@ def check_statistics(
 
 def _tests(plain: Plain, alpha: float) -> Iterator[StatisticFinding]:
     named = () if spells_out_a_size(plain.text) else totals(plain.text)
-    throughout = all_one_sided(plain.text)
+    throughout = Throughout(
+        one_sided=all_one_sided(plain.text), corrected=corrects_somewhere(plain.text)
+    )
     for report in read_tests(plain):
         near = surroundings(plain.text, report.start, report.end)
-        yield check_p(plain, report, near, alpha=alpha, one_sided_throughout=throughout)
+        yield check_p(plain, report, near, alpha=alpha, throughout=throughout)
         freedom = check_freedom(plain, report, near, all_totals=named)
         if freedom is not None:
             yield freedom

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.statistics.context import (
+from plumbrule.oversight.papers.statistics.records import StatisticFinding, parse_printed
+from plumbrule.oversight.papers.statistics.testing import finding
+from plumbrule.oversight.papers.statistics.text import (
+    Plain,
     group_sizes,
     only_size,
     surroundings,
     totals,
 )
-from plumbrule.oversight.papers.statistics.plain import Plain
-from plumbrule.oversight.papers.statistics.printed import parse_printed
-from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import finding
 from plumbrule.oversight.papers.statistics.whole_numbers import debit, grim, grimmer
 
 PLAIN_NUMBER = r"(?:[-+] ?)?(?:\d{1,12}(?:\.\d{1,12})?|\.\d{1,12})(?!\d|\.\d)"
@@ -51,6 +50,18 @@ _ITEMS = re.compile(
     r"\b(\d{1,3}|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty)[- ]items?\b"
 )
 _MANY = re.compile(r"\b(?:items|averaged|composite|subscale|index|aggregate[d]?)\b")
+_NO_MEASURES = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        participant people person subject student adult patient child children respondent group
+        condition scale point rating rated rate item likert answer response score mean measured
+        measure from with were they their that this than each both more less after before when which
+        number whole higher lower differed between than control treatment first second study sample
+        used using asked question all very much not at agree disagree strongly ranged range
+        """,
+    )
+)
 _NUMBERS = {
     **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8},
     **{"nine": 9, "ten": 10, "twelve": 12, "twenty": 20},
@@ -81,18 +92,42 @@ class ReportedMean:
 
 def read_means(plain: Plain) -> Iterator[ReportedMean]:
     """Find every mean and tie deviation, standard error and sample size to it."""
-    text, before = plain.text, 0
+    text, before, scales = plain.text, 0, Scales(plain.text)
     ahead = _MEAN.finditer(text)
     found = next(ahead, None)
     while found is not None:
         following = next(ahead, None)
         limit = min(len(text), found.end() + REACH, following.start() if following else len(text))
         stop = _STOP.search(text, found.end(), limit)
-        yield _read(text, found, before, stop.start() if stop else limit)
+        yield _read(text, found, before, stop.start() if stop else limit, scales)
         before, found = found.end(), following
 
 
-def _read(text: str, found: re.Match[str], before: int, stop: int) -> ReportedMean:
+class Scales:
+    """What the text says elsewhere of how each thing was measured."""
+
+    def __init__(self, text: str) -> None:
+        self._by_word: dict[str, list[str]] = {}
+        for match in _WHOLE.finditer(text):
+            said = surroundings(text, *match.span()).sentence
+            for word in _measures(said):
+                known = self._by_word.setdefault(word, [])
+                if said not in known:
+                    known.append(said)
+
+    def of(self, sentence: str) -> str:
+        """The one sentence that says how what a sentence speaks of was measured; or nothing."""
+        found = {said for word in _measures(sentence) for said in self._by_word.get(word, ())}
+        return found.pop() if len(found) == 1 else ""
+
+
+def _measures(sentence: str) -> set[str]:
+    """Words of a sentence that can name what was measured."""
+    words = {word for word in re.findall(r"[a-z]{4,20}", sentence.lower())}
+    return {word.removesuffix("s") for word in words} - _NO_MEASURES
+
+
+def _read(text: str, found: re.Match[str], before: int, stop: int, scales: Scales) -> ReportedMean:
     near = surroundings(text, *found.span())
     sd, se = _SD.search(text, found.end(), stop), _SE.search(text, found.end(), stop)
     size = _size(text, found, before, stop)
@@ -100,8 +135,11 @@ def _read(text: str, found: re.Match[str], before: int, stop: int) -> ReportedMe
         named = totals(near.sentence) + group_sizes(near.sentence)
         alone = len(_MEAN.findall(near.sentence)) == 1
         size = named[0] if alone and len(named) == 1 else None
-    items = _ITEMS.search(near.lead)
-    many = None if _MANY.search(near.lead) else 1
+    said = near.lead
+    if not (_WHOLE.search(said) or _BINARY.search(said) or _CONTINUOUS.search(said)):
+        said = scales.of(near.sentence) or said
+    items = _ITEMS.search(said)
+    many = None if _MANY.search(said) else 1
     ends = [found.end(), *(each.end() for each in (sd, se) if each)]
     return ReportedMean(
         mean=(found["m"] or found["mean"] or found["with"]).replace("+", ""),
@@ -109,8 +147,8 @@ def _read(text: str, found: re.Match[str], before: int, stop: int) -> ReportedMe
         se=se["se"] if se else None,
         n=size,
         items=(_NUMBERS.get(items[1]) or int(items[1])) if items else many,
-        whole=_WHOLE.search(near.lead) is not None and not _CONTINUOUS.search(near.lead),
-        binary=_BINARY.search(near.lead) is not None,
+        whole=_WHOLE.search(said) is not None and not _CONTINUOUS.search(said),
+        binary=_BINARY.search(said) is not None,
         start=found.start(),
         end=max(ends),
     )

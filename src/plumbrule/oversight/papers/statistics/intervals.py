@@ -8,10 +8,9 @@ from fractions import Fraction
 from scipy import special
 
 from plumbrule.oversight.papers.statistics.describing import PLAIN_NUMBER, ReportedMean
-from plumbrule.oversight.papers.statistics.plain import Plain
-from plumbrule.oversight.papers.statistics.printed import Printed, parse_printed
-from plumbrule.oversight.papers.statistics.records import StatisticFinding
+from plumbrule.oversight.papers.statistics.records import Printed, StatisticFinding, parse_printed
 from plumbrule.oversight.papers.statistics.testing import finding
+from plumbrule.oversight.papers.statistics.text import Plain
 
 REACH = 120
 """Characters before an interval within which its estimate is looked for."""

@@ -11,7 +11,7 @@ from typing import Literal
 from scipy import special
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight.papers.statistics.printed import Printed, parse_printed
+from plumbrule.oversight.papers.statistics.records import Printed, parse_printed
 from plumbrule.records import strict
 
 TestName = Literal["t", "F", "chi2", "r", "z", "Q"]
@@ -114,6 +114,7 @@ def recompute(
     df2: float | None = None,
     alpha: float = 0.05,
     one_sided: bool = False,
+    wrong_tail: bool = False,
 ) -> Recomputed:
     """Does the reported p follow from the reported statistic?
 
@@ -126,6 +127,7 @@ def recompute(
         df2: Second degrees of freedom: F, t and r.
         alpha: Threshold of significance, between 0 and 1; p = `alpha` counts as significant.
         one_sided: Judge against half the two-sided p.
+        wrong_tail: Judge against one less that half: one-sided, and the statistic points away.
 
     Raises:
         ConfigError: `alpha` is not between 0 and 1.
@@ -144,6 +146,8 @@ def recompute(
         raise ConfigError(f"alpha is between 0 and 1, got {alpha}")
     allowed = p_interval(test, parse_printed(statistic), df1=df1, df2=df2)
     half = (allowed[0] / 2, allowed[1] / 2, allowed[2] / 2)
+    if wrong_tail:
+        half, one_sided = (1 - half[0], 1 - half[2], 1 - half[1]), True
     reported = None
     if comparison != "ns":
         if p is None:

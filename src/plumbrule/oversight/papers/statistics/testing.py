@@ -1,16 +1,24 @@
 """From a reported test to a finding: does its p-value follow from its statistic?"""
 
+from dataclasses import dataclass, replace
+
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.statistics.context import (
+from plumbrule.oversight.papers.statistics.p_values import Recomputed, recompute
+from plumbrule.oversight.papers.statistics.reading import ReportedTest
+from plumbrule.oversight.papers.statistics.records import (
+    Check,
+    StatisticFinding,
+    Verdict,
+    parse_printed,
+)
+from plumbrule.oversight.papers.statistics.text import (
+    Plain,
     Surroundings,
+    estimates_freedom,
     says_corrected,
     says_one_sided,
+    says_two_sided,
 )
-from plumbrule.oversight.papers.statistics.p_values import Recomputed, recompute
-from plumbrule.oversight.papers.statistics.plain import Plain
-from plumbrule.oversight.papers.statistics.printed import parse_printed
-from plumbrule.oversight.papers.statistics.reading import ReportedTest
-from plumbrule.oversight.papers.statistics.records import Check, StatisticFinding, Verdict
 
 
 def finding(
@@ -38,13 +46,22 @@ def finding(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Throughout:
+    """What a text says of all its tests."""
+
+    one_sided: bool
+    corrected: bool
+    """It names a correction for several comparisons, whichever of them it was made for."""
+
+
 def check_p(
     plain: Plain,
     report: ReportedTest,
     near: Surroundings,
     *,
     alpha: float,
-    one_sided_throughout: bool,
+    throughout: Throughout,
 ) -> StatisticFinding:
     """Hold the reported p-value against the recomputed one.
 
@@ -53,7 +70,7 @@ def check_p(
         report: What was read.
         near: The text around it.
         alpha: Threshold of significance.
-        one_sided_throughout: The text says that all its tests have one side.
+        throughout: What the text says of all its tests.
     """
 
     def found(verdict: Verdict, reason: str, seen: Recomputed | None = None) -> StatisticFinding:
@@ -91,31 +108,107 @@ def check_p(
             + (flip if seen.decision_error else ""),
             seen,
         )
-    return found(*_explain(report, near, seen, alpha, one_sided_throughout))
+    return found(*_explain(report, near, seen, alpha, throughout))
 
 
 def _explain(
-    report: ReportedTest, near: Surroundings, seen: Recomputed, alpha: float, throughout: bool
+    report: ReportedTest,
+    near: Surroundings,
+    seen: Recomputed,
+    alpha: float,
+    throughout: Throughout,
 ) -> tuple[Verdict, str, Recomputed]:
     """Verdict on a report whose two-sided p does not fit."""
     halves = _has_sides(report) and seen.fits_one_sided
-    if halves and (throughout or says_one_sided(near)):
+    one_sided = throughout.one_sided or says_one_sided(near)
+    if halves and one_sided:
         halved = _recompute(report, alpha, one_sided=True)
         return "consistent", "the reported p fits a one-sided test, which the text names", halved
+    if one_sided and report.test in ("t", "z", "r"):
+        turned = _recompute(report, alpha, wrong_tail=True)
+        if not turned.error:
+            return "consistent", "the reported p fits the other tail of a one-sided test", turned
+    other = _other_freedom(report, near, alpha)
+    if other is not None:
+        return "consistent", *other
     if says_corrected(near) and _larger(report, seen):
         return (
             "not checked",
             "the text nearby speaks of a correction, which can raise p above the recomputed one",
             seen,
         )
-    hint = "; half of it fits, so a one-sided test would explain it, but none is named"
-    verdict: Verdict = "decision error" if seen.decision_error else "inconsistent"
-    turn = ", and the two fall on opposite sides of the threshold" if seen.decision_error else ""
-    reason = f"the reported p does not follow from the statistic{turn}{hint if halves else ''}"
+    if throughout.corrected and _larger(report, seen) and seen.p_high > SURE:
+        return (
+            "not checked",
+            "the text speaks elsewhere of a correction for several comparisons, which can raise p",
+            seen,
+        )
+    hint = ""
+    if halves and not says_two_sided(near):
+        hint = "; half of it fits, so a one-sided test would explain it, but none is named"
+    # Where something else would explain it, no claim of significance is called false.
+    turned_over = seen.decision_error and not hint
+    verdict: Verdict = "decision error" if turned_over else "inconsistent"
+    turn = ", and the two fall on opposite sides of the threshold" if turned_over else ""
+    reason = f"the reported p does not follow from the statistic{turn}{hint}"
     return verdict, reason, seen
 
 
-def _recompute(report: ReportedTest, alpha: float, *, one_sided: bool) -> Recomputed:
+SURE = 1e-4
+"""p below which no correction for the comparisons of one paper leads over the threshold."""
+
+ROOM = 0.005
+"""Relative room for p where degrees of freedom were estimated: what they come from is rounded."""
+
+
+def _other_freedom(
+    report: ReportedTest, near: Surroundings, alpha: float
+) -> tuple[str, Recomputed] | None:
+    """Why p fits after all, where the printed degrees of freedom may stand for others; else None.
+
+    Estimated ones are rounded, and behind a correlation the number of pairs may stand.
+    """
+    if report.test == "r" and report.df2 is not None and report.df2 > 2:
+        seen = _recompute(replace(report, df2=report.df2 - 2), alpha)
+        if not seen.error:
+            return "the reported p fits if the number in brackets counts the pairs", seen
+    whole = estimates_freedom(near)
+    firsts, seconds = _rounded(report.df1, whole=False), _rounded(report.df2, whole=whole)
+    if len(firsts) == len(seconds) == 1:
+        return None
+    tried = [
+        _recompute(replace(report, df1=df1, df2=df2), alpha) for df1 in firsts for df2 in seconds
+    ]
+    low = min(each.p_low for each in tried) * (1 - ROOM)
+    high = max(each.p_high for each in tried) * (1 + ROOM)
+    if not _within(report, low, high, alpha):
+        return None
+    return "the reported p fits within the rounding of the degrees of freedom", tried[0]
+
+
+def _rounded(df: float | None, *, whole: bool) -> list[float | None]:
+    """Ends of what printed degrees of freedom stand for; whole ones are exact unless estimated."""
+    if df is None or (df == int(df) and not whole):
+        return [df]
+    half = 0.5 if df == int(df) else 0.5 * 10 ** -len(f"{df:g}".partition(".")[2])
+    return [max(df - half, 0.5), df + half]
+
+
+def _within(report: ReportedTest, low: float, high: float, alpha: float) -> bool:
+    """Whether a reported p can be one of an interval."""
+    if report.comparison == "ns" or report.p is None:
+        return high > alpha
+    p = parse_printed(report.p)
+    if report.comparison == "<":
+        return low < p.value
+    if report.comparison == ">":
+        return high > p.value
+    return p.low <= high and p.high >= low
+
+
+def _recompute(
+    report: ReportedTest, alpha: float, *, one_sided: bool = False, wrong_tail: bool = False
+) -> Recomputed:
     return recompute(
         report.test,
         report.statistic,
@@ -125,6 +218,7 @@ def _recompute(report: ReportedTest, alpha: float, *, one_sided: bool) -> Recomp
         df2=report.df2,
         alpha=alpha,
         one_sided=one_sided,
+        wrong_tail=wrong_tail,
     )
 
 
