@@ -152,7 +152,7 @@ def test_people_decide_and_the_gate_follows(review, plumbrule, tmp_path):
         (("PAPER", "--out", "OUT", "--prices", "2,1"), "about a judge"),
         (("PAPER", "--out", "OUT", "--reliability", "often"), "two numbers"),
         (("PAPER", "--out", "OUT", "--judge", "lab:none"), "lab specimen"),
-        (("PAPER", "--out", "OUT", "--workers", "0"), "workers must be"),
+        (("PAPER", "--out", "OUT", "--workers", "0"), "--workers"),
         (("PAPER", "--out", "OUT", "--bibliography", "none.bib"), "no file at none.bib"),
         (("PAPER", "--out", "OUT", "--sources", "none"), "folder of sources"),
         (("none.md", "--out", "OUT"), "no file at none.md"),

@@ -245,6 +245,6 @@ def _verify(folder: Path, head: str | None, paper: Path | None) -> None:
     pages = page_problems(folder) if found.complete else []
     for each in pages:
         typer.echo(shown(each))
-    print_verification(found, folder)
+    print_verification(found, folder, besides=len(pages))
     if pages or not found.sound or not found.complete:
         raise typer.Exit(1)

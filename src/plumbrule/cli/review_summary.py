@@ -49,15 +49,21 @@ def print_review(
     _gate(console, done, closed)
 
 
-def print_verification(found: "ReviewVerification", folder: Path) -> None:
-    """Print each problem with its place, or that there is none."""
+def print_verification(found: "ReviewVerification", folder: Path, *, besides: int = 0) -> None:
+    """Print each problem with its place, or that there is none.
+
+    Args:
+        found: What verification found.
+        folder: Of the review.
+        besides: Problems that were printed before, of its pages.
+    """
     console = Console(highlight=False, soft_wrap=True)
     for problem in found.problems:
         console.print(
             f"[red]{problem.kind}[/]: {shown(problem.place)}: {shown(problem.detail, LONGEST_LINE)}"
         )
-    if not found.sound:
-        count = len(found.problems)
+    if besides or not found.sound:
+        count = len(found.problems) + besides
         console.print(
             f"[bold red]not sound[/]: {count} problem{'s' * (count > 1)} in {shown(str(folder))}"
         )

@@ -58,7 +58,10 @@ def read_review_files(folder: Path) -> ReviewFiles:
         )
     manifest = _read(folder / "manifest.json", "task", "sources", "specialists")
     levels = [_read(path, "plans") for path in sorted((folder / "plans").glob("*.json"))]
-    found = [_read(path, "id", "task_id") for path in sorted((folder / "reports").glob("*.json"))]
+    found = [
+        _read(path, "id", "task_id", "round")
+        for path in sorted((folder / "reports").glob("*.json"))
+    ]
     decisions = [
         _read(path, "id", "number") for path in sorted((folder / "decisions").glob("*.json"))
     ]
