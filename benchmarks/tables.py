@@ -55,6 +55,7 @@ if __name__ == "__main__":
         {
             "real_compare": markdown("real_compare", targets=True),
             "real_compare_details": markdown("real_compare", targets=False),
+            "real_claims": markdown("real_claims", targets=True),
             "compare": markdown("compare", targets=True),
             "compare_details": markdown("compare", targets=False),
             "weights_memory": markdown("weights_memory", targets=True),
@@ -63,6 +64,8 @@ if __name__ == "__main__":
     fill(
         ROOT / "docs" / "mechanism.md",
         {
+            "real_inspect": markdown("real_inspect", targets=True),
+            "real_inspect_details": markdown("real_inspect", targets=False),
             "mechanism_circuits": markdown("mechanism_circuits", targets=True),
             "mechanism_circuits_details": markdown("mechanism_circuits", targets=False),
             "mechanism_peers": markdown("mechanism_peers", targets=True),
@@ -77,6 +80,7 @@ if __name__ == "__main__":
         },
     )
     for page, name in (
+        ("running", "real_run"),
         ("review_papers", "papers"),
         ("review_papers", "real_papers"),
         ("review_statistics", "statistics_checks"),

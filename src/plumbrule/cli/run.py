@@ -71,7 +71,7 @@ def run(
 
     On your own model: [bold]plumbrule run --model DIR_OR_ID --prompts FILE.jsonl --constitution
     FILE.yaml --critic SPEC --judge SPEC --out DIR[/]. With [bold]--recipe small[/] it is set for a
-    model of a hundred million parameters and half an hour on two cores; [bold]--plan[/] says
+    model of a hundred million parameters and about an hour on one core; [bold]--plan[/] says
     beforehand what it will take.
     """
     from plumbrule.loop import align, settle_adapters
