@@ -85,7 +85,7 @@ def compare(
     from plumbrule.behavior import CompareSettings, compare_into, comparison_content
     from plumbrule.errors import ConfigError
     from plumbrule.ledger import Ledger, record_files
-    from plumbrule.models import EndpointSettings, open_model, probe
+    from plumbrule.models import EndpointModel, EndpointSettings, open_model, probe
     from plumbrule.report import write_comparison
 
     if base is None or tuned is None:
@@ -117,7 +117,8 @@ def compare(
         )
         judging = None if judge is None else open_model(judge, cache=cache, endpoint=asking)
         asked = _prompts(prompts, constitution, (base, tuned), tell.say)
-        probe(before, after, *([] if judging is None else [judging]))
+        # Weights at hand are looked at tensor by tensor, which names what is wrong with them.
+        probe(*(each for each in (before, after, judging) if isinstance(each, EndpointModel)))
         tell("loading", 2, 2)
         found = compare_into(
             out,
