@@ -14,8 +14,11 @@ from plumbrule.cli import ending
 from plumbrule.errors import ConfigError, OutsideError
 
 SLEEPS = """
-import sys, threading, time
+import signal, sys, threading, time
 from plumbrule.cli.ending import end_well
+
+# What runs the tests may have asked for interruptions to be ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def work():
     threading.Thread(target=time.sleep, args=(60,)).start()
@@ -120,7 +123,10 @@ def test_ctrl_c_does_not_wait_for_threads():
     assert process.stdout.readline() == "begun\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
 
     assert process.returncode == 130
     assert "the same command goes on" in said

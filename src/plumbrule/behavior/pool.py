@@ -114,7 +114,9 @@ def _inside(places: Sequence[Place], prompts: Sequence[Prompt], said: Sequence[s
     ways = [way for place in places for way in place.ways]
     # Most prompts lack a word of it, which is cheaper to see than all their marks.
     noted = ("label", "topic")  # on a prompt, rather than said in it
-    needed = [[f" {mark.words} " for mark in way if mark.role not in noted] for way in ways]
+    needed = [
+        [f" {mark.words} " for mark in way if mark.words and mark.role not in noted] for way in ways
+    ]
     return [
         at
         for at, text in enumerate(said)
