@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from plumbrule.models import packing
-from plumbrule.models.packing import LEAST_TOKENS, packed
+from plumbrule.models.packing import LEAST_TOKENS, give_back, packed
 
 
 def model(bias=True):
@@ -92,3 +92,22 @@ def test_a_torch_without_these_products_is_used_as_it_is(monkeypatch):
 
     with packed(module, tokens=LEAST_TOKENS):
         assert not any("forward" in vars(part) for part in module)
+
+
+def test_memory_is_given_back_after_copies_and_only_then(monkeypatch):
+    given = []
+    monkeypatch.setattr("plumbrule.models.packing.give_back", lambda: given.append(1))
+    model = torch.nn.Sequential(torch.nn.Linear(256, 512))
+
+    with packed(model, tokens=1):
+        assert given == []
+    assert given == []
+    with packed(model, tokens=10**6):
+        copied = "forward" in vars(model[0])
+    assert given == ([1] if copied else [])
+
+
+def test_giving_memory_back_asks_for_nothing_that_is_not_there(monkeypatch):
+    give_back()
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    give_back()
