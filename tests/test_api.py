@@ -8,7 +8,9 @@ from tests.fakes import ScriptedModel
 
 import plumbrule as pr
 from plumbrule.behavior import verify_comparison
+from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError
+from plumbrule.lab import village_prompts
 from plumbrule.mechanism import capture, find_sites
 from plumbrule.records import Message, Prompt
 
@@ -123,6 +125,47 @@ def test_patching_and_circuits_take_texts(nano):
         nano.find_circuit(pairs)
     with pytest.raises(ConfigError, match="got both"):
         nano.find_circuit(pairs, task="copying")
+
+
+def test_a_run_from_python_is_the_run_of_the_command(tmp_path):
+    small = {"epochs": 1, "learning_rate": 1e-3, "max_tokens": 512}
+    own = {
+        text
+        for principle in load_constitution("village").principles
+        for text in (*principle.probes, *principle.twins)
+    }
+    asked = [
+        each
+        for each in village_prompts(tempting=6, honesty=2, deserving=3)
+        if not each.held_out and each.dialogue[-1].content not in own
+    ]
+
+    done = pr.align(
+        "lab:nano",
+        asked,
+        out=tmp_path / "run",
+        constitution="village",
+        judging_prompts="village",
+        dtype="float32",
+        sampling={"max_new_tokens": 24, "temperature": 0.5},
+        supervised=small,
+        reward=small,
+        dpo=small,
+        most_compared=24,
+        examine_between=False,
+        comparison=None,
+    )
+
+    table = done.to_dataframe()
+    assert done.gates_passed == done.content["gates_passed"]
+    assert (done.model / "config.json").exists()
+    assert (done.report / "index.html").exists()
+    assert set(table["stage"]) == {"before", "final"}
+    assert set(table["principle"]) <= {each["id"] for each in done.content["principles"]}
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+    assert list(done.findings) == list(done.content["findings"])
+    assert "<p>" in done._repr_html_()
 
 
 def test_prompts_may_be_texts_records_or_a_file(tmp_path):

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from plumbrule.behavior import (
     CompareSettings,
     Comparison,
-    compare_into,
     compare_models,
     comparison_content,
 )
@@ -34,6 +33,7 @@ from plumbrule.constitution import load_constitution
 from plumbrule.data import constitution_prompts, read_prompts
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.ledger import Ledger, record_files
+from plumbrule.loop.comparing import compare_and_report
 from plumbrule.mechanism import (
     Captured,
     Circuit,
@@ -356,14 +356,14 @@ def compare(
         "encoder": None if embedder is None else Path(embedder),
         "tell": tell,
     }
-    asked = as_prompts(prompts)
+    asked, command = as_prompts(prompts), "pr.compare(…)"
     if out is None:
         found = compare_models(before, after, asked, **given)
+        content = comparison_content(found, base=before, tuned=after, command=command)
     else:
-        found = compare_into(Path(out), before, after, asked, **given)
-    content = comparison_content(found, base=before, tuned=after, command="pr.compare(…)")
-    if out is not None:
-        write_comparison(content, Path(out) / "report")
+        found, content = compare_and_report(
+            Path(out), before, after, asked, command=command, **given
+        )
     return Compared(comparison=found, content=content)
 
 

@@ -283,7 +283,17 @@ def from_json(kind: type[T], value: object, *, origin: str) -> T:
         # Through JSON, because a tuple comes back from disk as a list.
         return _adapter(kind).validate_json(json.dumps(value))  # type: ignore[no-any-return]
     except (ValidationError, DataError) as error:
-        raise DataError(f"{origin} does not hold a {kind.__name__}: {error}") from error
+        said = problems_of(error) if isinstance(error, ValidationError) else str(error)
+        raise DataError(f"{origin} does not hold a {kind.__name__}: {said}") from error
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with which field, in one line."""
+    said = []
+    for each in error.errors():
+        place = ".".join(str(part) for part in each["loc"])
+        said.append(f"{place}: {each['msg']}" if place else each["msg"])
+    return "; ".join(said)
 
 
 def read_jsonl(kind: type[T], path: Path) -> list[T]:

@@ -52,7 +52,7 @@ def test_the_planted_circuit_is_found_written_and_drawn(planted, tmp_path):
         ({"right": "start yes"}, "line 2: right must be a single token, 'start yes' is 2"),
         ({"wrong": ""}, "line 2: wrong must be a single token, '' is 0"),
         ({"corrupted": "start"}, "line 2: expected two prompts of as many tokens"),
-        ({"other": 1}, "line 2 does not hold a PairLine"),
+        ({"other": 1}, "line 2 does not hold a PairLine: other: Unexpected keyword argument"),
     ],
 )
 def test_a_line_that_is_no_pair_is_named(planted, tmp_path, change, says):

@@ -82,11 +82,10 @@ def compare(
     if verify is not None:
         _verify(verify)
         return
-    from plumbrule.behavior import CompareSettings, compare_into, comparison_content
+    from plumbrule.behavior import CompareSettings
     from plumbrule.errors import ConfigError
-    from plumbrule.ledger import Ledger, record_files
-    from plumbrule.models import EndpointModel, EndpointSettings, open_model, probe
-    from plumbrule.report import write_comparison
+    from plumbrule.loop.comparing import compare_and_report
+    from plumbrule.models import EndpointSettings, open_model
 
     if base is None or tuned is None:
         raise ConfigError(
@@ -117,28 +116,18 @@ def compare(
         )
         judging = None if judge is None else open_model(judge, cache=cache, endpoint=asking)
         asked = _prompts(prompts, constitution, (base, tuned), tell.say)
-        # Weights at hand are looked at tensor by tensor, which names what is wrong with them.
-        probe(*(each for each in (before, after, judging) if isinstance(each, EndpointModel)))
         tell("loading", 2, 2)
-        found = compare_into(
+        _, content = compare_and_report(
             out,
             before,
             after,
             asked,
             settings=settings,
+            command=shlex.join(["plumbrule", *sys.argv[1:]]),
             judge=judging,
             encoder=embedder,
             tell=tell,
         )
-        content = comparison_content(
-            found,
-            base=before,
-            tuned=after,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
-        )
-        write_comparison(content, out / "report")
-        with Ledger.open(out / "ledger.db") as ledger:
-            record_files(ledger, out)
     _say(content, out)
     if content["findings"]:
         raise typer.Exit(1)

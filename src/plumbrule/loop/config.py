@@ -12,7 +12,7 @@ from plumbrule.behavior import CompareSettings
 from plumbrule.errors import ConfigError
 from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.models import Sampling
-from plumbrule.records import check_ranges, strict
+from plumbrule.records import check_ranges, problems_of, strict
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
@@ -228,12 +228,9 @@ def make_config(content: Mapping[str, Any], origin: str) -> RunConfig:
         _refuse_truths(dict(content), _adapter.dump_python(config), "")
         return config
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}"
-            for each in error.errors()
-        )
         raise ConfigError(
-            f"{origin} is not a run's configuration: {problems}. docs/running.md lists the fields."
+            f"{origin} is not a run's configuration: {problems_of(error)}. docs/running.md lists "
+            "the fields."
         ) from error
 
 

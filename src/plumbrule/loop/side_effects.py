@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from plumbrule.behavior import CompareSettings, Comparison, compare_into, comparison_content
-from plumbrule.ledger import Ledger, record_files
+from plumbrule.behavior import CompareSettings, Comparison
+from plumbrule.loop.comparing import compare_and_report
 from plumbrule.loop.workspace import Workspace
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt
@@ -36,14 +36,15 @@ def side_effects(
         The part of the comparison's record that the run's report shows, with a first sentence
         that says how many changes lie where help is due.
     """
-    from plumbrule.report import write_comparison
-
-    folder = run.folder / "comparison"
-    found = compare_into(folder, base, tuned, prompts, settings=settings, tell=run.tell)
-    content = comparison_content(found, base=base, tuned=tuned, command=command)
-    write_comparison(content, folder / "report")
-    with Ledger.open(folder / "ledger.db") as ledger:
-        record_files(ledger, folder)
+    found, content = compare_and_report(
+        run.folder / "comparison",
+        base,
+        tuned,
+        prompts,
+        settings=settings,
+        command=command,
+        tell=run.tell,
+    )
     for name, spent in found.costs.items():
         run.account(
             f"comparison/{name}",
