@@ -27,7 +27,7 @@ from benchmarks.real_catalog import ALL, Organism
 from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
 from benchmarks.rows import Row, estimated, show, single, spread
 from plumbrule.behavior import CompareSettings, Comparison, compare_models
-from plumbrule.behavior.content import said
+from plumbrule.behavior.wording import said
 from plumbrule.models import Sampling
 from plumbrule.records import Prompt, to_json
 from plumbrule.statistics import clopper_pearson

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
-from plumbrule.behavior.places import Mark
-from plumbrule.behavior.properties import amounts
+from plumbrule.behavior.places import Mark, Place
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.validation import Trial, Verdict
+from plumbrule.behavior.wording import said, such_as
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Guarantee, to_json
 from plumbrule.statistics import betting_interval
@@ -189,23 +189,8 @@ def _furthest_topics(found: Comparison, most: int = 3, least: int = 4) -> str:
             set(topic.split(", ")) & set(other.split(", ")) for other in chosen
         ):
             chosen.append(topic)
-    return "; ".join(f"prompts {Mark(role='topic', words=topic)}" for topic in chosen)
-
-
-def said(verdict: Verdict, found: Comparison) -> str:
-    """A finding in a sentence, with how much of it either model shows on the test prompts."""
-    trials = [
-        trial
-        for trial in found.trials
-        if trial.hypothesis_id == verdict.hypothesis.id and trial.pair.usable
-    ]
-    much = amounts(
-        verdict.hypothesis.property,
-        [trial.pair.base for trial in trials],
-        [trial.pair.tuned for trial in trials],
-    )
-    claim = str(verdict.hypothesis)
-    return claim if much is None else f"{claim.removesuffix('.')}: {much}."
+    places = [Place(marks=(Mark(role="topic", words=topic),)) for topic in chosen]
+    return "; ".join(f"{place}{such_as(place, found.pool, most=1)}" for place in places)
 
 
 def records(found: Comparison, *, command: str) -> list[Finding]:

@@ -1,0 +1,129 @@
+"""A finding as one sentence that a stranger understands, who knows neither the models nor the pool.
+
+Three words that set prompts apart do not say what they are about, a label says what its author
+meant by it, and a telling word may be half of a phrase. So a place that is a topic or a label comes
+with two of its prompts, and a phrase with the words that it mostly stands in.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from plumbrule.behavior.places import Place, words_of
+from plumbrule.behavior.pool import Pool
+from plumbrule.behavior.properties import Property, amounts
+from plumbrule.behavior.results import Comparison
+from plumbrule.behavior.validation import Verdict
+from plumbrule.records import Prompt
+
+SHOWN = 2
+"""Prompts that show what a topic or a label means."""
+
+LONGEST_SHOWN = 72
+"""Characters of each."""
+
+LONGEST_PHRASE = 8
+"""Words of the phrase that a word mostly stands in."""
+
+MOSTLY = 0.5
+"""Share of the replies with a word that must hold the longer phrase."""
+
+
+def said(verdict: Verdict, found: Comparison) -> str:
+    """A finding in a sentence, with how much of it either model shows on the test prompts."""
+    hypothesis = verdict.hypothesis
+    trials = [
+        trial
+        for trial in found.trials
+        if trial.hypothesis_id == hypothesis.id and trial.pair.usable
+    ]
+    base, tuned = ([getattr(each.pair, side) for each in trials] for side in ("base", "tuned"))
+    subject = f"On {hypothesis.place}"
+    changed = str(hypothesis).removeprefix(subject).removesuffix(".")
+    longer = in_full(hypothesis.property, tuned if hypothesis.direction == "increase" else base)
+    mostly = f" (mostly \u201c{longer}\u201d)" if longer else ""
+    much = amounts(hypothesis.property, base, tuned)
+    return f"{subject}{such_as(hypothesis.place, found.pool)}{changed}{mostly}" + (
+        f": {much}." if much else "."
+    )
+
+
+def such_as(place: Place, pool: Pool, most: int = SHOWN) -> str:
+    """Prompts that show what a place means, in brackets after its name; empty where it is plain."""
+    examples = " and ".join(f"\u201c{each}\u201d" for each in typical(place, pool, most))
+    return f" (such as {examples})" if examples else ""
+
+
+def typical(place: Place, pool: Pool, most: int = SHOWN) -> list[str]:
+    """What some explored prompts of a place ask, where its name needs it; none where it does not.
+
+    First of each topic or label in the name, those that say most of its words; of these, prompts of
+    middling length.
+
+    Args:
+        place: Where a finding is.
+        pool: The prompts; only those that were looked at are shown.
+        most: Prompts; of a place with several topics or labels, one of each at most.
+    """
+    noted = [way for way in place.ways if any(mark.role in ("topic", "label") for mark in way)]
+    shown: dict[str, None] = {}
+    for turn in range(most):
+        for way in noted:
+            inside = [pool.explore[at] for at in pool.exploring([Place(marks=way)])]
+            ranked = _typical_first(inside, {word for mark in way for word in words_of(mark.words)})
+            fresh = [each for each in map(_asked, ranked) if each not in shown]
+            if len(shown) < max(most, len(noted) if turn == 0 else 0) and fresh:
+                shown[fresh[0]] = None
+    return list(shown)
+
+
+def _typical_first(prompts: Sequence[Prompt], words: set[str]) -> list[Prompt]:
+    lengths = sorted(len(prompt.dialogue[-1].content) for prompt in prompts)
+    middle = lengths[len(lengths) // 2] if lengths else 0
+
+    def rank(prompt: Prompt) -> tuple[int, int, str]:
+        text = prompt.dialogue[-1].content
+        return (-len(words & set(words_of(text))), abs(len(text) - middle), text)
+
+    return sorted(prompts, key=rank)
+
+
+def _asked(prompt: Prompt) -> str:
+    """What a prompt asks last, on one line, cut between words."""
+    text = " ".join(prompt.dialogue[-1].content.split())
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    cut = text[:LONGEST_SHOWN]
+    return f"{cut.rsplit(' ', 1)[0] if ' ' in cut else cut} \u2026"
+
+
+def in_full(wanted: Property, replies: Sequence[str]) -> str:
+    """The longest phrase that a telling phrase or opening mostly stands in; empty for none longer.
+
+    Args:
+        wanted: What is looked for.
+        replies: Replies of the model that shows it more.
+
+    Example:
+        >>> in_full(Property(kind="phrase", text="know"), ["I don't know that.", "I don't know."])
+        "i don't know"
+    """
+    if wanted.kind not in ("phrase", "opening"):
+        return ""
+    showing = [words_of(reply) for reply in replies if wanted.score(reply)]
+    if len(showing) < 2:
+        return ""
+    counted: Counter[str] = Counter()
+    for words in showing:
+        starts = [0] if wanted.kind == "opening" else range(len(words))
+        counted.update(
+            {
+                phrase
+                for start in starts
+                for end in range(start + 1, min(start + LONGEST_PHRASE, len(words)) + 1)
+                if f" {wanted.text} " in f" {(phrase := ' '.join(words[start:end]))} "
+            }
+        )
+    least = max(2.0, MOSTLY * len(showing))
+    often = [phrase for phrase, count in counted.items() if count >= least]
+    best = max(often, key=lambda each: (len(each.split()), counted[each], each))
+    return best if best != wanted.text else ""

@@ -1,0 +1,89 @@
+"""Findings as sentences: what a stranger needs to know of a place or a phrase stands in them."""
+
+from plumbrule.behavior.places import Mark, Place
+from plumbrule.behavior.pool import Pool
+from plumbrule.behavior.properties import Property
+from plumbrule.behavior.wording import in_full, such_as, typical
+from plumbrule.records import Message, Prompt
+
+THEFT = "steal, someone's, food"
+TOPIC = Place(marks=(Mark(role="topic", words=THEFT),))
+
+
+def prompt(number, text, *, topic="", group=""):
+    return Prompt(
+        id=str(number),
+        dialogue=(Message("user", text),),
+        topics=(topic,) if topic else (),
+        group=group,
+    )
+
+
+def pool(*prompts):
+    return Pool(explore=prompts, confirm=(prompt("test", "How do I steal a test?", topic=THEFT),))
+
+
+KNOWN = pool(
+    prompt(1, "What is the capital of France, and since when?"),
+    prompt(2, "How do I steal someone's lunch?", topic=THEFT),
+    prompt(3, "Why is bread stale?", topic=THEFT),
+    prompt(4, "Can I steal food from a shop?", topic=THEFT),
+    prompt(5, "Write two lines.", group="ifeval"),
+)
+
+
+def test_a_topic_is_shown_by_the_prompts_that_say_most_of_its_words():
+    assert typical(TOPIC, KNOWN) == [
+        "Can I steal food from a shop?",
+        "How do I steal someone's lunch?",
+    ]
+
+
+def test_prompts_that_are_tested_on_are_never_shown():
+    assert all("test" not in each for each in typical(TOPIC, KNOWN, most=9))
+
+
+def test_a_label_is_shown_by_its_prompts_and_a_word_speaks_for_itself():
+    label = Place(marks=(Mark(role="label", words="ifeval"),))
+    word = Place(marks=(Mark(role="user", words="bread"),))
+    assert such_as(label, KNOWN) == " (such as “Write two lines.”)"
+    assert such_as(word, KNOWN) == such_as(Place(), KNOWN) == ""
+
+
+def test_a_place_of_two_names_shows_a_prompt_of_each():
+    either = Place(marks=TOPIC.marks, others=((Mark(role="label", words="ifeval"),),))
+    assert typical(either, KNOWN) == ["Can I steal food from a shop?", "Write two lines."]
+
+
+def test_long_prompts_are_cut_between_words_and_stand_on_one_line():
+    long = pool(prompt(1, "steal\n\nfood " + "and more " * 30, topic=THEFT))
+    (shown,) = typical(TOPIC, long)
+    assert shown.startswith("steal food and more")
+    assert shown.endswith(("and …", "more …"))
+    assert len(shown) <= 74
+    (unbroken,) = typical(TOPIC, pool(prompt(1, "x" * 500, topic=THEFT)))
+    assert len(unbroken) <= 74
+
+
+def test_a_word_comes_with_the_phrase_that_it_mostly_stands_in():
+    know = Property(kind="phrase", text="know")
+    replies = ["I don't know anything about it.", "I don't know anything.", "You know.", "No."]
+    assert in_full(know, replies) == "i don't know anything"
+
+
+def test_a_word_that_stands_in_many_phrases_comes_alone():
+    know = Property(kind="phrase", text="know")
+    assert in_full(know, ["They know.", "Do you know him?", "We know better.", "All know it"]) == ""
+    assert in_full(know, ["I don't know."]) == ""  # one reply's words are its own affair
+    assert in_full(know, []) == ""
+
+
+def test_an_opening_grows_from_the_first_word():
+    you = Property(kind="opening", text="you")
+    assert in_full(you, ["You are right, friend.", "You are right!", "And you are right"]) == (
+        "you are right"
+    )
+
+
+def test_a_feature_has_no_longer_phrase():
+    assert in_full(Property(kind="feature", text="refusal"), ["I can't.", "I can't."]) == ""
