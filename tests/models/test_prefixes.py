@@ -70,6 +70,26 @@ def test_sharing_changes_no_reply_no_score_and_no_choice(make, eager, kind):
         assert np.allclose(chosen, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", SHARING)
+def test_beginnings_read_side_by_side_change_no_choice(make, monkeypatch, kind):
+    one, other = make(kind), plain(make(kind))
+    rules = ["Be kind.", "Be brief!", "Say who has the key.", "Say no more than is asked."]
+    asked = ask(*[f"{TEXTS[0]}\n{rule}\n{end}" for rule in rules for end in ("Yes?", "No?")])
+    assert one.route.shares
+    limits = replace(EAGER, rows=64, overhead=6)
+    monkeypatch.setattr("plumbrule.models.prefill.limits_of", lambda module, **given: limits)
+    prompts = one.chat.prompts(asked)
+    stems = plan(prompts, [len(each) - 1 for each in prompts], limits)
+    assert max(len(stem.examples) for stem in stems) > 1
+
+    chosen, expected = (
+        [each.probabilities for each in model.choose(asked, ["A", "B"], seeds=range(8))]
+        for model in (one, other)
+    )
+
+    assert np.allclose(chosen, expected, atol=1e-4)
+
+
 def test_several_replies_to_one_prompt_read_it_once(make, eager, monkeypatch):
     model = make("llama")
     long = ask(TEXTS[0] * 2) * 6
@@ -157,14 +177,22 @@ def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, o
         range(len(texts))
     )
     for number, stem in enumerate(stems):
-        beginning = texts[stem.example][: stem.stop]
+        beginnings = [texts[each][: stem.stop] for each in stem.examples]
         if stem.parent is None:
             assert (number, stem.start, stem.stop) == (0, 0, 0)
         else:
             parent = stems[stem.parent]
             assert stem.parent < number
             assert parent.stop == stem.start < stem.stop
-            assert beginning[: stem.start] == texts[parent.example][: parent.stop]
+            (before,) = parent.examples
+            assert {tuple(each[: stem.start]) for each in beginnings} == {
+                tuple(texts[before][: parent.stop])
+            }
+            assert 1 <= len(beginnings) <= rows
+            assert len(beginnings) == 1 or (
+                len(beginnings) * stem.stop <= 20
+                and len(beginnings) * (stem.stop - stem.start) <= 12
+            )
         for batch in stem.batches:
             longest = max(len(texts[item]) for item in batch)
             assert len(batch) == 1 or (
@@ -174,7 +202,7 @@ def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, o
                 and sum(longest - len(texts[item]) for item in batch) <= overhead
             )
             for item in batch:
-                assert texts[item][: stem.stop] == beginning
+                assert texts[item][: stem.stop] == beginnings[stem.members[item]]
                 assert stem.stop <= most[item]
 
 
@@ -188,6 +216,38 @@ def test_a_stem_comes_right_after_what_it_needs():
         (0, 0, 3),
         *[(1, 3, 4)] * 3,
     ]
+
+
+def test_stems_of_about_one_length_are_read_side_by_side_cut_to_the_shortest():
+    shared = [[1] * 30 + [one] * (20 + one) for one in range(2, 8)]
+    texts = [[*each, end, end] for each in shared for end in (8, 9)]
+
+    _, whole, *rest = plan(texts, [60] * 12, Limits(rows=12, tokens=9999, own=9999, overhead=8))
+
+    assert (whole.start, whole.stop) == (0, 30)
+    (group,) = rest
+    assert (group.parent, group.start, group.stop) == (1, 30, 52)
+    assert len(group.examples) == 6
+    assert [texts[group.examples[group.members[item]]][:52] for item in range(12)] == [
+        text[:52] for text in texts
+    ]
+
+
+def test_a_stem_much_longer_than_the_others_is_read_by_itself():
+    shared = [[one] * length for one, length in ((2, 20), (3, 21), (4, 90))]
+    texts = [[*each, end] for each in shared for end in (8, 9)]
+
+    stems = plan(texts, [90] * 6, Limits(rows=12, tokens=9999, own=9999, overhead=8))
+
+    assert sorted((len(stem.examples), stem.stop) for stem in stems[1:]) == [(1, 90), (2, 20)]
+
+
+def test_stems_that_do_not_pay_alone_are_read_where_they_pay_together():
+    limits = Limits(rows=12, tokens=9999, own=9999, overhead=8)
+    texts = [[*[one] * 10, end] for one in range(2, 8) for end in (8, 9)]
+
+    assert [len(stem.examples) for stem in plan(texts, [10] * 12, limits)] == [1, 6]
+    assert len(plan(texts[:2], [10] * 2, limits)) == 1
 
 
 def test_no_stem_where_another_batch_costs_more_than_it_saves():

@@ -17,7 +17,7 @@ from plumbrule.models.prefixes import Limits, Stem
 if TYPE_CHECKING:
     from plumbrule.models.route import Route
 
-_PEAK_TOKENS = {"cpu": 16, "cuda": 256}
+_PEAK_TOKENS = {"cpu": 24, "cuda": 256}
 """Tokens a batch needs before its arithmetic takes longer than fetching the weights."""
 
 _CALL_NUMBERS = {"cpu": 2e7, "cuda": 1e12}
@@ -92,25 +92,27 @@ def prefill(
             path.pop()
         state = path[-1][1] if path else None
         if stem.stop > stem.start:
-            state = _copied(state, 1, stem.stop) if state else KeyValues(stem.stop)
-            _forward(module, route, [texts[stem.example][: stem.stop]], stem.start, state, 1)
+            beginnings = [texts[each][: stem.stop] for each in stem.examples]
+            rows = [0] * len(beginnings)
+            state = _copied(state, rows, stem.stop) if state else KeyValues(stem.stop)
+            _forward(module, route, beginnings, stem.start, state, 1)
         path.append((number, state))
         for items in stem.batches:
-            rows = [texts[item] for item in items]
-            longest = len(rows[0])
+            whole = [texts[item] for item in items]
+            longest = len(whole[0])
             mine = None
             if state:
-                mine = _copied(state, len(items), longest)
+                mine = _copied(state, [stem.members.get(item, 0) for item in items], longest)
             elif remember:
                 mine = KeyValues(longest)
             first = min(wanted[item] for item in items)
-            logits = _forward(module, route, rows, stem.stop, mine, longest - first)
+            logits = _forward(module, route, whole, stem.stop, mine, longest - first)
             yield Part(items=items, logits=logits, first=first, state=mine if remember else None)
 
 
-def _copied(state: KeyValues, rows: int, room: int) -> KeyValues:
+def _copied(state: KeyValues, rows: Sequence[int], room: int) -> KeyValues:
     device = state.layers[0].view()[0].device
-    return state.copied(torch.zeros(rows, dtype=torch.long, device=device), room=room)
+    return state.copied(torch.tensor(rows, dtype=torch.long, device=device), room=room)
 
 
 def _forward(
