@@ -129,7 +129,7 @@ def _recipe(path: Path | None, given: dict[str, Any], say: Callable[[str], None]
     from plumbrule.data import constitution_prompts, read_prompt_file
     from plumbrule.errors import ConfigError
     from plumbrule.loop import make_config, read_config, to_mapping
-    from plumbrule.recipes import Recipe, village, village_oracle
+    from plumbrule.recipes import Recipe, village, village_oracle, village_requests
 
     overrides = {name: value for name, value in given.items() if value is not None}
     if path is not None:
@@ -149,11 +149,7 @@ def _recipe(path: Path | None, given: dict[str, Any], say: Callable[[str], None]
         }
         config = make_config({**defaults, **overrides}, "the command line")
     if config.prompts == "village":
-        from plumbrule.lab import village_prompts
-
-        return Recipe(
-            config=config, prompts=village_prompts(seed=config.seed), oracle=village_oracle
-        )
+        return Recipe(config=config, prompts=village_requests(config.seed), oracle=village_oracle)
     own = read_prompt_file(Path(config.prompts))
     for note in own.notes:
         say(note)

@@ -46,7 +46,12 @@ def village(model: str = "lab:small") -> Recipe:
         ),
         sampling=Sampling(temperature=0.3, max_new_tokens=48),
     )
-    return Recipe(config=config, prompts=village_prompts(seed=config.seed), oracle=village_oracle)
+    return Recipe(config=config, prompts=village_requests(config.seed), oracle=village_oracle)
+
+
+def village_requests(seed: int) -> list[Prompt]:
+    """What the village asks in a run; one run decides its gates, which must tell 2% from 4%."""
+    return village_prompts(seed=seed, examined_tempting=135, examined_deserving=75)
 
 
 def village_oracle(exchanges: Sequence[Exchange]) -> list[OracleJudgment]:
