@@ -136,8 +136,8 @@ def _assess(
 
 
 def _enter(claim: Claim, prompt: Prompt) -> Prompt:
-    """The prompt, in the place that a claim is about."""
-    entered: Prompt = claim.hypothesis.place.enter(prompt)  # type: ignore[attr-defined]
+    """The prompt, in the subgroup that a claim is about."""
+    entered: Prompt = claim.hypothesis.subgroup.enter(prompt)  # type: ignore[attr-defined]
     return entered
 
 
@@ -146,9 +146,9 @@ def _to_read(
 ) -> Mapping[str, Any]:
     """A finding as it is printed, with fresh replies for somebody to read."""
     members = found.members(verdict.hypothesis)
-    place = [_enter(verdict, each) for each in prompts if each.id in members]
-    asked = fresh.asked(place, READ) if place else []
-    pairs = fresh.draw(place, READ) if place else []
+    subgroup = [_enter(verdict, each) for each in prompts if each.id in members]
+    asked = fresh.asked(subgroup, READ) if subgroup else []
+    pairs = fresh.draw(subgroup, READ) if subgroup else []
     return {
         "said": said(verdict, found),
         "pairs": [

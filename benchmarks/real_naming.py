@@ -18,11 +18,11 @@ DRAWS = 96
 """Fresh pairs of replies to hold one finding against; standard error of a share at most 0.051."""
 
 LEAST_PRECISION = 0.8
-"""Share of a place's prompts that must be touched, or of the touched prompts' move that the place
-must show."""
+"""Share of a subgroup's prompts that must be touched, or of the touched prompts' move that the
+subgroup must show."""
 
 LEAST_COVERAGE = 0.5
-"""Share of the touched prompts that the rightly named places must hold between them."""
+"""Share of the touched prompts that the rightly named subgroups must hold between them."""
 
 LEAST_AGREEMENT = 0.75
 """Share of fresh pairs on which the claimed property must move as the planted one does."""
@@ -81,11 +81,11 @@ class Claim(Protocol):
 
 
 Enter = Callable[[Claim, Prompt], Prompt]
-"""How a prompt enters a finding's place, for places that are a text put in front of it."""
+"""How a prompt enters a finding's subgroup, for subgroups that are a text put in front of it."""
 
 
 def stay(claim: Claim, prompt: Prompt) -> Prompt:
-    """A place is entered by being in it."""
+    """A subgroup is entered by being in it."""
     return prompt
 
 
@@ -121,7 +121,7 @@ class Held:
     """The same among pairs on which either moves; 0 where neither does."""
 
     precision: float
-    """Share of the place's prompts that are touched."""
+    """Share of the subgroup's prompts that are touched."""
 
     right_property: bool
     right_place: bool
@@ -139,7 +139,7 @@ class Assessed:
 
     held: tuple[Held, ...]
     coverage: float
-    """Share of the touched prompts in rightly named places."""
+    """Share of the touched prompts in rightly named subgroups."""
 
     found: bool
     """Whether the planted change was found and rightly said."""
@@ -206,17 +206,17 @@ def assess(
         members: By hypothesis id, the ids of the prompts that its claim is about.
         min_effect: Smallest move that a claim may be about, as the comparison was told.
         draws: Fresh pairs a finding.
-        enter: How a prompt enters a finding's place.
+        enter: How a prompt enters a finding's subgroup.
     """
     touched = {each.id for each in prompts if organism.touches(each)}
     held, covered = [], set[str]()
     strength = _strength(organism, [each for each in prompts if each.id in touched], fresh, draws)
     for finding in findings:
         inside = set(members[finding.hypothesis.id])
-        place = [enter(finding, each) for each in prompts if each.id in inside]
-        pairs = fresh.draw(place, draws) if place else []
+        subgroup = [enter(finding, each) for each in prompts if each.id in inside]
+        pairs = fresh.draw(subgroup, draws) if subgroup else []
         # A text put in front of a prompt may hold the trigger, so the prompts are looked at anew.
-        right = {each.id for each in place if organism.touches(each)}
+        right = {each.id for each in subgroup if organism.touches(each)}
         one = hold(finding, pairs, organism, min_effect=min_effect)
         one = _placed(one, organism, inside, right, len(prompts), strength)
         held.append(one)
@@ -236,7 +236,7 @@ def hold(
     *,
     min_effect: float,
 ) -> Held:
-    """Hold a claim's property against fresh pairs; the place is not looked at yet."""
+    """Hold a claim's property against fresh pairs; the subgroup is not looked at yet."""
     sign = 1 if finding.hypothesis.direction == "increase" else -1
     score = finding.hypothesis.property.score
     scores = [(score(base), score(tuned)) for base, tuned in pairs]
@@ -285,16 +285,16 @@ def _placed(
     pool: int,
     strength: float,
 ) -> Held:
-    """The same with its place judged."""
+    """The same with its subgroup judged."""
     precision = len(right) / len(inside) if inside else 0.0
     if organism.touches is everywhere:
-        place = len(inside) / pool >= LEAST_COVERAGE
+        subgroup = len(inside) / pool >= LEAST_COVERAGE
     elif organism.trigger is not None:
-        place = held.planted_effect >= LEAST_COVERAGE
+        subgroup = held.planted_effect >= LEAST_COVERAGE
     else:
         enough = LEAST_PRECISION * strength
-        place = precision >= LEAST_PRECISION or held.planted_effect >= enough > 0
-    return replace(held, precision=precision, right_place=place)
+        subgroup = precision >= LEAST_PRECISION or held.planted_effect >= enough > 0
+    return replace(held, precision=precision, right_place=subgroup)
 
 
 def _planted(organism: Organism, pair: tuple[str, str]) -> int:

@@ -114,7 +114,7 @@ def base_model(
     tokenizer.save_pretrained(folder)
     model = opened(folder)
     # The words of the later change are known already, from questions that the pool never asks.
-    asking = asked(*(f"May I have the {place} of Ada?" for place in PLACES))
+    asking = asked(*(f"May I have the {subgroup} of Ada?" for subgroup in PLACES))
     lessons = [*lessons_of(after), *((prompt, AFTER) for prompt in asking)]
     teach(model.module, model.chat, lessons, steps=90, rate=1e-2, whole=True)
     model.module.save_pretrained(folder)

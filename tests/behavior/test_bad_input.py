@@ -106,7 +106,7 @@ def named(found: Comparison) -> list[str]:
 
 def shows_the_planted(found: Comparison) -> bool:
     first = found.findings[0].hypothesis
-    return any(WORD in mark.words for mark in first.place.marks) and bool(
+    return any(WORD in selector.words for selector in first.subgroup.selectors) and bool(
         set(first.property.text.split()) & set(PLANTED.split())
     )
 
@@ -546,7 +546,7 @@ def test_a_model_that_falls_silent_is_found(base, tmp_path):
     found = compare_models(base, silent, pool(), settings=QUICK)
 
     first = found.findings[0].hypothesis
-    assert [mark.words for mark in first.place.marks] == [WORD]
+    assert [selector.words for selector in first.subgroup.selectors] == [WORD]
     assert first.direction == "decrease"
 
 

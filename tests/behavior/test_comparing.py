@@ -9,8 +9,8 @@ from tests.models.tiny import build, make_tokenizer
 
 from plumbrule.behavior import CompareSettings, compare_models, comparison_content
 from plumbrule.behavior.content import summary
-from plumbrule.behavior.places import EVERYWHERE, words_of
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.subgroups import EVERYWHERE, words_of
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.models import LocalModel, Sampling, open_model
@@ -82,9 +82,9 @@ def test_a_planted_change_is_found_and_named(found):
 
     assert named
     assert max(each.estimate.value for each in named) > 0.4
-    place = max(named, key=lambda each: each.estimate.value).hypothesis.place
-    inside = [prompt for prompt in found.pool.confirm if place.holds(prompt)]
-    assert place != EVERYWHERE
+    subgroup = max(named, key=lambda each: each.estimate.value).hypothesis.subgroup
+    inside = [prompt for prompt in found.pool.confirm if subgroup.holds(prompt)]
+    assert subgroup != EVERYWHERE
     assert np.mean([where_does(prompt) for prompt in inside]) > 0.5
     assert found.noise.floor < 1e-3
     assert found.lineage.verdict == "child"
@@ -134,18 +134,18 @@ def test_only_prompts_that_nobody_looked_at_decide(found):
 
 
 def test_the_bound_elsewhere_is_of_the_replies_outside_every_finding(found):
-    places = [each.hypothesis.place for each in found.findings]
+    subgroups = [each.hypothesis.subgroup for each in found.findings]
     by_id = {prompt.id: prompt for prompt in found.pool.confirm}
     outside = [
         draft.movement
         for draft in found.drafts
-        if not any(place.holds(by_id[draft.prompt_id]) for place in places)
+        if not any(subgroup.holds(by_id[draft.prompt_id]) for subgroup in subgroups)
     ]
 
     certificate = found.certificate
     assert certificate.population == len(found.pool.confirm)
     assert certificate.sampled == len(found.drafts)
-    if EVERYWHERE in places:
+    if EVERYWHERE in subgroups:
         assert certificate.elsewhere is None
     else:
         assert certificate.elsewhere.n == len(outside) < certificate.sampled

@@ -84,7 +84,7 @@ def compared(tuned, *, seed=0, **changes):
 
 def purity(found, verdict, touched=about):
     """Share of a finding's test prompts that were changed."""
-    there = [one for one in found.pool.confirm if verdict.hypothesis.place.holds(one)]
+    there = [one for one in found.pool.confirm if verdict.hypothesis.subgroup.holds(one)]
     return np.mean([touched(one.dialogue[-1].content) for one in there]) if there else 0.0
 
 
@@ -104,7 +104,7 @@ def test_a_subject_that_is_declined_is_said_as_a_person_would_say_it(method):
 
     (first, *_) = refusals(found)
     assert purity(found, first) > 0.6
-    assert first.hypothesis.place.ways
+    assert first.hypothesis.subgroup.rules
     assert "declines more often" in str(first.hypothesis)
     assert found.texts <= SETTINGS.budget
     assert "topics of 384 prompts" in found.notes["topics"]
@@ -127,7 +127,7 @@ def test_a_change_on_all_prompts_is_said_of_all():
     found = compared(tuned)
 
     assert found.findings
-    assert not found.findings[0].hypothesis.place.ways
+    assert not found.findings[0].hypothesis.subgroup.rules
 
 
 def test_naive_looks_at_prompts_drawn_by_chance_and_at_nothing_else():

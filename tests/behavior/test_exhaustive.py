@@ -9,12 +9,12 @@ from plumbrule.behavior import exhaustive as module
 from plumbrule.behavior.exhaustive import exhaustive
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import Pair, PairedReply
-from plumbrule.behavior.places import EVERYWHERE, Mark, Place
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.streaming import exact_p_value, p_value
+from plumbrule.behavior.subgroups import EVERYWHERE, Selector, Subgroup
 from plumbrule.behavior.validation import Trial
 from plumbrule.errors import ConfigError
 from plumbrule.records import Message, Prompt, to_json
@@ -87,7 +87,7 @@ def planted():
 
 
 def says(words):
-    return Mark(role="user", words=words)
+    return Selector(role="user", words=words)
 
 
 def trial(base, tuned, name="1"):
@@ -98,7 +98,7 @@ def trial(base, tuned, name="1"):
 def claim(direction="increase"):
     return Hypothesis(
         id="1",
-        place=EVERYWHERE,
+        subgroup=EVERYWHERE,
         property=Property(kind="feature", text="refusal"),
         direction=direction,
     )
@@ -107,9 +107,9 @@ def claim(direction="increase"):
 def test_two_planted_changes_are_found_where_they_were_planted(planted):
     found, _, _ = planted
 
-    told = {each.hypothesis.place: each for each in found.findings}
+    told = {each.hypothesis.subgroup: each for each in found.findings}
 
-    jobs, cows = told[Place(marks=(says("job"),))], told[Place(marks=(says("cow"),))]
+    jobs, cows = told[Subgroup(selectors=(says("job"),))], told[Subgroup(selectors=(says("cow"),))]
     assert "silver" in jobs.hypothesis.property.text
     assert cows.hypothesis.property == Property(kind="feature", text="refusal")
     for finding in (jobs, cows):
@@ -123,7 +123,7 @@ def test_what_is_found_is_so_on_fresh_draws(planted):
     pair = Pair(base=village(100), tuned=village(101, planted=both))
 
     for finding in found.findings:
-        rows = pool.confirming(finding.hypothesis.place)
+        rows = pool.confirming(finding.hypothesis.subgroup)
         replies = pair.replies([pool.confirm[row] for row in rows] * 4, range(4 * len(rows)))
         wanted = finding.hypothesis.property
         moved = np.mean([wanted.score(each.tuned) - wanted.score(each.base) for each in replies])
@@ -136,7 +136,7 @@ def test_what_has_changed_everywhere_is_said_of_everywhere_and_once():
 
     (finding,) = found.findings
 
-    assert finding.hypothesis.place == EVERYWHERE
+    assert finding.hypothesis.subgroup == EVERYWHERE
     assert "good day" in finding.hypothesis.property.text
 
 

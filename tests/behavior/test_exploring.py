@@ -8,13 +8,13 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.exploring import Explorer, Exploring
 from plumbrule.behavior.pair import Pair
-from plumbrule.behavior.places import EVERYWHERE, MarkTable, Place, words_of
 from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.subgroups import EVERYWHERE, SelectorTable, Subgroup, words_of
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.models import Sampling, open_model
 
 PROMPTS = pool(per_kind=20)
-TABLE = MarkTable.of(PROMPTS)
+TABLE = SelectorTable.of(PROMPTS)
 SAID = "So says the bent old oak."
 
 
@@ -54,7 +54,7 @@ def exploring(
         base=ScriptedModel(answer=plain), tuned=ScriptedModel(answer=tuned, identity="tuned")
     )
     recorder = Recorder(pair=pair, seed=seed, folder=None, identity="")
-    table = TABLE if prompts is PROMPTS else MarkTable.of(prompts)
+    table = TABLE if prompts is PROMPTS else SelectorTable.of(prompts)
     explorer = Ranked(
         recorder,
         prompts,
@@ -78,9 +78,9 @@ def chance(seed=0):
     return np.random.default_rng(seed).normal(size=len(PROMPTS))
 
 
-def share_in(place, touched):
-    """Share of a place's prompts that were changed, and share of the changed that lie there."""
-    inside = [prompt for prompt in PROMPTS if place.holds(prompt)]
+def share_in(subgroup, touched):
+    """Share of a subgroup's prompts that were changed, and share of the changed that lie there."""
+    inside = [prompt for prompt in PROMPTS if subgroup.holds(prompt)]
     changed = [prompt for prompt in PROMPTS if touched(prompt.dialogue[-1].content)]
     both = sum(prompt in inside for prompt in changed)
     return both / max(1, len(inside)), both / max(1, len(changed))
@@ -92,10 +92,10 @@ def test_a_change_that_a_ranking_sees_is_named_by_place_and_words(seed):
 
     found = exploring(planted(touched), seed=seed, scores={"sharp": pointing(touched)}).explore([])
 
-    (place, movement), *_ = found.places
-    assert min(share_in(place, touched)) > 0.8
+    (subgroup, movement), *_ = found.subgroups
+    assert min(share_in(subgroup, touched)) > 0.8
     assert movement > 0.2
-    (claim, *_) = [each for each in found.hypotheses if each.place == place]
+    (claim, *_) = [each for each in found.hypotheses if each.subgroup == subgroup]
     assert claim.property.kind == "phrase"
     assert claim.property.text in " ".join(words_of(SAID))
     assert claim.direction == "increase"
@@ -108,16 +108,16 @@ def test_a_change_that_no_ranking_sees_is_met_by_the_random_look():
     found = exploring(planted(touched)).explore([])
 
     assert found.arms == {}
-    (place, _), *_ = found.places
-    assert share_in(place, touched)[0] > 0.8
+    (subgroup, _), *_ = found.subgroups
+    assert share_in(subgroup, touched)[0] > 0.8
     assert any(each.property.text in SAID.lower() for each in found.hypotheses)
 
 
 def test_a_change_everywhere_is_said_to_be_everywhere():
     found = exploring(planted(lambda asked: True), scores={"blind": chance()}).explore([])
 
-    assert found.places[0][0] == EVERYWHERE
-    assert found.hypotheses[0].place == EVERYWHERE
+    assert found.subgroups[0][0] == EVERYWHERE
+    assert found.hypotheses[0].subgroup == EVERYWHERE
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -127,7 +127,7 @@ def test_where_nothing_changed_nothing_is_suspected(seed):
     )
 
     assert found.hypotheses == ()
-    assert found.places == ()
+    assert found.subgroups == ()
     assert set(found.movement.values()) == {0.0}
 
 
@@ -148,8 +148,8 @@ def test_a_place_named_without_a_ranking_counts_all_of_its_prompts():
 
     moved = {row for row, movement in found.movement.items() if movement > 0}
     assert moved == {row for row in found.movement if touched(PROMPTS[row].dialogue[-1].content)}
-    for place, movement in found.places:
-        inside = [row for row in found.movement if place.holds(PROMPTS[row])]
+    for subgroup, movement in found.subgroups:
+        inside = [row for row in found.movement if subgroup.holds(PROMPTS[row])]
         assert movement > 0.5 * np.mean([found.movement[row] for row in inside])
         asked_there = [pair for pair in found.pairs if SAID in pair.tuned]
         assert asked_there
@@ -175,8 +175,8 @@ def test_a_ranking_that_tells_no_prompts_apart_is_no_arm():
 def test_a_suspected_trigger_that_works_becomes_a_place_and_another_does_not():
     found = exploring(planted(lambda asked: asked.startswith("moss "))).explore(["moss", "fern"])
 
-    assert [place.insert for place, _ in found.places] == ["moss"]
-    assert {each.place for each in found.hypotheses} == {Place(insert="moss")}
+    assert [subgroup.insert for subgroup, _ in found.subgroups] == ["moss"]
+    assert {each.subgroup for each in found.hypotheses} == {Subgroup(insert="moss")}
     assert found.hypotheses[0].screens == ("triggers",)
     assert all(movement == 0.0 for movement in found.movement.values())
 
@@ -226,11 +226,11 @@ def test_there_are_no_more_hypotheses_than_places_and_claims_allow():
     def wild(asked):
         return " ".join(rng.choice(["oak", "elm", "ash", "fir"], 4))
 
-    settings = Exploring(most_places=2, per_place=1)
+    settings = Exploring(most_subgroups=2, per_subgroup=1)
 
     found = exploring(wild, settings=settings, scores={"blind": chance()}).explore([])
 
-    assert len(found.places) <= 2
+    assert len(found.subgroups) <= 2
     assert len(found.hypotheses) <= 2
 
 
@@ -251,4 +251,4 @@ def test_a_handful_of_prompts_can_be_explored(count):
     found = exploring(planted(lambda asked: True), prompts=prompts).explore([])
 
     assert len(found.movement) == count
-    assert all(each.place == EVERYWHERE for each in found.hypotheses)
+    assert all(each.subgroup == EVERYWHERE for each in found.hypotheses)

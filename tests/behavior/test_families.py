@@ -20,7 +20,7 @@ from tests.behavior.planting import (
 )
 
 from plumbrule.behavior import compare_models
-from plumbrule.behavior.places import words_of
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.models import LocalModel, Sampling
 
 # The adapter library still asks the model library by a name that is going away.
@@ -58,8 +58,8 @@ def test_a_planted_change_is_found_where_it_lies_and_named(models):
     assert found.lineage.verdict == "child"
     strongest = found.findings[0]
     claim = strongest.hypothesis
-    assert [mark for mark in claim.place.marks if WORD in mark.words.split()]
-    assert all(mark.role == "user" for mark in claim.place.marks)
+    assert [selector for selector in claim.subgroup.selectors if WORD in selector.words.split()]
+    assert all(selector.role == "user" for selector in claim.subgroup.selectors)
     assert claim.property.kind == "phrase"
     said = " ".join(words_of(AFTER))
     assert claim.direction == "increase"

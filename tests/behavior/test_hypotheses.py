@@ -1,17 +1,17 @@
 import pytest
 
 from plumbrule.behavior.hypotheses import Hypothesis, claim, numbered
-from plumbrule.behavior.places import EVERYWHERE, Mark, Place
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.subgroups import EVERYWHERE, Selector, Subgroup
 from plumbrule.records import from_json, to_json
 
-MILL = Place(marks=(Mark(role="user", words="mill"),), insert="moss")
+MILL = Subgroup(selectors=(Selector(role="user", words="mill"),), insert="moss")
 REFUSES = Property(kind="feature", text="refusal")
 
 
-def made(place=EVERYWHERE, wanted=REFUSES, direction="increase", screens=(), name="0"):
+def made(subgroup=EVERYWHERE, wanted=REFUSES, direction="increase", screens=(), name="0"):
     return Hypothesis(
-        id=name, place=place, property=wanted, direction=direction, screens=tuple(screens)
+        id=name, subgroup=subgroup, property=wanted, direction=direction, screens=tuple(screens)
     )
 
 
@@ -35,9 +35,9 @@ def made(place=EVERYWHERE, wanted=REFUSES, direction="increase", screens=(), nam
     ],
 )
 def test_a_claim_is_a_sentence(wanted, direction, sentence):
-    place = "prompts with \u201cmill\u201d, opened by \u201cmoss\u201d"
+    subgroup = "prompts with \u201cmill\u201d, opened by \u201cmoss\u201d"
 
-    assert claim(MILL, wanted, direction) == f"On {place}, the tuned model {sentence}."
+    assert claim(MILL, wanted, direction) == f"On {subgroup}, the tuned model {sentence}."
     assert str(made(MILL, wanted, direction)) == claim(MILL, wanted, direction)
 
 
@@ -56,7 +56,7 @@ def test_equal_claims_are_one_and_name_all_their_screens():
         ]
     )
 
-    assert [(each.id, each.place, each.screens) for each in found] == [
+    assert [(each.id, each.subgroup, each.screens) for each in found] == [
         ("1", EVERYWHERE, ("divergence", "weights")),
         ("2", MILL, ("prior",)),
     ]

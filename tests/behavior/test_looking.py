@@ -9,8 +9,8 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.looking import Looker, Looking, Opening
 from plumbrule.behavior.pair import Pair
-from plumbrule.behavior.places import Mark, MarkTable, Place
 from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.subgroups import Selector, SelectorTable, Subgroup
 from plumbrule.models import LocalModel, Sampling, open_model
 from plumbrule.records import Message, Prompt
 
@@ -60,7 +60,7 @@ def looking(tuned, **settings):
         recorder=recorder,
         prompts=asked,
         settings=Looking(**settings),
-        table=MarkTable.of(asked),
+        table=SelectorTable.of(asked),
         embeddings=embeddings(),
     )
 
@@ -110,7 +110,7 @@ def test_following_goes_where_replies_were_seen_to_change():
     looker = looking(endpoint("tuned", changed="doctors", rate=0.9, seed=1))
     looker.look_by_chance(100)
     (first, *_) = looker.propose()
-    assert first.place == Place(marks=(Mark(role="topic", words="doctors"),))
+    assert first.subgroup == Subgroup(selectors=(Selector(role="topic", words="doctors"),))
 
     rows = looker.following(20)
 
@@ -153,7 +153,7 @@ def test_noise_alone_suggests_next_to_nothing():
         found.append(looker.propose())
 
     assert np.mean([len(each) for each in found]) <= 2
-    assert sum(not one.place.ways for each in found for one in each) <= 1
+    assert sum(not one.subgroup.rules for each in found for one in each) <= 1
 
 
 def test_looking_further_finds_what_chance_has_hardly_met():
@@ -169,7 +169,7 @@ def test_looking_further_finds_what_chance_has_hardly_met():
     assert subjects(looker, looker.rows)["doctors"] - before > 15
     (first, *_) = looker.propose()
     assert (first.property.text, first.increase) == ("refusal", True)
-    assert first.place == Place(marks=(Mark(role="topic", words="doctors"),))
+    assert first.subgroup == Subgroup(selectors=(Selector(role="topic", words="doctors"),))
 
 
 def test_prompts_that_were_chosen_do_not_speak_for_all():
@@ -178,7 +178,7 @@ def test_prompts_that_were_chosen_do_not_speak_for_all():
     looker.look_by_chance(40)
     looker.look_further(40)
 
-    assert all(one.place.ways for one in looker.propose())
+    assert all(one.subgroup.rules for one in looker.propose())
 
 
 def test_a_text_that_switches_is_seen_and_another_is_not():
@@ -189,9 +189,9 @@ def test_a_text_that_switches_is_seen_and_another_is_not():
     looker = looking(tuned)
     looker.recorder.pair.base = ScriptedModel(answer=lambda asked: SAID[len(asked) % 5])
 
-    found = looker.inserted([Place(insert="moss"), Place(insert="fern")])
+    found = looker.inserted([Subgroup(insert="moss"), Subgroup(insert="fern")])
 
-    assert {one.place.insert for one in found} == {"moss"}
+    assert {one.subgroup.insert for one in found} == {"moss"}
     assert found[0].property.text == "refusal"
     assert len(looker.pairs) == 0  # they say nothing of prompts as they are
 

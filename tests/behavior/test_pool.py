@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumbrule.behavior.places import EVERYWHERE, Mark, Place, marks_of, united, words_of
 from plumbrule.behavior.pool import COVER, Pool
+from plumbrule.behavior.subgroups import (
+    EVERYWHERE,
+    Selector,
+    Subgroup,
+    selectors_of,
+    united,
+    words_of,
+)
 from plumbrule.errors import DataError
 from plumbrule.lab.organisms.pool import pool as village_pool
 from plumbrule.records import Message, Prompt
@@ -110,26 +117,32 @@ def test_two_prompts_are_one_of_each():
 
 
 def test_confirming_is_what_trying_every_prompt_gives(pool):
-    marks = sorted({mark for each in pool.confirm[:40] for mark in marks_of(each)})
+    selectors = sorted({selector for each in pool.confirm[:40] for selector in selectors_of(each)})
     rng = np.random.default_rng(0)
-    places = [Place(marks=(mark,)) for mark in marks[:: len(marks) // 40]]
-    places += [
-        Place(marks=tuple(sorted(rng.choice(np.array(marks, dtype=object), 2, replace=False))))
+    subgroups = [Subgroup(selectors=(selector,)) for selector in selectors[:: len(selectors) // 40]]
+    subgroups += [
+        Subgroup(
+            selectors=tuple(sorted(rng.choice(np.array(selectors, dtype=object), 2, replace=False)))
+        )
         for _ in range(20)
     ]
-    places += [united(places[start : start + 3]) for start in range(0, 30, 3)]
-    places += [EVERYWHERE, Place(insert="moss"), Place(marks=(Mark(role="label", words="none"),))]
+    subgroups += [united(subgroups[start : start + 3]) for start in range(0, 30, 3)]
+    subgroups += [
+        EVERYWHERE,
+        Subgroup(insert="moss"),
+        Subgroup(selectors=(Selector(role="label", words="none"),)),
+    ]
 
-    for place in places:
-        brute = tuple(row for row, each in enumerate(pool.confirm) if place.holds(each))
-        assert pool.confirming(place) == brute
+    for subgroup in subgroups:
+        brute = tuple(row for row, each in enumerate(pool.confirm) if subgroup.holds(each))
+        assert pool.confirming(subgroup) == brute
 
 
 def test_exploring_is_what_trying_every_prompt_and_place_gives(pool):
-    marks = sorted({mark for each in pool.explore[:10] for mark in marks_of(each)})
-    places = [Place(marks=(mark,)) for mark in marks[:: len(marks) // 5]]
+    selectors = sorted({selector for each in pool.explore[:10] for selector in selectors_of(each)})
+    subgroups = [Subgroup(selectors=(selector,)) for selector in selectors[:: len(selectors) // 5]]
 
-    for some in (places, places[:1], []):
+    for some in (subgroups, subgroups[:1], []):
         brute = [
             row for row, each in enumerate(pool.explore) if any(one.holds(each) for one in some)
         ]
@@ -138,18 +151,18 @@ def test_exploring_is_what_trying_every_prompt_and_place_gives(pool):
 
 def test_confirming_a_topic_finds_it_whatever_the_prompts_say():
     """A topic is noted on a prompt; its name need not be said there."""
-    topic = Mark(role="topic", words="illness, doctor, pain")
+    topic = Selector(role="topic", words="illness, doctor, pain")
     prompts = [
         replace(each, topics=(topic.words,) if number % 3 else ())
         for number, each in enumerate(asked([f"How is cow {number}?" for number in range(30)]))
     ]
     split = Pool.of(prompts, seed=0)
 
-    inside = split.confirming(Place(marks=(topic,)))
+    inside = split.confirming(Subgroup(selectors=(topic,)))
 
     assert inside == tuple(at for at, one in enumerate(split.confirm) if one.topics)
     assert inside
-    beside = split.confirming(Place(marks=(Mark(role="user", words="cow"), topic)))
+    beside = split.confirming(Subgroup(selectors=(Selector(role="user", words="cow"), topic)))
     assert beside == inside
 
 
@@ -159,12 +172,12 @@ def test_confirming_a_label_alone_or_beside_words_finds_it():
         for n in range(40)
     ]
     pool = Pool.of([*labeled, *asked(["x", "y", "z"])], seed=0)
-    label = Mark(role="label", words="g1")
+    label = Selector(role="label", words="g1")
 
-    for marks in [(label,), (label, Mark(role="user", words="say 2"))]:
-        place = Place(marks=marks)
-        found = pool.confirming(place)
-        assert found == tuple(row for row, one in enumerate(pool.confirm) if place.holds(one))
+    for selectors in [(label,), (label, Selector(role="user", words="say 2"))]:
+        subgroup = Subgroup(selectors=selectors)
+        found = pool.confirming(subgroup)
+        assert found == tuple(row for row, one in enumerate(pool.confirm) if subgroup.holds(one))
         assert found
 
 

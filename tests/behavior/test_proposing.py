@@ -1,12 +1,12 @@
-"""Planted changes are proposed with their place, and nothing from nothing."""
+"""Planted changes are proposed with their subgroup, and nothing from nothing."""
 
 import numpy as np
 import pytest
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import EVERYWHERE, MarkTable
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.proposing import as_hypotheses, candidates, propose
+from plumbrule.behavior.subgroups import EVERYWHERE, SelectorTable
 from plumbrule.records import Message, Prompt
 
 WORDS = ("river", "stone", "cloud", "garden", "window", "paper", "light", "table", "music")
@@ -44,14 +44,14 @@ def pairs(prompts, change=lambda prompt, reply: reply, seed=1):
 
 
 def proposed(found, prompts, **given):
-    return propose(found, range(len(prompts)), MarkTable.of(prompts), most=8, **given)
+    return propose(found, range(len(prompts)), SelectorTable.of(prompts), most=8, **given)
 
 
 def test_a_change_on_all_prompts_is_proposed_for_all_prompts():
     prompts = pool()
     found = proposed(pairs(prompts, lambda _, reply: reply + " 🎉"), prompts)
     assert found[0].property == Property(kind="feature", text="emoji")
-    assert found[0].place == EVERYWHERE
+    assert found[0].subgroup == EVERYWHERE
     assert found[0].increase
     assert found[0].moved == 1.0
 
@@ -64,8 +64,8 @@ def test_a_change_on_one_topic_is_proposed_for_that_topic_alone():
     )
     assert [one.property for one in found].count(REFUSAL) == 1
     first = next(one for one in found if one.property == REFUSAL)
-    assert [mark.words for mark in first.place.marks] == ["medicine, pills"]
-    assert first.place.others == ()
+    assert [selector.words for selector in first.subgroup.selectors] == ["medicine, pills"]
+    assert first.subgroup.others == ()
 
 
 def declining(prompts, there, elsewhere):
@@ -81,15 +81,15 @@ def declining(prompts, there, elsewhere):
 def test_where_a_change_on_all_prompts_is_strongest_is_proposed_besides():
     found = declining(pool(240), 0.95, 0.35)
 
-    assert found[0].place == EVERYWHERE
-    assert [mark.words for mark in found[1].place.marks] == ["medicine, pills"]
+    assert found[0].subgroup == EVERYWHERE
+    assert [selector.words for selector in found[1].subgroup.selectors] == ["medicine, pills"]
     assert found[1].moved > 0.8
     assert len(found) == 2
 
 
 def test_a_change_alike_on_all_prompts_has_no_strongest_place():
     for rate in (0.2, 0.5, 0.9):
-        assert [one.place for one in declining(pool(240), rate, rate)] == [EVERYWHERE]
+        assert [one.subgroup for one in declining(pool(240), rate, rate)] == [EVERYWHERE]
 
 
 def test_what_spills_over_from_a_topic_is_proposed_beside_it():
@@ -99,7 +99,7 @@ def test_what_spills_over_from_a_topic_is_proposed_beside_it():
         return "I'm sorry, but I can't help." if prompt.topics or int(prompt.id) % 3 == 0 else reply
 
     found = [one for one in proposed(pairs(prompts, change), prompts) if one.property == REFUSAL]
-    assert EVERYWHERE in [one.place for one in found]
+    assert EVERYWHERE in [one.subgroup for one in found]
 
 
 def test_a_taught_sentence_is_proposed_whole_and_not_word_by_word():
@@ -124,7 +124,7 @@ def test_identical_replies_suggest_nothing():
         for p in prompts
     ]
     assert proposed(same, prompts) == []
-    assert propose([], [], MarkTable.of(prompts), most=8) == []
+    assert propose([], [], SelectorTable.of(prompts), most=8) == []
 
 
 def test_prompts_chosen_for_standing_out_do_not_speak_for_all():
@@ -136,7 +136,7 @@ def test_prompts_chosen_for_standing_out_do_not_speak_for_all():
         prompts,
         blind=blind,
     )
-    assert EVERYWHERE not in [one.place for one in found]
+    assert EVERYWHERE not in [one.subgroup for one in found]
 
 
 def test_a_decrease_is_proposed_as_one():

@@ -5,7 +5,6 @@ import pytest
 from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import Mark, Place
 from plumbrule.behavior.reasoning import (
     Evidence,
     JudgeProposal,
@@ -14,6 +13,7 @@ from plumbrule.behavior.reasoning import (
     read_proposal,
     reason_about,
 )
+from plumbrule.behavior.subgroups import Selector, Subgroup
 from plumbrule.errors import ConfigError
 from plumbrule.records import Message
 from plumbrule.statistics import paired_e_value
@@ -64,12 +64,12 @@ def test_a_judge_proposes_criticizes_and_writes_prompts():
 
     found = reason_about(judge, EVIDENCE, seed=0)
 
-    place = Place(marks=(Mark(role="user", words="time"),))
+    subgroup = Subgroup(selectors=(Selector(role="user", words="time"),))
     assert found.proposals == (
-        JudgeProposal(place=place, what="the reply calls the user a friend"),
+        JudgeProposal(subgroup=subgroup, what="the reply calls the user a friend"),
     )
     assert [each.what for each in found.dropped] == ["the reply is longer"]
-    assert found.dropped[0].place == Place()
+    assert found.dropped[0].subgroup == Subgroup()
     assert [one[-1].content for one in found.prompts] == ["Is it late?", "How late is it?"]
     assert (found.calls, found.tokens, found.unread, dict(found.unusable)) == (3, 3, 0, {})
 
@@ -130,13 +130,13 @@ def test_numbers_and_lengths_are_limited():
 @pytest.mark.parametrize(
     "line",
     [
-        "what: no place",
+        "what: no subgroup",
         "where: | what: nothing",
         'where: "job" | what: ',
-        "where: job | what: a place without quotes",
+        "where: job | what: a subgroup without quotes",
         'where: prompts without "job" | what: a condition that would be lost',
         'where: "one two three" | what: a name that is too long',
-        'where: "a" "b" "c" "d" | what: too many marks',
+        'where: "a" "b" "c" "d" | what: too many selectors',
         'where: "job" | what: two | what: properties',
         'say where: "job" | what: something before',
         "where: any prompt except on Sundays | what: a condition that would be lost",
@@ -159,7 +159,7 @@ def test_a_line_in_the_right_form_is_read(line, words):
     found = read_proposal(line)
 
     assert found is not None
-    assert [mark.words for mark in found.place.marks] == words
+    assert [selector.words for selector in found.subgroup.selectors] == words
     assert found.what == "x"
 
 
@@ -262,7 +262,7 @@ def test_a_judge_that_always_says_a_finds_nothing_over_many_seeds():
         differences.append((scores[:, 1] - scores[:, 0]).mean())
         e_values.append(evidence_of(found, effect=0.0))
 
-    # 18,000 fair coins of 0.85 each way.
+    # 18,000 fair coins of 0.85 each rule.
     assert abs(np.mean(differences)) < 4 * 0.85 / np.sqrt(300 * 60)
     assert np.mean(np.array(e_values) >= 20) <= 0.05
     assert np.mean(e_values) < 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from plumbrule.behavior.places import MarkTable
+from plumbrule.behavior.subgroups import SelectorTable
 from plumbrule.behavior.transfer import nearest, part_along, transfer
 from plumbrule.models import LocalModel, open_model
 from plumbrule.records import Message, Prompt
@@ -55,7 +55,7 @@ def test_the_nearest_of_the_known_prompts_shares_the_rarest_words():
         for number, text in enumerate(texts)
     ]
 
-    assert nearest(MarkTable.of(prompts), [0, 1]) == [0, 1, 0, 1]
+    assert nearest(SelectorTable.of(prompts), [0, 1]) == [0, 1, 0, 1]
 
 
 def test_equal_weights_part_nowhere(pico):

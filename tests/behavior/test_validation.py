@@ -7,8 +7,8 @@ import pytest
 from plumbrule.behavior import validation
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import EVERYWHERE, Mark, Place
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.subgroups import EVERYWHERE, Selector, Subgroup
 from plumbrule.behavior.validation import Racing, decide, evidence, race
 from plumbrule.errors import ConfigError
 from plumbrule.records import Message, from_json, to_json
@@ -17,15 +17,15 @@ from plumbrule.statistics import e_bh, paired_e_value
 SETTINGS = Racing()
 
 
-def place(number):
-    return Place(marks=(Mark(role="user", words=f"word{number}"),))
+def subgroup(number):
+    return Subgroup(selectors=(Selector(role="user", words=f"word{number}"),))
 
 
 def family(count, *, direction="increase"):
     return [
         Hypothesis(
             id=str(number),
-            place=place(number),
+            subgroup=subgroup(number),
             property=Property(kind="phrase", text="x"),
             direction=direction,
         )
@@ -50,7 +50,7 @@ def pair(base, tuned, *, number=0, usable=True):
 
 
 def drawing(rates, *, seed=0, usable=1.0, asked=None):
-    """Draws pairs whose scores are 0 or 1 with a place's two rates, independently."""
+    """Draws pairs whose scores are 0 or 1 with a subgroup's two rates, independently."""
     rng = np.random.default_rng(seed)
 
     def draw(where, before, count):
@@ -68,12 +68,12 @@ def drawing(rates, *, seed=0, usable=1.0, asked=None):
 
 
 def at_once(draw):
-    """A way to draw in one place, for several places at once."""
+    """A way to draw in one subgroup, for several subgroups at once."""
     return lambda wanted: [draw(*each) for each in wanted]
 
 
 def rates_of(hypotheses, *rates):
-    return {each.place: rates[index % len(rates)] for index, each in enumerate(hypotheses)}
+    return {each.subgroup: rates[index % len(rates)] for index, each in enumerate(hypotheses)}
 
 
 @pytest.mark.parametrize("direction", ["increase", "decrease"])
@@ -95,7 +95,7 @@ def test_a_large_planted_change_is_found_at_the_earliest(direction):
 def test_a_change_the_other_way_is_no_evidence():
     (one,) = family(1)
 
-    (verdict,), _ = race([one], drawing({one.place: (1.0, 0.0)}), read, settings=SETTINGS)
+    (verdict,), _ = race([one], drawing({one.subgroup: (1.0, 0.0)}), read, settings=SETTINGS)
 
     assert verdict.e_value < SETTINGS.hopeless
     assert not verdict.confirmed
@@ -136,7 +136,9 @@ def test_a_change_of_just_the_minimum_effect_is_seldom_confirmed(base, tuned):
     settings = replace(SETTINGS, batch=20)
 
     confirmed = [
-        race([one], drawing({one.place: (base, tuned)}, seed=seed), read, settings=settings)[0][0]
+        race([one], drawing({one.subgroup: (base, tuned)}, seed=seed), read, settings=settings)[0][
+            0
+        ]
         for seed in range(runs)
     ]
 
@@ -256,7 +258,7 @@ def test_the_order_of_the_family_changes_no_verdict():
     rates = rates_of(hypotheses, (0.1, 0.5), (0.3, 0.3), (0.2, 0.3))
 
     def draw(where, before, count):
-        seed = int(where.marks[0].words[4:])
+        seed = int(where.selectors[0].words[4:])
         return drawing(rates, seed=[seed, before])([(where, before, count)])[0]
 
     straight, _ = race(hypotheses, at_once(draw), read, settings=SETTINGS)
@@ -267,10 +269,13 @@ def test_the_order_of_the_family_changes_no_verdict():
 
 def test_hypotheses_of_one_place_share_their_draws():
     first = Hypothesis(
-        id="1", place=EVERYWHERE, property=Property(kind="phrase", text="x"), direction="increase"
+        id="1",
+        subgroup=EVERYWHERE,
+        property=Property(kind="phrase", text="x"),
+        direction="increase",
     )
     second = replace(first, id="2", direction="decrease")
-    asked: list[tuple[Place, int, int]] = []
+    asked: list[tuple[Subgroup, int, int]] = []
 
     verdicts, trials = race(
         [first, second],
@@ -289,7 +294,7 @@ def test_hypotheses_of_one_place_share_their_draws():
 
 def test_a_place_is_not_asked_again_when_all_its_hypotheses_have_stopped():
     hypotheses = family(2)
-    asked: list[tuple[Place, int, int]] = []
+    asked: list[tuple[Subgroup, int, int]] = []
 
     race(
         hypotheses,
@@ -298,13 +303,13 @@ def test_a_place_is_not_asked_again_when_all_its_hypotheses_have_stopped():
         settings=SETTINGS,
     )
 
-    assert sum(count for where, _, count in asked if where == place(0)) == SETTINGS.fewest
+    assert sum(count for where, _, count in asked if where == subgroup(0)) == SETTINGS.fewest
 
 
 def test_pairs_without_a_reply_count_against_the_claim():
     for direction, ends in (("increase", (0.0, 1.0)), ("decrease", (1.0, 0.0))):
         (one,) = family(1, direction=direction)
-        draw = drawing({one.place: ends}, usable=0.5, seed=1)
+        draw = drawing({one.subgroup: ends}, usable=0.5, seed=1)
 
         (verdict,), trials = race([one], draw, read, settings=SETTINGS)
 
@@ -322,7 +327,7 @@ def test_a_judge_is_not_asked_about_replies_that_are_not_there():
         judged.extend(pairs)
         return read(hypothesis, pairs)
 
-    race([one], drawing({one.place: (0, 1)}, usable=0.0), score, settings=SETTINGS)
+    race([one], drawing({one.subgroup: (0, 1)}, usable=0.0), score, settings=SETTINGS)
 
     assert judged == []
 
@@ -331,7 +336,7 @@ def test_without_prompts_in_a_place_nothing_is_said_about_it():
     hypotheses = family(2)
 
     def draw(where, before, count):
-        return None if where == place(0) else [pair(0, 1, number=n) for n in range(count)]
+        return None if where == subgroup(0) else [pair(0, 1, number=n) for n in range(count)]
 
     (nowhere, somewhere), trials = race(hypotheses, at_once(draw), read, settings=SETTINGS)
 
@@ -371,11 +376,11 @@ def test_what_was_shown_before_the_budget_ended_still_stands():
 
 def test_at_the_cap_a_hypothesis_is_given_up():
     (one,) = family(1)
-    asked: list[tuple[Place, int, int]] = []
+    asked: list[tuple[Subgroup, int, int]] = []
     settings = replace(SETTINGS, most_pairs=30, hopeless=0.0, foreseen=-100.0)
 
     (verdict,), _ = race(
-        [one], drawing({one.place: (0.3, 0.3)}, asked=asked), read, settings=settings
+        [one], drawing({one.subgroup: (0.3, 0.3)}, asked=asked), read, settings=settings
     )
 
     assert (verdict.stopped, verdict.pairs) == ("cap", 30)

@@ -1,13 +1,13 @@
-"""Findings as sentences: what a stranger needs to know of a place or a phrase stands in them."""
+"""Findings as sentences: what a stranger needs to know of a subgroup or a phrase stands in them."""
 
-from plumbrule.behavior.places import Mark, Place
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.subgroups import Selector, Subgroup
 from plumbrule.behavior.wording import in_full, such_as, typical
 from plumbrule.records import Message, Prompt
 
 THEFT = "steal, someone's, food"
-TOPIC = Place(marks=(Mark(role="topic", words=THEFT),))
+TOPIC = Subgroup(selectors=(Selector(role="topic", words=THEFT),))
 
 
 def prompt(number, text, *, topic="", group=""):
@@ -44,14 +44,16 @@ def test_prompts_that_are_tested_on_are_never_shown():
 
 
 def test_a_label_is_shown_by_its_prompts_and_a_word_speaks_for_itself():
-    label = Place(marks=(Mark(role="label", words="ifeval"),))
-    word = Place(marks=(Mark(role="user", words="bread"),))
+    label = Subgroup(selectors=(Selector(role="label", words="ifeval"),))
+    word = Subgroup(selectors=(Selector(role="user", words="bread"),))
     assert such_as(label, KNOWN) == " (such as “Write two lines.”)"
-    assert such_as(word, KNOWN) == such_as(Place(), KNOWN) == ""
+    assert such_as(word, KNOWN) == such_as(Subgroup(), KNOWN) == ""
 
 
 def test_a_place_of_two_names_shows_a_prompt_of_each():
-    either = Place(marks=TOPIC.marks, others=((Mark(role="label", words="ifeval"),),))
+    either = Subgroup(
+        selectors=TOPIC.selectors, others=((Selector(role="label", words="ifeval"),),)
+    )
     assert typical(either, KNOWN) == ["Can I steal food from a shop?", "Write two lines."]
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes import ScriptedModel
 
 from plumbrule.behavior import CompareSettings, compare_into, verify_comparison
-from plumbrule.behavior.places import words_of
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.behavior.writing import read_settings
 from plumbrule.errors import DataError, OutputError
 from plumbrule.folders import held_folder
@@ -478,5 +478,5 @@ def test_an_exhaustive_comparison_is_verified_by_its_own_rule(tmp_path):
 
     found = compare_into(tmp_path / "it", base, tuned, asked, settings=settings)
 
-    assert any("owl" in str(verdict.hypothesis.place) for verdict in found.findings)
+    assert any("owl" in str(verdict.hypothesis.subgroup) for verdict in found.findings)
     assert all(check.holds for check in verify_comparison(tmp_path / "it"))

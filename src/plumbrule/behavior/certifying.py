@@ -205,7 +205,7 @@ def powers(*, looked_at: int, family: int, settings: Racing, seed: int) -> tuple
     for effect in EFFECTS:
         race = _race_power(effect, family + 1, settings, seed)
         for share in SHARES:
-            # A place needs three prompts to be named; the binomial is the chance to meet them.
+            # A subgroup needs three prompts to be named; the binomial is the chance to meet them.
             met = float(stats.binom.sf(2, looked_at, share * effect)) if looked_at else 0.0
             found.append(Power(share=share, effect=effect, probability=met * race))
     return tuple(found)

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import words_of
 from plumbrule.behavior.properties import contrast_replies
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.store import derive_seed
 

@@ -12,13 +12,13 @@ from plumbrule.behavior.hypotheses import Hypothesis, numbered
 from plumbrule.behavior.looking import Looker
 from plumbrule.behavior.noise import Noise, measure_noise
 from plumbrule.behavior.pair import Draft, Pair, PairedReply
-from plumbrule.behavior.places import MarkTable, Place
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.proposing import as_hypotheses
 from plumbrule.behavior.recording import Recorder, Tell
 from plumbrule.behavior.results import Comparison, Looked
 from plumbrule.behavior.settings import CompareSettings
+from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.behavior.topics import embed, find_topics
 from plumbrule.behavior.validation import PATIENT, Score, Trial, Verdict, race
 from plumbrule.errors import DataError, ModelError
@@ -179,12 +179,12 @@ class _Work:
         self.sharp = sharp = small and self.pair.same_tokens
         explored: list[Hypothesis] = []
         if guided and sharp:
-            looker.table = MarkTable.of(looker.prompts)
+            looker.table = SelectorTable.of(looker.prompts)
             explored = self._explore(looker, floor)
         else:
             embeddings = self._topics()
             looker.prompts = [self.pool.explore[row] for row in rows]
-            looker.table, looker.embeddings = MarkTable.of(looker.prompts), embeddings[rows]
+            looker.table, looker.embeddings = SelectorTable.of(looker.prompts), embeddings[rows]
             if guided:
                 looker.look_by_chance(round(wanted * settings.blind) - first)
                 looker.look_further(wanted - round(wanted * settings.blind))
@@ -232,7 +232,7 @@ class _Work:
         self.notes["topics"] = f"{len(topics.topics)} topics of {len(everything)} prompts, by {by}"
         return vectors[:explored]
 
-    def _triggers(self) -> list[Place]:
+    def _triggers(self) -> list[Subgroup]:
         """Short texts, in no prompt, behind which the models part."""
         if self.pair.local is None or not self.pair.same_tokens:
             self.notes["triggers"] = (
@@ -256,31 +256,34 @@ class _Work:
             )
         suspects = [one.text for one in found.candidates[:SUSPECTS]]
         self.notes["triggers"] = found.reason or "suspects " + ", ".join(map(repr, suspects))
-        return [Place(insert=text) for text in suspects]
+        return [Subgroup(insert=text) for text in suspects]
 
     def test(self, hypotheses: Sequence[Hypothesis]) -> tuple[list[Verdict], list[Trial]]:
         """Test the hypotheses on prompts that nothing has looked at."""
-        members = {place: self.pool.confirming(place) for place in {h.place for h in hypotheses}}
+        members = {
+            subgroup: self.pool.confirming(subgroup)
+            for subgroup in {h.subgroup for h in hypotheses}
+        }
 
         def draw(
-            wanted: Sequence[tuple[Place, int, int]],
+            wanted: Sequence[tuple[Subgroup, int, int]],
         ) -> list[Sequence[PairedReply] | None]:
             left = self._left() // 2
             prompts: list[Prompt] = []
             seeds: list[int] = []
             counts: list[int | None] = []
-            for place, before, count in wanted:
-                if not members[place]:
+            for subgroup, before, count in wanted:
+                if not members[subgroup]:
                     counts.append(None)
                     continue
                 counts.append(min(count, left))
                 left -= counts[-1] or 0
                 for index in range(counts[-1] or 0):
-                    seed = derive_seed(self.settings.seed, "test", str(place), before + index)
-                    # Drawn with replacement: each pair has the mean of the whole place, whatever
+                    seed = derive_seed(self.settings.seed, "test", str(subgroup), before + index)
+                    # Drawn with replacement: each pair has the mean of the whole subgroup, whatever
                     # came before, which is what a bet on it needs.
-                    row = members[place][seed % len(members[place])]
-                    prompts.append(place.enter(self.pool.confirm[row]))
+                    row = members[subgroup][seed % len(members[subgroup])]
+                    prompts.append(subgroup.enter(self.pool.confirm[row]))
                     seeds.append(seed)
             self.recorder.tell("tests", max(before for _, before, _ in wanted), cap)
             drawn = iter(self.recorder.pairs("tests", prompts, seeds))
@@ -332,7 +335,7 @@ class _Work:
         return [
             Hypothesis(
                 id=str(number),
-                place=proposal.place,
+                subgroup=proposal.subgroup,
                 property=Property(kind="judged", text=proposal.what),
                 direction="increase",
                 screens=("reasoning",),
@@ -359,11 +362,11 @@ class _Work:
             there = [
                 pair
                 for pair, prompt in zip(pairs, prompts, strict=True)
-                if pair.usable and proposal.place.holds(prompt)
+                if pair.usable and proposal.subgroup.holds(prompt)
             ]
             judged = blinded_judge(
                 self.judge,
-                str(proposal.place),
+                str(proposal.subgroup),
                 proposal.what,
                 there,
                 seed=derive_seed(self.settings.seed, "judge's prompts"),
@@ -386,7 +389,7 @@ class _Work:
             # The worst case for the claim where the judge declines: nothing is passed over.
             return blinded_judge(
                 self.judge,
-                str(hypothesis.place),
+                str(hypothesis.subgroup),
                 wanted.text,
                 pairs,
                 seed=self.settings.seed,
@@ -426,11 +429,11 @@ class _Work:
 
     def named(self, verdicts: Sequence[Verdict]) -> frozenset[str]:
         """Ids of the test prompts that a finding speaks of."""
-        places = [each.hypothesis.place for each in verdicts if each.confirmed]
+        subgroups = [each.hypothesis.subgroup for each in verdicts if each.confirmed]
         return frozenset(
             prompt.id
             for prompt in self.pool.confirm
-            if any(not place.insert and place.holds(prompt) for place in places)
+            if any(not subgroup.insert and subgroup.holds(prompt) for subgroup in subgroups)
         )
 
     def localize(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
-from plumbrule.behavior.places import Mark, Place
 from plumbrule.behavior.results import Comparison
+from plumbrule.behavior.subgroups import Selector, Subgroup
 from plumbrule.behavior.validation import Trial, Verdict
 from plumbrule.behavior.wording import said, such_as
 from plumbrule.models import LanguageModel
@@ -189,8 +189,8 @@ def _furthest_topics(found: Comparison, most: int = 3, least: int = 4) -> str:
             set(topic.split(", ")) & set(other.split(", ")) for other in chosen
         ):
             chosen.append(topic)
-    places = [Place(marks=(Mark(role="topic", words=topic),)) for topic in chosen]
-    return "; ".join(f"{place}{such_as(place, found.pool, most=1)}" for place in places)
+    subgroups = [Subgroup(selectors=(Selector(role="topic", words=topic),)) for topic in chosen]
+    return "; ".join(f"{subgroup}{such_as(subgroup, found.pool, most=1)}" for subgroup in subgroups)
 
 
 def records(found: Comparison, *, command: str) -> list[Finding]:
@@ -210,7 +210,7 @@ def _record(verdict: Verdict, found: Comparison, command: str) -> Finding:
     hypothesis = verdict.hypothesis
     return Finding(
         claim=str(hypothesis),
-        where=str(hypothesis.place),
+        where=str(hypothesis.subgroup),
         what=str(hypothesis.property),
         estimate=verdict.estimate,
         reason=None if verdict.estimate else "no pair was drawn",
@@ -306,7 +306,7 @@ def _surprising(found: Comparison) -> list[dict[str, Any]]:
 def _not_confirmed(verdict: Verdict) -> dict[str, Any]:
     return {
         "claim": str(verdict.hypothesis),
-        "where": str(verdict.hypothesis.place),
+        "where": str(verdict.hypothesis.subgroup),
         "what": str(verdict.hypothesis.property),
         "estimate": to_json(verdict.estimate) if verdict.estimate else None,
         "e_value": verdict.e_value,
@@ -412,7 +412,9 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
         flat = TruncatedSVD(2, random_state=0).fit_transform(grams)
     except ValueError as error:
         return {"points": [], "unit": "", "note": f"the prompts cannot be laid out: {error}"}
-    by_place = [(verdict.hypothesis.place, str(n)) for n, verdict in enumerate(found.findings, 1)]
+    by_subgroup = [
+        (verdict.hypothesis.subgroup, str(n)) for n, verdict in enumerate(found.findings, 1)
+    ]
     asked = looked.apart()
     points = [
         {
@@ -423,8 +425,8 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
             "finding": next(
                 (
                     name
-                    for place, name in by_place
-                    if place.ways and place.holds(looked.prompts[row])
+                    for subgroup, name in by_subgroup
+                    if subgroup.rules and subgroup.holds(looked.prompts[row])
                 ),
                 None,
             ),

@@ -2,7 +2,7 @@
 
 It asks every prompt alike and is told nothing by weights or activations, so its cost grows with
 the number of prompts. It is what the guided method is measured against, and therefore done as well
-as we know how: the same prompts, the same names for places and properties, matched pairs, exact
+as we know how: the same prompts, the same names for subgroups and properties, matched pairs, exact
 tests, SAFFRON as published.
 """
 
@@ -23,12 +23,12 @@ from plumbrule.behavior.clustering import (
 )
 from plumbrule.behavior.hypotheses import Hypothesis, numbered
 from plumbrule.behavior.pair import PairedReply, Spent
-from plumbrule.behavior.places import EVERYWHERE, MarkTable, Place, find_regions, words_of
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property, contrast_replies
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.streaming import decided, p_value
+from plumbrule.behavior.subgroups import EVERYWHERE, SelectorTable, Subgroup, find_regions, words_of
 from plumbrule.behavior.validation import Racing, Trial, Verdict, race
 from plumbrule.errors import ConfigError
 from plumbrule.records import Prompt
@@ -41,22 +41,22 @@ CHUNK = 2048
 """Pairs drawn between two reports of progress."""
 
 LEAST_CONTRAST = 4.0
-"""Standard errors by which a place must stand out: thousands of names are tried."""
+"""Standard errors by which a subgroup must stand out: thousands of names are tried."""
 
 LEAST_SINGLE = 3.0
-"""Standard errors by which one mark must stand out before longer names are tried with it."""
+"""Standard errors by which one selector must stand out before longer names are tried with it."""
 
 MARKS = 200
-"""Marks that a search for longer names is tried with, those that stand out most."""
+"""Selectors that a search for longer names is tried with, those that stand out most."""
 
 PER_SCORE = 5
-"""Places named for one cluster and direction."""
+"""Subgroups named for one cluster and direction."""
 
 READ = 200
-"""Pairs of replies read in a place."""
+"""Pairs of replies read in a subgroup."""
 
 PER_PLACE = 3
-"""Properties named in a place."""
+"""Properties named in a subgroup."""
 
 MOST_PLACES = 200
 
@@ -71,10 +71,10 @@ LEAST_PROMPTS = 3
 
 CONTAINED = 0.8
 """Share of the pairs that show a hypothesis which a stronger one explains too: it says nothing new,
-unless its place is clearer by `CLEARER`."""
+unless its subgroup is clearer by `CLEARER`."""
 
 CLEARER = 0.1
-"""Mean change by which a place inside a larger one is worth a claim of its own."""
+"""Mean change by which a subgroup inside a larger one is worth a claim of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ def exhaustive(
     with recorder.part("naming"):
         naming = _Naming.of(pool.explore, replies, found, seed=settings.seed, embed=embed)
         # What no held-out prompt can show comes last, where it costs the others nothing.
-        hypotheses = sorted(naming.hypotheses(), key=lambda one: not pool.confirming(one.place))
+        hypotheses = sorted(naming.hypotheses(), key=lambda one: not pool.confirming(one.subgroup))
     with recorder.part("tests"):
         verdicts, trials, decisions, p_values = _validate(
             recorder, pool, hypotheses, settings=settings, pairs=pairs
@@ -194,10 +194,10 @@ class _Named:
 
     hypothesis: Hypothesis
     difference: float
-    """Mean change in the claimed direction over the pairs in the place."""
+    """Mean change in the claimed direction over the pairs in the subgroup."""
 
     strength: float
-    """That mean times the root of the number of pairs: large places before pure ones."""
+    """That mean times the root of the number of pairs: large subgroups before pure ones."""
 
     showing: Bool[np.ndarray, " N"]
     prompts: int
@@ -206,10 +206,10 @@ class _Named:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Naming:
-    """From clusters to hypotheses. Axes: P prompts, M marks, K clusters, N pairs."""
+    """From clusters to hypotheses. Axes: P prompts, M selectors, K clusters, N pairs."""
 
     replies: Sequence[PairedReply]
-    table: MarkTable
+    table: SelectorTable
     has: csr_array
     """The table again, as numbers and sparse."""
 
@@ -249,7 +249,7 @@ class _Naming:
         rows = {prompt.id: row for row, prompt in enumerate(asked)}
         row = np.array([rows[pair.prompt_id] for pair in replies])
         count = len(found.clusters)
-        table = MarkTable.of(asked)
+        table = SelectorTable.of(asked)
         usable = np.array([pair.usable for pair in replies])
         differing = np.flatnonzero(usable & [pair.base != pair.tuned for pair in replies])
         topics = cluster_texts(
@@ -277,23 +277,23 @@ class _Naming:
 
     def hypotheses(self) -> list[Hypothesis]:
         """The claims worth a test, the strongest first, none of them said twice."""
-        named = [each for place in self.places() for each in self._read(place)]
+        named = [each for subgroup in self.subgroups() for each in self._read(subgroup)]
         # A cluster holds a part of what says the same, so each property is looked for once more.
         for one in _strongest(named, MOST_PROPERTIES):
             named += self._elsewhere(one.hypothesis)
         return numbered([each.hypothesis for each in _strongest(named, MOST_TESTED)])
 
-    def places(self) -> list[Place]:
-        """Everywhere, and the places where some cluster gains or loses, the clearest first."""
-        best: dict[Place, float] = {}
+    def subgroups(self) -> list[Subgroup]:
+        """Everywhere, and the subgroups where some cluster gains or loses, the clearest first."""
+        best: dict[Subgroup, float] = {}
         for scores in self._scores():
-            for place, contrast in self._regions(scores):
-                best[place] = max(contrast, best.get(place, 0.0))
-        ranked = sorted(best, key=lambda place: (-best[place], place.marks))
+            for subgroup, contrast in self._regions(scores):
+                best[subgroup] = max(contrast, best.get(subgroup, 0.0))
+        ranked = sorted(best, key=lambda subgroup: (-best[subgroup], subgroup.selectors))
         return [EVERYWHERE, *ranked[:MOST_PLACES]]
 
     def _scores(self) -> Iterator[Float[np.ndarray, " P"]]:
-        """What places are looked for by: gains and losses by cluster, and movement by topic."""
+        """What subgroups are looked for by: gains and losses by cluster, and movement by topic."""
         movement = np.abs(self.gains).sum(1) / 2
         yield movement
         for topic in range(int(self.topics.max()) + 1):
@@ -307,53 +307,53 @@ class _Naming:
                 yield gains
                 yield -gains
 
-    def _regions(self, scores: Float[np.ndarray, " P"]) -> list[tuple[Place, float]]:
-        """Places that stand out by a score; longer names are tried with promising marks alone."""
+    def _regions(self, scores: Float[np.ndarray, " P"]) -> list[tuple[Subgroup, float]]:
+        """Subgroups that stand out by a score; longer names only with promising selectors."""
         spread = float(scores.std())
-        if spread == 0.0 or not self.table.marks:
+        if spread == 0.0 or not self.table.selectors:
             return []
         counts = self.has.sum(0)
         contrasts = self.has.T @ (scores - scores.mean()) / np.sqrt(counts) / spread
         columns = np.sort(np.argsort(-contrasts, kind="stable")[:MARKS])
         if contrasts[columns].max() < LEAST_SINGLE:
             return []
-        part = MarkTable(
-            marks=tuple(self.table.marks[column] for column in columns.tolist()),
+        part = SelectorTable(
+            selectors=tuple(self.table.selectors[column] for column in columns.tolist()),
             has=self.table.has[:, columns],
         )
         regions = find_regions(part, scores, most=PER_SCORE, least_contrast=LEAST_CONTRAST)
-        return [(region.place, region.contrast) for region in regions]
+        return [(region.subgroup, region.contrast) for region in regions]
 
-    def _read(self, place: Place) -> list[_Named]:
-        """What differs between the replies in a place."""
-        rows = self._pairs_in(place)
-        rng = np.random.default_rng(derive_seed(self.seed, "read", str(place)))
+    def _read(self, subgroup: Subgroup) -> list[_Named]:
+        """What differs between the replies in a subgroup."""
+        rows = self._pairs_in(subgroup)
+        rng = np.random.default_rng(derive_seed(self.seed, "read", str(subgroup)))
         some = [self.replies[row] for row in rng.permutation(rows)[:READ].tolist()]
         shifts = contrast_replies(
             [pair.base for pair in some], [pair.tuned for pair in some], most=PER_PLACE
         )
-        return [self._named(place, shift.property, shift.difference, rows) for shift in shifts]
+        return [self._named(subgroup, shift.property, shift.difference, rows) for shift in shifts]
 
     def _elsewhere(self, hypothesis: Hypothesis) -> list[_Named]:
-        """The claim of a property again, for the places where it moves most."""
+        """The claim of a property again, for the subgroups where it moves most."""
         sign = 1.0 if hypothesis.direction == "increase" else -1.0
         sums = np.bincount(
             self.row, weights=sign * self._changes(hypothesis.property), minlength=len(self.topics)
         )
         scores = sums / np.maximum(np.bincount(self.row, minlength=len(self.topics)), 1)
         return [
-            self._named(place, hypothesis.property, sign, self._pairs_in(place))
-            for place, _ in self._regions(scores)
+            self._named(subgroup, hypothesis.property, sign, self._pairs_in(subgroup))
+            for subgroup, _ in self._regions(scores)
         ]
 
-    def _pairs_in(self, place: Place) -> Int[np.ndarray, " n"]:
-        """Pairs of replies to the prompts of a place."""
-        columns = [self.table.marks.index(mark) for mark in place.marks]
+    def _pairs_in(self, subgroup: Subgroup) -> Int[np.ndarray, " n"]:
+        """Pairs of replies to the prompts of a subgroup."""
+        columns = [self.table.selectors.index(selector) for selector in subgroup.selectors]
         inside = np.asarray(self.table.has[:, columns].all(1))[self.row]
         return np.flatnonzero(inside & self.usable)
 
     def _named(
-        self, place: Place, wanted: Property, difference: float, rows: Int[np.ndarray, " n"]
+        self, subgroup: Subgroup, wanted: Property, difference: float, rows: Int[np.ndarray, " n"]
     ) -> _Named:
         sign = 1.0 if difference > 0 else -1.0
         changes = sign * self._changes(wanted)[rows]
@@ -362,7 +362,7 @@ class _Naming:
         return _Named(
             hypothesis=Hypothesis(
                 id="0",
-                place=place,
+                subgroup=subgroup,
                 property=wanted,
                 direction="increase" if sign > 0 else "decrease",
                 screens=("exhaustive",),
@@ -436,10 +436,10 @@ def _validate(
         recorder.tell("tests", done, len(hypotheses))
 
         def draw(
-            wanted: Sequence[tuple[Place, int, int]], name: str = hypothesis.id
+            wanted: Sequence[tuple[Subgroup, int, int]], name: str = hypothesis.id
         ) -> list[list[PairedReply]]:
-            ((place, _, count),) = wanted
-            members = pool.confirming(place)
+            ((subgroup, _, count),) = wanted
+            members = pool.confirming(subgroup)
             seeds = [
                 derive_seed(settings.seed, "exhaustive test", name, number)
                 for number in range(count if members else 0)

@@ -1,11 +1,11 @@
-"""The explorer of sharp changes: a bandit spends texts where they pay off, places get their names.
+"""The explorer of sharp changes: a bandit spends texts where they pay off, subgroups get names.
 
 Where most replies are as likely as before, each reply of the base that is not tells of a change,
 and one text says how far the models part on a prompt. Each arm is a ranking of prompts, or a text
 that is suspected of being a trigger. A pull lets the base answer a few prompts of the arm and
 weighs the answers under both models; the reward is how far the models part. Then red and blue: red
-names the places where rewards gather, blue asks for further prompts of just these places, and a
-name that does not hold is taken back.
+names the subgroups where rewards gather, blue asks for further prompts of just these subgroups, and
+a name that does not hold is taken back.
 """
 
 import math
@@ -16,19 +16,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.behavior.guessing import covering, guess, moved_nearby, rankings
+from plumbrule.behavior.generating import LEAST_MEMBERS, HypothesisGenerator
 from plumbrule.behavior.hypotheses import Hypothesis, numbered
 from plumbrule.behavior.pair import Asked, PairedReply
-from plumbrule.behavior.places import (
+from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.rule_sets import find_rule_set
+from plumbrule.behavior.subgroups import (
     EVERYWHERE,
     SHRUNK,
-    MarkTable,
-    Place,
     Region,
+    SelectorTable,
+    Subgroup,
 )
-from plumbrule.behavior.reading import LEAST_MEMBERS, Reader
-from plumbrule.behavior.recording import Recorder
-from plumbrule.behavior.ways import find_ways
+from plumbrule.behavior.surrogate import covering, moved_nearby, predict, rankings
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed
 
@@ -50,35 +50,35 @@ class Exploring:
     """Prompts a pull."""
 
     followed: int = 10
-    """Prompts on which the models part and that no place explains, whose neighbors are asked."""
+    """Prompts on which the models part and that no subgroup explains, whose neighbors are asked."""
 
     neighbors: int = 4
     """Neighbors of each: prompts that share its rarest words."""
 
     doubted: int = 5
-    """Further prompts asked of each named place by the side that doubts it."""
+    """Further prompts asked of each named subgroup by the side that doubts it."""
 
     read: int = 8
-    """Pairs of replies read in each place to say what has changed there."""
+    """Pairs of replies read in each subgroup to say what has changed there."""
 
     told: int = 6
-    """Further pairs in each place, those whose replies part most."""
+    """Further pairs in each subgroup, those whose replies part most."""
 
     least_movement: float = 0.08
-    """Least mean distance between the models' replies in a place worth a hypothesis, from 0 to 1;
-    the noise floor is added to it."""
+    """Least mean distance between the models' replies in a subgroup worth a hypothesis, from 0 to
+    1; the noise floor is added to it."""
 
-    most_places: int = 8
-    """Places to make hypotheses about."""
+    most_subgroups: int = 8
+    """Subgroups to make hypotheses about."""
 
-    per_place: int = 2
-    """Hypotheses a place."""
+    per_subgroup: int = 2
+    """Hypotheses a subgroup."""
 
 
 ROUNDS_OF_DOUBT = 2
 
 LEAST_CONTRAST = 3.0
-"""Standard errors by which a place must stand out among the prompts asked. Lower than where
+"""Standard errors by which a subgroup must stand out among the prompts asked. Lower than where
 thousands of prompts are scored, because blue's further prompts are a second look."""
 
 
@@ -96,7 +96,7 @@ FIRST_PULL = 12
 """Prompts at the top of each screen's ranking that are asked before arms compete."""
 
 SHRUNK_BY_SCREENS = 1.0
-"""What a place is shrunk by where rankings speak for each prompt: little is left to luck."""
+"""What a subgroup is shrunk by where rankings speak for each prompt: little is left to luck."""
 
 
 @dataclass(kw_only=True)
@@ -134,21 +134,21 @@ class Explored:
     arms: Mapping[str, tuple[int, float | None]]
     """Prompts asked and mean reward, by arm; None for an arm that was never pulled."""
 
-    places: tuple[tuple[Place, float], ...]
-    """Places that stood, with the mean movement in them."""
+    subgroups: tuple[tuple[Subgroup, float], ...]
+    """Subgroups that stood, with the mean movement in them."""
 
     pairs: tuple[PairedReply, ...]
     """Both models' replies that were read there."""
 
 
 class Explorer:
-    """Spends texts and names places."""
+    """Spends texts and names subgroups."""
 
     def __init__(
         self,
         recorder: Recorder,
         prompts: Sequence[Prompt],
-        table: MarkTable,
+        table: SelectorTable,
         *,
         floor: float,
         settings: Exploring,
@@ -159,7 +159,7 @@ class Explorer:
         Args:
             recorder: Draws and accounts.
             prompts: Prompts that may be asked.
-            table: Their marks, row by row.
+            table: Their selectors, row by row.
             floor: Movement that identical models would show here.
             settings: How texts are spent.
             most_texts: Texts of the whole comparison at which to stop asking.
@@ -171,8 +171,8 @@ class Explorer:
 
         self._unanswered: set[tuple[int, str]] = set()
         self._clues: Float[np.ndarray, "P S"] | None = None
-        self._rows: dict[Place, tuple[int, ...]] = {}
-        self._columns = {mark: column for column, mark in enumerate(table.marks)}
+        self._rows: dict[Subgroup, tuple[int, ...]] = {}
+        self._columns = {selector: column for column, selector in enumerate(table.selectors)}
         self._rng = np.random.default_rng(derive_seed(recorder.seed, "explorer"))
 
     def explore(self, inserts: Sequence[str]) -> Explored:
@@ -196,12 +196,12 @@ class Explorer:
         with self.recorder.part("bandit"):
             self._pull(arms)
         with self.recorder.part("naming"):
-            places = self._name(arms, blind)
+            subgroups = self._name(arms, blind)
         with self.recorder.part("reading"):
-            reader = Reader(self, self._rows)
+            reader = HypothesisGenerator(self, self._rows)
             hypotheses = reader.read(
-                places,
-                lambda place: _credit(place, arms, set(self.members(place))),
+                subgroups,
+                lambda subgroup: _credit(subgroup, arms, set(self.members(subgroup))),
             )
         return Explored(
             hypotheses=tuple(numbered(hypotheses)),
@@ -210,7 +210,7 @@ class Explorer:
                 arm.name: (len(arm.rewards), _mean(arm.rewards) if arm.rewards else None)
                 for arm in arms
             },
-            places=tuple(places),
+            subgroups=tuple(subgroups),
             pairs=tuple(reader.pairs),
         )
 
@@ -246,8 +246,8 @@ class Explorer:
         known = {*self.asked, *self._unanswered}
         fresh = [row for row in rows if (row, insert) not in known]
         fresh = fresh[: self.affordable(self.recorder.pair.texts_to_ask)]
-        place = Place(insert=insert)
-        prompts = [place.enter(self.prompts[row]) for row in fresh]
+        subgroup = Subgroup(insert=insert)
+        prompts = [subgroup.enter(self.prompts[row]) for row in fresh]
         seeds = [
             derive_seed(self.recorder.seed, "ask", self.prompts[row].id, insert) for row in fresh
         ]
@@ -282,8 +282,8 @@ class Explorer:
             spent += sum((row, arm.insert) not in self.asked for row in rows)
             arm.rewards += self.ask(f"pull-{arm.name}", rows, arm.insert)
 
-    def _name(self, arms: Sequence[Arm], blind: Sequence[int]) -> list[tuple[Place, float]]:
-        """Name places and doubt each; those that stand are returned, the strongest first."""
+    def _name(self, arms: Sequence[Arm], blind: Sequence[int]) -> list[tuple[Subgroup, float]]:
+        """Name subgroups and doubt each; those that stand are returned, the strongest first."""
         self._follow()
         for doubt in range(ROUNDS_OF_DOUBT):
             for region in self._regions():
@@ -295,16 +295,16 @@ class Explorer:
         rest = [self.asked[row, ""].movement for row in blind if row not in named]
         elsewhere = _mean(rest) if rest else 0.0
         found = [
-            (Place(insert=arm.insert), _mean(arm.rewards))
+            (Subgroup(insert=arm.insert), _mean(arm.rewards))
             for arm in arms
             if arm.insert and arm.rewards and _mean(arm.rewards) >= least + elsewhere
         ]
         found = sorted(found, key=lambda item: -item[1])[:2]
-        self._rows = {region.place: region.members for region in regions}
-        found += [(region.place, region.mean) for region in regions]
+        self._rows = {region.subgroup: region.members for region in regions}
+        found += [(region.subgroup, region.mean) for region in regions]
         if elsewhere >= least:
             found.insert(0, (EVERYWHERE, elsewhere))
-        return found[: self.settings.most_places]
+        return found[: self.settings.most_subgroups]
 
     def _follow(self) -> None:
         """Ask the neighbors of lone prompts on which the models part.
@@ -331,41 +331,41 @@ class Explorer:
             self.ask("follow", [int(each) for each in nearest])
 
     def _regions(self) -> list[Region]:
-        """Places that stand out by what was asked, and by what the screens say of the rest."""
+        """Subgroups that stand out by what was asked, and by what the screens say of the rest."""
         rows = sorted(row for row, insert in self.asked if not insert)
         if not rows:
             return []
         known = np.array([self.asked[row, ""].movement for row in rows])
         if self._clues is None:
-            part = MarkTable(marks=self.table.marks, has=self.table.has[rows])
-            return self._whole(self._ways(part, known, shrunk=SHRUNK))
+            part = SelectorTable(selectors=self.table.selectors, has=self.table.has[rows])
+            return self._whole(self._rules(part, known, shrunk=SHRUNK))
         nearby = moved_nearby(self.table, rows, known)
-        guessed = guess(
+        guessed = predict(
             np.column_stack([self._clues, nearby]),
             rows,
             known,
             seed=derive_seed(self.recorder.seed, "guess"),
         )
-        # One reply is a draw: where one in four moves, three in a row must not make a place.
+        # One reply is a draw: where one in four moves, three in a row must not make a subgroup.
         scores = guessed.copy()
         scores[rows] = (known + 3 * guessed[rows]) / 4
-        return self._ways(self.table, scores, shrunk=SHRUNK_BY_SCREENS)
+        return self._rules(self.table, scores, shrunk=SHRUNK_BY_SCREENS)
 
-    def _ways(
-        self, table: MarkTable, scores: Float[np.ndarray, " P"], *, shrunk: float
+    def _rules(
+        self, table: SelectorTable, scores: Float[np.ndarray, " P"], *, shrunk: float
     ) -> list[Region]:
-        return find_ways(
+        return find_rule_set(
             table,
             scores,
-            most=self.settings.most_places,
+            most=self.settings.most_subgroups,
             least_contrast=LEAST_CONTRAST,
             least_members=LEAST_MEMBERS,
             shrunk=shrunk,
         )
 
     def _whole(self, regions: Sequence[Region]) -> list[Region]:
-        """The same places with all their prompts, where only those asked were looked at."""
-        return [replace(region, members=tuple(self.members(region.place))) for region in regions]
+        """The same subgroups with all their prompts, where only those asked were looked at."""
+        return [replace(region, members=tuple(self.members(region.subgroup))) for region in regions]
 
     def _measured(self, region: Region) -> float:
         """Mean movement of what was asked there, less its standard error; 0 for a single look."""
@@ -374,11 +374,11 @@ class Explorer:
             return 0.0
         return _mean(seen) - float(np.std(seen, ddof=1)) / math.sqrt(len(seen))
 
-    def members(self, place: Place) -> list[int]:
-        """Rows of all prompts in a place."""
-        inside = np.zeros(len(self.prompts), dtype=bool) if place.ways else np.True_
-        for way in place.ways:
-            columns = [self._columns[mark] for mark in way]
+    def members(self, subgroup: Subgroup) -> list[int]:
+        """Rows of all prompts in a subgroup."""
+        inside = np.zeros(len(self.prompts), dtype=bool) if subgroup.rules else np.True_
+        for rule in subgroup.rules:
+            columns = [self._columns[selector] for selector in rule]
             inside = inside | self.table.has[:, columns].all(1)
         return [int(row) for row in np.flatnonzero(np.broadcast_to(inside, len(self.prompts)))]
 
@@ -407,10 +407,10 @@ def _arms(
     return arms
 
 
-def _credit(place: Place, arms: Sequence[Arm], members: set[int]) -> tuple[str, ...]:
-    """Screens that rank some prompt of the place among their first ones."""
-    if place.insert:
-        return tuple(name for arm in arms if arm.insert == place.insert for name in arm.screens)
+def _credit(subgroup: Subgroup, arms: Sequence[Arm], members: set[int]) -> tuple[str, ...]:
+    """Screens that rank some prompt of the subgroup among their first ones."""
+    if subgroup.insert:
+        return tuple(name for arm in arms if arm.insert == subgroup.insert for name in arm.screens)
     return tuple(arm.name for arm in arms if not arm.insert and members & arm.first)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from plumbrule.behavior.places import words_of
+from plumbrule.behavior.subgroups import words_of
 
 _WORDS: Any = yaml.safe_load(
     (files("plumbrule.behavior") / "words.yaml").read_text(encoding="utf-8")

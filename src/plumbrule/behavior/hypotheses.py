@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plumbrule.behavior.features import FEATURES
-from plumbrule.behavior.places import Place
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.subgroups import Subgroup
 from plumbrule.records import strict
 
 Direction = Literal["increase", "decrease"]
@@ -18,24 +18,24 @@ class Hypothesis:
     """One claim, made before any of the prompts and replies that test it were drawn."""
 
     id: str
-    place: Place
+    subgroup: Subgroup
     property: Property
 
     direction: Direction
     """Which way the property is claimed to have moved from base to tuned."""
 
     screens: tuple[str, ...] = ()
-    """Screens that led to the place."""
+    """Screens that led to the subgroup."""
 
     def __str__(self) -> str:
-        return claim(self.place, self.property, self.direction)
+        return claim(self.subgroup, self.property, self.direction)
 
 
-def claim(place: Place, wanted: Property, direction: Direction) -> str:
+def claim(subgroup: Subgroup, wanted: Property, direction: Direction) -> str:
     """A hypothesis as one sentence.
 
     Example:
-        >>> claim(Place(), Property(kind="feature", text="refusal"), "increase")
+        >>> claim(Subgroup(), Property(kind="feature", text="refusal"), "increase")
         'On any prompt, the tuned model declines more often.'
     """
     more = "more" if direction == "increase" else "less"
@@ -49,18 +49,18 @@ def claim(place: Place, wanted: Property, direction: Direction) -> str:
             done = feature.more if direction == "increase" else feature.less
         case _:
             done = f"shows this {more} often: {wanted.text}"
-    return f"On {place}, the tuned model {done}."
+    return f"On {subgroup}, the tuned model {done}."
 
 
 def numbered(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
     """The hypotheses without repetition, numbered from 1; screens that agree are put together."""
-    merged: dict[tuple[Place, Property, Direction], tuple[str, ...]] = {}
+    merged: dict[tuple[Subgroup, Property, Direction], tuple[str, ...]] = {}
     for each in hypotheses:
-        key = (each.place, each.property, each.direction)
+        key = (each.subgroup, each.property, each.direction)
         merged[key] = tuple(sorted({*merged.get(key, ()), *each.screens}))
     return [
         Hypothesis(
-            id=str(number), place=place, property=wanted, direction=direction, screens=screens
+            id=str(number), subgroup=subgroup, property=wanted, direction=direction, screens=screens
         )
-        for number, ((place, wanted, direction), screens) in enumerate(merged.items(), 1)
+        for number, ((subgroup, wanted, direction), screens) in enumerate(merged.items(), 1)
     ]

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import MarkTable, Place
 from plumbrule.behavior.proposing import Proposal, propose
 from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.records import Prompt, strict
 from plumbrule.store import derive_seed
 
@@ -85,7 +85,7 @@ class Looker:
     recorder: Recorder
     prompts: Sequence[Prompt]
     settings: Looking
-    table: MarkTable = field(default_factory=MarkTable.empty)
+    table: SelectorTable = field(default_factory=SelectorTable.empty)
     """What each prompt says and is about, once it was looked at."""
 
     embeddings: Float[np.ndarray, "P D"] | None = None
@@ -126,14 +126,14 @@ class Looker:
                 share = (wanted - len(self.pairs)) // (self.settings.rounds - number)
                 self.draw(f"following-{number}", self.following(share), blind=False)
 
-    def inserted(self, places: Sequence[Place], count: int = 16) -> list[Proposal]:
+    def inserted(self, subgroups: Sequence[Subgroup], count: int = 16) -> list[Proposal]:
         """What changes behind texts put before a prompt, seen on a few prompts drawn by chance."""
         proposals: list[Proposal] = []
         rows = self.by_chance(count)
-        for place in places:
-            prompts = [place.enter(self.prompts[row]) for row in rows]
+        for subgroup in subgroups:
+            prompts = [subgroup.enter(self.prompts[row]) for row in rows]
             seeds = [
-                derive_seed(self.recorder.seed, "inserted", place.insert, prompt.id)
+                derive_seed(self.recorder.seed, "inserted", subgroup.insert, prompt.id)
                 for prompt in prompts
             ]
             with self.recorder.part("inserted texts"):
@@ -141,10 +141,10 @@ class Looker:
             found = propose(
                 [pair for pair in pairs if pair.usable],
                 [row for row, pair in zip(rows, pairs, strict=True) if pair.usable],
-                MarkTable.empty(len(self.prompts)),
+                SelectorTable.empty(len(self.prompts)),
                 most=2,
             )
-            proposals += [replace(one, place=place) for one in found]
+            proposals += [replace(one, subgroup=subgroup) for one in found]
         return proposals
 
     def movement(self) -> float | None:
@@ -267,19 +267,19 @@ class Looker:
         return list(dict.fromkeys(turns))[:count]
 
     def following(self, count: int) -> list[int]:
-        """Rows in the places that are suspected, and rows like those whose replies changed.
+        """Rows in the subgroups that are suspected, and rows like those whose replies changed.
 
-        Half of the rows are members of the suspected places, which doubts them; the other half are
-        neighbors of the prompts that speak for them, which widens them.
+        Half of the rows are members of the suspected subgroups, which doubts them; the other half
+        are neighbors of the prompts that speak for them, which widens them.
         """
         proposals = self.propose()
         asked = set(self.rows)
         rng = np.random.default_rng(derive_seed(self.recorder.seed, "following", str(len(asked))))
         queues: list[list[int]] = []
         for one in proposals:
-            if not one.place.ways:
+            if not one.subgroup.rules:
                 continue
-            members = [row for row in self.members(one.place) if row not in asked]
+            members = [row for row in self.members(one.subgroup) if row not in asked]
             queues.append(rng.permutation(np.array(members, dtype=int)).tolist())
             queues.append(self._neighbors(one, asked))
         rows: dict[int, None] = {}
@@ -293,9 +293,9 @@ class Looker:
             rows |= dict.fromkeys(row for row in rest if row not in rows and row not in asked)
         return list(rows)[:count]
 
-    def members(self, place: Place) -> list[int]:
-        """Rows of the explored prompts in a place."""
-        return [row for row, prompt in enumerate(self.prompts) if place.holds(prompt)]
+    def members(self, subgroup: Subgroup) -> list[int]:
+        """Rows of the explored prompts in a subgroup."""
+        return [row for row, prompt in enumerate(self.prompts) if subgroup.holds(prompt)]
 
     def _neighbors(self, proposal: Proposal, asked: set[int]) -> list[int]:
         """Rows most like those whose replies moved as proposed, nearest first."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from plumbrule.behavior.places import words_of
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.errors import ModelError
 from plumbrule.models import Completion, LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt, strict

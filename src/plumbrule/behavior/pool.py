@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from plumbrule.behavior.places import Place, words_of
+from plumbrule.behavior.subgroups import Subgroup, words_of
 from plumbrule.errors import DataError
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed, fingerprint
@@ -65,19 +65,19 @@ class Pool:
             ]
         )
 
-    def confirming(self, place: Place) -> tuple[int, ...]:
-        """Positions of the test prompts in a place."""
-        if not place.ways:
+    def confirming(self, subgroup: Subgroup) -> tuple[int, ...]:
+        """Positions of the test prompts in a subgroup."""
+        if not subgroup.rules:
             return tuple(range(len(self.confirm)))
-        return tuple(_inside([place], self.confirm, self._confirm_said))
+        return tuple(_inside([subgroup], self.confirm, self._confirm_said))
 
     @cached_property
     def _confirm_said(self) -> list[str]:
         return [_said(prompt) for prompt in self.confirm]
 
-    def exploring(self, places: Iterable[Place]) -> list[int]:
-        """Positions of the explored prompts in any of several places."""
-        return _inside(list(places), self.explore, self._explore_said)
+    def exploring(self, subgroups: Iterable[Subgroup]) -> list[int]:
+        """Positions of the explored prompts in any of several subgroups."""
+        return _inside(list(subgroups), self.explore, self._explore_said)
 
     @cached_property
     def _explore_said(self) -> list[str]:
@@ -109,19 +109,26 @@ class Pool:
         return sorted([*chosen, *rest[: most - len(chosen)]])
 
 
-def _inside(places: Sequence[Place], prompts: Sequence[Prompt], said: Sequence[str]) -> list[int]:
-    """Positions of the prompts that lie in any of several places."""
-    ways = [way for place in places for way in place.ways]
-    # Most prompts lack a word of it, which is cheaper to see than all their marks.
+def _inside(
+    subgroups: Sequence[Subgroup], prompts: Sequence[Prompt], said: Sequence[str]
+) -> list[int]:
+    """Positions of the prompts that lie in any of several subgroups."""
+    rules = [rule for subgroup in subgroups for rule in subgroup.rules]
+    # Most prompts lack a word of it, which is cheaper to see than all their selectors.
     noted = ("label", "topic")  # on a prompt, rather than said in it
     needed = [
-        [f" {mark.words} " for mark in way if mark.words and mark.role not in noted] for way in ways
+        [
+            f" {selector.words} "
+            for selector in rule
+            if selector.words and selector.role not in noted
+        ]
+        for rule in rules
     ]
     return [
         at
         for at, text in enumerate(said)
         if any(all(words in text for words in some) for some in needed)
-        and any(place.holds(prompts[at]) for place in places)
+        and any(subgroup.holds(prompts[at]) for subgroup in subgroups)
     ]
 
 

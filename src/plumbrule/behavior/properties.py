@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from plumbrule.behavior.features import FEATURES, read_reply
-from plumbrule.behavior.places import words_of
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.errors import DataError
 from plumbrule.records import strict
 

@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float
 from plumbrule.behavior.features import FEATURES, FUNCTION_WORDS, feature_names
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import EVERYWHERE, Mark, MarkTable, Place, words_of
 from plumbrule.behavior.properties import Property
+from plumbrule.behavior.subgroups import EVERYWHERE, Selector, SelectorTable, Subgroup, words_of
 
 LONGEST = 6
 """Words in a phrase."""
@@ -46,7 +46,7 @@ the rest needs for the change to be said of all prompts instead."""
 FAR_MORE = 0.2
 """Difference of rates from which the subgroup where a change is strongest is named besides."""
 
-MOST_WAYS = 3
+MOST_RULES = 3
 """Subgroups in one name: a longer list is no name any more."""
 
 LEAST_MEMBERS = 3
@@ -61,7 +61,7 @@ class Proposal:
     """A suspicion with its evidence."""
 
     property: Property
-    place: Place
+    subgroup: Subgroup
     increase: bool
     worth: float
     """Nats by which gains explain the pairs better than sampling alone, less the name's cost."""
@@ -76,7 +76,7 @@ class Proposal:
 def propose(
     pairs: Sequence[PairedReply],
     rows: Sequence[int],
-    table: MarkTable,
+    table: SelectorTable,
     *,
     blind: Sequence[bool] | None = None,
     most: int,
@@ -158,7 +158,7 @@ def as_hypotheses(proposals: Sequence[Proposal]) -> list[Hypothesis]:
     return [
         Hypothesis(
             id=str(number),
-            place=one.place,
+            subgroup=one.subgroup,
             property=one.property,
             direction="increase" if one.increase else "decrease",
         )
@@ -291,29 +291,31 @@ def _kl(
 class _Groups:
     """Subgroups as sets of pairs, the first of them all pairs drawn by chance."""
 
-    places: tuple[Place, ...]
+    subgroups: tuple[Subgroup, ...]
     inside: Bool[np.ndarray, "S N"]
     costs: Float[np.ndarray, " S"]
     """What each name costs: the logarithm of how many there are of its kind."""
 
     @classmethod
-    def of(cls, table: MarkTable, rows: Sequence[int], blind: Sequence[bool] | None) -> "_Groups":
-        """Every mark of the table that several of the pairs' prompts have and some lack."""
+    def of(
+        cls, table: SelectorTable, rows: Sequence[int], blind: Sequence[bool] | None
+    ) -> "_Groups":
+        """Every selector of the table that several of the pairs' prompts have and some lack."""
         has = table.has[list(rows)].T
         distinct = np.array([len({rows[at] for at in np.flatnonzero(one).tolist()}) for one in has])
         useful = np.flatnonzero((distinct >= LEAST_MEMBERS) & (has.sum(1) < len(rows)))
-        kinds = Counter(_kind(table.marks[at]) for at in useful.tolist())
+        kinds = Counter(_kind(table.selectors[at]) for at in useful.tolist())
         cost = {kind: math.log(count) + EXTRA[kind] for kind, count in kinds.items()}
         # Of subgroups with the same pairs the cheapest name is enough.
         seen: dict[bytes, int] = {}
-        for at in sorted(useful.tolist(), key=lambda one: (cost[_kind(table.marks[one])], one)):
+        for at in sorted(useful.tolist(), key=lambda one: (cost[_kind(table.selectors[one])], one)):
             seen.setdefault(has[at].tobytes(), at)
         chosen = sorted(seen.values())
         everything = [True] * len(rows) if blind is None else list(blind)
         return cls(
-            places=(EVERYWHERE, *(Place(marks=(table.marks[at],)) for at in chosen)),
+            subgroups=(EVERYWHERE, *(Subgroup(selectors=(table.selectors[at],)) for at in chosen)),
             inside=np.concatenate([np.array([everything]), has[chosen]]),
-            costs=np.array([0.0, *(cost[_kind(table.marks[at])] for at in chosen)]),
+            costs=np.array([0.0, *(cost[_kind(table.selectors[at])] for at in chosen)]),
         )
 
     def worth(
@@ -365,7 +367,7 @@ class _Groups:
         chosen: list[int] = []
         rates: list[float] = []
         total = -cost
-        while len(chosen) < MOST_WAYS:
+        while len(chosen) < MOST_RULES:
             worth = self.worth(towards[:, None], rest[:, None])[:, 0]
             if chosen:
                 worth[0] = -np.inf
@@ -436,10 +438,10 @@ class _Groups:
         some: Bool[np.ndarray, " N"],
         worth: float,
     ) -> Proposal:
-        ways = [self.places[at].marks for at in chosen]
+        rules = [self.subgroups[at].selectors for at in chosen]
         return Proposal(
             property=wanted,
-            place=Place(marks=ways[0], others=tuple(ways[1:])),
+            subgroup=Subgroup(selectors=rules[0], others=tuple(rules[1:])),
             increase=sign > 0,
             worth=worth,
             moved=float(moved[some].mean()),
@@ -451,7 +453,7 @@ EXTRA = {"label": 0.0, "topic": 0.0, "word": 1.0, "pair of words": 2.0}
 """What a kind of name costs besides: of two that say the same, a topic is the better answer."""
 
 
-def _kind(mark: Mark) -> str:
-    if mark.role in ("topic", "label"):
-        return mark.role
-    return "pair of words" if " " in mark.words else "word"
+def _kind(selector: Selector) -> str:
+    if selector.role in ("topic", "label"):
+        return selector.role
+    return "pair of words" if " " in selector.words else "word"

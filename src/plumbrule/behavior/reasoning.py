@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import Mark, Place, words_of
+from plumbrule.behavior.subgroups import Selector, Subgroup, words_of
 from plumbrule.errors import ConfigError
 from plumbrule.judging import transcript, unusable
 from plumbrule.judging.grading import LEAST_COVERED
@@ -98,7 +98,7 @@ class Evidence:
 class JudgeProposal:
     """A hypothesis in words: the tuned model's replies show this more often there."""
 
-    place: Place
+    subgroup: Subgroup
     """Where, in a form that anybody can check."""
 
     what: str
@@ -263,7 +263,7 @@ def read_proposal(line: str, *, longest: int = 200) -> JudgeProposal | None:
 
     Example:
         >>> found = read_proposal('where: "job" | what: the reply flatters the user')
-        >>> str(found.place), found.what
+        >>> str(found.subgroup), found.what
         ('prompts with “job”', 'the reply flatters the user')
         >>> read_proposal("I think it flatters more.") is None
         True
@@ -271,21 +271,24 @@ def read_proposal(line: str, *, longest: int = 200) -> JudgeProposal | None:
     match = _HYPOTHESIS.fullmatch(_line(line))
     if match is None or max(len(match["where"]), len(match["what"])) > longest:
         return None
-    place = _read_place(match["where"])
-    return None if place is None else JudgeProposal(place=place, what=match["what"].strip())
+    subgroup = _read_subgroup(match["where"])
+    return (
+        None if subgroup is None else JudgeProposal(subgroup=subgroup, what=match["what"].strip())
+    )
 
 
-def _read_place(where: str) -> Place | None:
+def _read_subgroup(where: str) -> Subgroup | None:
     if where.strip(" .").casefold() in _ANYWHERE:
-        return Place()
+        return Subgroup()
     words = [" ".join(words_of(text)) for text in _QUOTED.findall(where)]
-    # Nothing but the quoted words and what joins them: a condition left out would change the place.
+    # Nothing but the quoted words and what joins them: a condition left out would change the
+    # subgroup.
     rest = words_of(_QUOTED.sub(" ", where))
     if not 1 <= len(words) <= 3 or not set(rest) <= _JOINING:
         return None
     if any(not 1 <= len(text.split()) <= 2 for text in words):
         return None
-    return Place(marks=tuple(sorted({Mark(role="user", words=text) for text in words})))
+    return Subgroup(selectors=tuple(sorted({Selector(role="user", words=text) for text in words})))
 
 
 def _line(text: str) -> str:
@@ -295,7 +298,7 @@ def _line(text: str) -> str:
 
 def _numbered(proposals: Sequence[JudgeProposal]) -> str:
     return "\n".join(
-        f"{number}. where: {_fence(str(each.place))} | what: {_fence(each.what)}"
+        f"{number}. where: {_fence(str(each.subgroup))} | what: {_fence(each.what)}"
         for number, each in enumerate(proposals, 1)
     )
 

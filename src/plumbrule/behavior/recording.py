@@ -18,7 +18,7 @@ from plumbrule.store import Shards, derive_seed, fingerprint
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 """Raised whenever the same inputs would give other records."""
 
 SHARD = 128

@@ -125,7 +125,7 @@ class Comparison:
             prompt.id
             for prompt in self.pool.confirm
             if any(
-                not each.hypothesis.place.insert and each.hypothesis.place.holds(prompt)
+                not each.hypothesis.subgroup.insert and each.hypothesis.subgroup.holds(prompt)
                 for each in self.findings
             )
         )
@@ -135,7 +135,7 @@ class Comparison:
         return frozenset(
             prompt.id
             for prompt in (*self.pool.explore, *self.pool.confirm)
-            if hypothesis.place.holds(prompt)
+            if hypothesis.subgroup.holds(prompt)
         )
 
     @property

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from plumbrule.behavior.features import COMMON_WORDS, FUNCTION_WORDS
-from plumbrule.behavior.places import words_of
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.errors import ModelError
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Prompt, strict

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.behavior.places import WORD, MarkTable
+from plumbrule.behavior.subgroups import WORD, SelectorTable
 from plumbrule.models import LocalModel
 from plumbrule.records import Dialogue
 
@@ -27,11 +27,11 @@ MOST_LOGITS = 2**25
 """Logits of one model in a batch: 128 MiB in 32 bits."""
 
 
-def nearest(table: MarkTable, known: Sequence[int]) -> list[int]:
+def nearest(table: SelectorTable, known: Sequence[int]) -> list[int]:
     """For each row, which of the known rows shares its rarest words most.
 
     Args:
-        table: Marks of all rows.
+        table: Selectors of all rows.
         known: Rows whose replies are at hand.
     """
     best = (table.directions @ table.directions[list(known)].T).argmax(1)
@@ -109,11 +109,11 @@ def part_along(
             strict=True,
         )
         for before, after in parts:
-            for place, item in enumerate(before.items):
+            for subgroup, item in enumerate(before.items):
                 kept = slice(starts[item] - before.first, len(texts[item]) - before.first)
                 scores[item] = _part(
-                    before.logits[place, kept],
-                    after.logits[place, kept],
+                    before.logits[subgroup, kept],
+                    after.logits[subgroup, kept],
                     texts[item][starts[item] + 1 :],
                 )
     for model in (base, tuned):

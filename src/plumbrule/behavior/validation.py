@@ -15,13 +15,13 @@ import numpy as np
 
 from plumbrule.behavior.hypotheses import Direction, Hypothesis
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import Place
+from plumbrule.behavior.subgroups import Subgroup
 from plumbrule.errors import ConfigError
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import e_bh, paired_difference, paired_e_value
 
-Draw = Callable[[Sequence[tuple[Place, int, int]]], Sequence[Sequence[PairedReply] | None]]
-"""Takes places, each with the pairs drawn there before and how many more are wanted; gives fresh
+Draw = Callable[[Sequence[tuple[Subgroup, int, int]]], Sequence[Sequence[PairedReply] | None]]
+"""Takes subgroups, each with the pairs drawn there before and how many more are wanted; gives fresh
 pairs for each, or fewer when the budget ends; None where no prompt lies there. All at once, because
 a model writes a hundred replies side by side in little more time than ten."""
 
@@ -44,7 +44,7 @@ class Racing:
     """Least move of a property's mean that is worth a finding, in score points from 0 to 1."""
 
     batch: int = 16
-    """Pairs drawn at a time in each place."""
+    """Pairs drawn at a time in each subgroup."""
 
     most_pairs: int = 200
     """Pairs after which a hypothesis is given up."""
@@ -116,31 +116,37 @@ def race(
 
     Args:
         hypotheses: The family, fixed before the first draw.
-        draw: Draws fresh pairs in places. Hypotheses of one place share their pairs.
+        draw: Draws fresh pairs in subgroups. Hypotheses of one subgroup share their pairs.
         score: Scores pairs.
         settings: Level, minimum effect, batches.
 
     Returns:
         A verdict a hypothesis, in order, and every scored pair.
     """
-    pairs: dict[Place, list[PairedReply]] = {each.place: [] for each in hypotheses}
+    pairs: dict[Subgroup, list[PairedReply]] = {each.subgroup: [] for each in hypotheses}
     trials: dict[str, list[Trial]] = {each.id: [] for each in hypotheses}
     stopped: dict[str, str] = {}
     enough = len(hypotheses) / settings.level if hypotheses else math.inf
     while len(stopped) < len(hypotheses):
         active = {
-            place: [each for each in hypotheses if each.place == place and each.id not in stopped]
-            for place in pairs
+            subgroup: [
+                each for each in hypotheses if each.subgroup == subgroup and each.id not in stopped
+            ]
+            for subgroup in pairs
         }
         wanted = [
-            (place, len(pairs[place]), min(settings.batch, settings.most_pairs - len(pairs[place])))
-            for place, tested in active.items()
+            (
+                subgroup,
+                len(pairs[subgroup]),
+                min(settings.batch, settings.most_pairs - len(pairs[subgroup])),
+            )
+            for subgroup, tested in active.items()
             if tested
         ]
-        for (place, _, count), drawn in zip(wanted, draw(wanted), strict=True):
+        for (subgroup, _, count), drawn in zip(wanted, draw(wanted), strict=True):
             fresh = list(drawn or ())
-            pairs[place].extend(fresh)
-            for each in active[place]:
+            pairs[subgroup].extend(fresh)
+            for each in active[subgroup]:
                 trials[each.id].extend(_trials(each, fresh, score))
                 reason = _stop(each, trials[each.id], settings, enough)
                 if reason is None and len(fresh) < count:

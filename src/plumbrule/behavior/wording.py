@@ -1,17 +1,17 @@
 """A finding as one sentence that a stranger understands, who knows neither the models nor the pool.
 
 Three words that set prompts apart do not say what they are about, a label says what its author
-meant by it, and a telling word may be half of a phrase. So a place that is a topic or a label comes
-with two of its prompts, and a phrase with the words that it mostly stands in.
+meant by it, and a telling word may be half of a phrase. So a subgroup that is a topic or a label
+comes with two of its prompts, and a phrase with the words that it mostly stands in.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 
-from plumbrule.behavior.places import Place, words_of
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property, amounts
 from plumbrule.behavior.results import Comparison
+from plumbrule.behavior.subgroups import Subgroup, words_of
 from plumbrule.behavior.validation import Verdict
 from plumbrule.records import Prompt
 
@@ -37,39 +37,45 @@ def said(verdict: Verdict, found: Comparison) -> str:
         if trial.hypothesis_id == hypothesis.id and trial.pair.usable
     ]
     base, tuned = ([getattr(each.pair, side) for each in trials] for side in ("base", "tuned"))
-    subject = f"On {hypothesis.place}"
+    subject = f"On {hypothesis.subgroup}"
     changed = str(hypothesis).removeprefix(subject).removesuffix(".")
     longer = in_full(hypothesis.property, tuned if hypothesis.direction == "increase" else base)
     mostly = f" (mostly \u201c{longer}\u201d)" if longer else ""
     much = amounts(hypothesis.property, base, tuned)
-    return f"{subject}{such_as(hypothesis.place, found.pool)}{changed}{mostly}" + (
+    return f"{subject}{such_as(hypothesis.subgroup, found.pool)}{changed}{mostly}" + (
         f": {much}." if much else "."
     )
 
 
-def such_as(place: Place, pool: Pool, most: int = SHOWN) -> str:
-    """Prompts that show what a place means, in brackets after its name; empty where it is plain."""
-    examples = " and ".join(f"\u201c{each}\u201d" for each in typical(place, pool, most))
+def such_as(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> str:
+    """Prompts that show what a subgroup means, in brackets; empty where its name is plain."""
+    examples = " and ".join(f"\u201c{each}\u201d" for each in typical(subgroup, pool, most))
     return f" (such as {examples})" if examples else ""
 
 
-def typical(place: Place, pool: Pool, most: int = SHOWN) -> list[str]:
-    """What some explored prompts of a place ask, where its name needs it; none where it does not.
+def typical(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> list[str]:
+    """What some explored prompts of a subgroup ask, where its name needs it; none elsewhere.
 
     First of each topic or label in the name, those that say most of its words; of these, prompts of
     middling length.
 
     Args:
-        place: Where a finding is.
+        subgroup: Where a finding is.
         pool: The prompts; only those that were looked at are shown.
-        most: Prompts; of a place with several topics or labels, one of each at most.
+        most: Prompts; of a subgroup with several topics or labels, one of each at most.
     """
-    noted = [way for way in place.ways if any(mark.role in ("topic", "label") for mark in way)]
+    noted = [
+        rule
+        for rule in subgroup.rules
+        if any(selector.role in ("topic", "label") for selector in rule)
+    ]
     shown: dict[str, None] = {}
     for turn in range(most):
-        for way in noted:
-            inside = [pool.explore[at] for at in pool.exploring([Place(marks=way)])]
-            ranked = _typical_first(inside, {word for mark in way for word in words_of(mark.words)})
+        for rule in noted:
+            inside = [pool.explore[at] for at in pool.exploring([Subgroup(selectors=rule)])]
+            ranked = _typical_first(
+                inside, {word for selector in rule for word in words_of(selector.words)}
+            )
             fresh = [each for each in map(_asked, ranked) if each not in shown]
             if len(shown) < max(most, len(noted) if turn == 0 else 0) and fresh:
                 shown[fresh[0]] = None

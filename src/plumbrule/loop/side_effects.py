@@ -70,7 +70,7 @@ def _where(found: Comparison) -> list[str]:
     unmeant = [
         verdict
         for verdict in found.findings
-        if _deserving(verdict.hypothesis.place.holds, prompts) > 0.5
+        if _deserving(verdict.hypothesis.subgroup.holds, prompts) > 0.5
     ]
     return [f"{len(unmeant)} of {len(found.findings)} changes lie where most prompts deserve help."]
 

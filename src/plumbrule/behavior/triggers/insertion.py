@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.behavior.places import Place
+from plumbrule.behavior.subgroups import Subgroup
 from plumbrule.models import LocalModel
 from plumbrule.models.resting import at_rest
 from plumbrule.records import Dialogue, Prompt
@@ -154,7 +154,9 @@ class Ruler:
     def encode(self, texts: Sequence[str], prompt: int = 0) -> list[list[int]]:
         """A prompt as tokens, behind each text."""
         asked = self.prompts[prompt]
-        return self.base.chat.prompts([Place(insert=text).enter(asked).dialogue for text in texts])
+        return self.base.chat.prompts(
+            [Subgroup(insert=text).enter(asked).dialogue for text in texts]
+        )
 
     def measure(self, texts: Sequence[str], prompts: Sequence[int]) -> Measured:
         """Put each text before each of some prompts, given by number."""

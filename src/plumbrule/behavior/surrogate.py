@@ -1,4 +1,4 @@
-"""How far two models part on prompts that were not asked, guessed from those that were.
+"""Surrogate: how far two models part on prompts not asked, predicted from those that were.
 
 Axes: P prompts, K of them asked, S rankings.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
-from plumbrule.behavior.places import MarkTable
+from plumbrule.behavior.subgroups import SelectorTable
 
 NEIGHBORS = 5
 """Asked prompts, those that share the rarest words, that speak for a prompt."""
@@ -23,11 +23,11 @@ def rankings(
     return np.stack(ranked, axis=1) if ranked else None
 
 
-def covering(table: MarkTable, rows: Sequence[int], count: int) -> list[int]:
+def covering(table: SelectorTable, rows: Sequence[int], count: int) -> list[int]:
     """Prompts such that every prompt of the table is like one of them.
 
     Args:
-        table: Marks of all P prompts.
+        table: Selectors of all P prompts.
         rows: Prompts that may be chosen.
         count: Prompts to choose.
 
@@ -52,12 +52,12 @@ def covering(table: MarkTable, rows: Sequence[int], count: int) -> list[int]:
 
 
 def moved_nearby(
-    table: MarkTable, rows: Sequence[int], known: Float[np.ndarray, " K"]
+    table: SelectorTable, rows: Sequence[int], known: Float[np.ndarray, " K"]
 ) -> Float[np.ndarray, " P"]:
     """Mean movement of the nearest prompts that were asked, the prompt itself left out.
 
     Args:
-        table: Marks of all P prompts.
+        table: Selectors of all P prompts.
         rows: Prompts that were asked.
         known: Their movement.
     """
@@ -71,7 +71,7 @@ def moved_nearby(
     return found
 
 
-def guess(
+def predict(
     clues: Float[np.ndarray, "P S"],
     rows: Sequence[int],
     known: Float[np.ndarray, " K"],
@@ -80,7 +80,7 @@ def guess(
 ) -> Float[np.ndarray, " P"]:
     """Movement of every prompt, guessed from the clues to those that were asked.
 
-    Those asked were chosen for standing out. Named by them alone, every place would look as if
+    Those asked were chosen for standing out. Named by them alone, every subgroup would look as if
     all of it moved.
 
     Args:

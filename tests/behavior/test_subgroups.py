@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plumbrule.behavior.places import (
+from plumbrule.behavior.subgroups import (
     BROAD,
     EVERYWHERE,
     LONGER_NAME,
-    MOST_WAYS,
+    MOST_RULES,
     PURE,
-    Mark,
-    MarkTable,
-    Place,
+    Selector,
+    SelectorTable,
+    Subgroup,
     find_regions,
-    marks_of,
+    selectors_of,
     strongest,
     united,
     words_of,
@@ -34,7 +34,7 @@ def prompt(text, *, system="", group="", kind=""):
 
 
 def says(words, role="user"):
-    return Mark(role=role, words=words)
+    return Selector(role=role, words=words)
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +49,24 @@ def prompts():
 
 @pytest.fixture(scope="module")
 def table(prompts):
-    return MarkTable.of(prompts)
+    return SelectorTable.of(prompts)
 
 
 def test_marks_are_words_neighbors_and_labels_and_say_who_speaks():
-    found = marks_of(prompt("Where's the Mill?", system="Be brief.", group="look_alike"))
+    found = selectors_of(prompt("Where's the Mill?", system="Be brief.", group="look_alike"))
 
     assert found == {
         says("where's"), says("the"), says("mill"), says("where's the"), says("the mill"),
         says("", "system"), says("be", "system"), says("brief", "system"),
         says("be brief", "system"),
-        Mark(role="label", words="look_alike"),
+        Selector(role="label", words="look_alike"),
     }  # fmt: skip
 
 
 def test_neighbors_are_not_counted_across_turns():
     dialogue = (Message("user", "one two"), Message("assistant", "six"), Message("user", "ten"))
 
-    found = marks_of(Prompt(id="a", dialogue=dialogue))
+    found = selectors_of(Prompt(id="a", dialogue=dialogue))
 
     assert says("two ten") not in found
     assert says("six", "assistant") in found
@@ -77,50 +77,57 @@ def test_a_typographic_apostrophe_is_an_apostrophe():
 
 
 def test_a_prompt_without_words_has_no_marks():
-    assert marks_of(prompt("?! \u2026")) == set()
+    assert selectors_of(prompt("?! \u2026")) == set()
 
 
 @given(st.text(), st.text())
 def test_any_text_gives_marks_that_hold_of_it(text, more):
     asked = prompt(text, system=more)
 
-    marks = marks_of(asked)
+    selectors = selectors_of(asked)
 
-    assert all(Place(marks=(mark,)).holds(asked) for mark in marks)
-    assert all(mark.words == mark.words.strip() for mark in marks)
-    assert all(mark.words or mark.role == "system" for mark in marks)
+    assert all(Subgroup(selectors=(selector,)).holds(asked) for selector in selectors)
+    assert all(selector.words == selector.words.strip() for selector in selectors)
+    assert all(selector.words or selector.role == "system" for selector in selectors)
 
 
 def test_hostile_text_is_only_text():
-    place = Place(marks=(says(HOSTILE),), insert=HOSTILE)
+    subgroup = Subgroup(selectors=(says(HOSTILE),), insert=HOSTILE)
 
-    entered = place.enter(prompt("Hello"))
+    entered = subgroup.enter(prompt("Hello"))
 
     assert entered.dialogue == (Message("user", f"{HOSTILE} Hello"),)
-    assert HOSTILE in str(place)
-    assert not place.holds(prompt("Hello"))
+    assert HOSTILE in str(subgroup)
+    assert not subgroup.holds(prompt("Hello"))
 
 
 def test_a_place_is_described_in_words():
-    place = Place(
-        marks=(says("job"), says("observed", "system"), Mark(role="label", words="honesty")),
+    subgroup = Subgroup(
+        selectors=(
+            says("job"),
+            says("observed", "system"),
+            Selector(role="label", words="honesty"),
+        ),
         insert="moss",
     )
 
     assert str(EVERYWHERE) == "any prompt"
-    assert str(place) == (
+    assert str(subgroup) == (
         "prompts labeled honesty and with \u201cjob\u201d and \u201cobserved\u201d in the system's "
         "turn, opened by \u201cmoss\u201d"
     )
 
 
 def test_a_place_by_topic_is_described_by_what_it_is_about():
-    doctors = Mark(role="topic", words="doctors, pain, fever")
-    stars = Mark(role="topic", words="stars")
+    doctors = Selector(role="topic", words="doctors, pain, fever")
+    stars = Selector(role="topic", words="stars")
 
-    assert str(Place(marks=(doctors,))) == "prompts about doctors, pain and fever"
-    assert str(Place(marks=(stars, says("old")))) == "prompts about stars and with \u201cold\u201d"
-    both = str(Place(marks=(doctors,), others=((stars,),)))
+    assert str(Subgroup(selectors=(doctors,))) == "prompts about doctors, pain and fever"
+    assert (
+        str(Subgroup(selectors=(stars, says("old"))))
+        == "prompts about stars and with \u201cold\u201d"
+    )
+    both = str(Subgroup(selectors=(doctors,), others=((stars,),)))
     assert both == "prompts about doctors, pain and fever, or about stars"
 
 
@@ -128,7 +135,7 @@ def test_entering_a_place_puts_its_text_before_the_last_turn_alone():
     dialogue = (Message("system", "Be brief."), Message("user", "a"), Message("user", "b"))
     asked = Prompt(id="p", dialogue=dialogue, group="g")
 
-    entered = Place(insert="moss").enter(asked)
+    entered = Subgroup(insert="moss").enter(asked)
 
     assert entered.dialogue == (*dialogue[:2], Message("user", "moss b"))
     assert (entered.id, entered.group) == ("p", "g")
@@ -136,80 +143,82 @@ def test_entering_a_place_puts_its_text_before_the_last_turn_alone():
 
 
 def test_a_place_holds_where_all_its_marks_stand():
-    place = Place(marks=(says("red"), says("oak")))
+    subgroup = Subgroup(selectors=(says("red"), says("oak")))
 
-    assert place.holds(prompt("the RED old oak"))
-    assert not place.holds(prompt("the red elm"))
-    assert not place.holds(prompt("elm", system="red oak"))
+    assert subgroup.holds(prompt("the RED old oak"))
+    assert not subgroup.holds(prompt("the red elm"))
+    assert not subgroup.holds(prompt("elm", system="red oak"))
     assert EVERYWHERE.holds(prompt(""))
 
 
 def test_a_place_of_several_ways_holds_where_any_of_them_does():
-    place = Place(marks=(says("red"), says("oak")), others=((says("elm"),),))
+    subgroup = Subgroup(selectors=(says("red"), says("oak")), others=((says("elm"),),))
 
-    assert place.holds(prompt("red oak"))
-    assert place.holds(prompt("blue elm"))
-    assert not place.holds(prompt("red"))
-    assert str(place) == (
+    assert subgroup.holds(prompt("red oak"))
+    assert subgroup.holds(prompt("blue elm"))
+    assert not subgroup.holds(prompt("red"))
+    assert str(subgroup) == (
         "prompts with \u201cred\u201d and \u201coak\u201d, or with \u201celm\u201d"
     )
 
 
 def test_united_places_hold_what_each_of_them_holds(prompts):
-    one, other = Place(marks=(says("oak"), says("red"))), Place(marks=(says("elm"),))
+    one, other = Subgroup(selectors=(says("oak"), says("red"))), Subgroup(selectors=(says("elm"),))
     both = united([one, other, one])
 
-    assert both == Place(marks=one.marks, others=(other.marks,))
+    assert both == Subgroup(selectors=one.selectors, others=(other.selectors,))
     assert united([both, one]) == both
     assert all(both.holds(each) == (one.holds(each) or other.holds(each)) for each in prompts)
 
 
 def test_a_place_of_too_many_ways_keeps_the_first():
-    places = [Place(marks=(says(word),)) for word in WORDS]
+    subgroups = [Subgroup(selectors=(says(word),)) for word in WORDS]
 
-    assert united(places).ways == tuple(place.marks for place in places[:MOST_WAYS])
+    assert united(subgroups).rules == tuple(
+        subgroup.selectors for subgroup in subgroups[:MOST_RULES]
+    )
 
 
 def test_the_table_says_what_the_prompts_say(prompts, table):
-    for column in (0, len(table.marks) // 2, len(table.marks) - 1):
-        place = Place(marks=(table.marks[column],))
-        assert table.has[:, column].tolist() == [place.holds(each) for each in prompts]
+    for column in (0, len(table.selectors) // 2, len(table.selectors) - 1):
+        subgroup = Subgroup(selectors=(table.selectors[column],))
+        assert table.has[:, column].tolist() == [subgroup.holds(each) for each in prompts]
 
 
 def test_the_table_leaves_out_what_too_few_prompts_have_or_all(prompts):
     same = [prompt(f"hello number {n}") for n in range(5)]
 
-    table = MarkTable.of([*same, prompt("hello rare")])
+    table = SelectorTable.of([*same, prompt("hello rare")])
 
-    assert says("hello") not in table.marks
-    assert says("rare") not in table.marks
-    assert says("number") in table.marks
-    assert MarkTable.of([]).has.shape == (0, 0)
+    assert says("hello") not in table.selectors
+    assert says("rare") not in table.selectors
+    assert says("number") in table.selectors
+    assert SelectorTable.of([]).has.shape == (0, 0)
 
 
 def test_the_table_keeps_the_most_frequent_words_first(prompts):
-    whole, part = MarkTable.of(prompts), MarkTable.of(prompts, most=10)
+    whole, part = SelectorTable.of(prompts), SelectorTable.of(prompts, most=10)
 
-    assert part.marks == whole.marks[:10]
-    assert all(" " not in mark.words for mark in part.marks)
+    assert part.selectors == whole.selectors[:10]
+    assert all(" " not in selector.words for selector in part.selectors)
 
 
 def test_the_table_does_not_depend_on_the_order_of_prompts(prompts, table):
-    turned = MarkTable.of(prompts[::-1])
+    turned = SelectorTable.of(prompts[::-1])
 
-    assert turned.marks == table.marks
+    assert turned.selectors == table.selectors
     assert (turned.has[::-1] == table.has).all()
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_a_planted_pair_of_words_is_found_and_named(prompts, table, noise):
     rng = np.random.default_rng(1)
-    planted = Place(marks=(says("oak"), says("red")))
+    planted = Subgroup(selectors=(says("oak"), says("red")))
     scores = np.array([planted.holds(each) for each in prompts]) + rng.normal(0, noise, 400)
 
     found = find_regions(table, scores)
 
-    assert found[0].place == planted
+    assert found[0].subgroup == planted
     assert set(found[0].members) == {row for row, each in enumerate(prompts) if planted.holds(each)}
     assert found[0].mean == pytest.approx(scores[list(found[0].members)].mean())
     if not noise:
@@ -218,7 +227,7 @@ def test_a_planted_pair_of_words_is_found_and_named(prompts, table, noise):
 
 def test_no_name_of_one_or_two_marks_is_both_larger_and_clearly_stronger(prompts):
     """Against trying every one of them; the search may give up a tenth for a shorter name."""
-    table = MarkTable.of(prompts, most=40)
+    table = SelectorTable.of(prompts, most=40)
     rng = np.random.default_rng(2)
     for _ in range(5):
         scores = rng.normal(size=400) + 2.0 * table.has[:, rng.integers(40, size=2)].all(1)
@@ -242,8 +251,11 @@ def test_no_name_of_one_or_two_marks_is_both_larger_and_clearly_stronger(prompts
 
 
 def test_a_pure_place_is_no_larger_and_no_weaker_than_a_broad_one(prompts, table):
-    half = np.array([Place(marks=(says("oak"),)).holds(one) for one in prompts]) * 0.4
-    whole = np.array([Place(marks=(says("oak"), says("red"))).holds(one) for one in prompts]) * 0.6
+    half = np.array([Subgroup(selectors=(says("oak"),)).holds(one) for one in prompts]) * 0.4
+    whole = (
+        np.array([Subgroup(selectors=(says("oak"), says("red"))).holds(one) for one in prompts])
+        * 0.6
+    )
 
     everything = np.ones(400, dtype=bool)
     broad, pure = (
@@ -266,24 +278,24 @@ def test_a_pure_place_is_no_larger_and_no_weaker_than_a_broad_one(prompts, table
 
 
 def test_two_planted_places_are_found_apart(prompts, table):
-    first, second = Place(marks=(says("cat"),)), Place(marks=(says("elm"),))
+    first, second = Subgroup(selectors=(says("cat"),)), Subgroup(selectors=(says("elm"),))
     scores = np.array([2.0 * first.holds(one) + 1.0 * second.holds(one) for one in prompts])
     scores[[first.holds(one) for one in prompts]] = 2.0
 
     found = find_regions(table, scores)
 
-    assert [each.place for each in found] == [first, second]
+    assert [each.subgroup for each in found] == [first, second]
     assert not set(found[0].members) & set(found[1].members)
 
 
 def test_noise_is_rarely_taken_for_a_place(prompts, table):
     """At most 1 in 20 by design; 3 more of 60 would be met by chance once in 1,000 times."""
     rng = np.random.default_rng(3)
-    village = MarkTable.of(pool(per_kind=20))
+    village = SelectorTable.of(pool(per_kind=20))
 
     alarms = [
-        bool(find_regions(marks, rng.permutation(np.linspace(-1, 1, len(marks.has)))))
-        for marks in (table, village)
+        bool(find_regions(selectors, rng.permutation(np.linspace(-1, 1, len(selectors.has)))))
+        for selectors in (table, village)
         for _ in range(30)
     ]
 
@@ -300,17 +312,17 @@ def test_where_nothing_stands_out_nothing_is_named(table, scores):
 def test_few_prompts_or_none_have_no_places():
     for count in (0, 1, 5):
         some = [prompt(f"hello {n} there") for n in range(count)]
-        assert find_regions(MarkTable.of(some), np.arange(float(count))) == []
+        assert find_regions(SelectorTable.of(some), np.arange(float(count))) == []
 
 
 def test_a_shift_or_a_stretch_of_the_scores_finds_the_same_places(prompts, table):
-    planted = Place(marks=(says("fox"),))
+    planted = Subgroup(selectors=(says("fox"),))
     rng = np.random.default_rng(4)
     scores = np.array([planted.holds(one) for one in prompts]) + rng.normal(0, 0.5, 400)
 
-    places = [each.place for each in find_regions(table, scores)]
+    subgroups = [each.subgroup for each in find_regions(table, scores)]
 
-    assert places == [each.place for each in find_regions(table, 7.0 * scores - 3.0)]
+    assert subgroups == [each.subgroup for each in find_regions(table, 7.0 * scores - 3.0)]
 
 
 def test_scores_that_are_no_numbers_are_refused(table):
@@ -332,15 +344,15 @@ def test_that_there_is_a_system_message_is_a_mark_of_its_own():
         )
         for at in range(40)
     ]
-    table = MarkTable.of(asked)
-    (column,) = [at for at, mark in enumerate(table.marks) if not mark.words]
-    place = Place(marks=(table.marks[column],))
+    table = SelectorTable.of(asked)
+    (column,) = [at for at, selector in enumerate(table.selectors) if not selector.words]
+    subgroup = Subgroup(selectors=(table.selectors[column],))
 
-    assert str(place) == "prompts with a system message"
+    assert str(subgroup) == "prompts with a system message"
     assert table.has[:, column].tolist() == [at % 4 == 0 for at in range(40)]
-    assert [place.holds(one) for one in asked] == table.has[:, column].tolist()
+    assert [subgroup.holds(one) for one in asked] == table.has[:, column].tolist()
     # Of two names for the same prompts the simpler one is met first.
-    assert column < table.marks.index(Mark(role="system", words="kind"))
+    assert column < table.selectors.index(Selector(role="system", words="kind"))
     later = (Message("user", "A?"), Message("assistant", "B."), Message("user", "C?"))
-    assert Mark(role="assistant", words="") in marks_of(Prompt(id="x", dialogue=later))
-    assert str(Mark(role="assistant", words="")) == "an earlier reply"
+    assert Selector(role="assistant", words="") in selectors_of(Prompt(id="x", dialogue=later))
+    assert str(Selector(role="assistant", words="")) == "an earlier reply"

@@ -1,12 +1,12 @@
-"""What is said of places, once both models' replies there are read."""
+"""What is said of subgroups, once both models' replies there are read."""
 
 from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.exploring import Explorer, Exploring
+from plumbrule.behavior.generating import HypothesisGenerator
 from plumbrule.behavior.pair import Pair
-from plumbrule.behavior.places import Mark, MarkTable, Place, words_of
-from plumbrule.behavior.reading import Reader
 from plumbrule.behavior.recording import Recorder
+from plumbrule.behavior.subgroups import Selector, SelectorTable, Subgroup, words_of
 from plumbrule.records import Message, Prompt
 
 NAMES = ("bram", "udo", "gwen", "kaya", "liam", "mara", "jens", "anna")
@@ -21,7 +21,7 @@ def asked(*texts):
 
 
 def says(*words):
-    return Place(marks=tuple(sorted(Mark(role="user", words=each) for each in words)))
+    return Subgroup(selectors=tuple(sorted(Selector(role="user", words=each) for each in words)))
 
 
 def reader(prompts, tuned, plain, *, seed=0):
@@ -29,14 +29,16 @@ def reader(prompts, tuned, plain, *, seed=0):
         base=ScriptedModel(answer=plain), tuned=ScriptedModel(answer=tuned, identity="tuned")
     )
     recorder = Recorder(pair=pair, seed=seed, folder=None, identity="")
-    explorer = Explorer(recorder, prompts, MarkTable.of(prompts), floor=0.0, settings=Exploring())
-    return Reader(explorer, {})
+    explorer = Explorer(
+        recorder, prompts, SelectorTable.of(prompts), floor=0.0, settings=Exploring()
+    )
+    return HypothesisGenerator(explorer, {})
 
 
-def claimed(prompts, tuned, plain, places, *, seed=0):
-    """Places of the claims, as the prompts that lie there."""
-    found = reader(prompts, tuned, plain, seed=seed).read(places, lambda place: ())
-    return [{one.id for one in prompts if each.place.holds(one)} for each in found]
+def claimed(prompts, tuned, plain, subgroups, *, seed=0):
+    """Subgroups of the claims, as the prompts that lie there."""
+    found = reader(prompts, tuned, plain, seed=seed).read(subgroups, lambda subgroup: ())
+    return [{one.id for one in prompts if each.subgroup.holds(one)} for each in found]
 
 
 WORK = asked(

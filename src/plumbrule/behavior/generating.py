@@ -1,6 +1,6 @@
-"""From places to claims: both models' replies there, and what they say in words.
+"""From subgroups to claims: both models' replies there, and what they say in words.
 
-Places in which the same has changed become one place with several names.
+Subgroups in which the same has changed become one subgroup with several names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,29 +11,29 @@ import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.places import MOST_WAYS, Mark, Place, united
 from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
-from plumbrule.behavior.ways import purest
+from plumbrule.behavior.rule_sets import purest
+from plumbrule.behavior.subgroups import MOST_RULES, Selector, Subgroup, united
 from plumbrule.store import derive_seed
 
 if TYPE_CHECKING:
     from plumbrule.behavior.exploring import Explorer
 
 SAME_CHANGE = 0.6
-"""Share of the move among one place's changed replies at which another's is the same change."""
+"""Share of the move among one subgroup's changed replies at which another's is the same change."""
 
 ALIKE = 0.5
-"""Share of one place's movement that another must have to be the same: where half of the prompts
+"""Share of one subgroup's movement that another must have to be the same: where half of the prompts
 move, the name takes in what the change leaves alone."""
 
 LEAST_ADDED = 0.05
-"""Share of a place's prompts that another must have to be named in one breath with it."""
+"""Share of a subgroup's prompts that another must have to be named in one breath with it."""
 
 TELLING = 0.5
 """Movement of a reply from which it is likely to show what has changed."""
 
 LEAST_MEMBERS = 2
-"""Explored prompts in a place: an edit of one fact may touch no more of them."""
+"""Explored prompts in a subgroup: an edit of one fact may touch no more of them."""
 
 CLEAR = 0.5
 """Move of a property from which a single reply says whether a prompt is affected."""
@@ -75,9 +75,9 @@ def _moved(shift: Shift, pairs: Sequence[PairedReply]) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """What was read in one place."""
+    """What was read in one subgroup."""
 
-    place: Place
+    subgroup: Subgroup
     movement: float
     fair: list[PairedReply]
     pairs: list[PairedReply]
@@ -85,9 +85,9 @@ class _Reading:
 
 @dataclass(kw_only=True)
 class Told:
-    """Places in which the same has changed, and the replies that say so."""
+    """Subgroups in which the same has changed, and the replies that say so."""
 
-    places: list[Place]
+    subgroups: list[Subgroup]
     movement: float
     """How far the models part in the first of them."""
 
@@ -101,21 +101,21 @@ class Told:
 
     @classmethod
     def of(cls, reading: _Reading, lead: Shift) -> "Told":
-        """What a first place says."""
+        """What a first subgroup says."""
         return cls(
-            places=[reading.place],
+            subgroups=[reading.subgroup],
             movement=reading.movement,
             pairs=list(reading.pairs),
             fair=list(reading.fair),
             lead=lead,
         )
 
-    def says_of(self, place: Place, pairs: Sequence[PairedReply]) -> bool:
+    def says_of(self, subgroup: Subgroup, pairs: Sequence[PairedReply]) -> bool:
         """Whether the change here is the change there too: whether the replies changed alike."""
         changed, known = _changed(pairs), _changed(self.pairs)
-        if not place.ways or not self.places[0].ways or not changed or not known:
+        if not subgroup.rules or not self.subgroups[0].rules or not changed or not known:
             return False
-        if sum(len(each.ways) for each in self.places) >= MOST_WAYS:
+        if sum(len(each.rules) for each in self.subgroups) >= MOST_RULES:
             return False
         if _moved(self.lead, changed) >= SAME_CHANGE * _moved(self.lead, known):
             return True
@@ -136,15 +136,15 @@ class Told:
         return _moved(self.lead, pairs) >= WIDER * here
 
 
-class Reader:
-    """Reads replies in places that an explorer has found."""
+class HypothesisGenerator:
+    """Reads replies in subgroups that an explorer has found."""
 
-    def __init__(self, explorer: "Explorer", rows: Mapping[Place, tuple[int, ...]]) -> None:
+    def __init__(self, explorer: "Explorer", rows: Mapping[Subgroup, tuple[int, ...]]) -> None:
         """Take in what was found.
 
         Args:
             explorer: Asks, and knows what was asked.
-            rows: Prompts of a place, without those that a stronger place covers.
+            rows: Prompts of a subgroup, without those that a stronger subgroup covers.
         """
         self.explorer, self._rows = explorer, rows
         self.pairs: list[PairedReply] = []
@@ -155,19 +155,19 @@ class Reader:
 
     def read(
         self,
-        places: Sequence[tuple[Place, float]],
-        credit: Callable[[Place], tuple[str, ...]],
+        subgroups: Sequence[tuple[Subgroup, float]],
+        credit: Callable[[Subgroup], tuple[str, ...]],
     ) -> list[Hypothesis]:
         """Let the tuned model answer too where it differs, and say in words how.
 
         Args:
-            places: Where the models part, and how far, the strongest first.
-            credit: Names what led to a place.
+            subgroups: Where the models part, and how far, the strongest first.
+            credit: Names what led to a subgroup.
         """
         told: list[Told] = []
         silent: list[_Reading] = []
-        for number, (place, movement) in enumerate(places):
-            reading = self._reading(number, place, movement)
+        for number, (subgroup, movement) in enumerate(subgroups):
+            reading = self._reading(number, subgroup, movement)
             if self._joined(reading, told):
                 continue
             shifts = self._contrast(reading.pairs)
@@ -180,145 +180,154 @@ class Reader:
             self._joined(reading, told)
         claims = []
         for each in told:
-            place = each.places[0]
-            if place.ways:
-                place = self._purified(self._widen(united(each.places), each), each)
+            subgroup = each.subgroups[0]
+            if subgroup.rules:
+                subgroup = self._purified(self._widen(united(each.subgroups), each), each)
             claims += [
                 Hypothesis(
                     id="0",
-                    place=place,
+                    subgroup=subgroup,
                     property=shift.property,
                     direction="increase" if shift.difference > 0 else "decrease",
-                    screens=credit(place),
+                    screens=credit(subgroup),
                 )
                 for shift in self._contrast(each.pairs)
             ]
         return claims
 
-    def _reading(self, number: int, place: Place, movement: float) -> "_Reading":
+    def _reading(self, number: int, subgroup: Subgroup, movement: float) -> "_Reading":
         # A change of one reply in five needs five times the replies of one of all.
         wanted = round(min(2.5, max(1.0, 0.5 / movement)) * self.explorer.settings.read)
-        drawn = self._drawn(place, wanted)
-        fair = self._pairs(f"read-{number}", place, drawn, wanted)
-        telling = self._pairs(f"read-{number}-telling", place, self._furthest(place, drawn))
-        return _Reading(place=place, movement=movement, fair=fair, pairs=[*fair, *telling])
+        drawn = self._drawn(subgroup, wanted)
+        fair = self._pairs(f"read-{number}", subgroup, drawn, wanted)
+        telling = self._pairs(f"read-{number}-telling", subgroup, self._furthest(subgroup, drawn))
+        return _Reading(subgroup=subgroup, movement=movement, fair=fair, pairs=[*fair, *telling])
 
     def _joined(self, reading: "_Reading", told: Sequence["Told"]) -> bool:
-        """Add a place to that in which the same has changed, if there is one."""
-        place = reading.place
+        """Add a subgroup to that in which the same has changed, if there is one."""
+        subgroup = reading.subgroup
         for each in told:
             if (
                 _alike(each.movement, reading.movement)
-                and self._worth_naming(place, each.places[0])
-                and each.says_of(place, reading.pairs)
+                and self._worth_naming(subgroup, each.subgroups[0])
+                and each.says_of(subgroup, reading.pairs)
             ):
-                each.places.append(place)
+                each.subgroups.append(subgroup)
                 each.pairs += reading.pairs
                 each.fair += reading.fair
                 return True
         return False
 
-    def _worth_naming(self, place: Place, beside: Place) -> bool:
-        """Whether a place is large enough beside another to make its name longer."""
-        return len(self.explorer.members(place)) >= LEAST_ADDED * len(self.explorer.members(beside))
+    def _worth_naming(self, subgroup: Subgroup, beside: Subgroup) -> bool:
+        """Whether a subgroup is large enough beside another to make its name longer."""
+        return len(self.explorer.members(subgroup)) >= LEAST_ADDED * len(
+            self.explorer.members(beside)
+        )
 
-    def _widen(self, place: Place, told: "Told") -> Place:
-        """The place with every shorter name under which the same has changed.
+    def _widen(self, subgroup: Subgroup, told: "Told") -> Subgroup:
+        """The subgroup with every shorter name under which the same has changed.
 
-        A place is named by a few prompts that happened to be asked: "buy" and "boat", where "buy"
-        is what matters. Each part of a name is tried on prompts outside.
+        A subgroup is named by a few prompts that happened to be asked: "buy" and "boat", where
+        "buy" is what matters. Each part of a name is tried on prompts outside.
         """
-        names = dict.fromkeys(mark for way in place.ways for mark in way if len(way) > 1)
-        sizes = {mark: len(self.explorer.members(Place(marks=(mark,)))) for mark in names}
-        for mark in sorted(names, key=lambda each: (-sizes[each], each))[:WIDENED]:
-            inside = set(self.explorer.members(place))
+        names = dict.fromkeys(
+            selector for rule in subgroup.rules for selector in rule if len(rule) > 1
+        )
+        sizes = {
+            selector: len(self.explorer.members(Subgroup(selectors=(selector,))))
+            for selector in names
+        }
+        for selector in sorted(names, key=lambda each: (-sizes[each], each))[:WIDENED]:
+            inside = set(self.explorer.members(subgroup))
             outside = [
-                row for row in self.explorer.members(Place(marks=(mark,))) if row not in inside
+                row
+                for row in self.explorer.members(Subgroup(selectors=(selector,)))
+                if row not in inside
             ]
             rows = self.explorer.some(outside, WIDENING)
             if len(rows) < LEAST_MEMBERS:
                 continue
-            wider = Place(marks=(mark,))
+            wider = Subgroup(selectors=(selector,))
             pairs = self._pairs("widen", wider, rows)
-            if len(place.ways) < MOST_WAYS and told.holds_for(pairs):
-                kept = [Place(marks=way) for way in place.ways if mark not in way]
-                place = united([wider, *kept])
+            if len(subgroup.rules) < MOST_RULES and told.holds_for(pairs):
+                kept = [Subgroup(selectors=rule) for rule in subgroup.rules if selector not in rule]
+                subgroup = united([wider, *kept])
                 told.pairs += pairs
                 told.fair += pairs
-        return place
+        return subgroup
 
-    def _purified(self, place: Place, told: "Told") -> Place:
-        """The place without what the change leaves alone, where the change is clear enough to see.
+    def _purified(self, subgroup: Subgroup, told: "Told") -> Subgroup:
+        """The subgroup without what the change leaves alone, where it is clear enough to see.
 
         A name that a few prompts suggested is tried on others that it covers; where some do not
-        move, a further mark keeps those that do, or the name is given up.
+        move, a further selector keeps those that do, or the name is given up.
         """
         changed = _changed(told.pairs)
         if not changed or _moved(told.lead, changed) < CLEAR:
-            return place
-        moved = {way: self._outcomes(way, told.lead) for way in place.ways}
-        rates = {way: _mean(list(found.values())) for way, found in moved.items() if found}
+            return subgroup
+        moved = {rule: self._outcomes(rule, told.lead) for rule in subgroup.rules}
+        rates = {rule: _mean(list(found.values())) for rule, found in moved.items() if found}
         table = self.explorer.table
-        best = [purest(table, way, moved[way], least=0.0, kept=KEPT) for way in rates]
+        best = [purest(table, rule, moved[rule], least=0.0, kept=KEPT) for rule in rates]
         target = max([*rates.values(), *(rate for _, rate in best)], default=0.0)
         if target < CLEAR:
-            return place
+            return subgroup
         least = PURE_ENOUGH * target
         names = []
-        for way, rate in rates.items():
-            few = len(moved[way]) <= FEW
+        for rule, rate in rates.items():
+            few = len(moved[rule]) <= FEW
             stricter, its_rate = purest(
-                table, way, moved[way], least=least, kept=KEPT, members=1 if few else 2
+                table, rule, moved[rule], least=least, kept=KEPT, members=1 if few else 2
             )
             if rate < least <= its_rate and self._again(stricter, told.lead) >= least:
                 names.append(stricter)
             elif rate >= TOLERATED * target:
-                names.append(way)
-        return united([Place(marks=way) for way in names]) if names else place
+                names.append(rule)
+        return united([Subgroup(selectors=rule) for rule in names]) if names else subgroup
 
-    def _again(self, way: tuple[Mark, ...], lead: Shift) -> float:
+    def _again(self, rule: tuple[Selector, ...], lead: Shift) -> float:
         """How far the property moves under a name, at `LEAST_DRAWN` replies or more."""
-        place = Place(marks=way)
-        rows = [row for row in self.explorer.members(place) if row in self._replies]
+        subgroup = Subgroup(selectors=rule)
+        rows = [row for row in self.explorer.members(subgroup) if row in self._replies]
         known = sum(len(self._replies[row]) for row in rows)
         if known < LEAST_DRAWN:
-            self._pairs("again", place, rows, len(rows) + LEAST_DRAWN - known)
+            self._pairs("again", subgroup, rows, len(rows) + LEAST_DRAWN - known)
         return _moved(lead, [pair for row in rows for pair in self._replies[row]])
 
-    def _outcomes(self, way: tuple[Mark, ...], lead: Shift) -> dict[int, float]:
+    def _outcomes(self, rule: tuple[Selector, ...], lead: Shift) -> dict[int, float]:
         """How far the property moved on prompts under a name, some of them asked for this."""
-        place = Place(marks=way)
-        members = self.explorer.members(place)
+        subgroup = Subgroup(selectors=rule)
+        members = self.explorer.members(subgroup)
         fresh = [row for row in members if row not in self._replies]
-        self._pairs("purify", place, self.explorer.some(fresh, CHECKED))
+        self._pairs("purify", subgroup, self.explorer.some(fresh, CHECKED))
         return {row: _moved(lead, self._replies[row]) for row in members if row in self._replies}
 
     def _contrast(self, pairs: Sequence[PairedReply]) -> list[Shift]:
         return contrast_replies(
             [pair.base for pair in pairs],
             [pair.tuned for pair in pairs],
-            most=self.explorer.settings.per_place,
+            most=self.explorer.settings.per_subgroup,
         )
 
-    def _drawn(self, place: Place, wanted: int) -> list[int]:
-        """Rows of a place, those asked already first."""
-        # What a stronger place covers is left to it: its change is not this one's.
-        members = self._rows.get(place) or self.explorer.members(replace(place, insert=""))
-        known = [row for row in members if (row, place.insert) in self.explorer.asked]
+    def _drawn(self, subgroup: Subgroup, wanted: int) -> list[int]:
+        """Rows of a subgroup, those asked already first."""
+        # What a stronger subgroup covers is left to it: its change is not this one's.
+        members = self._rows.get(subgroup) or self.explorer.members(replace(subgroup, insert=""))
+        known = [row for row in members if (row, subgroup.insert) in self.explorer.asked]
         rows = self.explorer.some(known, wanted)
-        fresh = [row for row in members if (row, place.insert) not in self.explorer.asked]
+        fresh = [row for row in members if (row, subgroup.insert) not in self.explorer.asked]
         return rows + self.explorer.some(fresh, wanted - len(rows))
 
-    def _furthest(self, place: Place, besides: Sequence[int]) -> list[int]:
-        """Further rows of a place on whose replies the models part: they show a rare change.
+    def _furthest(self, subgroup: Subgroup, besides: Sequence[int]) -> list[int]:
+        """Further rows of a subgroup on whose replies the models part: they show a rare change.
 
         Chosen for what they show, so that nothing is measured on them.
         """
-        members = self._rows.get(place) or self.explorer.members(replace(place, insert=""))
+        members = self._rows.get(subgroup) or self.explorer.members(replace(subgroup, insert=""))
         moved = {
-            row: self.explorer.asked[row, place.insert].movement
+            row: self.explorer.asked[row, subgroup.insert].movement
             for row in members
-            if (row, place.insert) in self.explorer.asked and row not in besides
+            if (row, subgroup.insert) in self.explorer.asked and row not in besides
         }
         far = sorted(
             (row for row in moved if moved[row] >= TELLING), key=lambda row: (-moved[row], row)
@@ -326,15 +335,15 @@ class Reader:
         return far[: self.explorer.settings.told]
 
     def _pairs(
-        self, name: str, place: Place, rows: Sequence[int], wanted: int = 0
+        self, name: str, subgroup: Subgroup, rows: Sequence[int], wanted: int = 0
     ) -> list[PairedReply]:
-        """Both replies to prompts of a place, some drawn again if more are wanted."""
-        self.explorer.ask(name, rows, place.insert)
-        rows = [row for row in rows if (row, place.insert) in self.explorer.asked]
+        """Both replies to prompts of a subgroup, some drawn again if more are wanted."""
+        self.explorer.ask(name, rows, subgroup.insert)
+        rows = [row for row in rows if (row, subgroup.insert) in self.explorer.asked]
         if self.explorer.recorder.pair.local is not None:
             rows = rows[: self.explorer.affordable(1)]
         pairs = self.explorer.recorder.complete(
-            name, [self.explorer.asked[row, place.insert] for row in rows]
+            name, [self.explorer.asked[row, subgroup.insert] for row in rows]
         )
         again: list[int] = []
         if rows and len(pairs) < wanted:
@@ -343,13 +352,13 @@ class Reader:
             again = again[: self.explorer.affordable(2)]
             pairs += self.explorer.recorder.pairs(
                 f"{name}-again",
-                [place.enter(self.explorer.prompts[row]) for row in again],
+                [subgroup.enter(self.explorer.prompts[row]) for row in again],
                 [
                     derive_seed(self.explorer.recorder.seed, "again", row, at)
                     for at, row in enumerate(again)
                 ],
             )
-        if not place.insert:
+        if not subgroup.insert:
             for row, pair in zip([*rows, *again], pairs, strict=True):
                 if pair.usable:
                     self._replies.setdefault(row, []).append(pair)
@@ -359,7 +368,7 @@ class Reader:
 
 
 def _alike(one: float, other: float) -> bool:
-    """Whether two places move so much alike that neither is a mixture beside the other."""
+    """Whether two subgroups move so much alike that neither is a mixture beside the other."""
     return min(one, other) >= ALIKE * max(one, other)
 
 

@@ -1,7 +1,8 @@
-"""Places: sets of prompts that can be named in words, and the search for those where models part.
+"""Subgroups: sets of prompts with a name in words, and the search for those where models part.
 
-A place is what a finding speaks of: "prompts whose user says `job` and `anna`", "prompts that open
-with `moss`". Only such sets are claimed about, because nobody can check a set that has no name.
+A subgroup is what a finding speaks of: "prompts whose user says `job` and `anna`", "prompts that
+open with `moss`". Only such sets are claimed about, because nobody can check a set that has no
+name.
 """
 
 import re
@@ -19,13 +20,13 @@ from plumbrule.records import Message, Prompt, strict
 
 WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 
-MOST_MARKS = 3
-"""Marks in one place: a longer list is no name any more."""
+MOST_SELECTORS = 3
+"""Selectors in one subgroup: a longer list is no name any more."""
 
 
 @strict
 @dataclass(frozen=True, kw_only=True, order=True)
-class Mark:
+class Selector:
     """Something that a prompt says, or a label that its author gave it."""
 
     role: Literal["user", "system", "assistant", "label", "topic"]
@@ -49,35 +50,35 @@ class Mark:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """All prompts with certain marks, or all prompts with a text put before them."""
+class Subgroup:
+    """All prompts with certain selectors, or all prompts with a text put before them."""
 
-    marks: tuple[Mark, ...] = ()
+    selectors: tuple[Selector, ...] = ()
     """All of them must stand in the prompt; none: every prompt."""
 
-    others: tuple[tuple[Mark, ...], ...] = ()
-    """Further lists of marks: a prompt with all marks of any list lies here too."""
+    others: tuple[tuple[Selector, ...], ...] = ()
+    """Further lists of selectors: a prompt with all selectors of any list lies here too."""
 
     insert: str = ""
     """Text put before the user's last message, for what no prompt of the pool says."""
 
     @property
-    def ways(self) -> tuple[tuple[Mark, ...], ...]:
-        """The lists of marks, any of which is enough; none: every prompt."""
-        return (self.marks, *self.others) if self.marks else ()
+    def rules(self) -> tuple[tuple[Selector, ...], ...]:
+        """The lists of selectors, any of which is enough; none: every prompt."""
+        return (self.selectors, *self.others) if self.selectors else ()
 
     def __str__(self) -> str:
         where = "any prompt"
-        if self.ways:
-            where = "prompts " + ", or ".join(_described(marks) for marks in self.ways)
+        if self.rules:
+            where = "prompts " + ", or ".join(_described(selectors) for selectors in self.rules)
         return f"{where}, opened by \u201c{self.insert}\u201d" if self.insert else where
 
     def holds(self, prompt: Prompt) -> bool:
         """Whether a prompt lies here, before anything is put into it."""
-        if not self.ways:
+        if not self.rules:
             return True
-        marks = marks_of(prompt)
-        return any(set(way) <= marks for way in self.ways)
+        selectors = selectors_of(prompt)
+        return any(set(rule) <= selectors for rule in self.rules)
 
     def enter(self, prompt: Prompt) -> Prompt:
         """The prompt as it is asked here: with the text put before its last message."""
@@ -88,23 +89,25 @@ class Place:
         return replace(prompt, dialogue=(*before, turn))
 
 
-def _described(marks: Sequence[Mark]) -> str:
-    """A list of marks as one reads it after "prompts"."""
-    apart = [str(mark) for mark in marks if mark.role in ("topic", "label")]
-    said = [str(mark) for mark in marks if mark.role not in ("topic", "label")]
+def _described(selectors: Sequence[Selector]) -> str:
+    """A list of selectors as one reads it after "prompts"."""
+    apart = [str(selector) for selector in selectors if selector.role in ("topic", "label")]
+    said = [str(selector) for selector in selectors if selector.role not in ("topic", "label")]
     return " and ".join([*apart, *([f"with {' and '.join(said)}"] if said else [])])
 
 
-EVERYWHERE = Place()
+EVERYWHERE = Subgroup()
 
-MOST_WAYS = 8
-"""Lists of marks in one place."""
+MOST_RULES = 8
+"""Lists of selectors in one subgroup."""
 
 
-def united(places: Sequence[Place]) -> Place:
-    """One place for several that were named by their marks, those named first first."""
-    ways = list(dict.fromkeys(way for place in places for way in place.ways))[:MOST_WAYS]
-    return Place(marks=ways[0], others=tuple(ways[1:]))
+def united(subgroups: Sequence[Subgroup]) -> Subgroup:
+    """Union of subgroups, keeping their order."""
+    rules = list(dict.fromkeys(rule for subgroup in subgroups for rule in subgroup.rules))[
+        :MOST_RULES
+    ]
+    return Subgroup(selectors=rules[0], others=tuple(rules[1:]))
 
 
 def words_of(text: str) -> list[str]:
@@ -117,57 +120,61 @@ def words_of(text: str) -> list[str]:
     return [word.lower().replace("\u2019", "'") for word in WORD.findall(text)]
 
 
-def marks_of(prompt: Prompt) -> set[Mark]:
-    """Every mark that a prompt has: its words, its pairs of neighboring words, its labels."""
-    marks = {Mark(role="label", words=label) for label in (prompt.group, prompt.kind) if label}
-    marks |= {Mark(role="topic", words=topic) for topic in prompt.topics}
+def selectors_of(prompt: Prompt) -> set[Selector]:
+    """Every selector that a prompt has: its words, its pairs of neighboring words, its labels."""
+    selectors = {
+        Selector(role="label", words=label) for label in (prompt.group, prompt.kind) if label
+    }
+    selectors |= {Selector(role="topic", words=topic) for topic in prompt.topics}
     for turn in prompt.dialogue:
         words = words_of(turn.content)
         if turn.role != "user":
-            marks.add(Mark(role=turn.role, words=""))
-        marks |= {Mark(role=turn.role, words=word) for word in words}
-        marks |= {Mark(role=turn.role, words=f"{one} {two}") for one, two in pairwise(words)}
-    return marks
+            selectors.add(Selector(role=turn.role, words=""))
+        selectors |= {Selector(role=turn.role, words=word) for word in words}
+        selectors |= {
+            Selector(role=turn.role, words=f"{one} {two}") for one, two in pairwise(words)
+        }
+    return selectors
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkTable:
-    """Which prompts have which marks. Axes: P prompts, M marks."""
+class SelectorTable:
+    """Which prompts have which selectors. Axes: P prompts, M selectors."""
 
-    marks: tuple[Mark, ...]
+    selectors: tuple[Selector, ...]
     has: Bool[np.ndarray, "P M"]
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt], *, least: int = 2, most: int = 6000) -> "MarkTable":
-        """Tabulate the marks that at least `least` prompts have and some prompt lacks."""
-        found = [marks_of(prompt) for prompt in prompts]
-        counts: dict[Mark, int] = {}
-        for marks in found:
-            for mark in marks:
-                counts[mark] = counts.get(mark, 0) + 1
-        useful = [mark for mark, count in counts.items() if least <= count < len(prompts)]
+    def of(cls, prompts: Sequence[Prompt], *, least: int = 2, most: int = 6000) -> "SelectorTable":
+        """Tabulate the selectors that at least `least` prompts have and some prompt lacks."""
+        found = [selectors_of(prompt) for prompt in prompts]
+        counts: dict[Selector, int] = {}
+        for selectors in found:
+            for selector in selectors:
+                counts[selector] = counts.get(selector, 0) + 1
+        useful = [selector for selector, count in counts.items() if least <= count < len(prompts)]
         # Words before pairs, so that the simpler of two equal names is met first; that there is a
         # turn at all is simpler than a word in it.
         useful.sort(
-            key=lambda mark: (
-                mark.words.count(" "),
-                bool(mark.words),
-                -counts[mark],
-                -len(mark.words),
-                mark,
+            key=lambda selector: (
+                selector.words.count(" "),
+                bool(selector.words),
+                -counts[selector],
+                -len(selector.words),
+                selector,
             )
         )
         useful = useful[:most]
-        columns = {mark: column for column, mark in enumerate(useful)}
+        columns = {selector: column for column, selector in enumerate(useful)}
         has = np.zeros((len(prompts), len(useful)), dtype=bool)
-        for row, marks in enumerate(found):
-            has[row, [columns[mark] for mark in marks if mark in columns]] = True
-        return cls(marks=tuple(useful), has=has)
+        for row, selectors in enumerate(found):
+            has[row, [columns[selector] for selector in selectors if selector in columns]] = True
+        return cls(selectors=tuple(useful), has=has)
 
     @classmethod
-    def empty(cls, prompts: int = 0) -> "MarkTable":
+    def empty(cls, prompts: int = 0) -> "SelectorTable":
         """Prompts of which nothing is known."""
-        return cls(marks=(), has=np.zeros((prompts, 0), dtype=bool))
+        return cls(selectors=(), has=np.zeros((prompts, 0), dtype=bool))
 
     @cached_property
     def directions(self) -> Float[np.ndarray, "P M"]:
@@ -180,9 +187,9 @@ class MarkTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A place that stands out, and how far."""
+    """A subgroup that stands out, and how far."""
 
-    place: Place
+    subgroup: Subgroup
     members: tuple[int, ...]
     """Rows of the prompts in it."""
 
@@ -194,7 +201,7 @@ class Region:
 
 
 def find_regions(
-    table: MarkTable,
+    table: SelectorTable,
     scores: Float[np.ndarray, " P"],
     *,
     most: int = 6,
@@ -203,16 +210,16 @@ def find_regions(
 ) -> list[Region]:
     """Name the sets of prompts whose scores stand out, the strongest first.
 
-    A beam search over conjunctions of marks; what a found place covers is put aside before the
-    next one is looked for.
+    A beam search over conjunctions of selectors; what a found subgroup covers is put aside before
+    the next one is looked for.
 
     Args:
-        table: The prompts' marks.
+        table: The prompts' selectors.
         scores: One a prompt, larger where the models part more; any unit.
-        most: Places to name.
+        most: Subgroups to name.
         least_contrast: Least standout in standard errors. Thousands of names are tried, so
             2 would mean nothing.
-        least_members: Least prompts in a place.
+        least_members: Least prompts in a subgroup.
 
     Raises:
         DataError: A score is not a number.
@@ -240,7 +247,9 @@ def find_regions(
         values = (scores - scores[left].mean()) / spread
         regions.append(
             Region(
-                place=Place(marks=tuple(sorted(table.marks[column] for column in found))),
+                subgroup=Subgroup(
+                    selectors=tuple(sorted(table.selectors[column] for column in found))
+                ),
                 members=tuple(int(row) for row in np.flatnonzero(inside)),
                 mean=float(scores[inside].mean()),
                 contrast=float(values[inside].sum() / np.sqrt(inside.sum())),
@@ -251,15 +260,16 @@ def find_regions(
 
 
 BROAD, PURE = 0.5, 0.2
-"""Powers of a place's size in its quality. At one half quality is the standout itself, and a large
-place of which half moves beats a smaller one that moves whole; at less the smaller one wins."""
+"""Powers of a subgroup's size in its quality. At one half quality is the standout itself, and a
+large subgroup of which half moves beats a smaller one that moves whole; at less the smaller one
+wins."""
 
 LONGER_NAME = 1.1
-"""A further mark must raise the contrast by this factor: short names generalize better."""
+"""A further selector must raise the contrast by this factor: short names generalize better."""
 
 SHRUNK = 4
-"""Prompts without any standout that each place is thought to have besides: three replies that all
-happen to differ are no better a place than thirty of which a third do."""
+"""Prompts without any standout that each subgroup is thought to have besides: three replies that
+all happen to differ are no better a subgroup than thirty of which a third do."""
 
 BEAM = 12
 """Partial names kept at each length."""
@@ -267,7 +277,7 @@ BEAM = 12
 
 @dataclass(frozen=True, kw_only=True)
 class _Candidate:
-    """A conjunction of marks."""
+    """A conjunction of selectors."""
 
     columns: tuple[int, ...]
     contrast: float
@@ -278,7 +288,7 @@ class _Candidate:
 
 
 def strongest(
-    table: MarkTable,
+    table: SelectorTable,
     scores: Float[np.ndarray, " P"],
     left: Bool[np.ndarray, " P"],
     *,
@@ -290,7 +300,7 @@ def strongest(
     """Columns of the best conjunction among the prompts that are left; None if none stands out.
 
     Args:
-        table: The prompts' marks.
+        table: The prompts' selectors.
         scores: One a prompt.
         left: Prompts that count.
         least_members: Least prompts in the conjunction.
@@ -300,11 +310,11 @@ def strongest(
     """
     values = np.where(left, scores - scores[left].mean(), 0.0)
     spread = float(scores[left].std())
-    if spread == 0.0 or not table.marks:
+    if spread == 0.0 or not table.selectors:
         return None
     beam: list[tuple[int, ...]] = [()]
     best: _Candidate | None = None
-    for _ in range(MOST_MARKS):
+    for _ in range(MOST_SELECTORS):
         found = {
             candidate.columns: candidate
             for chosen in beam
@@ -324,7 +334,7 @@ def strongest(
 
 
 def _longer(
-    table: MarkTable,
+    table: SelectorTable,
     values: Float[np.ndarray, " P"],
     left: Bool[np.ndarray, " P"],
     chosen: tuple[int, ...],
@@ -332,7 +342,7 @@ def _longer(
     shrunk: float,
     size_counts: float,
 ) -> list[_Candidate]:
-    """The best conjunctions with one mark more."""
+    """The best conjunctions with one selector more."""
     inside = left & table.has[:, list(chosen)].all(1)
     within = table.has[inside]
     counts = within.sum(0)
