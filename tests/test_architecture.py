@@ -27,7 +27,7 @@ LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
 LAYERS["loop"] = CORE | STAGES | {"report"}
-LAYERS["recipes"] = CORE | STAGES | {"loop", "lab"}
+LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
 LAYERS["api"] = CORE | STAGES | {"loop", "report"}
 LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
 

@@ -12,6 +12,7 @@ from plumbrule.compliance import Oracle
 from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import DataError, ModelError
+from plumbrule.folders import paid_answers
 from plumbrule.judging import load_prompts
 from plumbrule.ledger import record_files
 from plumbrule.loop.config import RunConfig
@@ -241,7 +242,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
                 dtype=config.dtype,
                 device=config.device,
                 trust_remote_code=config.trust_remote_code,
-                cache=out.parent / f".{out.name}.calls.db",
+                cache=paid_answers(out),
                 endpoint=EndpointSettings(
                     price_per_million_input=config.price_per_million_input,
                     price_per_million_output=config.price_per_million_output,

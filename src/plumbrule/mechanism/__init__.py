@@ -17,6 +17,7 @@ from plumbrule.mechanism.circuits.path_patching import (
     run_with,
 )
 from plumbrule.mechanism.circuits.pruning import prune
+from plumbrule.mechanism.circuits.reporting import CircuitReport, report_circuit
 from plumbrule.mechanism.circuits.tasks import task_file, tasks
 from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
@@ -31,6 +32,7 @@ __all__ = [
     "Captured",
     "Cell",
     "Circuit",
+    "CircuitReport",
     "Course",
     "Curve",
     "Direction",
@@ -74,6 +76,7 @@ __all__ = [
     "phase_changes",
     "prune",
     "read_memories",
+    "report_circuit",
     "run_with",
     "task_file",
     "tasks",

@@ -11,7 +11,7 @@ The test is in `edge_claims`.
 Axes: P pairs, E edges.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -40,7 +40,7 @@ from plumbrule.mechanism.circuits.path_patching import (
 from plumbrule.mechanism.circuits.pruning import check_loss, prune
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, Guarantee, strict
-from plumbrule.store import derive_seed
+from plumbrule.store import Tell, derive_seed
 
 FEWEST = 8
 """Least pairs."""
@@ -50,9 +50,6 @@ LARGE = 2000
 
 CANDIDATES, OF_LARGE = 1024, 128
 """Edges to patch exactly where nothing is said, and of a large graph."""
-
-Progress = Callable[[str, int, int], None]
-"""Told of a stage, what is done of it, and all there is to do."""
 
 
 @strict
@@ -121,7 +118,7 @@ def find_circuit(
     candidates: int | None = None,
     steps: int = 5,
     graph: Graph | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Tell = lambda stage, done, total: None,
 ) -> Circuit:
     """Find the edges that carry an answer.
 
@@ -230,7 +227,7 @@ def _answer(
     attributed: Float[np.ndarray, " E"],
     *,
     loss: float,
-    progress: Progress,
+    progress: Tell,
 ) -> Answer:
     """The circuit, its faithfulness with and without pruning, curves; or why there is none."""
     try:

@@ -94,6 +94,15 @@ def given_pairs(
     )
 
 
+def pairs_from(model: Any, lines: Sequence[PairLine], *, chat: bool = False) -> Given:
+    """Pairs of texts as a model reads them, with their text.
+
+    Raises:
+        DataError: One is no pair for this tokenizer.
+    """
+    return Given(pairs=tuple(read_pairs(model, lines, chat=chat)), text=_text(lines), dropped=())
+
+
 def read_pairs(
     model: Any, lines: Sequence[PairLine], *, chat: bool = False, origin: str = "pair"
 ) -> list[Pair]:
