@@ -41,7 +41,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'plumbrule' has no attribute {name!r}")
     from plumbrule import api
 
-    return getattr(api, name)
+    value = globals()[name] = getattr(api, name)
+    return value
 
 
 def __dir__() -> list[str]:
