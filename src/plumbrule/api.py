@@ -200,6 +200,13 @@ class Model(LocalModel):
         return FoundCircuit(report=report)
 
 
+class Drawing(str):
+    """SVG as text, which shows itself in a notebook."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FoundCircuit:
     """A circuit, with the prompts that it was searched with."""
@@ -231,6 +238,11 @@ class FoundCircuit:
         kept = f"Faithfulness {found.faithfulness:.3f} with {len(found.edges)} edges kept."
         return [*lines, kept]
 
+    @property
+    def drawing(self) -> Drawing:
+        """The confirmed edges, drawn."""
+        return Drawing(self.report.drawing())
+
     def save(self, folder: Path | str) -> Path:
         """Write `circuit.json`, `circuit.svg` and `pairs.jsonl`.
 
@@ -257,7 +269,7 @@ class FoundCircuit:
         return pd.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        return _paragraphs("Circuit", self.summary) + self.report.drawing()
+        return _paragraphs("Circuit", self.summary) + self.drawing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ Axes: C cells, R rows of a batch, T tokens, D width, V vocabulary.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,9 @@ from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.hooks import last_logits, layer_outputs, no_room, skipping, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.resting import at_rest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Item = TypeVar("Item")
 
@@ -66,6 +69,20 @@ class Patched:
             )
         found: np.ndarray = (self.values - self.corrupted) / (self.clean - self.corrupted)
         return found
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each cell: where it is, the metric with it exchanged, the share brought back.
+
+        Raises:
+            DataError: As for `recovered`.
+        """
+        import pandas as pd
+
+        columns = ("site", "position", "head")
+        rows = [{name: getattr(cell, name) for name in columns} for cell in self.cells]
+        return pd.DataFrame(rows, columns=columns, dtype=object).assign(
+            value=self.values, recovered=self.recovered
+        )
 
 
 def logit_difference(good: int, bad: int) -> Metric:
