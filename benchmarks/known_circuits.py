@@ -63,7 +63,7 @@ def search(model: Any, *, seed: int) -> Searched:
     from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
     from plumbrule.mechanism.circuits.edges import edges_of
     from plumbrule.mechanism.circuits.finding import find_circuit
-    from plumbrule.mechanism.circuits.path_patching import Pair
+    from plumbrule.mechanism.circuits.tasks import Pair
     from plumbrule.statistics import e_bh
 
     module, circuit = model.module, set(model.edges)

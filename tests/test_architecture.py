@@ -10,6 +10,7 @@ import plumbrule
 ROOT = Path(plumbrule.__file__).parent
 STAGES = {"training", "compliance", "behavior", "mechanism", "oversight"}
 LAYERS = {
+    "version": set(),
     "errors": set(),
     "records": {"errors"},
     "store": {"errors", "records"},
@@ -54,6 +55,57 @@ def test_a_file_imports_only_what_lies_below_it(path):
     above = imports(path.read_text(encoding="utf-8")) - LAYERS[part(path)] - {part(path)}
 
     assert not above, f"{path.relative_to(ROOT)} imports {above}"
+
+
+FILES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+
+
+def imported_files(source, files):
+    """Files that a file imports by name: at its top, within functions, or for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in files else str(node.module) for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(files)
+
+
+def circles(graph):
+    """Groups of nodes that can be reached from one another."""
+    reached = {name: set(targets) for name, targets in graph.items()}
+    for middle in reached:
+        for targets in reached.values():
+            if middle in targets:
+                targets |= reached[middle]
+    in_circle = [name for name, targets in reached.items() if name in targets]
+    return {frozenset({a, *(b for b in in_circle if b in reached[a] and a in reached[b])})
+            for a in in_circle}  # fmt: skip
+
+
+def test_no_file_imports_itself_in_a_circle():
+    graph = {
+        name: imported_files(path.read_text(encoding="utf-8"), FILES) - {name}
+        for name, path in FILES.items()
+    }
+
+    assert [sorted(each) for each in circles(graph)] == []
+
+
+def test_a_circle_is_seen_however_its_files_import_each_other():
+    files = {
+        "a": "from b import x",
+        "b": "def late():\n    import c\n",
+        "c": "if TYPE_CHECKING:\n    from a import X\n",
+        "d": "import a",
+    }
+    graph = {name: imported_files(source, files) for name, source in files.items()}
+
+    assert circles(graph) == {frozenset("abc")}
 
 
 def test_only_one_file_knows_trl():

@@ -6,7 +6,7 @@ lies behind them is imported when it is first asked for, because torch and its l
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from plumbrule.version import __version__ as __version__
 
 __all__ = [
     "Aligned",

@@ -37,8 +37,8 @@ def eager(monkeypatch):
 
 def plain(model):
     """The same model, reading every text whole."""
-    model.route  # noqa: B018 - found before it is changed
-    model._route = replace(model.route, shares=False)
+    model.capabilities  # noqa: B018 - found before it is changed
+    model._capabilities = replace(model.capabilities, shares=False)
     return model
 
 
@@ -46,7 +46,7 @@ def plain(model):
 def test_sharing_changes_no_reply_no_score_and_no_choice(make, eager, kind):
     # Windows of 16 tokens, where the kind has one, are shorter than what is shared here.
     one, other = make(kind), plain(make(kind))
-    assert one.route.shares
+    assert one.capabilities.shares
     greedy = Sampling(temperature=0.0, max_new_tokens=24)
 
     for sampling in (greedy, Sampling(max_new_tokens=24)):
@@ -75,7 +75,7 @@ def test_beginnings_read_side_by_side_change_no_choice(make, monkeypatch, kind):
     one, other = make(kind), plain(make(kind))
     rules = ["Be kind.", "Be brief!", "Say who has the key.", "Say no more than is asked."]
     asked = ask(*[f"{TEXTS[0]}\n{rule}\n{end}" for rule in rules for end in ("Yes?", "No?")])
-    assert one.route.shares
+    assert one.capabilities.shares
     limits = replace(EAGER, rows=64, overhead=6)
     monkeypatch.setattr("plumbrule.models.prefill.limits_of", lambda module, **given: limits)
     prompts = one.chat.prompts(asked)
@@ -96,7 +96,7 @@ def test_several_replies_to_one_prompt_read_it_once(make, eager, monkeypatch):
     reference = plain(make("llama")).sample(
         long, sampling=Sampling(max_new_tokens=9), seeds=range(6)
     )
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     drawn = model.sample(long, sampling=Sampling(max_new_tokens=9), seeds=range(6))
@@ -109,7 +109,7 @@ def test_several_replies_to_one_prompt_read_it_once(make, eager, monkeypatch):
 def test_many_questions_about_one_text_cost_about_one_reading_of_it(make, eager, monkeypatch):
     model = make("llama")
     prompts = model.chat.prompts(JUDGED)
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     model.choose(JUDGED, ["A", "B"], seeds=SEEDS)
@@ -121,7 +121,7 @@ def test_many_questions_about_one_text_cost_about_one_reading_of_it(make, eager,
 
 def test_texts_without_a_common_beginning_are_read_as_before(make, monkeypatch):
     model = make("llama")
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     model.score_tokens([[5], [6], [7]], [[8, 9, 10], [8, 9, 10], [8, 9, 10]])
@@ -143,8 +143,8 @@ def test_a_model_that_spoils_a_cache_of_ours_reads_every_text_whole(make):
 
     model.module.forward = spoiling
 
-    assert model.route.cache == "past_key_values"
-    assert not model.route.shares
+    assert model.capabilities.cache == "past_key_values"
+    assert not model.capabilities.shares
     assert "common beginnings" not in model.describe()["running"]
     assert "common beginnings" in make("llama").describe()["running"]
 
@@ -292,7 +292,7 @@ def test_a_system_turn_that_all_share_is_one_stem(make, eager, monkeypatch):
     reference = plain(make("qwen2")).sample(
         dialogues, sampling=Sampling(max_new_tokens=8), seeds=range(3)
     )
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     drawn = model.sample(dialogues, sampling=Sampling(max_new_tokens=8), seeds=range(3))

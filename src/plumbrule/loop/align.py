@@ -22,6 +22,8 @@ from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import (
     Jury,
+    Models,
+    Trained,
     best_and_worst,
     examine,
     note_training,
@@ -45,7 +47,6 @@ from plumbrule.report import write_report
 from plumbrule.store import derive_seed, file_sha256, fingerprint
 from plumbrule.training import (
     RewardModel,
-    Trail,
     TrainingResult,
     examples_to_imitate,
     train_dpo,
@@ -71,25 +72,6 @@ class Outcome:
     def gates_passed(self) -> bool:
         """Whether every gate held."""
         return bool(self.content["gates_passed"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Models:
-    """The models of a run; one handle serves several parts where they are the same model."""
-
-    model: LocalModel
-    folder: Path
-    critic: LanguageModel
-    judge: LanguageModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What training left behind, for the report."""
-
-    trails: Sequence[Trail]
-    preferences: Sequence[Preference]
-    results: Mapping[str, TrainingResult]
 
 
 def align(

@@ -1,9 +1,8 @@
 """What a report says: every number of it is computed here, once, from records."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import plumbrule
 from plumbrule.compliance import (
     count,
     judge_quality,
@@ -16,14 +15,12 @@ from plumbrule.constitution import Constitution
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.notes import notes, summary
-from plumbrule.loop.steps import Examined, Jury
+from plumbrule.loop.steps import Examined, Jury, Trained
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import Workspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Prompt, to_json
-
-if TYPE_CHECKING:
-    from plumbrule.loop.align import Trained
+from plumbrule.version import __version__
 
 EXAMPLES = 12
 """Dialogues shown in the report, as many as possible of different kinds."""
@@ -36,7 +33,7 @@ def report_content(
     prompts: Sequence[Prompt],
     constitution: Constitution,
     models: Mapping[str, LanguageModel],
-    trained: "Trained",
+    trained: Trained,
     jury: Jury,
     command: str,
 ) -> dict[str, Any]:
@@ -70,7 +67,7 @@ def report_content(
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
         ],
-        "plumbrule_version": plumbrule.__version__,
+        "plumbrule_version": __version__,
         "seed": run.config.seed,
         "command": command,
         "config_sha256": run.identity,
@@ -226,7 +223,7 @@ _CURVES = (
 )
 
 
-def _curves(trained: "Trained") -> list[dict[str, Any]]:
+def _curves(trained: Trained) -> list[dict[str, Any]]:
     curves = []
     for stage, title, name, unit in _CURVES:
         points = [
@@ -245,7 +242,7 @@ def _curves(trained: "Trained") -> list[dict[str, Any]]:
 
 
 def _examples(
-    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: "Trained"
+    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: Trained
 ) -> list[dict[str, Any]]:
     """A few held-out dialogues before and after, then a few revisions, of as many kinds as fit."""
     chosen = _different_kinds(list(prompts.values()), EXAMPLES)

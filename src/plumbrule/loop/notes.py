@@ -1,7 +1,6 @@
 """The sentences of a report: what was done, and what a reader must know of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,19 +8,16 @@ from plumbrule.compliance import prohibited_violation
 from plumbrule.judging import endless
 from plumbrule.judging.phrases import METHOD
 from plumbrule.loop.findings import LEVEL
-from plumbrule.loop.steps import Examined
+from plumbrule.loop.steps import Examined, Trained
 from plumbrule.loop.workspace import Workspace
 from plumbrule.records import Prompt
-
-if TYPE_CHECKING:
-    from plumbrule.loop.align import Trained
 
 
 def summary(
     run: Workspace,
     stages: Sequence[Examined],
     prompts: Mapping[str, Prompt],
-    trained: "Trained",
+    trained: Trained,
     *,
     oracle: bool,
 ) -> list[str]:
@@ -54,9 +50,7 @@ def _empty(text: str) -> bool:
     return not text.strip()
 
 
-def notes(
-    stages: Sequence[Examined], trained: "Trained", tested: int, *, oracle: bool
-) -> list[str]:
+def notes(stages: Sequence[Examined], trained: Trained, tested: int, *, oracle: bool) -> list[str]:
     """What a reader must know to read the numbers rightly.
 
     Args:

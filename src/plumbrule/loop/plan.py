@@ -8,17 +8,13 @@ are measured on this machine, by letting each model read and write a little.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.counting import Counting, Stage
 from plumbrule.loop.sizes import needed_bytes
-from plumbrule.loop.steps import Jury
+from plumbrule.loop.steps import Jury, Models
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt
-
-if TYPE_CHECKING:
-    from plumbrule.loop.align import Models
 
 SHARED = 16
 """Prompts that a model reads and writes to when its speed is measured."""
@@ -90,7 +86,7 @@ class Plan:
 
 def make_plan(
     config: RunConfig,
-    models: "Models",
+    models: Models,
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],
@@ -153,7 +149,7 @@ def measure_speed(model: LanguageModel, dialogues: Sequence[Dialogue]) -> Speed 
 
 def _stages(
     config: RunConfig,
-    models: "Models",
+    models: Models,
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],

@@ -1,6 +1,6 @@
 """The steps of constitutional training, each a stage that can be killed and gone on with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from plumbrule.judging import (
     trimmed,
 )
 from plumbrule.loop.workspace import Workspace
-from plumbrule.models import LanguageModel
+from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import (
     Exchange,
     Judgment,
@@ -38,6 +38,25 @@ from plumbrule.training import (
     critique_and_revise,
     pairs_to_compare,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The models of a run; one handle serves several parts where they are the same model."""
+
+    model: LocalModel
+    folder: Path
+    critic: LanguageModel
+    judge: LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What training left behind, for the report."""
+
+    trails: Sequence[Trail]
+    preferences: Sequence[Preference]
+    results: Mapping[str, TrainingResult]
 
 
 @strict

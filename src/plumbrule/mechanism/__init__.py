@@ -6,11 +6,11 @@ from plumbrule.mechanism.checkpoints import Course, over_training, phase_changes
 from plumbrule.mechanism.circuits.drawing import draw_circuit
 from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
 from plumbrule.mechanism.circuits.edge_claims import EdgeClaim
-from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of, parsed_edges
+from plumbrule.mechanism.circuits.edges import edges_of
 from plumbrule.mechanism.circuits.faithfulness import Curve, faithfulness_curve, faithfulness_of
 from plumbrule.mechanism.circuits.finding import Circuit, find_circuit
+from plumbrule.mechanism.circuits.graph import Edge, Graph, parsed_edges
 from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
     answer_ahead,
     answer_difference,
     patch_edges,
@@ -18,7 +18,7 @@ from plumbrule.mechanism.circuits.path_patching import (
 )
 from plumbrule.mechanism.circuits.pruning import prune
 from plumbrule.mechanism.circuits.reporting import CircuitReport, report_circuit
-from plumbrule.mechanism.circuits.tasks import task_file, tasks
+from plumbrule.mechanism.circuits.tasks import Pair, task_file, tasks
 from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
@@ -26,7 +26,8 @@ from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, we
 from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
 from plumbrule.mechanism.parts.memories import Memory, Reading, read_memories
 from plumbrule.mechanism.patching import Cell, Patched, cells_of, logit_difference, patch
-from plumbrule.mechanism.sites import Layer, Site, Sites, find_sites
+from plumbrule.mechanism.site_search import find_sites
+from plumbrule.mechanism.sites import Layer, Site, Sites
 
 __all__ = [
     "Captured",

@@ -18,7 +18,7 @@ from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.hooks import last_logits, layer_outputs, no_room, skipping, watching
 from plumbrule.mechanism.sites import Site, Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def patch(
         _check(sites, cell, len(clean))
     device = next(module.parameters()).device
     ids = torch.tensor([list(corrupted)], device=device)
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         wanted = [sites[name] for name in dict.fromkeys(cell.site for cell in cells)]
         there = torch.tensor([list(clean)], device=device)
         source = _in_room(lambda: read(module, wanted, there))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from plumbrule import __version__
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.folders import held_folder
@@ -34,6 +33,7 @@ from plumbrule.oversight.amplification.climbing import content
 from plumbrule.records import from_json, strict, to_json
 from plumbrule.report import write_report
 from plumbrule.store import Tell, file_sha256
+from plumbrule.version import __version__
 
 CLIMB_VERSION = 1
 """Raised whenever the same climb would give other records."""

@@ -110,12 +110,12 @@ def train_dpo(
     )
 
     def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, encode, order
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import Limits, encode, order
         from plumbrule.training.trl import dpo_trainer
 
-        start = open_start(model, settings, space)
+        start = load_for_training(model, settings, space)
         limits = Limits(max_tokens=settings.max_tokens, context=start.context)
         names, dialogues = [pair.id for pair in pairs], [pair.dialogue for pair in pairs]
         chosen = encode(start.chat, names, dialogues, [pair.chosen for pair in pairs], limits)

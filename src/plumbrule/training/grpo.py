@@ -73,12 +73,12 @@ def train_grpo(
     )
 
     def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, encode_prompts
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import Tally
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import Limits, encode_prompts
         from plumbrule.training.trl import grpo_trainer
 
-        start = open_start(model, settings, space)
+        start = load_for_training(model, settings, space)
         prompts = encode_prompts(
             start.chat,
             [str(number) for number in range(len(dialogues))],
@@ -105,8 +105,8 @@ def train_grpo(
 
 def _batches(settings: GrpoTraining, lengths: Sequence[int], seed: int) -> "Batches":
     """Cut the run up by prompts; the last batch is filled up from the front."""
-    from plumbrule.training.feeding import order
     from plumbrule.training.running import Batches
+    from plumbrule.training.tokenized_data import order
 
     each = min(settings.batch_size // settings.replies_per_prompt, len(lengths))
     numbers = order(

@@ -15,7 +15,7 @@ from plumbrule.training.stage import Job, carry_out, conclude
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.models.chat import Chat
-    from plumbrule.training.feeding import Encoded, Limits
+    from plumbrule.training.tokenized_data import Encoded, Limits
 
 _ROWS = 64  # replies scored side by side
 
@@ -80,12 +80,12 @@ def train_reward_model(
     )
 
     def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, order
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.reward_trainer import measure, reward_trainer
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import Limits, order
 
-        start = open_start(model, settings, space, task="SEQ_CLS")
+        start = load_for_training(model, settings, space, task="SEQ_CLS")
         limits = Limits(max_tokens=settings.max_tokens, context=start.context)
         pairs = _encoded(start.chat, train, limits)
         unseen = _encoded(start.chat, test, limits)
@@ -140,10 +140,10 @@ class RewardModel:
         Raises:
             ModelError: The folder holds no model with one score.
         """
-        from plumbrule.training.starting import open_scorer
+        from plumbrule.training.loading import load_reward_model
 
         _check_reward_model(path)
-        module, chat = open_scorer(path)
+        module, chat = load_reward_model(path)
         return RewardModel(identity=model_sha256(path), module=module, chat=chat)
 
     def score(self, dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[float]:
@@ -161,8 +161,8 @@ class RewardModel:
         """
         import torch
 
-        from plumbrule.training.feeding import Limits, encode
         from plumbrule.training.reward_trainer import padded
+        from plumbrule.training.tokenized_data import Limits, encode
 
         if len(dialogues) != len(responses):
             raise DataError(
@@ -213,7 +213,7 @@ def _plain(preference: Preference) -> list[Any]:
 def _encoded(
     chat: "Chat", preferences: Sequence[Preference], limits: "Limits"
 ) -> list[tuple["Encoded", "Encoded", float]]:
-    from plumbrule.training.feeding import encode
+    from plumbrule.training.tokenized_data import encode
 
     names, dialogues = [one.id for one in preferences], [one.dialogue for one in preferences]
     first = encode(chat, names, dialogues, [one.first for one in preferences], limits)

@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from plumbrule.training.checkpoints import Workspace
-from plumbrule.training.feeding import Encoded
+from plumbrule.training.loading import Start
 from plumbrule.training.results import HeldOut
 from plumbrule.training.running import Batches, Planned, arguments
 from plumbrule.training.settings import RewardTraining
-from plumbrule.training.starting import Start
+from plumbrule.training.tokenized_data import Encoded
 
 
 def preference_loss(

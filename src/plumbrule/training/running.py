@@ -18,9 +18,10 @@ from transformers.trainer_callback import PrinterCallback
 from plumbrule.errors import ConfigError
 from plumbrule.store import storage_errors
 from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.loading import half
+from plumbrule.training.reproducibility import on_cuda
 from plumbrule.training.results import CurvePoint, Progress
 from plumbrule.training.settings import TrainingSettings
-from plumbrule.training.starting import half, on_cuda
 
 _POINTS = 200
 """Points of a curve, about; shorter runs have one a step."""

@@ -12,8 +12,8 @@ from plumbrule.training.results import HeldOut, Progress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
+    from plumbrule.training.loading import Start
     from plumbrule.training.running import Batches, Tally
-    from plumbrule.training.starting import Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +50,12 @@ def carry_out(
     if done is not None:
         _tidy(job, inputs)
         return done
-    from plumbrule.training.quiet import quietly
+    from plumbrule.training.loading import check_model
+    from plumbrule.training.reproducibility import reproducibly
     from plumbrule.training.running import circumstances
-    from plumbrule.training.starting import check_model
 
     check_model(job.model)
-    with workspace(job.out, inputs, circumstances=circumstances()) as space, quietly(job.seed):
+    with workspace(job.out, inputs, circumstances=circumstances()) as space, reproducibly(job.seed):
         return work(space)
 
 
@@ -82,8 +82,8 @@ def conclude(
         tally: Counts them on the way, where not.
         held_out: Measures the trained model on what it has not seen.
     """
+    from plumbrule.training.loading import save_final
     from plumbrule.training.running import run_trainer, writing
-    from plumbrule.training.starting import save_final
 
     trained = run_trainer(trainer, job.settings, batches, space, job.progress, tally=tally)
     measured = held_out(trainer.model) if held_out else None

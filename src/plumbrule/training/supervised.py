@@ -56,12 +56,12 @@ def train_supervised(
     )
 
     def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, encode, order
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import Limits, encode, order
         from plumbrule.training.trl import supervised_trainer
 
-        start = open_start(model, settings, space)
+        start = load_for_training(model, settings, space)
         encoded = encode(
             start.chat,
             [example.id for example in examples],

@@ -20,11 +20,11 @@ from torch import Tensor
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
 from plumbrule.training.checkpoints import Workspace
-from plumbrule.training.feeding import Encoded
+from plumbrule.training.loading import Start, half
 from plumbrule.training.log_probs import NOT_SCORED, least_shared, reply_log_probs
 from plumbrule.training.running import Batches, Discreet, Planned, arguments
 from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
-from plumbrule.training.starting import Start, half
+from plumbrule.training.tokenized_data import Encoded
 
 Score = Callable[[Sequence[int], Sequence[Sequence[int]]], list[float]]
 """Rewards of replies, from the numbers of their prompts and the replies' tokens."""

@@ -6,8 +6,8 @@ from benchmarks.tiny_models import build
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism import Edge, Pair, edges_of, find_sites, patch_edges, patched, run_with
 from plumbrule.mechanism.capturing import read
+from plumbrule.mechanism.circuits.edge_patching import writes
 from plumbrule.mechanism.circuits.path_patching import run_tables
-from plumbrule.mechanism.circuits.rewiring import writes
 from plumbrule.mechanism.hooks import last_logits
 
 FAMILIES = (
@@ -322,6 +322,6 @@ def test_edges_of_any_number_are_corrupted_as_one_by_one_in_a_plain_sum(llama, s
     rng = np.random.default_rng(0)
     tables = graph.allowed & (rng.random((3, *graph.allowed.shape)) < share)
     found = run_tables(module, sites, graph, PAIRS, tables)
-    monkeypatch.setattr("plumbrule.mechanism.circuits.rewiring.GATHERED", 0)  # always gathers
+    monkeypatch.setattr("plumbrule.mechanism.circuits.edge_patching.GATHERED", 0)  # always gathers
 
     assert np.allclose(found, run_tables(module, sites, graph, PAIRS, tables), atol=EXACT)

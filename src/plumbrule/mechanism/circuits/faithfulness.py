@@ -16,13 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.mechanism.circuits.edges import Edge, Graph
-from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
-    PairMetric,
-    answer_difference,
-    run_tables,
-)
+from plumbrule.mechanism.circuits.graph import Edge, Graph
+from plumbrule.mechanism.circuits.path_patching import PairMetric, answer_difference, run_tables
+from plumbrule.mechanism.circuits.tasks import Pair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, strict
 from plumbrule.store import derive_seed

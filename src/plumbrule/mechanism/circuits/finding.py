@@ -22,7 +22,7 @@ from jaxtyping import Float
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
 from plumbrule.mechanism.circuits.edge_claims import EdgeClaim, check_settings, edge_claims
-from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of
+from plumbrule.mechanism.circuits.edges import edges_of
 from plumbrule.mechanism.circuits.faithfulness import (
     Curve,
     Faithfulness,
@@ -30,14 +30,15 @@ from plumbrule.mechanism.circuits.faithfulness import (
     check_told_apart,
     faithfulness_curve,
 )
+from plumbrule.mechanism.circuits.graph import Edge, Graph
 from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
     PairMetric,
     answer_difference,
     patch_edges,
     run_tables,
 )
 from plumbrule.mechanism.circuits.pruning import check_loss, prune
+from plumbrule.mechanism.circuits.tasks import Pair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, Guarantee, strict
 from plumbrule.store import Tell, derive_seed

@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.beginnings import NOTHING, Beginning, beginning, shared
-from plumbrule.mechanism.circuits.edges import Edge, Graph
-from plumbrule.mechanism.circuits.rewiring import rewired, writes
+from plumbrule.mechanism.circuits.edge_patching import patched_edges, writes
+from plumbrule.mechanism.circuits.graph import Edge, Graph
+from plumbrule.mechanism.circuits.tasks import Pair
 from plumbrule.mechanism.hooks import layer_outputs, logits_at, skipping
 from plumbrule.mechanism.patching import (
     check_device,
@@ -29,8 +30,7 @@ from plumbrule.mechanism.patching import (
 )
 from plumbrule.mechanism.sites import Sites
 from plumbrule.mechanism.tracing import first_tensor, with_first_tensor
-from plumbrule.models.resting import at_rest
-from plumbrule.records import strict
+from plumbrule.models.modules import evaluation_mode
 
 BATCH_TOKENS = 2048
 """Tokens in a batch, padding included."""
@@ -40,24 +40,6 @@ TOGETHER = 64
 
 HELD = 2**27
 """Most numbers of what writers add that are held at once."""
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A prompt, one that differs from it in what matters, and two answers."""
-
-    clean: tuple[int, ...]
-    """Tokens of the prompt."""
-
-    corrupted: tuple[int, ...]
-    """Tokens of the other; as many, each at its counterpart's place."""
-
-    right: int
-    """Next token that the clean prompt asks for."""
-
-    wrong: int
-    """Next token that the corrupted prompt asks for, or any other answer to hold it against."""
 
 
 PairMetric = Callable[[Any, Sequence[Pair]], Any]
@@ -104,7 +86,7 @@ def answer_ahead(
         return metric(logits, asked).double().cpu().numpy()
 
     size = max(1, BATCH_TOKENS // max(len(pair.clean) for pair in pairs))
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         for batch, values in halving(range(len(pairs)), size, run):
             found[batch] = values
     check_numbers(found)
@@ -218,7 +200,7 @@ def run_tables(
     found = np.full((len(pairs), len(tables)), np.nan)
     held = max(1, int(tables.any((0, 2)).sum())) * graph.width
     done = 0
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         for group in grouped(pairs, graph):
             recorded = _record(module, sites, graph, [pairs[at] for at in group])
             todo = [(at, row) for row in range(len(tables)) for at in range(len(group))]
@@ -295,7 +277,7 @@ def _run(
     }
     with (
         skipping(module, given),
-        rewired(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
+        patched_edges(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
     ):
         return logits_at(module, recorded.ids[rows], ends, recorded.beginning.given(rows))
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from plumbrule.mechanism.circuits.drawing import draw_circuit
 from plumbrule.mechanism.circuits.edge_claims import EdgeClaim
-from plumbrule.mechanism.circuits.edges import Graph, edges_of
+from plumbrule.mechanism.circuits.edges import edges_of
 from plumbrule.mechanism.circuits.finding import Circuit, find_circuit
+from plumbrule.mechanism.circuits.graph import Graph
 from plumbrule.mechanism.circuits.path_patching import answer_ahead
 from plumbrule.mechanism.circuits.text_pairs import Given
 from plumbrule.mechanism.sites import Sites

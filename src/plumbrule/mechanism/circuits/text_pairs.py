@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.mechanism.circuits.path_patching import Pair
-from plumbrule.mechanism.circuits.tasks import task_file, tasks
+from plumbrule.mechanism.circuits.tasks import Pair, task_file, tasks
 from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.records import Message, read_jsonl, strict
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from plumbrule.errors import ModelError
-from plumbrule.mechanism.circuits.columns import Columns, NotSplit, head_columns
 from plumbrule.mechanism.circuits.head_writes import head_writes
+from plumbrule.mechanism.circuits.qkv_columns import Columns, NotSplit, head_columns
 from plumbrule.mechanism.circuits.rerunning import noise, noting, rerun
 from plumbrule.mechanism.hooks import watching
-from plumbrule.mechanism.sites import Sites, _exchanged, _same
+from plumbrule.mechanism.site_search import exchanged, same
+from plumbrule.mechanism.sites import Sites
 from plumbrule.mechanism.tracing import Call, Trace
 from plumbrule.records import strict
 
@@ -73,7 +74,7 @@ class Split:
     notes: list[tuple[str, str]]
 
 
-def split_layer(module: Any, sites: Sites, seen: Trace, number: int) -> Split:
+def decompose_layer(module: Any, sites: Sites, seen: Trace, number: int) -> Split:
     """Find what one layer's heads and MLP write and read.
 
     Raises:
@@ -165,7 +166,7 @@ def _observe(module: Any, sites: Sites, number: int, call: Call) -> _Look:
         written.append(noise(value, seed=2 * number + 1))
         return written[0]
 
-    arguments, keywords = _exchanged(call, stream)
+    arguments, keywords = exchanged(call, stream)
     with noting(call) as calls, watching(module, {site: put}):
         rerun(call, arguments, keywords)
     mixer = sites.layers[number].mixer
@@ -181,7 +182,7 @@ def _attention_readers(sites: Sites, number: int, look: _Look) -> tuple[list[Rea
     """Queries, keys and values one by one, or attention as one reader, with the reason."""
     mixer = look.mixer
     norm = _norm(look, mixer.taken)
-    if norm is None and not _same(mixer.taken, look.stream):
+    if norm is None and not same(mixer.taken, look.stream):
         raise ModelError(
             f"{sites.family}: attention of layer {number} ({mixer.path}) takes in neither the "
             "residual stream nor a norm of it, so that edges into it cannot be told"
@@ -221,11 +222,11 @@ def _mlp_reader(sites: Sites, number: int, look: _Look, norm: str | None) -> Rea
     behind = [each for each in outside if _alike(each.taken, look.middle)]
     if behind:
         return Reader(name=name, place=2 * number + 1, kind="input", parts=_outermost(behind))
-    beside = [each for each in outside if _same(each.taken, look.stream) and each.path != norm]
+    beside = [each for each in outside if same(each.taken, look.stream) and each.path != norm]
     if beside:
         return Reader(name=name, place=2 * number, kind="input", parts=_outermost(beside))
     shared = next((each for each in look.calls if each.path == norm), None)
-    takers = [each for each in outside if shared is not None and _same(each.taken, shared.given)]
+    takers = [each for each in outside if shared is not None and same(each.taken, shared.given)]
     if takers:
         return Reader(
             name=name, place=2 * number, kind="input", parts=_outermost(takers), norm=norm
@@ -241,7 +242,7 @@ def _norm(look: _Look, given: Any) -> str | None:
     for each in look.calls:
         if each.path == look.mixer.path or each.path.startswith(f"{look.mixer.path}."):
             continue
-        if _same(each.taken, look.stream) and _same(each.given, given):
+        if same(each.taken, look.stream) and same(each.given, given):
             return each.path
     return None
 

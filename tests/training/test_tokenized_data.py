@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from plumbrule.errors import DataError
 from plumbrule.models.chat import Chat
 from plumbrule.records import Message
-from plumbrule.training.feeding import Limits, encode, encode_prompts, order
+from plumbrule.training.tokenized_data import Limits, encode, encode_prompts, order
 
 ROOMY = Limits(max_tokens=1000, context=None)
 

@@ -11,22 +11,20 @@ R readers, H heads.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plumbrule.mechanism.circuits.attention_decomposition import Reader, Writer
+from plumbrule.mechanism.circuits.graph import Graph
 from plumbrule.mechanism.circuits.head_writes import head_writes
 from plumbrule.mechanism.hooks import Look, last_alone, watching
 from plumbrule.mechanism.sites import Site, Sites
-
-if TYPE_CHECKING:
-    from plumbrule.mechanism.circuits.edges import Graph
-    from plumbrule.mechanism.circuits.splitting import Reader, Writer
 
 Delta = Callable[[int, Any], tuple[Any, Any] | None]
 """Takes a reader's number and the stream, (N, T, D); gives the rows to change and what is added to
 them, or None."""
 
 Parts = Mapping[str, Any]
-Readers = Sequence[tuple[int, "Reader"]]
+Readers = Sequence[tuple[int, Reader]]
 
 GATHERED = 8
 """Writers are read one by one where they are fewer than one in so many: to gather a number of a
@@ -39,7 +37,7 @@ Wrote = Callable[[int, Any], None]
 def writes(
     module: Any,
     sites: Sites,
-    graph: "Graph",
+    graph: Graph,
     ids: Any,
     given: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -65,10 +63,10 @@ def writes(
 
 
 @contextmanager
-def rewired(
+def patched_edges(
     module: Any,
     sites: Sites,
-    graph: "Graph",
+    graph: Graph,
     table: Any,
     corrupted: Any,
     rows: Any = None,
@@ -147,7 +145,7 @@ def rewired(
 def recording(
     module: Any,
     sites: Sites,
-    graph: "Graph",
+    graph: Graph,
     wrote: Wrote,
     *,
     only: Collection[int] | None = None,
@@ -213,7 +211,7 @@ def _heads_looked_at(
 
 
 @contextmanager
-def copying(module: Any, sites: Sites, graph: "Graph", delta: Delta) -> Iterator[None]:
+def copying(module: Any, sites: Sites, graph: Graph, delta: Delta) -> Iterator[None]:
     """Give readers their own copies of the stream while a model runs."""
     shape: list[int] = []
 
@@ -279,7 +277,7 @@ def span(columns: Sequence[int]) -> Any:
     return list(columns)
 
 
-def own_numbers(parts: Parts, reader: "Reader", stream: Any) -> Any:
+def own_numbers(parts: Parts, reader: Reader, stream: Any) -> Any:
     """What a projection makes of a stream for one reader, without hooks: its own numbers alone."""
     import torch
     from transformers.pytorch_utils import Conv1D

@@ -41,6 +41,7 @@ from plumbrule.models.chat import Chat
 from plumbrule.models.checkpoint import check_adapter, check_folder
 from plumbrule.store import write_atomic
 from plumbrule.training.checkpoints import RESULT, Workspace, base_of
+from plumbrule.training.reproducibility import on_cuda, reproducibly
 from plumbrule.training.settings import LoraSettings, TrainingSettings
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS"]
@@ -80,11 +81,6 @@ class Start:
         return int(limit) if limit else None
 
 
-def on_cuda() -> bool:
-    """Whether training runs on CUDA."""
-    return torch.cuda.is_available()
-
-
 def half(settings: TrainingSettings) -> bool:
     """Whether the forward pass is done in bfloat16."""
     if settings.precision == "auto":
@@ -111,7 +107,7 @@ def check_model(folder: Path) -> None:
         check_folder(folder, trust_remote_code=False)
 
 
-def open_start(
+def load_for_training(
     folder: Path, settings: TrainingSettings, space: Workspace, *, task: Task = "CAUSAL_LM"
 ) -> Start:
     """Load what a run starts from.
@@ -157,17 +153,15 @@ def open_start(
     )
 
 
-def open_scorer(folder: Path) -> tuple[Any, Chat]:
+def load_reward_model(folder: Path) -> tuple[Any, Chat]:
     """Load a reward model, an adapter or a whole one, ready to score.
 
     Raises:
         ModelError: It cannot be loaded.
     """
-    from plumbrule.training.quiet import quietly
-
     adapted = (folder / _ADAPTER).exists()
     source = base_of(folder) if adapted else folder
-    with quietly(0):
+    with reproducibly(0):
         module = _load(source, "SEQ_CLS", torch.bfloat16 if on_cuda() else torch.float32)
         if adapted:
             module = PeftModel.from_pretrained(module, str(folder)).merge_and_unload()
