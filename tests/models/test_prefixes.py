@@ -12,7 +12,7 @@ from tests.models.tiny import KINDS, ask
 
 from plumbrule.models import LocalSettings, Sampling
 from plumbrule.models.key_values import KeyValues
-from plumbrule.models.prefixes import Limits, plan
+from plumbrule.models.prefixes import BatchLimits, plan
 from plumbrule.records import Message
 
 SHARING = sorted(set(KINDS) - {"mamba", "rwkv", "jamba", "openai-gpt"})
@@ -25,7 +25,7 @@ QUESTIONS = ["Is it kind?", "Does it say who keeps the key? Answer with A or B."
 JUDGED = ask(*[f"Read this: {text}\n{question}" for text in TEXTS for question in QUESTIONS])
 SEEDS = list(range(len(JUDGED)))
 ANY = 2**40
-EAGER = Limits(rows=4, tokens=ANY, own=ANY, overhead=0)
+EAGER = BatchLimits(rows=4, tokens=ANY, own=ANY, overhead=0)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_batches_of_one_row_and_rows_that_leave_change_nothing(make, eager):
 )
 def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, overhead, rows):
     most = [len(text) - 1 for text in texts]
-    limits = Limits(rows=rows, tokens=20, own=12, overhead=overhead)
+    limits = BatchLimits(rows=rows, tokens=20, own=12, overhead=overhead)
 
     stems = plan(texts, most, limits)
 
@@ -209,7 +209,7 @@ def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, o
 def test_a_stem_comes_right_after_what_it_needs():
     texts = [[1, 1, 1, one, two, 9] for one in range(3) for two in range(3)]
 
-    stems = plan(texts, [5] * 9, Limits(rows=9, tokens=99, own=99, overhead=0))
+    stems = plan(texts, [5] * 9, BatchLimits(rows=9, tokens=99, own=99, overhead=0))
 
     assert [(stem.parent, stem.start, stem.stop) for stem in stems] == [
         (None, 0, 0),
@@ -222,7 +222,9 @@ def test_stems_of_about_one_length_are_read_side_by_side_cut_to_the_shortest():
     shared = [[1] * 30 + [one] * (20 + one) for one in range(2, 8)]
     texts = [[*each, end, end] for each in shared for end in (8, 9)]
 
-    _, whole, *rest = plan(texts, [60] * 12, Limits(rows=12, tokens=9999, own=9999, overhead=8))
+    _, whole, *rest = plan(
+        texts, [60] * 12, BatchLimits(rows=12, tokens=9999, own=9999, overhead=8)
+    )
 
     assert (whole.start, whole.stop) == (0, 30)
     (group,) = rest
@@ -237,13 +239,13 @@ def test_a_stem_much_longer_than_the_others_is_read_by_itself():
     shared = [[one] * length for one, length in ((2, 20), (3, 21), (4, 90))]
     texts = [[*each, end] for each in shared for end in (8, 9)]
 
-    stems = plan(texts, [90] * 6, Limits(rows=12, tokens=9999, own=9999, overhead=8))
+    stems = plan(texts, [90] * 6, BatchLimits(rows=12, tokens=9999, own=9999, overhead=8))
 
     assert sorted((len(stem.examples), stem.stop) for stem in stems[1:]) == [(1, 90), (2, 20)]
 
 
 def test_stems_that_do_not_pay_alone_are_read_where_they_pay_together():
-    limits = Limits(rows=12, tokens=9999, own=9999, overhead=8)
+    limits = BatchLimits(rows=12, tokens=9999, own=9999, overhead=8)
     texts = [[*[one] * 10, end] for one in range(2, 8) for end in (8, 9)]
 
     assert [len(stem.examples) for stem in plan(texts, [10] * 12, limits)] == [1, 6]
@@ -253,7 +255,7 @@ def test_stems_that_do_not_pay_alone_are_read_where_they_pay_together():
 def test_no_stem_where_another_batch_costs_more_than_it_saves():
     texts = [[1, 2, 3, 4, five] for five in range(5)]
 
-    costs = [Limits(rows=9, tokens=99, own=99, overhead=one) for one in (7, 8)]
+    costs = [BatchLimits(rows=9, tokens=99, own=99, overhead=one) for one in (7, 8)]
 
     assert [len(plan(texts, [4] * 5, limits)) for limits in costs] == [2, 1]
 

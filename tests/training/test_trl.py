@@ -12,13 +12,13 @@ from datasets import Dataset
 from tests.training.worker import BRIEF, LORA, exchanges, pairs, train
 
 from plumbrule.training import trl as ours
-from plumbrule.training.checkpoints import Workspace, inputs_of
+from plumbrule.training.checkpoints import TrainingWorkspace, inputs_of
 from plumbrule.training.loading import load_for_training
 from plumbrule.training.log_probs import reply_log_probs
 from plumbrule.training.reproducibility import reproducibly
 from plumbrule.training.running import Batches, run_trainer
 from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
-from plumbrule.training.tokenized_data import Limits, encode, order
+from plumbrule.training.tokenized_data import LengthLimits, encode, order
 
 SOURCE = Path(__file__).parents[2] / "src" / "plumbrule"
 SHARED = {
@@ -48,7 +48,7 @@ SHARED = {
     "average_tokens_across_devices",
     "remove_unused_columns",
 }
-TALK = Limits(max_tokens=64, context=64)
+TALK = LengthLimits(max_tokens=64, context=64)
 
 
 def test_only_one_file_imports_trl():
@@ -98,7 +98,7 @@ def test_the_trainers_have_the_methods_that_are_replaced(trainer, names):
 
 def opened(model, settings, tmp_path):
     inputs = inputs_of(model, settings, seed=0, data=[])
-    space = Workspace(out=tmp_path / "out", folder=tmp_path / "out.partial", inputs=inputs)
+    space = TrainingWorkspace(out=tmp_path / "out", folder=tmp_path / "out.partial", inputs=inputs)
     space.folder.mkdir(exist_ok=True)
     return load_for_training(model, settings, space), space
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
-    from plumbrule.loop import Plan
+    from plumbrule.loop import RunPlan
 
 
 def run(
@@ -105,7 +105,7 @@ def run(
             typer.echo("\n".join(found.lines()))
             return
 
-        def planned(found: "Plan") -> None:
+        def planned(found: "RunPlan") -> None:
             for line in found.lines():
                 tell.say(line)
             tell.expect({each.stage.name: each.seconds or 0.0 for each in found.stages})

@@ -17,13 +17,13 @@ from plumbrule.judging import load_prompts
 from plumbrule.ledger import record_files
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
-from plumbrule.loop.plan import Plan, make_plan
+from plumbrule.loop.plan import RunPlan, make_plan
 from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import (
     Jury,
-    Models,
-    Trained,
+    RunModels,
+    TrainedStages,
     best_and_worst,
     examine,
     note_training,
@@ -33,7 +33,7 @@ from plumbrule.loop.steps import (
     reward,
 )
 from plumbrule.loop.trials import try_jury
-from plumbrule.loop.workspace import Report, Workspace, open_workspace
+from plumbrule.loop.workspace import Report, RunWorkspace, open_workspace
 from plumbrule.models import (
     EndpointSettings,
     LanguageModel,
@@ -60,7 +60,7 @@ HELD_OUT_PREFERENCES = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """What a run ended with."""
 
     model: Path
@@ -82,8 +82,8 @@ def align(
     oracle: Oracle | None = None,
     command: str = "plumbrule run",
     tell: Report | None = None,
-    planned: Callable[[Plan], None] | None = None,
-) -> Outcome:
+    planned: Callable[[RunPlan], None] | None = None,
+) -> RunOutcome:
     """Train a model on a constitution and report what changed.
 
     Args:
@@ -153,10 +153,10 @@ def align(
             {"gates_passed": content["gates_passed"], "model": named_weights(out)},
         )
         record_files(run.ledger, out)
-    return Outcome(model=out / "models" / "final", report=out / "report", content=content)
+    return RunOutcome(model=out / "models" / "final", report=out / "report", content=content)
 
 
-def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> Plan:
+def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> RunPlan:
     """Say what a run will take, and start nothing.
 
     Args:
@@ -176,7 +176,7 @@ def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> Plan:
     return make_plan(config, models, jury, training, held_out)
 
 
-def _opened(config: RunConfig, out: Path) -> tuple[Models, Jury]:
+def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
     """Constitution, prompt set and models, each as the configuration names it."""
     constitution = load_constitution(config.constitution)
     words = load_prompts(config.judging_prompts)
@@ -212,7 +212,7 @@ def _drawn(prompts: list[Prompt], most: int | None, seed: int, name: str) -> lis
     return [prompts[index] for index in sorted(chosen)]
 
 
-def open_models(config: RunConfig, out: Path) -> Models:
+def open_models(config: RunConfig, out: Path) -> RunModels:
     """Open the models of a run, each once."""
     opened: dict[str, LanguageModel] = {}
 
@@ -243,7 +243,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
             "endpoint. An endpoint can be --critic and --judge."
         )
     critic = handle(config.critic or config.model)
-    return Models(
+    return RunModels(
         model=model,
         folder=model_folder(config.model),
         critic=critic,
@@ -251,7 +251,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
     )
 
 
-def try_once(models: Models) -> None:
+def try_once(models: RunModels) -> None:
     """Ask critic and judge once and write the model's configuration once, before any work.
 
     Raises:
@@ -272,8 +272,8 @@ def try_once(models: Models) -> None:
 
 
 def train(
-    run: Workspace, models: Models, jury: Jury, prompts: Sequence[Prompt]
-) -> tuple[Trained, LocalModel, LocalModel]:
+    run: RunWorkspace, models: RunModels, jury: Jury, prompts: Sequence[Prompt]
+) -> tuple[TrainedStages, LocalModel, LocalModel]:
     """Supervised training on revisions, then training against a reward model."""
     config = run.config
     tempting = [prompt for prompt in prompts if not prompt.deserves_help]
@@ -313,11 +313,13 @@ def train(
     preferences = prefer(run, "compare", jury, drawn, copies=config.candidates)
     results["reward"] = _train_reward(run, results["supervised"].path, preferences)
     results["final"] = _reinforce(run, results, drawn, compared)
-    trained = Trained(trails=trails, preferences=preferences, results=results)
+    trained = TrainedStages(trails=trails, preferences=preferences, results=results)
     return trained, supervised, _reopen(results["final"].path, config)
 
 
-def _train_reward(run: Workspace, start: Path, preferences: Sequence[Preference]) -> TrainingResult:
+def _train_reward(
+    run: RunWorkspace, start: Path, preferences: Sequence[Preference]
+) -> TrainingResult:
     decided = [each for each in preferences if each.probability is not None]
     if not decided:
         raise DataError(
@@ -344,7 +346,7 @@ def _train_reward(run: Workspace, start: Path, preferences: Sequence[Preference]
 
 
 def _reinforce(
-    run: Workspace,
+    run: RunWorkspace,
     results: Mapping[str, TrainingResult],
     drawn: Sequence[Exchange],
     prompts: Sequence[Prompt],
@@ -390,7 +392,7 @@ def _reopen(folder: Path, config: RunConfig) -> LocalModel:
     return model
 
 
-def _progress(run: Workspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+def _progress(run: RunWorkspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
     return lambda done, total, _: run.tell(name, done, total)
 
 

@@ -15,9 +15,9 @@ from plumbrule.constitution import Constitution
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.notes import notes, summary
-from plumbrule.loop.steps import Examined, Jury, Trained
+from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.trials import say_trial, trial_rows
-from plumbrule.loop.workspace import Workspace, peak_rss_bytes
+from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Prompt, to_json
 from plumbrule.version import __version__
@@ -27,13 +27,13 @@ EXAMPLES = 12
 
 
 def report_content(
-    run: Workspace,
+    run: RunWorkspace,
     stages: Sequence[Examined],
     *,
     prompts: Sequence[Prompt],
     constitution: Constitution,
     models: Mapping[str, LanguageModel],
-    trained: Trained,
+    trained: TrainedStages,
     jury: Jury,
     command: str,
 ) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _quality(stages: Sequence[Examined], constitution: Constitution) -> list[dic
     return judge_quality(judged, truth, [each["id"] for each in _listed(constitution)])
 
 
-def _cost(name: str, run: Workspace) -> dict[str, Any]:
+def _cost(name: str, run: RunWorkspace) -> dict[str, Any]:
     cost = run.costs[name]
     # Trainings leave models, the comparison a folder with a report of its own.
     elsewhere = name.startswith(("train/", "comparison/"))
@@ -223,7 +223,7 @@ _CURVES = (
 )
 
 
-def _curves(trained: Trained) -> list[dict[str, Any]]:
+def _curves(trained: TrainedStages) -> list[dict[str, Any]]:
     curves = []
     for stage, title, name, unit in _CURVES:
         points = [
@@ -242,7 +242,7 @@ def _curves(trained: Trained) -> list[dict[str, Any]]:
 
 
 def _examples(
-    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: Trained
+    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: TrainedStages
 ) -> list[dict[str, Any]]:
     """A few held-out dialogues before and after, then a few revisions, of as many kinds as fit."""
     chosen = _different_kinds(list(prompts.values()), EXAMPLES)

@@ -8,16 +8,16 @@ from plumbrule.compliance import prohibited_violation
 from plumbrule.judging import endless
 from plumbrule.judging.phrases import METHOD
 from plumbrule.loop.findings import LEVEL
-from plumbrule.loop.steps import Examined, Trained
-from plumbrule.loop.workspace import Workspace
+from plumbrule.loop.steps import Examined, TrainedStages
+from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.records import Prompt
 
 
 def summary(
-    run: Workspace,
+    run: RunWorkspace,
     stages: Sequence[Examined],
     prompts: Mapping[str, Prompt],
-    trained: Trained,
+    trained: TrainedStages,
     *,
     oracle: bool,
 ) -> list[str]:
@@ -50,7 +50,9 @@ def _empty(text: str) -> bool:
     return not text.strip()
 
 
-def notes(stages: Sequence[Examined], trained: Trained, tested: int, *, oracle: bool) -> list[str]:
+def notes(
+    stages: Sequence[Examined], trained: TrainedStages, tested: int, *, oracle: bool
+) -> list[str]:
     """What a reader must know to read the numbers rightly.
 
     Args:

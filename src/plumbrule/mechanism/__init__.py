@@ -18,20 +18,19 @@ from plumbrule.mechanism.circuits.path_patching import (
 )
 from plumbrule.mechanism.circuits.pruning import prune
 from plumbrule.mechanism.circuits.reporting import CircuitReport, report_circuit
-from plumbrule.mechanism.circuits.tasks import Pair, task_file, tasks
+from plumbrule.mechanism.circuits.tasks import PromptPair, task_file, tasks
 from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
 from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, weight_directions
 from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
-from plumbrule.mechanism.parts.memories import Memory, Reading, read_memories
-from plumbrule.mechanism.patching import Cell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
+from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
 from plumbrule.mechanism.site_search import find_sites
 from plumbrule.mechanism.sites import Layer, Site, Sites
 
 __all__ = [
     "Captured",
-    "Cell",
     "Circuit",
     "CircuitReport",
     "Course",
@@ -42,14 +41,15 @@ __all__ = [
     "Graph",
     "HeadCopying",
     "HeadRole",
+    "KeyValueMemory",
     "Layer",
     "MatrixDirections",
-    "Memory",
-    "Pair",
+    "PatchCell",
     "Patched",
-    "Reading",
+    "PromptPair",
     "Site",
     "Sites",
+    "TopActivation",
     "answer_ahead",
     "answer_difference",
     "attention_patterns",

@@ -33,7 +33,7 @@ BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class PatchCell:
     """One activation to exchange."""
 
     site: str
@@ -48,7 +48,7 @@ class Cell:
 class Patched:
     """What a sweep came to."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[PatchCell, ...]
     values: Float[np.ndarray, " C"]
     """The metric with each cell exchanged."""
 
@@ -96,7 +96,7 @@ def cells_of(
     *,
     positions: Sequence[int] | None = None,
     by_head: bool = False,
-) -> list[Cell]:
+) -> list[PatchCell]:
     """Every cell of some kinds of site, layer by layer.
 
     Args:
@@ -116,7 +116,7 @@ def cells_of(
             if by_head and sites[name].heads:
                 heads = range(sites[name].heads or 0)
             found += [
-                Cell(site=name, position=position, head=head)
+                PatchCell(site=name, position=position, head=head)
                 for head in heads
                 for position in (positions if positions is not None else [None])
             ]
@@ -128,7 +128,7 @@ def patch(
     sites: Sites,
     clean: Sequence[int],
     corrupted: Sequence[int],
-    cells: Sequence[Cell],
+    cells: Sequence[PatchCell],
     metric: Metric,
 ) -> Patched:
     """Exchange each cell in turn, and measure what the model then says.
@@ -187,7 +187,7 @@ def patch(
         return Patched(cells=tuple(cells), values=values, clean=ends[0], corrupted=ends[1])
 
 
-def _check(sites: Sites, cell: Cell, tokens: int) -> None:
+def _check(sites: Sites, cell: PatchCell, tokens: int) -> None:
     site = sites[cell.site]
     if cell.position is not None and not -tokens <= cell.position < tokens:
         raise ConfigError(f"expected a position among {tokens} tokens, got {cell.position}")
@@ -197,7 +197,7 @@ def _check(sites: Sites, cell: Cell, tokens: int) -> None:
         )
 
 
-def _by_layer(sites: Sites, cells: Sequence[Cell]) -> Mapping[int, list[int]]:
+def _by_layer(sites: Sites, cells: Sequence[PatchCell]) -> Mapping[int, list[int]]:
     """Rows of cells by the first layer that must be computed again."""
     groups: dict[int, list[int]] = {}
     for row, cell in enumerate(cells):
@@ -316,7 +316,7 @@ def check_tokens(sites: Sites, tokens: Sequence[int], name: str) -> None:
 
 
 def _exchange(
-    sites: Sites, cells: Sequence[Cell], source: Mapping[str, Any]
+    sites: Sites, cells: Sequence[PatchCell], source: Mapping[str, Any]
 ) -> Mapping[Site, Callable[[Any], Any]]:
     """For each site, a look that puts each row's cell in."""
 

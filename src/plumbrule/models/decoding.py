@@ -19,7 +19,7 @@ from plumbrule.models.capabilities import Capabilities
 from plumbrule.models.key_values import KeyValues
 from plumbrule.models.modules import base_module
 from plumbrule.models.prefill import limits_of, prefill
-from plumbrule.models.prefixes import Limits, Stem, plan
+from plumbrule.models.prefixes import BatchLimits, Stem, plan
 
 _ANY = 2**62
 
@@ -35,7 +35,7 @@ class Stream:
         padding: Sequence[int],
         *,
         room: int,
-        limits: Limits | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         """Set a batch up.
 
@@ -223,7 +223,9 @@ def _agrees(
         torch.tensor(ids, device=device),
         [width - start for start in starts],
         room=2,
-        limits=Limits(rows=2, tokens=_ANY, own=_ANY, overhead=0),  # share whatever can be shared
+        limits=BatchLimits(
+            rows=2, tokens=_ANY, own=_ANY, overhead=0
+        ),  # share whatever can be shared
     )
     try:
         logits = [stream.start()]

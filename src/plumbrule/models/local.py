@@ -15,8 +15,8 @@ from plumbrule.records import Dialogue, Message
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.models.capabilities import Capabilities
-    from plumbrule.models.prefixes import Limits
-    from plumbrule.models.sampling import Drawn
+    from plumbrule.models.prefixes import BatchLimits
+    from plumbrule.models.sampling import SampledReply
 
 _PROBE = (
     Message("user", "The cook puts four apples, a loaf and some tea on the table by the window."),
@@ -146,13 +146,13 @@ class LocalModel:
         sampling: Sampling,
         seeds: Sequence[int],
         log_probs: bool = False,
-    ) -> "list[Drawn]":
+    ) -> "list[SampledReply]":
         """Draw one reply to each prompt of tokens, for callers who need the reply's tokens too."""
         from plumbrule.models.sampling import sample_batch
 
         if len(seeds) != len(prompts):
             raise DataError(f"expected one seed a prompt, got {len(seeds)} for {len(prompts)}")
-        drawn: list[Drawn | None] = [None] * len(prompts)
+        drawn: list[SampledReply | None] = [None] * len(prompts)
         tokens = sum(len(prompt) + sampling.max_new_tokens for prompt in prompts)
         with self._running(tokens):
             for batch in self._batches(prompts, sampling.max_new_tokens):
@@ -330,7 +330,7 @@ class LocalModel:
         equal = not self.capabilities.padded
         return batches(list(map(len, prompts)), extra=extra, rows=rows, tokens=tokens, equal=equal)
 
-    def _limits(self) -> "Limits":
+    def _limits(self) -> "BatchLimits":
         from plumbrule.models.prefill import limits_of
 
         settings = self.settings

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from plumbrule.models.capabilities import Capabilities
 from plumbrule.models.key_values import KeyValues
-from plumbrule.models.prefixes import Limits, Stem
+from plumbrule.models.prefixes import BatchLimits, Stem
 
 _PEAK_TOKENS = {"cpu": 24, "cuda": 256}
 """Tokens a batch needs before its arithmetic takes longer than fetching the weights."""
@@ -26,7 +26,7 @@ _ENOUGH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PrefilledBatch:
     """One batch of texts, read."""
 
     items: list[int]
@@ -42,7 +42,7 @@ class Part:
     """What the model remembers of the whole texts, padding on the right included."""
 
 
-def limits_of(module: Any, *, rows: int, tokens: int, own: int) -> Limits:
+def limits_of(module: Any, *, rows: int, tokens: int, own: int) -> BatchLimits:
     """How large a batch may be, and when another one is worth it.
 
     The cost of another batch is reckoned and not timed: a plan that depends on a clock would
@@ -58,7 +58,7 @@ def limits_of(module: Any, *, rows: int, tokens: int, own: int) -> Limits:
     kind = "cpu" if next(module.parameters()).device.type == "cpu" else "cuda"
     overhead = _PEAK_TOKENS[kind] + int(_CALL_NUMBERS[kind] / size)
     enough = max(_ENOUGH, _ENOUGH // _PEAK_TOKENS["cpu"] * overhead)
-    return Limits(rows=rows, tokens=tokens, own=min(own, enough), overhead=overhead)
+    return BatchLimits(rows=rows, tokens=tokens, own=min(own, enough), overhead=overhead)
 
 
 def prefill(
@@ -69,7 +69,7 @@ def prefill(
     stems: Sequence[Stem],
     *,
     remember: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[PrefilledBatch]:
     """Read texts in batches.
 
     Padding is on the right: what follows a token cannot reach it in a causal model, whatever its
@@ -105,7 +105,9 @@ def prefill(
                 mine = KeyValues(longest)
             first = min(wanted[item] for item in items)
             logits = _forward(module, capabilities, whole, stem.stop, mine, longest - first)
-            yield Part(items=items, logits=logits, first=first, state=mine if remember else None)
+            yield PrefilledBatch(
+                items=items, logits=logits, first=first, state=mine if remember else None
+            )
 
 
 def _copied(state: KeyValues, rows: Sequence[int], room: int) -> KeyValues:

@@ -27,7 +27,7 @@ _BLOCK = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class SampledReply:
     """One reply as tokens."""
 
     tokens: tuple[int, ...]
@@ -79,7 +79,7 @@ def sample_batch(
     sampling: Sampling,
     stops: frozenset[int],
     log_probs: bool,
-) -> list[Drawn]:
+) -> list[SampledReply]:
     """Draw one reply to each prompt of a batch."""
     device = next(module.parameters()).device
     ids, padding = pad_left(prompts, device)
@@ -111,7 +111,7 @@ def sample_batch(
             uniforms = None if uniforms is None else uniforms[:, keep]
         logits = stream.advance(chosen)
     return [
-        Drawn(
+        SampledReply(
             tokens=tuple(tokens),
             finish_reason="stop" if row in done else "length",
             log_probs=tuple(scores[row]) if log_probs else None,

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from plumbrule.models.capabilities import Capabilities
-from plumbrule.models.prefill import Part, prefill
-from plumbrule.models.prefixes import Limits, plan
+from plumbrule.models.prefill import PrefilledBatch, prefill
+from plumbrule.models.prefixes import BatchLimits, plan
 from plumbrule.models.sampling import check_numbers
 
 
@@ -21,7 +21,7 @@ def score_all(
     capabilities: Capabilities,
     prompts: Sequence[Sequence[int]],
     replies: Sequence[Sequence[int]],
-    limits: Limits,
+    limits: BatchLimits,
 ) -> Iterator[tuple[int, tuple[float, ...]]]:
     """Natural logarithm of the probability of each reply's tokens, given its prompt.
 
@@ -40,7 +40,7 @@ def next_all(
     capabilities: Capabilities,
     prompts: Sequence[Sequence[int]],
     tokens: Sequence[int],
-    limits: Limits,
+    limits: BatchLimits,
 ) -> Iterator[tuple[int, list[float]]]:
     """Probability of each of the given tokens right after each prompt.
 
@@ -59,8 +59,8 @@ def _read(
     capabilities: Capabilities,
     texts: Sequence[Sequence[int]],
     wanted: Sequence[int],
-    limits: Limits,
-) -> Iterator[Part]:
+    limits: BatchLimits,
+) -> Iterator[PrefilledBatch]:
     most = wanted if capabilities.shares else [0] * len(texts)
     return prefill(module, capabilities, texts, wanted, plan(texts, most, limits))
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import ModelError
 from plumbrule.store import fingerprint
-from plumbrule.training.checkpoints import Inputs, Workspace, finished, inputs_of, workspace
+from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
 from plumbrule.training.results import HeldOut, Progress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
-    from plumbrule.training.loading import Start
-    from plumbrule.training.running import Batches, Tally
+    from plumbrule.training.loading import LoadedModel
+    from plumbrule.training.running import Batches, TokenTally
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingJob:
     """One training run, as the user asked for it."""
 
     model: Path
@@ -30,7 +30,7 @@ class Job:
 
 
 def carry_out(
-    job: Job, data: object, work: Callable[[Workspace], TrainingResult]
+    job: TrainingJob, data: object, work: Callable[[TrainingWorkspace], TrainingResult]
 ) -> TrainingResult:
     """Do a job, unless it is done.
 
@@ -60,14 +60,14 @@ def carry_out(
 
 
 def conclude(
-    job: Job,
-    space: Workspace,
-    start: "Start",
+    job: TrainingJob,
+    space: TrainingWorkspace,
+    start: "LoadedModel",
     trainer: Any,
     batches: "Batches",
     *,
     tokens: int | None = None,
-    tally: "Tally | None" = None,
+    tally: "TokenTally | None" = None,
     held_out: Callable[[Any], HeldOut] | None = None,
 ) -> TrainingResult:
     """Train, save, and make the result the output.
@@ -116,7 +116,7 @@ def _check_folder(model: Path) -> None:
         )
 
 
-def _tidy(job: Job, inputs: Inputs) -> None:
+def _tidy(job: TrainingJob, inputs: Inputs) -> None:
     """Delete what a crash right after the end left behind."""
     if (job.out.parent / f"{job.out.name}.partial").exists():
         with workspace(job.out, inputs, circumstances=None) as space:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
-from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.results import Progress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
-from plumbrule.training.stage import Job, carry_out, conclude
+from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 
 def train_supervised(
@@ -46,7 +46,7 @@ def train_supervised(
     if not examples:
         raise DataError("expected at least one example to learn from, got none")
     data = [[to_json(example.dialogue), example.response] for example in examples]
-    job = Job(
+    job = TrainingJob(
         model=model,
         out=out,
         settings=settings,
@@ -55,10 +55,10 @@ def train_supervised(
         progress=progress,
     )
 
-    def work(space: Workspace) -> TrainingResult:
+    def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.tokenized_data import Limits, encode, order
+        from plumbrule.training.tokenized_data import LengthLimits, encode, order
         from plumbrule.training.trl import supervised_trainer
 
         start = load_for_training(model, settings, space)
@@ -67,7 +67,7 @@ def train_supervised(
             [example.id for example in examples],
             [example.dialogue for example in examples],
             [example.response for example in examples],
-            Limits(max_tokens=settings.max_tokens, context=start.context),
+            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
         )
         lengths = [len(example) for example in encoded]
         batch, micro = batches_of(settings, len(encoded))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plumbrule.mechanism.circuits.tasks import Pair
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.hooks import last_alone, last_logits
 
 FEWEST = 4
@@ -48,7 +48,7 @@ class Beginning:
 NOTHING = Beginning(length=0)
 
 
-def shared(pairs: Sequence[Pair]) -> int:
+def shared(pairs: Sequence[PromptPair]) -> int:
     """How many tokens both prompts of each of some pairs have in common before they differ."""
     lengths = []
     for pair in pairs:

@@ -25,7 +25,7 @@ from plumbrule.mechanism.circuits.path_patching import (
     grouped,
     padded,
 )
-from plumbrule.mechanism.circuits.tasks import Pair
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.hooks import logits_at, watching
 from plumbrule.mechanism.patching import check_numbers, halving
 from plumbrule.mechanism.sites import Site, Sites
@@ -42,7 +42,7 @@ def attribute_edges(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric = answer_difference,
     *,
     steps: int = 5,
@@ -100,7 +100,7 @@ def _scores(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric,
     steps: int,
     device: Any,
@@ -154,7 +154,7 @@ def _slopes(
     graph: Graph,
     ids: Any,
     embedded: Any,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric,
     begun: Beginning,
 ) -> dict[int, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from plumbrule.mechanism.circuits.attention_decomposition import Reader, Writer
+from plumbrule.mechanism.circuits.attention_decomposition import ResidualReader, ResidualWriter
 from plumbrule.mechanism.circuits.graph import Graph
 from plumbrule.mechanism.circuits.head_writes import head_writes
 from plumbrule.mechanism.hooks import Look, last_alone, watching
@@ -24,7 +24,7 @@ Delta = Callable[[int, Any], tuple[Any, Any] | None]
 them, or None."""
 
 Parts = Mapping[str, Any]
-Readers = Sequence[tuple[int, Reader]]
+Readers = Sequence[tuple[int, ResidualReader]]
 
 GATHERED = 8
 """Writers are read one by one where they are fewer than one in so many: to gather a number of a
@@ -159,7 +159,7 @@ def recording(
         wrote: Told of each writer.
         only: Numbers of the writers to tell of; None: all.
     """
-    layers: dict[tuple[str, ...], list[tuple[int, Writer]]] = {}
+    layers: dict[tuple[str, ...], list[tuple[int, ResidualWriter]]] = {}
     for number, writer in enumerate(graph.writers):
         # The embeddings tell the shape of a stream.
         if only is None or number in only or not number:
@@ -221,7 +221,7 @@ def copying(module: Any, sites: Sites, graph: Graph, delta: Delta) -> Iterator[N
     with ExitStack() as stack:
         stack.enter_context(watching(module, {sites["embed"]: begin}))
         parts = dict(module.named_modules())
-        groups: dict[tuple[Any, ...], list[tuple[int, Reader]]] = {}
+        groups: dict[tuple[Any, ...], list[tuple[int, ResidualReader]]] = {}
         for number, reader in enumerate(graph.readers):
             groups.setdefault((reader.kind, reader.norm, reader.parts), []).append((number, reader))
         for (kind, _, _), readers in groups.items():
@@ -277,7 +277,7 @@ def span(columns: Sequence[int]) -> Any:
     return list(columns)
 
 
-def own_numbers(parts: Parts, reader: Reader, stream: Any) -> Any:
+def own_numbers(parts: Parts, reader: ResidualReader, stream: Any) -> Any:
     """What a projection makes of a stream for one reader, without hooks: its own numbers alone."""
     import torch
     from transformers.pytorch_utils import Conv1D

@@ -10,7 +10,11 @@ Axes: B rows, T tokens, D width, W writers, R readers.
 from typing import Any
 
 from plumbrule.errors import ModelError
-from plumbrule.mechanism.circuits.attention_decomposition import Reader, Writer, decompose_layer
+from plumbrule.mechanism.circuits.attention_decomposition import (
+    ResidualReader,
+    ResidualWriter,
+    decompose_layer,
+)
 from plumbrule.mechanism.circuits.edge_patching import patched_edges, writes
 from plumbrule.mechanism.circuits.graph import Graph
 from plumbrule.mechanism.sites import Sites
@@ -42,8 +46,8 @@ def edges_of(module: Any, sites: Sites) -> Graph:
         query and each key-value head's key and value; finding it by what parts do is ours.
     """
     seen = trace(module)
-    writers = [Writer(name="embed", place=-1, sites=("embed",))]
-    readers: list[Reader] = []
+    writers = [ResidualWriter(name="embed", place=-1, sites=("embed",))]
+    readers: list[ResidualReader] = []
     notes: list[tuple[str, str]] = []
     for number in range(len(sites.layers)):
         layer = decompose_layer(module, sites, seen, number)
@@ -52,7 +56,7 @@ def edges_of(module: Any, sites: Sites) -> Graph:
         notes += layer.notes
     count = len(sites.layers)
     readers.append(
-        Reader(name="final", place=2 * count, kind="stream", parts=(sites.layers[-1].path,))
+        ResidualReader(name="final", place=2 * count, kind="stream", parts=(sites.layers[-1].path,))
     )
     graph = Graph(
         family=sites.family,

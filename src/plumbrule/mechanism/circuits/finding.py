@@ -38,7 +38,7 @@ from plumbrule.mechanism.circuits.path_patching import (
     run_tables,
 )
 from plumbrule.mechanism.circuits.pruning import check_loss, prune
-from plumbrule.mechanism.circuits.tasks import Pair
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, Guarantee, strict
 from plumbrule.store import Tell, derive_seed
@@ -109,7 +109,7 @@ class Circuit:
 def find_circuit(
     module: Any,
     sites: Sites,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric = answer_difference,
     *,
     seed: int,
@@ -220,8 +220,8 @@ def _answer(
     module: Any,
     sites: Sites,
     graph: Graph,
-    first: Sequence[Pair],
-    second: Sequence[Pair],
+    first: Sequence[PromptPair],
+    second: Sequence[PromptPair],
     metric: PairMetric,
     difference: Float[np.ndarray, " P"],
     claims: Sequence[EdgeClaim],
@@ -255,7 +255,7 @@ def _effects(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric,
     edges: Sequence[Edge],
     attributed: Float[np.ndarray, " E"],
@@ -276,7 +276,7 @@ def _effects(
     return dict(zip(edges, size.tolist(), strict=True))
 
 
-def _halves(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
+def _halves(pairs: Sequence[PromptPair], seed: int) -> tuple[list[PromptPair], list[PromptPair]]:
     """Pairs to search and pairs to decide on.
 
     Raises:
@@ -297,13 +297,13 @@ def _halves(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
     return [pairs[at] for at in order[:middle]], [pairs[at] for at in order[middle:]]
 
 
-def _swapped(pair: Pair) -> Pair:
+def _swapped(pair: PromptPair) -> PromptPair:
     """The same with the prompts in each other's place; what is right stays right."""
     return replace(pair, clean=pair.corrupted, corrupted=pair.clean)
 
 
 def _difference(
-    module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair], metric: PairMetric
+    module: Any, sites: Sites, graph: Graph, pairs: Sequence[PromptPair], metric: PairMetric
 ) -> Float[np.ndarray, " P"]:
     """How much higher the metric is on each clean prompt than on its corrupted one.
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from plumbrule.errors import ConfigError
-from plumbrule.mechanism.circuits.attention_decomposition import Reader, Writer
+from plumbrule.mechanism.circuits.attention_decomposition import ResidualReader, ResidualWriter
 from plumbrule.records import strict
 
 
@@ -39,10 +39,10 @@ class Graph:
     family: str
     layers: int
     width: int
-    writers: tuple[Writer, ...]
+    writers: tuple[ResidualWriter, ...]
     """In the order in which a pass reaches them."""
 
-    readers: tuple[Reader, ...]
+    readers: tuple[ResidualReader, ...]
     notes: tuple[tuple[str, str], ...]
     """Parts that could not be split into heads, each with the reason."""
 

@@ -19,7 +19,7 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.beginnings import NOTHING, Beginning, beginning, shared
 from plumbrule.mechanism.circuits.edge_patching import patched_edges, writes
 from plumbrule.mechanism.circuits.graph import Edge, Graph
-from plumbrule.mechanism.circuits.tasks import Pair
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.hooks import layer_outputs, logits_at, skipping
 from plumbrule.mechanism.patching import (
     check_device,
@@ -42,11 +42,11 @@ HELD = 2**27
 """Most numbers of what writers add that are held at once."""
 
 
-PairMetric = Callable[[Any, Sequence[Pair]], Any]
+PairMetric = Callable[[Any, Sequence[PromptPair]], Any]
 """Takes the logits after the last token, (N, V), and each row's pair; gives one number a row."""
 
 
-def answer_difference(logits: Any, pairs: Sequence[Pair]) -> Any:
+def answer_difference(logits: Any, pairs: Sequence[PromptPair]) -> Any:
     """How much more a model leans to the right answer than to the wrong one, in logits."""
     import torch
 
@@ -59,7 +59,7 @@ def answer_difference(logits: Any, pairs: Sequence[Pair]) -> Any:
 
 
 def answer_ahead(
-    module: Any, sites: Sites, pairs: Sequence[Pair], metric: PairMetric = answer_difference
+    module: Any, sites: Sites, pairs: Sequence[PromptPair], metric: PairMetric = answer_difference
 ) -> Float[np.ndarray, " P"]:
     """The metric on each clean prompt, by a plain pass: whether a model can do the task at all.
 
@@ -97,7 +97,7 @@ def run_with(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     corrupted: Sequence[Iterable[Edge]],
     metric: PairMetric = answer_difference,
 ) -> Float[np.ndarray, "P S"]:
@@ -132,7 +132,7 @@ def patch_edges(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     edges: Sequence[Edge],
     metric: PairMetric = answer_difference,
     *,
@@ -180,7 +180,7 @@ def run_tables(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     tables: Bool[np.ndarray, "S W R"],
     metric: PairMetric = answer_difference,
     *,
@@ -248,7 +248,7 @@ class _Recorded:
     beginning: Beginning
     """What both prompts of each pair begin with. All else is of the tokens behind it."""
 
-    def ends(self, pairs: Sequence[Pair]) -> list[int]:
+    def ends(self, pairs: Sequence[PromptPair]) -> list[int]:
         """The last token of each pair, counted from where the beginning ends."""
         return [len(pair.clean) - 1 - self.beginning.length for pair in pairs]
 
@@ -282,7 +282,7 @@ def _run(
         return logits_at(module, recorded.ids[rows], ends, recorded.beginning.given(rows))
 
 
-def check_pairs(module: Any, sites: Sites, pairs: Sequence[Pair]) -> None:
+def check_pairs(module: Any, sites: Sites, pairs: Sequence[PromptPair]) -> None:
     """Refuse pairs that cannot be run.
 
     Raises:
@@ -307,7 +307,7 @@ def padded(rows: Sequence[Sequence[int]], device: Any) -> Any:
     return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows], device=device)
 
 
-def grouped(pairs: Sequence[Pair], graph: Graph) -> Iterator[list[int]]:
+def grouped(pairs: Sequence[PromptPair], graph: Graph) -> Iterator[list[int]]:
     """Pairs of like length together, as many as may be held at once."""
     order = sorted(range(len(pairs)), key=lambda at: -len(pairs[at].clean))
     while order:
@@ -317,7 +317,7 @@ def grouped(pairs: Sequence[Pair], graph: Graph) -> Iterator[list[int]]:
         order = order[size:]
 
 
-def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair]) -> _Recorded:
+def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[PromptPair]) -> _Recorded:
     """Run pairs as they are.
 
     Raises:

@@ -17,7 +17,7 @@ from plumbrule.records import strict
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class PromptPair:
     """A prompt, one that differs from it in what matters, and two answers."""
 
     clean: tuple[int, ...]
