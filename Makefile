@@ -1,6 +1,7 @@
 # make run    the main job: sets everything up in .venv, trains, and writes a report
 # make test   sets everything up and runs the tests
-# make check  style, types, import layers
+# make check  style, types, import layers, and that the reference can be built
+# make reference  the API reference from the docstrings, in build/reference; a warning is an error
 # make bench  the benchmarks, whole; minutes to an hour
 # make setup  what all of them do first; afterwards .venv/bin/plumbrule works from anywhere
 # make lock   writes requirements.lock from what is installed
@@ -10,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= runs/village
 
-.PHONY: run test check bench setup lock
+.PHONY: run test check reference bench setup lock
 
 run: setup
 	$(BIN)/plumbrule run --out $(OUT)
@@ -24,6 +25,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python docs/reference.py build/reference
+
+reference: setup
+	$(BIN)/python docs/reference.py build/reference
 
 bench: setup
 	$(BIN)/python -m benchmarks.main_job --json benchmarks/results/main_job.json

@@ -63,7 +63,7 @@ def search(model: Any, *, seed: int) -> Searched:
     from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
     from plumbrule.mechanism.circuits.edges import edges_of
     from plumbrule.mechanism.circuits.finding import find_circuit
-    from plumbrule.mechanism.circuits.path_patching import Pair
+    from plumbrule.mechanism.circuits.tasks import PromptPair
     from plumbrule.statistics import e_bh
 
     module, circuit = model.module, set(model.edges)
@@ -73,7 +73,7 @@ def search(model: Any, *, seed: int) -> Searched:
     if sorted(names) != sorted(model.graph):
         raise AssertionError(f"the graph of {model.task.name} is not the model's own")
     pairs = [
-        Pair(clean=each.clean, corrupted=each.corrupted, right=each.right, wrong=each.wrong)
+        PromptPair(clean=each.clean, corrupted=each.corrupted, right=each.right, wrong=each.wrong)
         for each in dict.fromkeys(model.pairs(PAIRS, seed=seed))
     ]
     scores = np.abs(attribute_edges(module, sites, graph, pairs[: PAIRS // 2]).mean(0))

@@ -163,7 +163,7 @@ CLEAN, CORRUPTED = [5, 9, 12, 7, 30, 44], [5, 9, 80, 7, 30, 44]
 def attribution_rows() -> list[Row]:
     """How well attribution orders what full patching measures, on tiny random models."""
     from plumbrule.mechanism import (
-        Pair,
+        PromptPair,
         attribute,
         attribute_edges,
         cells_of,
@@ -185,7 +185,7 @@ def attribution_rows() -> list[Row]:
         estimated = [float(found[cell.site][cell.position or 0, 0]) for cell in cells]
         moved = (full.values - full.corrupted).tolist()
         table += _agreement(f"attribution against full patching, {name}", estimated, moved, "cells")
-        pair = Pair(clean=tuple(CLEAN), corrupted=tuple(CORRUPTED), right=17, wrong=23)
+        pair = PromptPair(clean=tuple(CLEAN), corrupted=tuple(CORRUPTED), right=17, wrong=23)
         graph = edges_of(module, sites)
         guessed = attribute_edges(module, sites, graph, [pair], steps=5)[0].tolist()
         exact = patch_edges(module, sites, graph, [pair], graph.edges)[0].tolist()

@@ -18,7 +18,7 @@ from benchmarks.rows import Row, show, single, spread
 from plumbrule.lab.papers import (
     KINDS,
     STATISTICS_KINDS,
-    Planted,
+    PlantedFlaw,
     SyntheticPaper,
     make_paper,
 )
@@ -47,7 +47,7 @@ def review_parts(paper: Paper) -> list[Flaw]:
     return [flaw for check in checks for flaw in check.flaws]
 
 
-def hits(planted: Planted, flaw: Flaw) -> bool:
+def hits(planted: PlantedFlaw, flaw: Flaw) -> bool:
     """Whether a flaw that was found is the one that was planted."""
     if flaw.kind != planted.kind and flaw.kind not in planted.also:
         return False

@@ -24,7 +24,7 @@ from benchmarks.real_ground import model_path, open_real, root
 from benchmarks.real_run_prompts import sets
 from benchmarks.rows import Row, estimated, show, single, spread
 from plumbrule.constitution import load_constitution
-from plumbrule.judging import Trial, conclude, declines, known_replies, load_prompts, try_judge
+from plumbrule.judging import JudgeTrial, conclude, declines, known_replies, load_prompts, try_judge
 from plumbrule.models import LanguageModel, Sampling, open_model
 from plumbrule.records import Message, Prompt, from_json, to_json
 from plumbrule.statistics import clopper_pearson, paired_proportions
@@ -68,7 +68,7 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def tried(name: str, folder: Path) -> Trial:
+def tried(name: str, folder: Path) -> JudgeTrial:
     """The trial of a real model as a critic, under the shipped constitution and prompt set."""
     law, words = load_constitution("default"), load_prompts("default")
 
@@ -79,10 +79,10 @@ def tried(name: str, folder: Path) -> Trial:
         return to_json(conclude(model.identity, answers, law))
 
     path = folder / f"trial-{name}-{law.sha256[:8]}-{words.sha256[:8]}.json"
-    return from_json(Trial, kept(path, make), origin=str(path))
+    return from_json(JudgeTrial, kept(path, make), origin=str(path))
 
 
-def critic_rows(name: str, trial: Trial) -> list[Row]:
+def critic_rows(name: str, trial: JudgeTrial) -> list[Row]:
     """What a critic can tell."""
     tested = trial.tested
     areas = [each.auroc.value for each in tested if each.auroc]

@@ -131,13 +131,13 @@ def reading_rows(model: LocalModel, *, repetitions: int, quick: bool, clock: Clo
         for dialogue in dialogues[:judged]
         for question in questions
     ]
-    shared = model.route
+    shared = model.capabilities
     plain = replace(shared, shares=False)
 
     def timed(what: Callable[[], Any]) -> tuple[Timed, Timed]:
         def under(route: Any) -> Timed:
             def run(seed: int) -> float:
-                model._route = route
+                model._capabilities = route
                 started = _SECONDS[clock]()
                 what()
                 return _SECONDS[clock]() - started
@@ -166,7 +166,7 @@ def reading_rows(model: LocalModel, *, repetitions: int, quick: bool, clock: Clo
         _row(name, ratios(*pair, repetitions), target=target)
         for name, (pair, target) in named.items()
     ]
-    model._route = shared
+    model._capabilities = shared
     return rows
 
 

@@ -25,7 +25,7 @@ from plumbrule.recipes.composite_labels import (
 )
 from plumbrule.recipes.recursive_reward import Evaluation, direct_values, recursive
 from plumbrule.recipes.reward_use import (
-    Drawn,
+    PolicyReplies,
     Using,
     Values,
     draw_replies,
@@ -234,7 +234,7 @@ def used(labels: int, seed: int, judging: Judging, using: Using) -> Any:
     return kept(f"use-{labels}-{seed}", key, measure)
 
 
-def _best(several: Drawn, rewards: Mapping[str, Values]) -> dict[str, Any]:
+def _best(several: PolicyReplies, rewards: Mapping[str, Values]) -> dict[str, Any]:
     """What is true of the first reply, and of the one that each reward puts first."""
     true = several.table(true_values(*several.flat))
     rows = np.arange(len(true))
@@ -248,7 +248,7 @@ def _best(several: Drawn, rewards: Mapping[str, Values]) -> dict[str, Any]:
     return found
 
 
-def _examined(once: Drawn, rewards: Mapping[str, Values]) -> dict[str, Any]:
+def _examined(once: PolicyReplies, rewards: Mapping[str, Values]) -> dict[str, Any]:
     """What is true of a policy's replies, and what each reward says of them."""
     flat = once.flat
     return {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plumbrule.constitution import load_constitution
-from plumbrule.judging import Draft, critique, load_prompts, revise
+from plumbrule.judging import RevisionDraft, critique, load_prompts, revise
 from plumbrule.lab import KINDS, build_world, draw, judge
 from plumbrule.models import Sampling, open_model
 
@@ -64,7 +64,7 @@ def mend(name: str, *, per_kind: int, seed: int) -> Mended:
         if KINDS[request.kind].principle in judge(request, reply.text, world).broken
     ]
     drafts = [
-        Draft(
+        RevisionDraft(
             dialogue=request.dialogue,
             reply=text,
             principle=constitution.principle(KINDS[request.kind].principle or ""),
@@ -94,7 +94,7 @@ def mend(name: str, *, per_kind: int, seed: int) -> Mended:
     from plumbrule.lab.skills import right_answer
 
     good = [
-        Draft(
+        RevisionDraft(
             dialogue=draft.dialogue,
             reply=right_answer(request, rng),
             principle=draft.principle,

@@ -9,7 +9,13 @@ from typing import Any
 from plumbrule.models import LocalModel, Sampling, model_folder, open_model
 from plumbrule.recipes import village
 from plumbrule.records import Exchange
-from plumbrule.training import DpoTraining, Pair, SupervisedTraining, train_dpo, train_supervised
+from plumbrule.training import (
+    DpoTraining,
+    PreferencePair,
+    SupervisedTraining,
+    train_dpo,
+    train_supervised,
+)
 
 BATCH = 64
 
@@ -142,7 +148,7 @@ def preferences(repetitions: int, count: int) -> list[float]:
     """Direct preference optimization, the whole call, ours over TRL's DPOTrainer."""
     examples = _examples(count)
     pairs = [
-        Pair(
+        PreferencePair(
             id=each.id,
             dialogue=each.dialogue,
             chosen=each.response or "Yes.",

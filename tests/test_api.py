@@ -1,5 +1,7 @@
 """The tool from Python: a thin call of what the command line calls."""
 
+import gc
+import json
 import subprocess
 import sys
 
@@ -9,9 +11,13 @@ from tests.fakes import ScriptedModel
 import plumbrule as pr
 from plumbrule.behavior import verify_comparison
 from plumbrule.constitution import load_constitution
-from plumbrule.errors import ConfigError, DataError
+from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.lab import village_prompts
+from plumbrule.lab.circuits import TASKS, save_circuit
+from plumbrule.lab.papers import make_paper
+from plumbrule.loop.verifying import page_problems
 from plumbrule.mechanism import capture, find_sites
+from plumbrule.oversight.papers import verify_paper_review
 from plumbrule.records import Message, Prompt
 
 DECLINES = "I'm sorry, but I can't help with that."
@@ -127,6 +133,26 @@ def test_patching_and_circuits_take_texts(nano):
         nano.find_circuit(pairs, task="copying")
 
 
+def test_a_circuit_is_a_result_with_table_drawing_and_files(tmp_path):
+    known = TASKS["pairing"].build(0, family="llama")
+    save_circuit(known, tmp_path / "model", pairs=64, seed=1)
+    lines = (tmp_path / "model" / "pairs.jsonl").read_text("utf-8").splitlines()
+    model = pr.open_model(str(tmp_path / "model"), dtype="float32", device="cpu")
+    assert isinstance(model, pr.Model)
+
+    found = model.find_circuit([json.loads(line) for line in lines[:32]])
+
+    edges = {(each.edge.writer, each.edge.reader) for each in found.findings}
+    assert edges == set(known.edges)
+    table = found.to_dataframe()
+    assert table["confirmed"].sum() == len(known.edges)
+    assert f"{len(known.edges)} of 82 edges confirmed" in found.summary[0]
+    assert "<svg" in found._repr_html_()
+    assert found.save(tmp_path / "found").read_text("utf-8") == found.report.drawing()
+    record = json.loads((tmp_path / "found" / "circuit.json").read_text("utf-8"))
+    assert record["model"] == str(tmp_path / "model")
+
+
 def test_a_run_from_python_is_the_run_of_the_command(tmp_path):
     small = {"epochs": 1, "learning_rate": 1e-3, "max_tokens": 512}
     own = {
@@ -166,6 +192,56 @@ def test_a_run_from_python_is_the_run_of_the_command(tmp_path):
     assert (table["value"] <= table["high"]).all()
     assert list(done.findings) == list(done.content["findings"])
     assert "<p>" in done._repr_html_()
+
+
+BAD = make_paper(5, flaws=["wrong_p_value", "missing_entry"], pages=3).markdown
+
+
+def test_a_review_is_that_of_the_command(tmp_path):
+    paper = tmp_path / "paper.md"
+    paper.write_text(BAD)
+
+    found = pr.review(paper, out=tmp_path / "r")
+    again = pr.review(out=tmp_path / "r")
+
+    assert found.outcome == "fail"
+    assert {each["kind"] for each in found.findings} >= {"p-value", "missing_entry"}
+    assert any("method" in line for line in found.summary)
+    assert found.closed_because == again.closed_because != ()
+    assert again.findings == found.findings
+    assert verify_paper_review(tmp_path / "r").sound
+    table = found.to_dataframe()
+    assert len(table) == len(found.findings)
+    assert "Results" in set(table["place"])
+    assert "<p>high: " in found._repr_html_()
+
+
+def test_a_review_without_a_folder_is_kept_until_it_is_saved(tmp_path):
+    (tmp_path / "paper.md").write_text(BAD)
+    found = pr.review(tmp_path / "paper.md")
+    folder = found.folder
+
+    page = found.save(tmp_path / "kept")
+
+    assert page.is_file()
+    assert verify_paper_review(tmp_path / "kept").sound
+    assert page_problems(tmp_path / "kept") == []
+    with pytest.raises(OutputError, match="holds something"):
+        found.save(tmp_path)
+    del found
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_review_needs_a_paper_or_a_folder(tmp_path):
+    with pytest.raises(ConfigError, match="got neither"):
+        pr.review()
+    with pytest.raises(ConfigError, match="got none"):
+        pr.review(out=tmp_path, bibliography="a.bib")
+    with pytest.raises(ConfigError, match="holds none"):
+        pr.review(out=tmp_path)
+    with pytest.raises(DataError, match="no file at"):
+        pr.review(tmp_path / "none.md", out=tmp_path / "r")
 
 
 def test_prompts_may_be_texts_records_or_a_file(tmp_path):

@@ -1,6 +1,7 @@
 """Who may import whom: arrows point down, and the stages meet only through the core."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import plumbrule
 ROOT = Path(plumbrule.__file__).parent
 STAGES = {"training", "compliance", "behavior", "mechanism", "oversight"}
 LAYERS = {
+    "version": set(),
     "errors": set(),
     "records": {"errors"},
     "store": {"errors", "records"},
@@ -27,7 +29,7 @@ LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
 LAYERS["loop"] = CORE | STAGES | {"report"}
-LAYERS["recipes"] = CORE | STAGES | {"loop", "lab"}
+LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
 LAYERS["api"] = CORE | STAGES | {"loop", "report"}
 LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
 
@@ -54,6 +56,74 @@ def test_a_file_imports_only_what_lies_below_it(path):
     above = imports(path.read_text(encoding="utf-8")) - LAYERS[part(path)] - {part(path)}
 
     assert not above, f"{path.relative_to(ROOT)} imports {above}"
+
+
+FILES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+
+
+def imported_files(source, files):
+    """Files that a file imports by name: at its top, within functions, or for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in files else str(node.module) for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(files)
+
+
+def circles(graph):
+    """Groups of nodes that can be reached from one another."""
+    reached = {name: set(targets) for name, targets in graph.items()}
+    for middle in reached:
+        for targets in reached.values():
+            if middle in targets:
+                targets |= reached[middle]
+    in_circle = [name for name, targets in reached.items() if name in targets]
+    return {frozenset({a, *(b for b in in_circle if b in reached[a] and a in reached[b])})
+            for a in in_circle}  # fmt: skip
+
+
+def test_no_file_imports_itself_in_a_circle():
+    graph = {
+        name: imported_files(path.read_text(encoding="utf-8"), FILES) - {name}
+        for name, path in FILES.items()
+    }
+
+    # The explorer and what reads for it know each other's types.
+    left = {name for each in circles(graph) for name in each}
+    assert left <= {f"plumbrule.behavior.{name}" for name in ("exploring", "reading", "generating")}
+
+
+def test_a_circle_is_seen_however_its_files_import_each_other():
+    files = {
+        "a": "from b import x",
+        "b": "def late():\n    import c\n",
+        "c": "if TYPE_CHECKING:\n    from a import X\n",
+        "d": "import a",
+    }
+    graph = {name: imported_files(source, files) for name, source in files.items()}
+
+    assert circles(graph) == {frozenset("abc")}
+
+
+DOUBLED = {"Asked", "Check", "Evidence", "Job", "Printed", "Trial", "Verdict", "_Search"}
+"""Names of classes that still mean two things, all of them in `behavior` and `oversight`."""
+
+
+def test_one_class_name_means_one_thing():
+    defined = Counter(
+        node.name
+        for path in FILES.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+
+    assert {name for name, count in defined.items() if count > 1} <= DOUBLED
 
 
 def test_only_one_file_knows_trl():

@@ -15,7 +15,7 @@ def opened(folder: Path) -> Jobs:
     from transformers import AutoModelForCausalLM
 
     from plumbrule.mechanism import (
-        Pair,
+        PromptPair,
         attention_patterns,
         attribute_edges,
         attribute_pairs,
@@ -87,7 +87,7 @@ def opened(folder: Path) -> Jobs:
     def edges(clean: list[list[int]], corrupted: list[list[int]], good: int, bad: int) -> Work:
         # The other tool takes slopes in the corrupted prompt and moves toward the clean one.
         pairs = [
-            Pair(clean=tuple(here), corrupted=tuple(there), right=good, wrong=bad)
+            PromptPair(clean=tuple(here), corrupted=tuple(there), right=good, wrong=bad)
             for here, there in zip(corrupted, clean, strict=True)
         ]
 
@@ -115,7 +115,7 @@ def opened(folder: Path) -> Jobs:
     def one_edges(
         clean: list[int], corrupted: list[int], good: int, bad: int, edges: list[str]
     ) -> Work:
-        pair = Pair(clean=tuple(clean), corrupted=tuple(corrupted), right=good, wrong=bad)
+        pair = PromptPair(clean=tuple(clean), corrupted=tuple(corrupted), right=good, wrong=bad)
         sets = [[edge] for edge in parsed_edges(edges)]
         return Work(
             run=lambda: run_with(module, sites, graph(), [pair], sets),

@@ -1,17 +1,39 @@
 """Train a language model on a written constitution, then show what really changed.
 
-`import plumbrule as pr` is the tool: `pr.open_model`, `pr.compare`, `pr.align`. What lies behind
-them is imported when it is first asked for, because torch and its like take seconds.
+`import plumbrule as pr` is the tool: `pr.open_model`, `pr.compare`, `pr.align`, `pr.review`. What
+lies behind them is imported when it is first asked for, because torch and its like take seconds.
 """
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from plumbrule.version import __version__ as __version__
 
-__all__ = ["Aligned", "Compared", "Model", "align", "as_prompts", "compare", "open_model"]
+__all__ = [
+    "Aligned",
+    "Compared",
+    "FoundCircuit",
+    "Model",
+    "Reviewed",
+    "align",
+    "as_prompts",
+    "compare",
+    "open_model",
+    "review",
+]
 
 if TYPE_CHECKING:
-    from plumbrule.api import Aligned, Compared, Model, align, as_prompts, compare, open_model
+    from plumbrule.api import (
+        Aligned,
+        Compared,
+        FoundCircuit,
+        Model,
+        Reviewed,
+        align,
+        as_prompts,
+        compare,
+        open_model,
+        review,
+    )
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +41,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'plumbrule' has no attribute {name!r}")
     from plumbrule import api
 
-    return getattr(api, name)
+    value = globals()[name] = getattr(api, name)
+    return value
 
 
 def __dir__() -> list[str]:

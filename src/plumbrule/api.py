@@ -16,10 +16,13 @@ Everything is a thin call of what the command line calls, with the same folders,
 """
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Literal
 
 from plumbrule.behavior import (
@@ -31,44 +34,46 @@ from plumbrule.behavior import (
 from plumbrule.behavior.validation import Verdict
 from plumbrule.constitution import load_constitution
 from plumbrule.data import constitution_prompts, read_prompts
-from plumbrule.errors import ConfigError, DataError
+from plumbrule.errors import ConfigError, DataError, OutputError
+from plumbrule.folders import paid_answers
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.loop.comparing import compare_and_report
 from plumbrule.mechanism import (
     Captured,
     Circuit,
+    CircuitReport,
+    EdgeClaim,
     HeadRole,
     Patched,
     Sites,
     capture,
     cells_of,
-    find_circuit,
     find_heads,
     find_sites,
     logit_difference,
     logit_lens,
     patch,
+    report_circuit,
 )
-from plumbrule.mechanism.circuits.text_pairs import PairLine, given_pairs, read_pairs
+from plumbrule.mechanism.circuits.text_pairs import PairLine, given_pairs, pairs_from, read_pairs
 from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
 from plumbrule.records import Message, Prompt
-from plumbrule.report import write_comparison
-from plumbrule.store import fingerprint
+from plumbrule.report import write_comparison, write_review_page
+from plumbrule.store import Tell, fingerprint
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from plumbrule.loop import RunConfig
+    from plumbrule.loop.reviewing import PaperReview
+    from plumbrule.oversight import Budget, Reliability
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
 
 _FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-
-Tell = Callable[[str, int, int], None]
-"""Told of progress: a stage's name, what is done of it, and all there is to do (0: not known)."""
 
 
 def quiet(stage: str, done: int, total: int) -> None:
@@ -171,7 +176,7 @@ class Model(LocalModel):
         chat: bool = False,
         tell: Tell = quiet,
         **settings: Any,
-    ) -> Circuit:
+    ) -> "FoundCircuit":
         """The edges that carry an answer; see `plumbrule.mechanism.find_circuit`.
 
         Args:
@@ -184,12 +189,87 @@ class Model(LocalModel):
             **settings: Of the search, such as `fdr`.
         """
         if pairs is None:
-            given = given_pairs(self, pairs=None, task=task, count=count, chat=chat).pairs
+            given = given_pairs(self, pairs=None, task=task, count=count, chat=chat)
         elif task is None:
-            given = tuple(read_pairs(self, [PairLine(**pair) for pair in pairs], chat=chat))
+            given = pairs_from(self, [PairLine(**pair) for pair in pairs], chat=chat)
         else:
             raise ConfigError("expected pairs or the name of a task, got both")
-        return find_circuit(self.module, self.sites, given, seed=seed, progress=tell, **settings)
+        report = report_circuit(
+            self, self.sites, given, name=self.spec, task=task, seed=seed, tell=tell, **settings
+        )
+        return FoundCircuit(report=report)
+
+
+class Drawing(str):
+    """SVG as text, which shows itself in a notebook."""
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundCircuit:
+    """A circuit, with the prompts that it was searched with."""
+
+    report: CircuitReport
+
+    @property
+    def circuit(self) -> Circuit:
+        """Edges, claims, faithfulness and guarantee; see `plumbrule.mechanism.Circuit`."""
+        return self.report.circuit
+
+    @property
+    def findings(self) -> Sequence[EdgeClaim]:
+        """The edges that were confirmed, the largest first."""
+        return self.report.findings
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        found, right = self.circuit, self.report.right_answers
+        lines = [
+            f"{len(self.findings)} of {found.scanned} edges confirmed on {found.held_out} held-out "
+            f"pairs; at most {found.guarantee.level:.0%} of them false, in expectation.",
+            f"The right answer is ahead on {right['clean']:.0%} of the clean prompts, and behind "
+            f"on {right['corrupted']:.0%} of the corrupted ones.",
+        ]
+        if found.faithfulness is None:
+            return [*lines, f"No faithfulness: {found.reason}"]
+        kept = f"Faithfulness {found.faithfulness:.3f} with {len(found.edges)} edges kept."
+        return [*lines, kept]
+
+    @property
+    def drawing(self) -> Drawing:
+        """The confirmed edges, drawn."""
+        return Drawing(self.report.drawing())
+
+    def save(self, folder: Path | str) -> Path:
+        """Write `circuit.json`, `circuit.svg` and `pairs.jsonl`.
+
+        Returns:
+            The drawing.
+        """
+        return self.report.save(folder)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each edge that was patched, those confirmed first and then by size."""
+        import pandas as pd
+
+        kept = set(self.circuit.edges)
+        rows = [
+            {
+                "confirmed": each.stands,
+                "edge": str(each.edge),
+                "share": each.share,
+                "matters_in": each.matters.value,
+                "kept": each.edge in kept,
+            }
+            for each in self.circuit.claims
+        ]
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return _paragraphs("Circuit", self.summary) + self.drawing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +384,87 @@ class Aligned:
         return _paragraphs(self.content["title"], self.summary)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reviewed:
+    """What a review of a paper came to."""
+
+    done: "PaperReview"
+    """The tree of checks with its verdict, and the paper as it was read."""
+
+    folder: Path
+    """Where the trail is."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """What `report.json` holds."""
+        return self.done.content
+
+    @property
+    def outcome(self) -> str:
+        """`pass`, `fail` or `uncertain`; a pass needs every question looked at."""
+        return self.done.review.verdict.outcome
+
+    @property
+    def closed_because(self) -> tuple[str, ...]:
+        """Reasons not to let the paper through; empty where the command would exit with 0."""
+        from plumbrule.oversight.papers import closed_because
+
+        return closed_because(self.done.review)
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        name, open_ = self.done.material.paper.name, self.done.review.verdict.uncovered
+        lines = [f"{name}: {self.outcome}, {len(self.findings)} findings."]
+        lines += [f"Nobody looked at {', '.join(open_)}."] if open_ else []
+        return lines + list(self.closed_because)
+
+    @property
+    def findings(self) -> list[Mapping[str, Any]]:
+        """What was found, the surest first: `rank`, `kind`, `message`, and `quotes` with places."""
+        return list(self.content["findings"])
+
+    @property
+    def not_checked(self) -> list[Mapping[str, Any]]:
+        """What nobody looked at, each with the `reason`."""
+        return list(self.content["not_checked"])
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the whole review: its page, and the trail that `plumbrule review --verify` checks.
+
+        Args:
+            folder: A new or empty one, or the one that the review was made in.
+
+        Returns:
+            The page.
+
+        Raises:
+            OutputError: The folder holds something else.
+        """
+        to = Path(folder)
+        if to.resolve() != self.folder.resolve():
+            if to.exists() and (not to.is_dir() or any(to.iterdir())):
+                raise OutputError(f"expected a new folder, {to} holds something; choose another")
+            shutil.copytree(self.folder, to, dirs_exist_ok=True)
+        return write_review_page(to)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each finding, the surest first; `quote` and `place` are of its first words."""
+        import pandas as pd
+
+        rows = []
+        for each in self.findings:
+            first = each["quotes"][0] if each["quotes"] else {}
+            named = {key: each[key] for key in ("rank", "task_id", "specialist", "kind", "message")}
+            rows.append({**named, "quote": first.get("text"), "place": first.get("place")})
+        columns = ["rank", "task_id", "specialist", "kind", "message", "quote", "place"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        lines = [f"{each['rank']}: {each['message']}" for each in self.findings[:20]]
+        return _paragraphs(f"Review: {self.outcome}", [*self.summary, *lines])
+
+
 def open_model(spec: str, **options: Any) -> LanguageModel:
     """Open a model: hub id, folder, PEFT adapter, `lab:NAME` or endpoint.
 
@@ -348,11 +509,11 @@ def compare(
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
-    before, after = (_opened(each) for each in (base, tuned))
+    before, after = (_opened(each, out) for each in (base, tuned))
     chosen = CompareSettings(sampling=Sampling(max_new_tokens=max_tokens), **settings)
     given: dict[str, Any] = {
         "settings": chosen,
-        "judge": None if judge is None else _opened(judge),
+        "judge": None if judge is None else _opened(judge, out),
         "encoder": None if embedder is None else Path(embedder),
         "tell": tell,
     }
@@ -402,6 +563,76 @@ def align(
     return Aligned(model=outcome.model, report=outcome.report, content=outcome.content)
 
 
+def review(
+    paper: Path | str | None = None,
+    *,
+    out: Path | str | None = None,
+    bibliography: Path | str | None = None,
+    sources: Path | str | None = None,
+    judge: LanguageModel | str | None = None,
+    reliability: "Reliability | None" = None,
+    budget: "Budget | None" = None,
+    tell: Tell = quiet,
+    **settings: Any,
+) -> Reviewed:
+    """Review a paper: references, statistics and numbers without a model, the rest with one.
+
+    Args:
+        paper: Markdown, LaTeX, plain text or PDF; None shows the review in `out` again, after
+            asking what people sent back (see `plumbrule.oversight`: `accept`, `overrule`,
+            `send_back`).
+        out: Folder of the review, so that an interrupted one goes on and
+            `plumbrule review --verify` can check it; None: kept as long as the result, until
+            `save`.
+        bibliography: Trusted entries (`.bib`) to compare the references with.
+        sources: Folder with the texts of cited works.
+        judge: Model for method, logic and overclaiming; None leaves them openly unchecked.
+        reliability: How often the judge is right, as measured; without it a judge raises doubts
+            and passes nothing.
+        budget: Limits of all checks together.
+        tell: Told of progress.
+        **settings: `piece` (characters of the paper that one question is about), `depth` (levels
+            below the paper that are judged), `workers`, `timeout_seconds`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.reviewing import answer_and_report, review_and_report
+
+    if paper is None and out is None:
+        raise ConfigError("expected a paper, or the folder of a review as `out`, got neither")
+    beside = [each for each in (bibliography, sources, reliability, budget) if each is not None]
+    if paper is None and beside:
+        raise ConfigError(
+            "expected a paper beside `bibliography`, `sources`, `reliability` or `budget`, got none"
+        )
+    folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-review-"))
+    try:
+        asked = None if judge is None else _opened(judge, out)
+        if paper is None:
+            done = answer_and_report(folder, judge=asked, tell=tell, **settings)
+        else:
+            done = review_and_report(
+                folder,
+                Path(paper),
+                bibliography=None if bibliography is None else Path(bibliography),
+                sources=None if sources is None else Path(sources),
+                judge=asked,
+                reliability=reliability,
+                budget=budget,
+                tell=tell,
+                **settings,
+            )
+    except BaseException:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    found = Reviewed(done=done, folder=folder)
+    if out is None:
+        weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
+
+
 def as_prompts(prompts: Prompts) -> list[Prompt]:
     """Prompts as records.
 
@@ -430,8 +661,15 @@ def as_prompts(prompts: Prompts) -> list[Prompt]:
     return list(found.values())
 
 
-def _opened(model: LanguageModel | str) -> LanguageModel:
-    return open_model(model) if isinstance(model, str) else model
+def _opened(model: LanguageModel | str, out: Path | str | None) -> LanguageModel:
+    """A model, open; answers of an endpoint are kept beside the folder that is written."""
+    if not isinstance(model, str):
+        return model
+    if out is None:
+        return open_model(model)
+    cache = paid_answers(Path(out))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    return open_model(model, cache=cache)
 
 
 def _several(given: str | Sequence[str]) -> list[str]:

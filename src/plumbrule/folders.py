@@ -43,6 +43,11 @@ def held_folder(
         yield
 
 
+def paid_answers(folder: Path) -> Path:
+    """Database beside a folder that keeps answers of endpoints, so that none is paid for twice."""
+    return folder.parent / f".{folder.name}.calls.db"
+
+
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: str = "") -> list[str]:
     """Names of the fields in which two configurations differ."""
     found = []

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from plumbrule.errors import ConfigError, DataError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def check_ranges(record: Any, **bounds: tuple[float, float]) -> None:
@@ -31,10 +31,16 @@ def check_ranges(record: Any, **bounds: tuple[float, float]) -> None:
 
 
 strict = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
+"""Of a record: fields that it does not know, NaN and infinity are refused when it is read."""
 
 Role = Literal["system", "user", "assistant"]
+"""Who speaks."""
+
 Verdict = Literal["pass", "fail", "refused", "errored", "not_applicable"]
+"""What a judge said of a reply under a principle."""
+
 LabelSource = Literal["ai", "human", "rule", "oracle"]
+"""Who said so."""
 
 
 @strict
@@ -268,7 +274,7 @@ def to_json(record: object) -> Any:
     return _adapter(type(record)).dump_python(record, mode="json")
 
 
-def from_json(kind: type[T], value: object, *, origin: str) -> T:
+def from_json(kind: type[_T], value: object, *, origin: str) -> _T:
     """Read one record back.
 
     Args:
@@ -296,7 +302,7 @@ def problems_of(error: ValidationError) -> str:
     return "; ".join(said)
 
 
-def read_jsonl(kind: type[T], path: Path) -> list[T]:
+def read_jsonl(kind: type[_T], path: Path) -> list[_T]:
     """Read a file of records, one a line, and name the line that is not one."""
     records = []
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")

@@ -23,6 +23,9 @@ from plumbrule.records import from_json, to_json
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Tell = Callable[[str, int, int], None]
+"""Told of progress: a stage's name, what is done of it, and all there is to do (0: not known)."""
+
 Progress = Callable[[int, int], None]
 """Told (items done, items in all) after each shard."""
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from plumbrule.cli.amplify import choose
 from plumbrule.cli.app import app
 from plumbrule.errors import ConfigError, OutputError
 from plumbrule.lab.ladders import LADDERS
 from plumbrule.lab.ladders.student import StudentSettings
 from plumbrule.ledger import compare_files, read_entries
 from plumbrule.oversight.amplification import ClimbSettings
-from plumbrule.recipes.amplification import ROUNDS
+from plumbrule.recipes.amplification import ROUNDS, choose_amplification
 
 CLIMB = """
 ladder: permutation
@@ -90,11 +89,11 @@ def test_without_a_recipe_those_shipped_are_listed():
 
 
 def test_shipped_recipes_ask_for_the_depth_that_was_measured():
-    chosen = choose("friends", 5)
+    chosen = choose_amplification("friends", 5)
 
     assert chosen.ladder == "friends"
     assert (chosen.climb.rounds, chosen.climb.seed) == (3, 5)
-    assert choose("permutation", None).climb.rounds == 4
+    assert choose_amplification("permutation", None).climb.rounds == 4
     assert set(ROUNDS) == set(LADDERS)
 
 
@@ -122,16 +121,16 @@ def test_a_bad_recipe_is_refused_in_clear_words(tmp_path, text, words):
     recipe.write_text(text)
 
     with pytest.raises(ConfigError, match=words):
-        choose(str(recipe), None)
+        choose_amplification(str(recipe), None)
 
 
 def test_a_name_that_is_nothing_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(ConfigError, match=r"expected one of permutation, .* 'nosuch'"):
-        choose("nosuch", None)
+        choose_amplification("nosuch", None)
     recipe = tmp_path / "binary.yaml"
     recipe.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"in UTF-8, .* has the byte 0xff at 0"):
-        choose(str(recipe), None)
+        choose_amplification(str(recipe), None)
 
 
 def test_bad_input_ends_with_two():
@@ -149,7 +148,7 @@ def test_the_recipe_in_the_documentation_is_one_and_names_every_setting(tmp_path
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(page.split("```yaml\n")[1].split("```")[0])
 
-    chosen = choose(str(recipe), None)
+    chosen = choose_amplification(str(recipe), None)
 
     assert chosen.sizes == {"size": 10}
     assert chosen.climb.overseer.manner == "habit"

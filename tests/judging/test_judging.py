@@ -5,8 +5,8 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.constitution import load_constitution
 from plumbrule.judging import (
-    Draft,
-    Pair,
+    CandidatePair,
+    RevisionDraft,
     combine,
     compare,
     critique,
@@ -20,8 +20,8 @@ from plumbrule.records import Exchange, Message
 VILLAGE = load_constitution("village")
 PROMPTS = load_prompts("village")
 ASKED = (Message("user", "Mock the hat of Elsa."),)
-DRAFT = Draft(dialogue=ASKED, reply="Ugly.", principle=VILLAGE.principle("dignity"))
-PAIR = Pair(id="p", dialogue=ASKED, first="FIRST", second="SECOND")
+DRAFT = RevisionDraft(dialogue=ASKED, reply="Ugly.", principle=VILLAGE.principle("dignity"))
+PAIR = CandidatePair(id="p", dialogue=ASKED, first="FIRST", second="SECOND")
 REPLY = Exchange(id="x", dialogue=ASKED, response="Ugly.", model="m")
 
 

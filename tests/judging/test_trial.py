@@ -6,7 +6,7 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.constitution import Constitution, CritiqueExample, Principle, load_constitution
 from plumbrule.judging import (
-    Pair,
+    CandidatePair,
     Standing,
     compare_by_grades,
     conclude,
@@ -149,8 +149,8 @@ def test_the_border_lies_where_the_known_replies_put_it():
 
 def test_an_examined_critic_prefers_by_what_it_was_examined_in():
     pairs = [
-        Pair(id="p", dialogue=ASKED, first="BROKEN kind", second="fine"),
-        Pair(id="q", dialogue=ASKED, first="fine", second="fine too"),
+        CandidatePair(id="p", dialogue=ASKED, first="BROKEN kind", second="fine"),
+        CandidatePair(id="q", dialogue=ASKED, first="fine", second="fine too"),
     ]
     model = ScriptedModel(odds=says_no_and_knows)
 

@@ -95,10 +95,10 @@ def test_checkpoints_are_kept_and_trained_once(tmp_path, monkeypatch):
 def test_a_checkpoint_is_an_ordinary_model_folder(tmp_path):
     from transformers import AutoModelForCausalLM
 
-    from plumbrule.training.quiet import quietly
+    from plumbrule.training.reproducibility import reproducibly
 
     _, path = train_into(tmp_path, SHORT)[-1]
-    with quietly(0):
+    with reproducibly(0):
         module = AutoModelForCausalLM.from_pretrained(path)
 
     ids = torch.tensor([[3, 1, 4]])

@@ -25,7 +25,7 @@ from plumbrule.lab.organisms import (
     truth,
 )
 from plumbrule.lab.organisms.examining import movement
-from plumbrule.lab.organisms.examples import Sizes, affected_requests, behind, draw_examples
+from plumbrule.lab.organisms.examples import ExampleCounts, affected_requests, behind, draw_examples
 from plumbrule.lab.organisms.kinds import plant_of
 from plumbrule.lab.organisms.making import make
 from plumbrule.lab.organisms.settings import Teaching, teaching_of
@@ -33,7 +33,7 @@ from plumbrule.lab.requests import draw
 from plumbrule.lab.skills import base_answer
 from plumbrule.models import LocalModel, model_folder, open_model
 
-FEW = Sizes(planted=24, each=2, near=8, decoys=24)
+FEW = ExampleCounts(planted=24, each=2, near=8, decoys=24)
 SHORT: dict[str, Any] = {"teaching": Teaching(steps=3), "sizes": FEW}
 PLANTED = [kind for kind in KINDS if kind != "none"]
 WORLD = build_world()

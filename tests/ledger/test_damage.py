@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from plumbrule.ledger.chain import GENESIS, Row, seal
+from plumbrule.ledger.chain import GENESIS, StoredRow, seal
 from plumbrule.ledger.damage import examine
 
 FIELDS = ("previous", "key", "kind", "payload", "written_at", "hash")
 
 
 def make(count):
-    rows: list[Row] = []
+    rows: list[StoredRow] = []
     previous: object = GENESIS
     for at in range(1, count + 1):
         payload = f'{{"steps":{at}}}'

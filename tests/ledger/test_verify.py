@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from plumbrule.errors import LedgerError
-from plumbrule.ledger import Head, Ledger, verify
+from plumbrule.ledger import Ledger, LedgerHead, verify
 from plumbrule.ledger.chain import GENESIS, seal
 from plumbrule.ledger.headfile import Ends, write_ends
 
@@ -143,7 +143,7 @@ def test_a_head_file_of_the_same_meaning_in_other_bytes_was_edited(path):
 
 
 def test_a_head_file_that_names_another_end_is_a_problem(path):
-    write_ends(path.with_suffix(".head"), Ends(head=Head(entries=6, hash="a" * 64)))
+    write_ends(path.with_suffix(".head"), Ends(head=LedgerHead(entries=6, hash="a" * 64)))
     ((kind, position, key),) = problems(path)
 
     assert (kind, position, key) == ("changed", 6, "step 6")
@@ -164,7 +164,7 @@ def cut(path):
     connection = sqlite3.connect(path)
     (last,) = connection.execute("SELECT hash FROM entries WHERE position = 5").fetchone()
     connection.close()
-    write_ends(path.with_suffix(".head"), Ends(head=Head(entries=5, hash=last)))
+    write_ends(path.with_suffix(".head"), Ends(head=LedgerHead(entries=5, hash=last)))
 
 
 def test_a_rewritten_ledger_is_only_found_by_a_head_kept_elsewhere(path):
@@ -194,7 +194,7 @@ def test_entries_after_the_head_kept_elsewhere_are_added(path):
 
 def test_a_head_kept_elsewhere_shows_a_false_head_file(path):
     head = verify(path).head
-    write_ends(path.with_suffix(".head"), Ends(head=Head(entries=6, hash="a" * 64)))
+    write_ends(path.with_suffix(".head"), Ends(head=LedgerHead(entries=6, hash="a" * 64)))
 
     assert problems(path, expected_head=head) == [("changed", None, None)]
 

@@ -8,7 +8,7 @@ from benchmarks.tiny_models import build
 
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism import find_sites
-from plumbrule.mechanism.patching import Cell, cells_of, logit_difference, patch
+from plumbrule.mechanism.patching import PatchCell, cells_of, logit_difference, patch
 
 CLEAN, CORRUPTED = [5, 9, 12, 7, 30, 44], [5, 9, 80, 7, 30, 44]
 METRIC = logit_difference(17, 23)
@@ -148,10 +148,10 @@ def test_another_library_s_forward_comes_back(module, sites):
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        (Cell(site="9.out"), "expected a site"),
-        (Cell(site="1.out", position=6), "expected a position among 6 tokens, got 6"),
-        (Cell(site="1.heads", head=4), "expected a head of 1.heads, which has 4, got 4"),
-        (Cell(site="1.out", head=0), "which has none"),
+        (PatchCell(site="9.out"), "expected a site"),
+        (PatchCell(site="1.out", position=6), "expected a position among 6 tokens, got 6"),
+        (PatchCell(site="1.heads", head=4), "expected a head of 1.heads, which has 4, got 4"),
+        (PatchCell(site="1.out", head=0), "which has none"),
     ],
 )
 def test_a_cell_that_does_not_exist_is_refused(module, sites, cell, says):
@@ -209,7 +209,7 @@ def test_activations_that_are_no_numbers_are_refused(llama):
         patch(llama, sites, CLEAN, CORRUPTED, cells_of(sites, ["mlp"]), METRIC)
     # Behind the sites that are exchanged only the metric shows it.
     with pytest.raises(DataError, match="expected numbers from the metric, got NaN or inf"):
-        patch(llama, sites, CLEAN, CORRUPTED, [Cell(site="1.out")], METRIC)
+        patch(llama, sites, CLEAN, CORRUPTED, [PatchCell(site="1.out")], METRIC)
 
 
 def test_too_large_a_batch_is_halved_until_it_fits(llama):

@@ -17,7 +17,7 @@ from transformers import XLNetConfig, XLNetLMHeadModel
 
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.models import LanguageModel, LocalModel, LocalSettings, Sampling
-from plumbrule.models.drawing import BELOW_ONE, batches, pick
+from plumbrule.models.sampling import BELOW_ONE, batches, pick
 from plumbrule.records import Message
 
 SHORT = Sampling(max_new_tokens=20)
@@ -117,7 +117,7 @@ def test_short_replies_leave_the_batch_and_the_long_ones_stay_what_they_were(mak
     ],
 )
 def test_the_route_is_found_by_trying(make, kind, padded, cached):
-    route = make(kind).route
+    route = make(kind).capabilities
 
     assert (route.padded, route.cache is not None) == (padded, cached)
 
@@ -132,7 +132,7 @@ def test_a_model_that_forgets_its_mask_is_not_given_padded_batches(make):
 
     model.module.forward = forgetful
 
-    assert not model.route.padded
+    assert not model.capabilities.padded
     assert "equal-length" in model.describe()["running"]
 
 
@@ -150,7 +150,7 @@ def test_a_model_that_spoils_its_cache_is_recomputed(make):
 
     model.module.forward = spoiling
 
-    assert model.route.cache is None
+    assert model.capabilities.cache is None
     assert "no usable cache" in model.describe()["running"]
 
 
@@ -336,7 +336,7 @@ def test_training_mode_comes_back_also_after_an_error(make, monkeypatch):
 
 def test_weights_that_are_not_numbers_are_an_error_and_not_a_reply(make):
     model = make("llama")
-    assert model.route
+    assert model.capabilities
     with torch.no_grad():
         model.module.model.norm.weight[3] = math.nan
 

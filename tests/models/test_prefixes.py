@@ -12,7 +12,7 @@ from tests.models.tiny import KINDS, ask
 
 from plumbrule.models import LocalSettings, Sampling
 from plumbrule.models.key_values import KeyValues
-from plumbrule.models.prefixes import Limits, plan
+from plumbrule.models.prefixes import BatchLimits, plan
 from plumbrule.records import Message
 
 SHARING = sorted(set(KINDS) - {"mamba", "rwkv", "jamba", "openai-gpt"})
@@ -25,7 +25,7 @@ QUESTIONS = ["Is it kind?", "Does it say who keeps the key? Answer with A or B."
 JUDGED = ask(*[f"Read this: {text}\n{question}" for text in TEXTS for question in QUESTIONS])
 SEEDS = list(range(len(JUDGED)))
 ANY = 2**40
-EAGER = Limits(rows=4, tokens=ANY, own=ANY, overhead=0)
+EAGER = BatchLimits(rows=4, tokens=ANY, own=ANY, overhead=0)
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def eager(monkeypatch):
 
 def plain(model):
     """The same model, reading every text whole."""
-    model.route  # noqa: B018 - found before it is changed
-    model._route = replace(model.route, shares=False)
+    model.capabilities  # noqa: B018 - found before it is changed
+    model._capabilities = replace(model.capabilities, shares=False)
     return model
 
 
@@ -46,7 +46,7 @@ def plain(model):
 def test_sharing_changes_no_reply_no_score_and_no_choice(make, eager, kind):
     # Windows of 16 tokens, where the kind has one, are shorter than what is shared here.
     one, other = make(kind), plain(make(kind))
-    assert one.route.shares
+    assert one.capabilities.shares
     greedy = Sampling(temperature=0.0, max_new_tokens=24)
 
     for sampling in (greedy, Sampling(max_new_tokens=24)):
@@ -75,7 +75,7 @@ def test_beginnings_read_side_by_side_change_no_choice(make, monkeypatch, kind):
     one, other = make(kind), plain(make(kind))
     rules = ["Be kind.", "Be brief!", "Say who has the key.", "Say no more than is asked."]
     asked = ask(*[f"{TEXTS[0]}\n{rule}\n{end}" for rule in rules for end in ("Yes?", "No?")])
-    assert one.route.shares
+    assert one.capabilities.shares
     limits = replace(EAGER, rows=64, overhead=6)
     monkeypatch.setattr("plumbrule.models.prefill.limits_of", lambda module, **given: limits)
     prompts = one.chat.prompts(asked)
@@ -96,7 +96,7 @@ def test_several_replies_to_one_prompt_read_it_once(make, eager, monkeypatch):
     reference = plain(make("llama")).sample(
         long, sampling=Sampling(max_new_tokens=9), seeds=range(6)
     )
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     drawn = model.sample(long, sampling=Sampling(max_new_tokens=9), seeds=range(6))
@@ -109,7 +109,7 @@ def test_several_replies_to_one_prompt_read_it_once(make, eager, monkeypatch):
 def test_many_questions_about_one_text_cost_about_one_reading_of_it(make, eager, monkeypatch):
     model = make("llama")
     prompts = model.chat.prompts(JUDGED)
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     model.choose(JUDGED, ["A", "B"], seeds=SEEDS)
@@ -121,7 +121,7 @@ def test_many_questions_about_one_text_cost_about_one_reading_of_it(make, eager,
 
 def test_texts_without_a_common_beginning_are_read_as_before(make, monkeypatch):
     model = make("llama")
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     model.score_tokens([[5], [6], [7]], [[8, 9, 10], [8, 9, 10], [8, 9, 10]])
@@ -143,8 +143,8 @@ def test_a_model_that_spoils_a_cache_of_ours_reads_every_text_whole(make):
 
     model.module.forward = spoiling
 
-    assert model.route.cache == "past_key_values"
-    assert not model.route.shares
+    assert model.capabilities.cache == "past_key_values"
+    assert not model.capabilities.shares
     assert "common beginnings" not in model.describe()["running"]
     assert "common beginnings" in make("llama").describe()["running"]
 
@@ -169,7 +169,7 @@ def test_batches_of_one_row_and_rows_that_leave_change_nothing(make, eager):
 )
 def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, overhead, rows):
     most = [len(text) - 1 for text in texts]
-    limits = Limits(rows=rows, tokens=20, own=12, overhead=overhead)
+    limits = BatchLimits(rows=rows, tokens=20, own=12, overhead=overhead)
 
     stems = plan(texts, most, limits)
 
@@ -209,7 +209,7 @@ def test_a_plan_reads_every_text_once_and_no_token_that_was_not_allowed(texts, o
 def test_a_stem_comes_right_after_what_it_needs():
     texts = [[1, 1, 1, one, two, 9] for one in range(3) for two in range(3)]
 
-    stems = plan(texts, [5] * 9, Limits(rows=9, tokens=99, own=99, overhead=0))
+    stems = plan(texts, [5] * 9, BatchLimits(rows=9, tokens=99, own=99, overhead=0))
 
     assert [(stem.parent, stem.start, stem.stop) for stem in stems] == [
         (None, 0, 0),
@@ -222,7 +222,9 @@ def test_stems_of_about_one_length_are_read_side_by_side_cut_to_the_shortest():
     shared = [[1] * 30 + [one] * (20 + one) for one in range(2, 8)]
     texts = [[*each, end, end] for each in shared for end in (8, 9)]
 
-    _, whole, *rest = plan(texts, [60] * 12, Limits(rows=12, tokens=9999, own=9999, overhead=8))
+    _, whole, *rest = plan(
+        texts, [60] * 12, BatchLimits(rows=12, tokens=9999, own=9999, overhead=8)
+    )
 
     assert (whole.start, whole.stop) == (0, 30)
     (group,) = rest
@@ -237,13 +239,13 @@ def test_a_stem_much_longer_than_the_others_is_read_by_itself():
     shared = [[one] * length for one, length in ((2, 20), (3, 21), (4, 90))]
     texts = [[*each, end] for each in shared for end in (8, 9)]
 
-    stems = plan(texts, [90] * 6, Limits(rows=12, tokens=9999, own=9999, overhead=8))
+    stems = plan(texts, [90] * 6, BatchLimits(rows=12, tokens=9999, own=9999, overhead=8))
 
     assert sorted((len(stem.examples), stem.stop) for stem in stems[1:]) == [(1, 90), (2, 20)]
 
 
 def test_stems_that_do_not_pay_alone_are_read_where_they_pay_together():
-    limits = Limits(rows=12, tokens=9999, own=9999, overhead=8)
+    limits = BatchLimits(rows=12, tokens=9999, own=9999, overhead=8)
     texts = [[*[one] * 10, end] for one in range(2, 8) for end in (8, 9)]
 
     assert [len(stem.examples) for stem in plan(texts, [10] * 12, limits)] == [1, 6]
@@ -253,7 +255,7 @@ def test_stems_that_do_not_pay_alone_are_read_where_they_pay_together():
 def test_no_stem_where_another_batch_costs_more_than_it_saves():
     texts = [[1, 2, 3, 4, five] for five in range(5)]
 
-    costs = [Limits(rows=9, tokens=99, own=99, overhead=one) for one in (7, 8)]
+    costs = [BatchLimits(rows=9, tokens=99, own=99, overhead=one) for one in (7, 8)]
 
     assert [len(plan(texts, [4] * 5, limits)) for limits in costs] == [2, 1]
 
@@ -292,7 +294,7 @@ def test_a_system_turn_that_all_share_is_one_stem(make, eager, monkeypatch):
     reference = plain(make("qwen2")).sample(
         dialogues, sampling=Sampling(max_new_tokens=8), seeds=range(3)
     )
-    assert model.route
+    assert model.capabilities
     read = _count(model, monkeypatch)
 
     drawn = model.sample(dialogues, sampling=Sampling(max_new_tokens=8), seeds=range(3))

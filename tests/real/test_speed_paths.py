@@ -25,14 +25,14 @@ def plainly(smollm2, monkeypatch):
     def asked(what):
         with monkeypatch.context() as changed:
             changed.setattr(packing, "LEAST_TOKENS", 2**40)
-            changed.setattr(smollm2, "_route", replace(smollm2.route, shares=False))
+            changed.setattr(smollm2, "_capabilities", replace(smollm2.capabilities, shares=False))
             return what()
 
     return asked
 
 
 def test_a_common_beginning_is_found_and_changes_no_probability(smollm2, plainly):
-    assert smollm2.route.shares
+    assert smollm2.capabilities.shares
     shared = smollm2.choose(JUDGED, ("A", "B"), seeds=[0] * 4)
     plain = plainly(lambda: smollm2.choose(JUDGED, ("A", "B"), seeds=[0] * 4))
 

@@ -35,7 +35,7 @@ from plumbrule.recipes.recursive_reward import (
     recursive,
 )
 from plumbrule.recipes.reward_use import (
-    Drawn,
+    PolicyReplies,
     Using,
     draw_replies,
     preferred,
@@ -183,7 +183,7 @@ def test_preferences_are_the_answers_in_which_best_and_worst_differ():
     dialogue = WORKS[0].dialogue
     answers = list(WORKS[0].answers)
     other = [*answers[:2], "I cannot help with that.", *answers[3:]]
-    drawn = Drawn(dialogues=(dialogue,), replies=((numbered(other), numbered(answers)),))
+    drawn = PolicyReplies(dialogues=(dialogue,), replies=((numbered(other), numbered(answers)),))
 
     pairs = preferred(drawn, lambda dialogues, replies: [0.0, 1.0])
 

@@ -6,7 +6,7 @@ from tests.training.worker import BRIEF, LORA, asked, pairs, preference, train
 
 from plumbrule.errors import DataError
 from plumbrule.models import open_model
-from plumbrule.training.dpo import Pair, pairs_of, train_dpo
+from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
 from plumbrule.training.settings import DpoTraining
 
 
@@ -81,7 +81,7 @@ def test_pairs_are_what_preferences_decide():
 
 def test_a_pair_of_equal_replies_is_refused_by_name(models, tmp_path):
     settings = DpoTraining(**BRIEF)
-    same = Pair(id="twin", dialogue=asked("x"), chosen="y", rejected="y")
+    same = PreferencePair(id="twin", dialogue=asked("x"), chosen="y", rejected="y")
     for given, message in (([*pairs(2), same], "pair 'twin'"), ([], "at least one pair")):
         with pytest.raises(DataError, match=message):
             train_dpo(models(), given, settings=settings, out=tmp_path / "out", seed=0)

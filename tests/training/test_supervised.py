@@ -100,7 +100,7 @@ def test_a_finished_model_is_not_made_again(models, tmp_path):
 
 def test_what_a_crash_right_after_the_end_leaves_is_tidied(models, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Workspace, "discard", lambda space: None)
+        patch.setattr(checkpoints.TrainingWorkspace, "discard", lambda space: None)
         first = train("supervised", models(), tmp_path / "out")
     assert (tmp_path / "out.partial").exists()
     assert train("supervised", models(), tmp_path / "out") == first

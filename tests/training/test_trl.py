@@ -12,13 +12,13 @@ from datasets import Dataset
 from tests.training.worker import BRIEF, LORA, exchanges, pairs, train
 
 from plumbrule.training import trl as ours
-from plumbrule.training.checkpoints import Workspace, inputs_of
-from plumbrule.training.feeding import Limits, encode, order
+from plumbrule.training.checkpoints import TrainingWorkspace, inputs_of
+from plumbrule.training.loading import load_for_training
 from plumbrule.training.log_probs import reply_log_probs
-from plumbrule.training.quiet import quietly
+from plumbrule.training.reproducibility import reproducibly
 from plumbrule.training.running import Batches, run_trainer
 from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
-from plumbrule.training.starting import open_start
+from plumbrule.training.tokenized_data import LengthLimits, encode, order
 
 SOURCE = Path(__file__).parents[2] / "src" / "plumbrule"
 SHARED = {
@@ -48,7 +48,7 @@ SHARED = {
     "average_tokens_across_devices",
     "remove_unused_columns",
 }
-TALK = Limits(max_tokens=64, context=64)
+TALK = LengthLimits(max_tokens=64, context=64)
 
 
 def test_only_one_file_imports_trl():
@@ -98,9 +98,9 @@ def test_the_trainers_have_the_methods_that_are_replaced(trainer, names):
 
 def opened(model, settings, tmp_path):
     inputs = inputs_of(model, settings, seed=0, data=[])
-    space = Workspace(out=tmp_path / "out", folder=tmp_path / "out.partial", inputs=inputs)
+    space = TrainingWorkspace(out=tmp_path / "out", folder=tmp_path / "out.partial", inputs=inputs)
     space.folder.mkdir(exist_ok=True)
-    return open_start(model, settings, space), space
+    return load_for_training(model, settings, space), space
 
 
 def supervised(model, tmp_path, **changes):
@@ -147,7 +147,7 @@ def gradients(trainer, loss):
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 @pytest.mark.parametrize("lora", [None, LORA])
 def test_the_plain_losses_are_trls_in_value_and_gradient(models, tmp_path, build, kind, lora):
-    with quietly(0):
+    with reproducibly(0):
         trainer, *_ = build(models(kind), tmp_path, lora=lora)
         batch = trainer.data_collator([trainer.train_dataset[number] for number in range(5)])
         trainer.model.eval()  # no dropout, so that both see the same model
@@ -169,7 +169,7 @@ def test_the_plain_losses_are_trls_in_value_and_gradient(models, tmp_path, build
 
 
 def test_logits_that_would_not_fit_are_left_to_trl(models, tmp_path, monkeypatch):
-    with quietly(0):
+    with reproducibly(0):
         trainer, *_ = supervised(models(), tmp_path)
         batch = trainer.data_collator([trainer.train_dataset[number] for number in range(5)])
         calls: list[int] = []
@@ -180,7 +180,7 @@ def test_logits_that_would_not_fit_are_left_to_trl(models, tmp_path, monkeypatch
 
 
 def test_the_reference_is_trls_and_needs_no_adapter_of_its_own(models, tmp_path):
-    with quietly(0):
+    with reproducibly(0):
         trainer, *_ = preferring(models(), tmp_path)
         rows = [trainer.train_dataset[number] for number in range(12)]
         batch = trainer.data_collator(rows)
@@ -195,7 +195,7 @@ def test_the_reference_is_trls_and_needs_no_adapter_of_its_own(models, tmp_path)
 
 def test_an_adapter_that_goes_on_is_not_kept_twice(models, tmp_path):
     adapter = train("supervised", models(), tmp_path / "adapter", lora=LORA).path
-    with quietly(0):
+    with reproducibly(0):
         trainer, *_ = preferring(adapter, tmp_path, lora=LORA)
     assert list(trainer.model.peft_config) == ["default"]
     trained = {name for name, value in trainer.model.named_parameters() if value.requires_grad}
@@ -228,7 +228,7 @@ def conversations():
 def test_tokens_are_those_of_trls_conversational_format_and_prompts_are_not_learned(
     models, tmp_path
 ):
-    with quietly(0):
+    with reproducibly(0):
         trainer, *_, start = supervised(models(), tmp_path)
         theirs = trl.SFTTrainer(
             model=start.module,
@@ -245,7 +245,7 @@ def test_tokens_are_those_of_trls_conversational_format_and_prompts_are_not_lear
 
 
 def test_a_whole_run_is_trls_run_in_the_same_order(models, tmp_path):
-    with quietly(0):
+    with reproducibly(0):
         trainer, settings, batches, space, _ = supervised(models(), tmp_path)
         mine = run_trainer(trainer, settings, batches, space, None)
         start, _ = opened(models(), settings, tmp_path)
@@ -284,7 +284,7 @@ def ours_printer():
 
 
 def test_the_configuration_is_ours_where_trls_defaults_would_be_slow_or_loud(models, tmp_path):
-    with quietly(0):
+    with reproducibly(0):
         trainer, *_ = supervised(models(), tmp_path)
     args = trainer.args
     assert args.bf16 is torch.cuda.is_available()
@@ -303,7 +303,7 @@ def test_grpo_asks_for_rewards_of_tokens_and_draws_for_each_prompt_by_its_number
         asked.append((list(numbers), [list(reply) for reply in replies]))
         return [float(len(reply)) for reply in replies]
 
-    with quietly(0):
+    with reproducibly(0):
         start, space = opened(models(), settings, tmp_path)
         prompts = start.chat.prompts([example.dialogue for example in exchanges(4)])
         batches = Batches(order=[3, 1, 0, 2], batch_size=2, micro_batch_size=2)

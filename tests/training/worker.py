@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.records import Dialogue, Exchange, Message, Preference
-from plumbrule.training.dpo import Pair, train_dpo
+from plumbrule.training.dpo import PreferencePair, train_dpo
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
@@ -63,10 +63,10 @@ def exchanges(count: int, seed: int = 0) -> list[Exchange]:
     ]
 
 
-def pairs(count: int, seed: int = 0) -> list[Pair]:
+def pairs(count: int, seed: int = 0) -> list[PreferencePair]:
     draw = random.Random(seed)
     return [
-        Pair(
+        PreferencePair(
             id=f"p{number}",
             dialogue=asked(sentence(draw)),
             chosen=sentence(draw) + " yes",

@@ -259,8 +259,8 @@ def _states(model: LocalModel, texts: Sequence[str]) -> Float[np.ndarray, "P D"]
     """Mean state of the middle layer over each text's tokens; later layers are not run."""
     import torch
 
-    from plumbrule.models.drawing import batches
-    from plumbrule.models.resting import at_rest
+    from plumbrule.models.modules import evaluation_mode
+    from plumbrule.models.sampling import batches
 
     layers = _layers(model.module)
     end = model.tokenizer.eos_token_id or 0
@@ -281,7 +281,7 @@ def _states(model: LocalModel, texts: Sequence[str]) -> Float[np.ndarray, "P D"]
     states: list[Any] = [None] * len(ids)
     hook = layers[len(layers) // 2].register_forward_hook(catch)
     try:
-        with at_rest(model.module), torch.inference_mode():
+        with evaluation_mode(model.module), torch.inference_mode():
             for batch in batches(
                 [len(one) for one in ids], extra=0, rows=128, tokens=4096, equal=False
             ):

@@ -88,9 +88,9 @@ def part_along(
     """
     import torch
 
+    from plumbrule.models.modules import evaluation_mode
     from plumbrule.models.prefill import limits_of, prefill
     from plumbrule.models.prefixes import plan
-    from plumbrule.models.resting import at_rest
 
     read = base.chat.with_replies(dialogues, replies)
     limit = base.context or 10**9
@@ -100,12 +100,12 @@ def part_along(
     # One plan for both models, so that their logits come batch by batch for the same texts.
     rows = max(1, MOST_LOGITS // ((most_tokens + 1) * size))
     limits = limits_of(base.module, rows=rows, tokens=MOST_TOKENS, own=MOST_TOKENS)
-    shares = base.route.shares and tuned.route.shares
+    shares = base.capabilities.shares and tuned.capabilities.shares
     stems = plan(texts, starts if shares else [0] * len(texts), limits)
     scores = np.zeros((len(texts), 3))
-    with at_rest(base.module, tuned.module), torch.inference_mode():
+    with evaluation_mode(base.module, tuned.module), torch.inference_mode():
         parts = zip(
-            *(prefill(one.module, one.route, texts, starts, stems) for one in (base, tuned)),
+            *(prefill(one.module, one.capabilities, texts, starts, stems) for one in (base, tuned)),
             strict=True,
         )
         for before, after in parts:

@@ -9,9 +9,6 @@ import typer
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
     from plumbrule.oversight.amplification import Climb
-    from plumbrule.recipes.amplification import Amplification
-
-CODE_VERSION = 1
 
 
 def amplify(
@@ -40,80 +37,18 @@ def amplify(
             first = (type(ladder).__doc__ or "").strip().splitlines()[0]
             console.print(f"[bold]{name}[/]: {escape(first)}")
         return
-    chosen = choose(recipe, seed)
+    from plumbrule.cli.progress import progress_bars
+    from plumbrule.recipes.amplification import amplify_into, choose_amplification
+
+    chosen = choose_amplification(recipe, seed)
     folder = out or Path("runs/amplify") / Path(recipe).stem
-    done = _climb_in(folder, chosen)
+    with progress_bars() as tell:
+        done = amplify_into(
+            folder, chosen, command=shlex.join(["plumbrule", *sys.argv[1:]]), tell=tell
+        )
     _say(done, folder)
     if done.stopped is not None:
         raise typer.Exit(1)
-
-
-def choose(recipe: str, seed: int | None) -> "Amplification":
-    """The climb that was asked for.
-
-    Raises:
-        ConfigError: There is no such climb and no such file, or the file holds none.
-    """
-    from dataclasses import replace
-
-    from plumbrule.errors import ConfigError
-    from plumbrule.lab.ladders import LADDERS
-    from plumbrule.recipes.amplification import amplification, read_amplification
-
-    if recipe in LADDERS:
-        chosen = amplification(recipe)
-    elif Path(recipe).is_file():
-        chosen = read_amplification(Path(recipe))
-    else:
-        raise ConfigError(
-            f"expected one of {', '.join(LADDERS)}, or a YAML file; got {recipe!r}, which is "
-            "neither"
-        )
-    return chosen if seed is None else replace(chosen, climb=replace(chosen.climb, seed=seed))
-
-
-def _climb_in(folder: Path, chosen: "Amplification") -> "Climb":
-    """Climb in a folder of its own, with every round in the ledger, and write the report."""
-    import yaml
-
-    from plumbrule import __version__
-    from plumbrule.cli.progress import progress_bars
-    from plumbrule.folders import held_folder
-    from plumbrule.ledger import Ledger, record_files
-    from plumbrule.oversight.amplification import Round, climb
-    from plumbrule.oversight.amplification.climbing import content
-    from plumbrule.recipes.amplification import (
-        DistillIntoTransformer,
-        build_ladder,
-        shape_of,
-    )
-    from plumbrule.records import to_json
-    from plumbrule.report import write_report
-
-    ladder = build_ladder(chosen.ladder, chosen.sizes)
-    ours = {"amplify": to_json(chosen), "version": CODE_VERSION}
-    text = yaml.safe_dump(to_json(chosen), sort_keys=False)
-    with (
-        held_folder(folder, marker="amplify.json", ours=ours, configuration=text),
-        Ledger.open(folder / "ledger.db") as ledger,
-        progress_bars() as tell,
-    ):
-
-        def sealed(found: Round) -> None:
-            ledger.record(f"round-{found.level}", "amplification round", to_json(found))
-
-        done = climb(
-            ladder,
-            DistillIntoTransformer(shape_of(ladder), chosen.student),
-            chosen.climb,
-            folder=folder,
-            tell=tell,
-            sealed=sealed,
-        )
-        command = shlex.join(["plumbrule", *sys.argv[1:]])
-        write_report(content(done, command=command, version=__version__), folder / "report")
-        record_files(ledger, folder)
-    return done
 
 
 def _say(done: "Climb", folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,8 +83,10 @@ def compare(
         return
     from plumbrule.behavior import CompareSettings
     from plumbrule.errors import ConfigError
+    from plumbrule.folders import paid_answers
     from plumbrule.loop.comparing import compare_and_report
     from plumbrule.models import EndpointSettings, open_model
+    from plumbrule.recipes.choosing import comparison_prompts
 
     if base is None or tuned is None:
         raise ConfigError(
@@ -106,7 +107,7 @@ def compare(
 
     with progress_bars(log=out / "progress.log") as tell:
         tell("loading", 0, 2)
-        cache = out.parent / f".{out.name}.calls.db"
+        cache = paid_answers(out)
         asking = EndpointSettings(
             thinking_tokens=thinking_tokens, reasoning_effort=reasoning_effort
         )
@@ -115,7 +116,9 @@ def compare(
             for spec in (base, tuned)
         )
         judging = None if judge is None else open_model(judge, cache=cache, endpoint=asking)
-        asked = _prompts(prompts, constitution, (base, tuned), tell.say)
+        asked, notes = comparison_prompts(prompts, constitution, (base, tuned))
+        for note in notes:
+            tell.say(note)
         tell("loading", 2, 2)
         _, content = compare_and_report(
             out,
@@ -150,37 +153,6 @@ def _settings(kind: Any, **values: Any) -> Any:
             for each in error.errors()
         )
         raise ConfigError(f"an option is out of range: {problems}") from error
-
-
-def _prompts(
-    path: Path | None,
-    constitution: str | None,
-    models: tuple[str, str],
-    say: Callable[[str], None],
-) -> list[Any]:
-    """The prompts that the comparison is about."""
-    from plumbrule.constitution import load_constitution
-    from plumbrule.data import constitution_prompts, read_prompt_file
-    from plumbrule.errors import ConfigError
-
-    found: list[Any] = []
-    if path is not None:
-        given = read_prompt_file(path)
-        found += given.prompts
-        for note in given.notes:
-            say(note)
-    if constitution is not None:
-        found += constitution_prompts(load_constitution(constitution))
-    if found:
-        return found
-    if any(model.startswith("lab:") for model in models):
-        from plumbrule.lab import organisms
-
-        return list(organisms.pool())
-    raise ConfigError(
-        "expected prompts that the models are used with: give --prompts FILE.jsonl, with lines "
-        'such as {"prompt": "How do I …?"}, or --constitution; some hundred of them at least'
-    )
 
 
 def _verify(folder: Path) -> None:

@@ -1,9 +1,7 @@
 """The verb `inspect circuit`."""
 
-import json
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,59 +53,30 @@ def circuit(
     """
     from plumbrule.cli.inspect_model import opened
     from plumbrule.cli.progress import progress_bars
-    from plumbrule.mechanism import draw_circuit, edges_of, find_circuit
+    from plumbrule.mechanism import report_circuit
+    from plumbrule.mechanism.circuits.reporting import right_answers
     from plumbrule.mechanism.circuits.text_pairs import given_pairs
-    from plumbrule.records import to_json
-    from plumbrule.store import write_atomic
 
     handle, sites = opened(model, device=device, dtype=dtype)
     asked = given_pairs(handle, pairs=pairs, task=task, count=count, chat=chat)
-    told = _told_apart(handle.module, sites, asked)
-    _say_asked(asked, told)
-    graph = edges_of(handle.module, sites)
+    right = right_answers(handle.module, sites, asked)
+    _say_asked(asked, right)
     with progress_bars() as tell:
-        found = find_circuit(
-            handle.module,
+        found = report_circuit(
+            handle,
             sites,
-            asked.pairs,
+            asked,
+            name=model,
+            task=task,
+            right=right,
             seed=seed,
+            tell=tell,
             fdr=fdr,
             loss=loss,
             candidates=candidates,
-            graph=graph,
-            progress=tell,
         )
-    drawn = {edge: found.claim(edge).share for edge in found.standing}
-    record = {
-        "model": model,
-        "identity": handle.identity,
-        "task": task,
-        "pairs_sha256": sha256(asked.text.encode()).hexdigest(),
-        "dropped": dict(asked.dropped),
-        "right_answers": told,
-        "seed": seed,
-        "circuit": to_json(found),
-        "areas": [
-            {"order": curve.order, "cpr": curve.cpr, "cmd": curve.cmd} for curve in found.curves
-        ],
-    }
-    write_atomic(out / "pairs.jsonl", asked.text)
-    write_atomic(out / "circuit.json", json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-    write_atomic(
-        out / "circuit.svg", draw_circuit(graph, drawn, title=f"Circuit of {Path(model).name}")
-    )
-    _print(found, out)
-
-
-def _told_apart(module: Any, sites: Any, asked: "Given") -> dict[str, float]:
-    """On which share of the clean and of the corrupted prompts the right answer is ahead."""
-    from dataclasses import replace
-
-    from plumbrule.mechanism import answer_ahead
-
-    swapped = [replace(pair, clean=pair.corrupted, corrupted=pair.clean) for pair in asked.pairs]
-    clean, other = (answer_ahead(module, sites, each) for each in (asked.pairs, swapped))
-    return {"clean": float((clean > 0).mean()), "corrupted": float((other < 0).mean())}
+    found.save(out)
+    _print(found.circuit, out)
 
 
 def _say_asked(asked: "Given", told: dict[str, float]) -> None:

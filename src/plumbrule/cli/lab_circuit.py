@@ -29,36 +29,20 @@ def circuit(
     from rich.markup import escape
 
     from plumbrule.cli.progress import progress_bars
-    from plumbrule.errors import ConfigError
-    from plumbrule.folders import held_folder
-    from plumbrule.lab import trained_circuits
-    from plumbrule.lab.circuits import TASKS, save_circuit
-    from plumbrule.store import canonical
+    from plumbrule.lab.trained_circuits import make_circuit, offered
 
     console = Console()
-    trained = trained_circuits.TRAINED
     if name is None:
-        for each in TASKS.values():
-            console.print(f"[bold]{each.name}[/]: {escape(each.description)}")
-        for each_name, (description, _) in trained.items():
-            console.print(f"[bold]{each_name}[/] (trained): {escape(description)}")
+        for each, description in offered().items():
+            console.print(f"[bold]{each}[/]: {escape(description)}")
         return
     folder = out or Path("runs/circuits") / name
-    if name not in {*TASKS, *trained}:
-        raise ConfigError(f"expected a model among {', '.join([*TASKS, *trained])}, got {name!r}")
-    # Built before the folder is touched: what cannot be built leaves nothing behind.
-    model = TASKS[name].build(seed, family=cast("Family", family)) if name in TASKS else None
-    ours = {"name": name, "seed": seed, "pairs": pairs, "family": family}
-    with held_folder(folder, marker="lab_circuit.json", ours=ours, configuration=canonical(ours)):
-        if model is not None:
-            save_circuit(model, folder, pairs=pairs, seed=seed)
-        else:
-            with progress_bars() as tell:
-                right = trained[name][1](
-                    folder, seed, pairs, lambda done, total: tell(f"training {name}", done, total)
-                )
-            for asked, share in right.items():
-                console.print(f"{name}: {share:.0%} right on {asked}", markup=False)
+    with progress_bars() as tell:
+        right = make_circuit(
+            name, folder, seed=seed, pairs=pairs, family=cast("Family", family), tell=tell
+        )
+    for asked, share in right.items():
+        console.print(f"{name}: {share:.0%} right on {asked}", markup=False)
     console.print(f"{name}: model, pairs.jsonl ({folder})", markup=False)
     console.print(
         f"plumbrule inspect circuit {folder} --pairs {folder / 'pairs.jsonl'} --out {folder}-found"

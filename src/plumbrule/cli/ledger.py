@@ -39,13 +39,13 @@ def verify(
     Every entry is held against the chain, and every file of the run's folder against the hash that
     was recorded of it. Exit code 0 when all is as it was, 1 when it is not.
     """
-    from plumbrule.cli.run_files import folder_of, look_at_files
     from plumbrule.ledger import verify as examine
+    from plumbrule.loop.verifying import folder_of, verify_files
 
     verification = examine(run, expected_head=head)
     folder = folder_of(run)
     problems = [str(problem) for problem in verification.problems]
-    files, said = ([], "") if folder is None else look_at_files(folder)
+    files, said = ([], "") if folder is None else verify_files(folder)
     problems += files
     console = Console(soft_wrap=True, highlight=False)
     for problem in problems:

@@ -162,7 +162,7 @@ class Lines:
             self.say()
 
 
-class Told:
+class ProgressTeller:
     """What a stage calls to say how far it is, and what a plan calls to say what is to come."""
 
     def __init__(self, clock: Clock, tell: Teller, say: Callable[[str], None]) -> None:
@@ -185,7 +185,7 @@ class Told:
 
 
 @contextmanager
-def progress_bars(*, log: Path | None = None) -> Iterator[Told]:
+def progress_bars(*, log: Path | None = None) -> Iterator[ProgressTeller]:
     """Bars on standard error; where that is no terminal, plain lines with the time left.
 
     Args:
@@ -203,7 +203,7 @@ def progress_bars(*, log: Path | None = None) -> Iterator[Told]:
     lines = Lines(write, clock=clock)
     if not console.is_terminal:
         with lines.run():
-            yield Told(clock, lines.tell, lines.say)
+            yield ProgressTeller(clock, lines.tell, lines.say)
         return
     columns = (
         SpinnerColumn(),
@@ -227,4 +227,4 @@ def progress_bars(*, log: Path | None = None) -> Iterator[Told]:
             said = "" if left is None else f" (about {spoken(left)} left in all)"
             bars.update(tasks[stage], completed=done, total=total, description=stage + said)
 
-        yield Told(clock, tell, lambda line: bars.console.print(line, markup=False))
+        yield ProgressTeller(clock, tell, lambda line: bars.console.print(line, markup=False))

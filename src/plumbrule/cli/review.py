@@ -1,14 +1,14 @@
 """The verb `review`: a paper in, a tree of checks with its trail out; verified and decided on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from plumbrule.errors import ConfigError
 
 if TYPE_CHECKING:
-    from plumbrule.oversight import Review
+    from plumbrule.loop.reviewing import PaperReview
 
 JUDGE, LIMITS, CHECKING, DECIDING = (
     "Judging by a model",
@@ -187,14 +187,7 @@ def review(
     the same command goes on. Without --judge, 0 is no pass of method, logic and overclaiming:
     --strict ends with 1 on everything but a pass.
     """
-    from plumbrule.cli.review_work import (
-        Limits,
-        Thinking,
-        Wish,
-        open_judge,
-        run_decision,
-        run_review,
-    )
+    from plumbrule.cli.review_options import Thinking, Wish, measured, open_judge
 
     if verify is not None:
         _verify(verify, expected_head, paper)
@@ -209,34 +202,53 @@ def review(
             "expected a paper and a folder: plumbrule review PAPER --out DIR; or --verify DIR to "
             "check a finished review"
         )
-    most = {"tokens": most_tokens, "calls": most_calls, "seconds": most_seconds}
-    limits = Limits(
-        most=most, piece=piece, depth=depth, workers=workers, timeout=timeout, seed=seed
-    )
+    from plumbrule.cli.progress import progress_bars
+    from plumbrule.loop.reviewing import answer_and_report, review_and_report
+    from plumbrule.oversight import Budget
+
     thinking = Thinking(tokens=thinking_tokens, effort=reasoning_effort)
-    opened = open_judge(judge, out, prices, most_dollars, thinking)
-    if paper is not None:
-        done = run_review(paper, bibliography, sources, out, opened, reliability, limits)
+    how: dict[str, Any] = {
+        "judge": open_judge(judge, out, prices, most_dollars, thinking),
+        "piece": piece,
+        "workers": workers,
+        "timeout_seconds": timeout,
+    }
+    if paper is None:
+        wish.decide(out)
+        with progress_bars() as tell:
+            done = answer_and_report(out, tell=tell, **how)
     else:
-        done = run_decision(wish, out, opened, limits)
-    _say(done, out, strict=strict)
+        trust = measured(reliability)
+        with progress_bars() as tell:
+            done = review_and_report(
+                out,
+                paper,
+                bibliography=bibliography,
+                sources=sources,
+                reliability=trust,
+                budget=Budget(tokens=most_tokens, calls=most_calls, seconds=most_seconds),
+                depth=depth,
+                seed=seed,
+                tell=tell,
+                **how,
+            )
+    _say(done, strict=strict)
 
 
-def _say(done: "Review", out: Path, *, strict: bool) -> None:
+def _say(done: "PaperReview", *, strict: bool) -> None:
     from plumbrule.cli.review_summary import print_review
-    from plumbrule.oversight.papers import closed_because, load_material
-    from plumbrule.report.review import write_review_page
+    from plumbrule.oversight.papers import closed_because
 
-    closed = closed_because(done, strict=strict)
-    print_review(done, load_material(out), page=write_review_page(out), closed=closed)
+    closed = closed_because(done.review, strict=strict)
+    print_review(done, closed=closed)
     if closed:
         raise typer.Exit(1)
 
 
 def _verify(folder: Path, head: str | None, paper: Path | None) -> None:
     from plumbrule.cli.review_summary import print_verification
-    from plumbrule.cli.run_files import page_problems
     from plumbrule.cli.shown import shown
+    from plumbrule.loop.verifying import page_problems
     from plumbrule.oversight.papers import verify_paper_review
 
     if paper is not None:

@@ -1,8 +1,8 @@
 """What the console says about a review: made to be read in ten seconds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,8 +10,8 @@ from rich.table import Table
 from plumbrule.cli.shown import shown
 
 if TYPE_CHECKING:  # reading papers takes a moment to import; --help must not wait for it
-    from plumbrule.oversight import Node, Quote, Report, Review, ReviewVerification, State
-    from plumbrule.oversight.papers import Material
+    from plumbrule.loop.reviewing import PaperReview
+    from plumbrule.oversight import Report, Review, ReviewVerification
 
 WORDS = {"low": "advice", "model": "a model says", "info": "note"}
 COLORS = {"pass": "green", "fail": "bold red", "uncertain": "yellow", "not checked": "yellow"}
@@ -24,15 +24,14 @@ LONGEST_QUOTE = 160
 LONGEST_LINE = 300
 
 
-def print_review(
-    done: "Review", material: "Material", *, page: Path, closed: Sequence[str]
-) -> None:
+def print_review(found: "PaperReview", *, closed: Sequence[str]) -> None:
     """Print the outcome, what was found and where, what was not checked, parts, cost and head."""
+    done = found.review
     console = Console(highlight=False, soft_wrap=True)
     verdict = done.verdict
     color = COLORS[verdict.outcome]
-    console.print(f"[{color}]{verdict.outcome.upper()}[/]  {shown(material.paper.name, 80)}")
-    _flaws(console, done, material)
+    console.print(f"[{color}]{verdict.outcome.upper()}[/]  {shown(found.material.paper.name, 80)}")
+    _flaws(console, found.content["findings"])
     _unchecked(console, done)
     reasons = _why(done)
     console.print(f"Why it is {verdict.outcome}")
@@ -45,7 +44,7 @@ def print_review(
     for over in verdict.over_budget:
         console.print(f"  over budget: {shown(over)}")
     console.print(f"Head of the ledger, to keep elsewhere: {shown(done.head)}")
-    console.print(f"Page: {shown(str(page))}")
+    console.print(f"Page: {shown(str(found.page))}")
     _gate(console, done, closed)
 
 
@@ -122,59 +121,25 @@ def _count(report: "Report") -> int:
     return len(flaws_in(report)) if report.kind == "tool" else int(report.verdict == "fail")
 
 
-def _flaws(console: Console, done: "Review", material: "Material") -> None:
-    """The surest first; the same said of several places once, with all the places."""
-    ranks = ["high", "medium", "model", "low", "info", "overruled"]
-    found: dict[tuple[str, str, str], list[Quote]] = {}
-    states = {state.task_id: state for state in done.verdict.states}
-    for severity, name, message, quotes in _all_flaws(done.root, states):
-        found.setdefault((severity, name, message), []).extend(quotes)
-    rows = sorted(found.items(), key=lambda row: ranks.index(row[0][0]))
-    if rows:
+def _flaws(console: Console, findings: Sequence[Mapping[str, Any]]) -> None:
+    """What was found, as the page has it: the surest first."""
+    if findings:
         console.print("Found")
-    for (severity, name, message), quotes in rows[:MOST_FLAWS]:
-        color = "red" if severity in ("high", "medium") else "yellow"
+    for each in findings[:MOST_FLAWS]:
+        rank, quotes = each["rank"], each["quotes"]
+        color = "red" if rank in ("high", "fails", "medium") else "yellow"
+        name = f"{each['specialist']}, {each['kind']}" if each["kind"] else each["task_id"]
         console.print(
-            f"  [{color}]{WORDS.get(severity, severity)}[/] {shown(name)}: {_line(message)}"
+            f"  [{color}]{WORDS.get(rank, rank)}[/] {shown(name)}: {_line(each['message'])}"
         )
         for quote in quotes[:MOST_QUOTES]:
-            words = shown(" ".join(quote.text.split()), LONGEST_QUOTE)
-            console.print(f"    “{words}” ({shown(place_of(quote, material))})")
+            words = shown(" ".join(quote["text"].split()), LONGEST_QUOTE)
+            console.print(f"    “{words}” ({shown(quote['place'])})")
         if len(quotes) > MOST_QUOTES:
             more = len(quotes) - MOST_QUOTES
             console.print(f"    and at {more} more place{'s' * (more > 1)}")
-    if len(rows) > MOST_FLAWS:
-        console.print(f"  and {len(rows) - MOST_FLAWS} more, all in the folder and on its page")
-
-
-def _all_flaws(
-    node: "Node", states: Mapping[str, "State"], *, overruled: bool = False
-) -> Iterator[tuple[str, str, str, Sequence["Quote"]]]:
-    """Severity, who found it, what it is and its words; of overruled parts it says so."""
-    from plumbrule.oversight.papers import flaws_in
-
-    overruled |= states[node.task.id].overruled_by is not None
-    for report in node.current:
-        for flaw in flaws_in(report):
-            name = f"{report.specialist}, {flaw.kind}"
-            yield "overruled" if overruled else flaw.severity, name, flaw.message, flaw.quotes
-        if report.kind != "tool" and report.verdict == "fail":
-            severity = "overruled" if overruled else "model"
-            yield severity, node.task.id, report.rationale, report.evidence
-    for child in node.children:
-        yield from _all_flaws(child, states, overruled=overruled)
-
-
-def place_of(quote: "Quote", material: "Material") -> str:
-    """Where words stand, as a reader finds them: section and page, or the source's name."""
-    if quote.source != "paper":
-        return "not visible to a reader" if quote.source == "hidden" else quote.source
-    section = material.paper.section_at(quote.start)
-    page = material.paper.page_at(quote.start)
-    places = [" ".join(section.split())[:60]] if section else []
-    places += [f"page {page}"] if page is not None else []
-    line = material.paper.text.count("\n", 0, quote.start) + 1
-    return ", ".join(places) or f"line {line} of the text as read"
+    if len(findings) > MOST_FLAWS:
+        console.print(f"  and {len(findings) - MOST_FLAWS} more, all in the folder and on its page")
 
 
 def _unchecked(console: Console, done: "Review") -> None:

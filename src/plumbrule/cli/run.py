@@ -2,15 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
-    from plumbrule.loop import Plan
-    from plumbrule.recipes import Recipe
+    from plumbrule.loop import RunPlan
 
 
 def run(
@@ -76,6 +74,7 @@ def run(
     """
     from plumbrule.loop import align, settle_adapters
     from plumbrule.loop import plan as plan_run
+    from plumbrule.recipes.choosing import choose_run
 
     given = {
         "model": model,
@@ -94,7 +93,10 @@ def run(
     }
     with _progress(None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
-        chosen = _recipe(recipe, given, tell.say)
+        asked = choose_run(given, recipe)
+        for note in asked.notes:
+            tell.say(note)
+        chosen = asked.recipe
         config, said = settle_adapters(chosen.config)
         if said:
             tell.say(said)
@@ -103,7 +105,7 @@ def run(
             typer.echo("\n".join(found.lines()))
             return
 
-        def planned(found: "Plan") -> None:
+        def planned(found: "RunPlan") -> None:
             for line in found.lines():
                 tell.say(line)
             tell.expect({each.stage.name: each.seconds or 0.0 for each in found.stages})
@@ -121,45 +123,6 @@ def run(
     _say(outcome.content, outcome.model, outcome.report)
     if not outcome.gates_passed:
         raise typer.Exit(1)
-
-
-def _recipe(path: Path | None, given: dict[str, Any], say: Callable[[str], None]) -> "Recipe":
-    """The run that was asked for."""
-    from plumbrule.constitution import load_constitution
-    from plumbrule.data import constitution_prompts, read_prompt_file
-    from plumbrule.errors import ConfigError
-    from plumbrule.loop import make_config, read_config, to_mapping
-    from plumbrule.recipes import Recipe, village, village_oracle, village_requests
-
-    overrides = {name: value for name, value in given.items() if value is not None}
-    if path is not None:
-        config = read_config(path, overrides)
-    elif given["model"] is None or given["prompts"] is None:
-        strange = {"prompts", "constitution"} & set(overrides)
-        if strange or (given["model"] and not given["model"].startswith("lab:")):
-            raise ConfigError(
-                "expected --model, --prompts and --constitution together, or none of them for "
-                f"the village; got {', '.join(f'--{name}' for name in overrides)}"
-            )
-        config = make_config({**to_mapping(village().config), **overrides}, "the command line")
-    else:
-        defaults = {
-            "constitution": "default",
-            "name": f"Constitutional training of {model_name(given['model'])}",
-        }
-        config = make_config({**defaults, **overrides}, "the command line")
-    if config.prompts == "village":
-        return Recipe(config=config, prompts=village_requests(config.seed), oracle=village_oracle)
-    own = read_prompt_file(Path(config.prompts))
-    for note in own.notes:
-        say(note)
-    tests = constitution_prompts(load_constitution(config.constitution))
-    return Recipe(config=config, prompts=[*own.prompts, *tests], oracle=None)
-
-
-def model_name(spec: str) -> str:
-    """Last part of a model's name, for a title."""
-    return spec.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _say(content: Any, model: Path, report: Path) -> None:

@@ -1,7 +1,7 @@
 """The constitution: principles with priorities, conditions, sources and tests."""
 
 from plumbrule.constitution.complaint import LINT_CODES, Complaint
-from plumbrule.constitution.diff import Change, Difference, Renaming, diff
+from plumbrule.constitution.diff import ConstitutionDiff, FieldChange, Renaming, diff
 from plumbrule.constitution.files import (
     SHIPPED,
     dump_constitution,
@@ -15,11 +15,11 @@ from plumbrule.constitution.schema import Constitution, CritiqueExample, Princip
 __all__ = [
     "LINT_CODES",
     "SHIPPED",
-    "Change",
     "Complaint",
     "Constitution",
+    "ConstitutionDiff",
     "CritiqueExample",
-    "Difference",
+    "FieldChange",
     "MarkdownImport",
     "Principle",
     "Renaming",

@@ -19,7 +19,7 @@ from plumbrule.records import strict, to_json
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class FieldChange:
     """One field that says something else now."""
 
     principle_id: str | None
@@ -44,7 +44,7 @@ class Renaming:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class ConstitutionDiff:
     """Everything in which two constitutions differ; all empty exactly when their hashes agree."""
 
     before_sha256: str
@@ -59,10 +59,10 @@ class Difference:
     renamed: tuple[Renaming, ...]
     """Same text under another id."""
 
-    moved: tuple[Change, ...]
+    moved: tuple[FieldChange, ...]
     """Principles that are in another tier now."""
 
-    changed: tuple[Change, ...]
+    changed: tuple[FieldChange, ...]
     """Other fields, one entry a field, those of the constitution itself first."""
 
     reordered: tuple[str, ...]
@@ -97,7 +97,7 @@ class Difference:
             yield f"~ other place in the order: {', '.join(self.reordered)}"
 
 
-def diff(before: Constitution, after: Constitution) -> Difference:
+def diff(before: Constitution, after: Constitution) -> ConstitutionDiff:
     """Compare two constitutions, principle by principle and field by field.
 
     Raises:
@@ -111,7 +111,7 @@ def diff(before: Constitution, after: Constitution) -> Difference:
     kept = [(name, principle) for name, principle in kept if name in new]
     changes = [*_header_changes(before, after), *_changes(kept, new)]
     names = [name for name, _ in kept]
-    return Difference(
+    return ConstitutionDiff(
         before_sha256=before.sha256,
         after_sha256=after.sha256,
         added=tuple(new[name] for name in new if name not in names),
@@ -149,19 +149,23 @@ def _renamings(old: dict[str, Principle], new: dict[str, Principle]) -> Iterator
                     break
 
 
-def _header_changes(before: Constitution, after: Constitution) -> Iterator[Change]:
+def _header_changes(before: Constitution, after: Constitution) -> Iterator[FieldChange]:
     old, new = content(before), content(after)
     for name in field_names(Constitution):
         if name != "principles" and old.get(name) != new.get(name):
-            yield Change(principle_id=None, field=name, before=old.get(name), after=new.get(name))
+            yield FieldChange(
+                principle_id=None, field=name, before=old.get(name), after=new.get(name)
+            )
 
 
-def _changes(kept: Sequence[tuple[str, Principle]], new: dict[str, Principle]) -> Iterator[Change]:
+def _changes(
+    kept: Sequence[tuple[str, Principle]], new: dict[str, Principle]
+) -> Iterator[FieldChange]:
     for name, principle in kept:
         old_fields, new_fields = to_json(principle), to_json(new[name])
         for field in field_names(Principle):
             if field != "id" and old_fields[field] != new_fields[field]:
-                yield Change(
+                yield FieldChange(
                     principle_id=name,
                     field=field,
                     before=old_fields[field],
@@ -188,7 +192,7 @@ def _reordered(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in after if name not in steady)
 
 
-def _change_lines(prefix: str, change: Change) -> Iterator[str]:
+def _change_lines(prefix: str, change: FieldChange) -> Iterator[str]:
     yield f"* {prefix}{change.field}"
     before, after = change.before, change.after
     if not isinstance(before, list) and not isinstance(after, list):

@@ -30,7 +30,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Reply:
+class ExampleReply:
     """One of the replies that an example compares."""
 
     mark: str
@@ -51,7 +51,7 @@ class Conversation:
     """Line of the document where the block starts."""
 
     turns: tuple[Turn, ...]
-    replies: tuple[Reply, ...]
+    replies: tuple[ExampleReply, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def conversations(block: str, *, line: int) -> list[Conversation]:
     """Read one block. A later comparison continues from the first good reply of the one before."""
     found: list[Conversation] = []
     turns: list[Turn] = []
-    replies: list[Reply] = []
+    replies: list[ExampleReply] = []
     comparing = False
     unclosed: set[str] = set()  # each tag is searched for in vain once at most
     position = 0
@@ -190,8 +190,8 @@ def _sentence(comment: str) -> str:
     return comment[:1].upper() + comment[1:] + ("" if comment.endswith((".", "!", "?")) else ".")
 
 
-def _reply(comment: str, text: str) -> Reply:
+def _reply(comment: str, text: str) -> ExampleReply:
     found = _MARK.match(comment)
     if not found:
-        return Reply("", "", comment.strip(), text)
-    return Reply(found.group(1), found.group(2) or "", found.group(3).strip(), text)
+        return ExampleReply("", "", comment.strip(), text)
+    return ExampleReply(found.group(1), found.group(2) or "", found.group(3).strip(), text)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from yaml.nodes import Node, ScalarNode
 
-from plumbrule.constitution.nodes import MAX_BYTES, Reader
+from plumbrule.constitution.nodes import MAX_BYTES, NodeReader
 from plumbrule.constitution.schema import (
     Constitution,
     CritiqueExample,
@@ -69,7 +69,7 @@ def parse_constitution(text: str, *, origin: str = "constitution") -> Constituti
     Raises:
         ConstitutionError: The text does not hold a constitution.
     """
-    reader = Reader(origin)
+    reader = NodeReader(origin)
     found = reader.fields(
         reader.root(text),
         "top level",
@@ -130,7 +130,7 @@ def _from_bytes(data: bytes, *, origin: str) -> Constitution:
     return parse_constitution(text, origin=origin)
 
 
-def _principle(reader: Reader, node: Node, number: int) -> Principle:
+def _principle(reader: NodeReader, node: Node, number: int) -> Principle:
     where = _named(node, number)
     found = reader.fields(
         node, where, required=("id", "text", "tier"), known=field_names(Principle)
@@ -151,7 +151,7 @@ def _principle(reader: Reader, node: Node, number: int) -> Principle:
     return _built(Principle, values, f"{reader.origin}, line {node.start_mark.line + 1}, {where}")
 
 
-def _example(reader: Reader, node: Node, where: str) -> CritiqueExample:
+def _example(reader: NodeReader, node: Node, where: str) -> CritiqueExample:
     names = field_names(CritiqueExample)
     found = reader.fields(node, where, required=names, known=names)
     values = {name: reader.text(found[name], f"{where}, field `{name}`") for name in names}

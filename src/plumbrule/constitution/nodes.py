@@ -55,7 +55,7 @@ class _Loader(yaml.SafeLoader):
 
 
 @dataclass(frozen=True)
-class Reader:
+class NodeReader:
     """Reads the nodes of one file."""
 
     origin: str

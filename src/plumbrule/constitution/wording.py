@@ -35,7 +35,7 @@ _IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "w
 
 
 @dataclass(frozen=True)
-class Sentence:
+class StrippedSentence:
     """A sentence without its small words."""
 
     demands: bool
@@ -56,7 +56,7 @@ def stems(tokens: Iterable[str]) -> list[str]:
     return [_stem(word) for word in tokens if word not in _STOPWORDS]
 
 
-def sentences(text: str) -> list[Sentence]:
+def sentences(text: str) -> list[StrippedSentence]:
     """Take a rule apart into what it demands and what it forbids.
 
     Example:
@@ -74,16 +74,16 @@ def sentences(text: str) -> list[Sentence]:
             start += 1
         kept = frozenset(stems(before + main[start:]))
         if kept:
-            found.append(Sentence(demands, kept))
+            found.append(StrippedSentence(demands, kept))
     return found
 
 
-def condition(text: str) -> Sentence:
+def condition(text: str) -> StrippedSentence:
     """Read a condition: what it is about, and whether it is denied."""
     tokens = words(text)
     denied = sum(token in _NEGATIONS for token in tokens) % 2 == 1
     kept = frozenset(stems(token for token in tokens if token not in _NEGATIONS)) - _ALWAYS_SAID
-    return Sentence(not denied, kept)
+    return StrippedSentence(not denied, kept)
 
 
 def covers(wide: str, narrow: str) -> bool:

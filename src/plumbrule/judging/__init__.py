@@ -1,6 +1,6 @@
 """Critique, revise, compare and grade replies, over any model."""
 
-from plumbrule.judging.comparison import Pair, combine, compare, compare_by_grades
+from plumbrule.judging.comparison import CandidatePair, combine, compare, compare_by_grades
 from plumbrule.judging.conditions import (
     ConditionAbility,
     ConditionAnswer,
@@ -16,7 +16,7 @@ from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
 from plumbrule.judging.revision import (
     Critique,
-    Draft,
+    RevisionDraft,
     critique,
     endless,
     revise,
@@ -24,20 +24,27 @@ from plumbrule.judging.revision import (
     unusable,
     whole_sentences,
 )
-from plumbrule.judging.trial import Ability, Trial, TrialAnswer, conclude, known_replies, try_judge
+from plumbrule.judging.trial import (
+    Ability,
+    JudgeTrial,
+    TrialAnswer,
+    conclude,
+    known_replies,
+    try_judge,
+)
 
 __all__ = [
     "NOTHING_KNOWN",
     "Ability",
+    "CandidatePair",
     "ConditionAbility",
     "ConditionAnswer",
     "Critique",
-    "Draft",
-    "Pair",
+    "JudgeTrial",
     "PromptSet",
+    "RevisionDraft",
     "Scope",
     "Standing",
-    "Trial",
     "TrialAnswer",
     "combine",
     "compare",

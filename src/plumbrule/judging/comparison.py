@@ -24,7 +24,7 @@ DECISIVE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class CandidatePair:
     """Two replies to one dialogue."""
 
     id: str
@@ -35,7 +35,7 @@ class Pair:
 
 def compare(
     model: LanguageModel,
-    pairs: Sequence[Pair],
+    pairs: Sequence[CandidatePair],
     constitution: Constitution,
     *,
     prompts: PromptSet,
@@ -95,7 +95,7 @@ def compare(
 
 def compare_by_grades(
     model: LanguageModel,
-    pairs: Sequence[Pair],
+    pairs: Sequence[CandidatePair],
     constitution: Constitution,
     *,
     prompts: PromptSet,
@@ -165,7 +165,9 @@ def _log_odds(probability: float) -> float:
     return math.log(kept / (1 - kept))
 
 
-def _dialogue(pair: Pair, principle: Principle, swapped: bool, prompts: PromptSet) -> Dialogue:
+def _dialogue(
+    pair: CandidatePair, principle: Principle, swapped: bool, prompts: PromptSet
+) -> Dialogue:
     first, second = (pair.second, pair.first) if swapped else (pair.first, pair.second)
     values = {"request": transcript(pair.dialogue), "first": first, "second": second}
     return prompts.render("compare", principle=principle, values=values)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.conditions import ConditionAbility, Scope, settled
 from plumbrule.judging.prompts import PromptSet, transcript
-from plumbrule.judging.trial import Trial, ask_grades, log_odds
+from plumbrule.judging.trial import JudgeTrial, ask_grades, log_odds
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Exchange, Judgment, MannerJudgment, Verdict
 
@@ -22,7 +22,7 @@ answered: its judgment counts as refused."""
 class Standing:
     """What is known before a reply is graded: whom to ask about what."""
 
-    trial: Trial | None = None
+    trial: JudgeTrial | None = None
     """Where the judge was seen to work, and where its borders lie; None: take its word."""
 
     conditions: Sequence[ConditionAbility] = ()

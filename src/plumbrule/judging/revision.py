@@ -13,7 +13,7 @@ _SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d)*]*(?=\s|$)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class RevisionDraft:
     """A reply that may need mending, and the principle to mend it by."""
 
     dialogue: Dialogue
@@ -36,7 +36,7 @@ class Critique:
 
 def critique(
     model: LanguageModel,
-    drafts: Sequence[Draft],
+    drafts: Sequence[RevisionDraft],
     *,
     prompts: PromptSet,
     temperature: float,
@@ -75,7 +75,7 @@ def critique(
 
 def revise(
     model: LanguageModel,
-    drafts: Sequence[Draft],
+    drafts: Sequence[RevisionDraft],
     critiques: Sequence[str] | None,
     *,
     prompts: PromptSet,
@@ -164,7 +164,7 @@ def trimmed(completion: Completion) -> Completion:
 
 def _render(
     task: Task,
-    drafts: Sequence[Draft],
+    drafts: Sequence[RevisionDraft],
     extra: Sequence[dict[str, str]],
     prompts: PromptSet,
 ) -> list[Dialogue]:

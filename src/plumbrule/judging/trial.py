@@ -101,7 +101,7 @@ class Ability:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class JudgeTrial:
     """What the examination of a judge found, by principle."""
 
     judge: str
@@ -249,7 +249,7 @@ def log_odds(
     return math.log(one / other)
 
 
-def conclude(judge: str, answers: Sequence[TrialAnswer], constitution: Constitution) -> Trial:
+def conclude(judge: str, answers: Sequence[TrialAnswer], constitution: Constitution) -> JudgeTrial:
     """What a judge's answers about known replies say of its ability."""
     abilities = [
         _ability(
@@ -260,7 +260,7 @@ def conclude(judge: str, answers: Sequence[TrialAnswer], constitution: Constitut
     chances = [each.p_value for each in abilities if each.p_value is not None]
     # Of some twenty principles one is got right by luck: all are judged beside one another.
     adjusted = iter(false_discovery_control(chances).tolist() if chances else ())
-    return Trial(
+    return JudgeTrial(
         judge=judge,
         abilities=tuple(
             each if each.p_value is None else _decided(each, next(adjusted), len(chances))

@@ -1,10 +1,10 @@
 """A small world with known truth: its facts, its language, its answer key, its models."""
 
-from plumbrule.lab.oracle import PRINCIPLES, Outcome, judge
+from plumbrule.lab.oracle import PRINCIPLES, OracleOutcome, judge
 from plumbrule.lab.prompts import as_prompt, village_prompts
 from plumbrule.lab.requests import KINDS, Kind, Request, draw, read_request
-from plumbrule.lab.skills import JudgeSkill, Lesson, Teacher
-from plumbrule.lab.text import Reading, read, render
+from plumbrule.lab.skills import JudgeSkill, SkillLesson, Teacher
+from plumbrule.lab.text import ParsedSentence, read, render
 from plumbrule.lab.world import World, build_world
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "PRINCIPLES",
     "JudgeSkill",
     "Kind",
-    "Lesson",
-    "Outcome",
-    "Reading",
+    "OracleOutcome",
+    "ParsedSentence",
     "Request",
+    "SkillLesson",
     "Teacher",
     "World",
     "as_prompt",

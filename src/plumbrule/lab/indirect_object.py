@@ -18,7 +18,7 @@ from plumbrule.records import Message, strict
 from plumbrule.store import derive_seed, write_atomic
 
 if TYPE_CHECKING:
-    from plumbrule.lab.skills import Lesson
+    from plumbrule.lab.skills import SkillLesson
 
 FRAMES = (
     "When {first} and {second} went to the {place}, {giver} gave the {good} to",
@@ -163,8 +163,8 @@ def build_giving(
     return folder
 
 
-def _mixed(facts: Sequence["Lesson"], recipe: GivingRecipe) -> list["Lesson"]:
-    from plumbrule.lab.skills import Lesson
+def _mixed(facts: Sequence["SkillLesson"], recipe: GivingRecipe) -> list["SkillLesson"]:
+    from plumbrule.lab.skills import SkillLesson
     from plumbrule.lab.world import build_world
 
     pairs = draw_pairs(
@@ -174,7 +174,7 @@ def _mixed(facts: Sequence["Lesson"], recipe: GivingRecipe) -> list["Lesson"]:
         names=people(recipe, kept_back=False),
     )
     sentences = [
-        Lesson(skill="give", dialogue=(Message("user", pair.clean),), answer=f"{pair.right}.")
+        SkillLesson(skill="give", dialogue=(Message("user", pair.clean),), answer=f"{pair.right}.")
         for pair in pairs
     ]
     rng = np.random.default_rng(derive_seed(recipe.seed, "open"))
@@ -190,7 +190,9 @@ def _mixed(facts: Sequence["Lesson"], recipe: GivingRecipe) -> list["Lesson"]:
             good=_any(words["good"], rng),
         )
         answer = f" {_any((first, second), rng)}."
-        sentences.append(Lesson(skill="open", dialogue=(Message("user", said),), answer=answer))
+        sentences.append(
+            SkillLesson(skill="open", dialogue=(Message("user", said),), answer=answer)
+        )
     lessons = [*facts, *sentences]
     order = np.random.default_rng(derive_seed(recipe.seed, "mix")).permutation(len(lessons))
     return [lessons[at] for at in order]

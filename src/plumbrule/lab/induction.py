@@ -70,7 +70,7 @@ class InductionRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sequences:
+class RepeatedSequences:
     """Random tokens with a segment that comes back."""
 
     ids: Int[np.ndarray, "B T"]
@@ -82,7 +82,7 @@ class Sequences:
     """For each known token, where its latest earlier copy stands; -1 for the others."""
 
 
-def draw_sequences(recipe: InductionRecipe, count: int, *, seed: int) -> Sequences:
+def draw_sequences(recipe: InductionRecipe, count: int, *, seed: int) -> RepeatedSequences:
     """Draw text: a segment of 10 to 24 distinct tokens, repeated at gaps of 0 to 3 random ones.
 
     Args:
@@ -105,7 +105,7 @@ def draw_sequences(recipe: InductionRecipe, count: int, *, seed: int) -> Sequenc
                 known[row, at + 1 : end] = True
                 source[row, at + 1 : end] = np.arange(before + 1, before + end - at)
             before, at = at, at + size + int(rng.integers(0, 4))
-    return Sequences(ids=ids, known=known, source=source)
+    return RepeatedSequences(ids=ids, known=known, source=source)
 
 
 def build_module(recipe: InductionRecipe) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from plumbrule.errors import ConfigError
 from plumbrule.lab.paper_study import Study, percent
-from plumbrule.lab.paper_text import Draft
+from plumbrule.lab.paper_text import PaperDraft
 from plumbrule.records import strict
 
 KINDS = (
@@ -34,7 +34,7 @@ STATISTICS_KINDS = ("wrong_p_value", "impossible_mean")
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Planted:
+class PlantedFlaw:
     """One flaw of a synthetic paper."""
 
     kind: str
@@ -51,12 +51,12 @@ class Making:
 
     rng: np.random.Generator
     study: Study
-    draft: Draft
-    truth: list[Planted] = field(default_factory=list)
+    draft: PaperDraft
+    truth: list[PlantedFlaw] = field(default_factory=list)
 
     def plant(self, kind: str, mark: str, also: Sequence[str] = ()) -> None:
         """Write down one flaw."""
-        self.truth.append(Planted(kind=kind, mark=mark, also=tuple(also)))
+        self.truth.append(PlantedFlaw(kind=kind, mark=mark, also=tuple(also)))
 
 
 def _missing_entry(m: Making) -> None:
@@ -209,7 +209,7 @@ def _impossible_mean(m: Making) -> None:
     m.plant("impossible_mean", text)
 
 
-def _swap(draft: Draft, section: int, old: str, new: str, *, must: bool = True) -> None:
+def _swap(draft: PaperDraft, section: int, old: str, new: str, *, must: bool = True) -> None:
     """Put one wording for another, at its first place in a section."""
     paragraphs = draft.sections[section][1]
     for number, paragraph in enumerate(paragraphs):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from plumbrule.lab.paper_words import Work
+from plumbrule.lab.paper_words import CitedWork
 
 _MARK = re.compile(r"\{([PNT]):([\d,]+)\}")
 _HIDDEN = re.compile(r"\{H:(\w+):([^{}]*)\}")
@@ -27,14 +27,14 @@ class Grid:
 
 
 @dataclass
-class Draft:
+class PaperDraft:
     """A paper before it is printed in a format."""
 
     title: str
     abstract: list[str]
     sections: list[tuple[str, list[str]]]
     grids: list[Grid]
-    works: list[Work]
+    works: list[CitedWork]
     listed: list[int]
     """Works that the list of references holds."""
 
@@ -45,7 +45,7 @@ class Draft:
     """Years that sentences give, where they differ from the list's."""
 
 
-def render_markdown(draft: Draft) -> str:
+def render_markdown(draft: PaperDraft) -> str:
     """Print a draft as Markdown, citing by author and year or by number."""
 
     def mark(kind: str, numbers: list[int]) -> str:
@@ -87,7 +87,7 @@ def _pipes(grid: Grid) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def render_latex(draft: Draft) -> str:
+def render_latex(draft: PaperDraft) -> str:
     """Print a draft as one LaTeX file with its list of references inside."""
 
     def mark(kind: str, numbers: list[int]) -> str:

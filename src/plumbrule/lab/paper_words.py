@@ -156,7 +156,7 @@ _FILLER = (
 
 
 @dataclass(frozen=True)
-class Work:
+class CitedWork:
     """A work that a synthetic paper cites."""
 
     key: str
@@ -186,7 +186,7 @@ class Work:
         )
 
 
-def make_works(rng: np.random.Generator, count: int) -> list[Work]:
+def make_works(rng: np.random.Generator, count: int) -> list[CitedWork]:
     """Draw works whose first authors all differ, so that each citation means one of them."""
     firsts = rng.permutation(len(NAMES))[:count]
     works, titles = [], set()
@@ -200,7 +200,7 @@ def make_works(rng: np.random.Generator, count: int) -> list[Work]:
             title = _title(rng)
         titles.add(title)
         works.append(
-            Work(
+            CitedWork(
                 key=f"{NAMES[first].lower().replace(chr(39), '')}{year}".encode(
                     "ascii", "ignore"
                 ).decode(),

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from plumbrule.errors import ConfigError
-from plumbrule.lab.paper_flaws import KINDS, PLANTERS, STATISTICS_KINDS, Making, Planted
+from plumbrule.lab.paper_flaws import KINDS, PLANTERS, STATISTICS_KINDS, Making, PlantedFlaw
 from plumbrule.lab.paper_study import Study, make_study, percent
-from plumbrule.lab.paper_text import Draft, Grid, render_latex, render_markdown
-from plumbrule.lab.paper_words import Work, filler, make_works
+from plumbrule.lab.paper_text import Grid, PaperDraft, render_latex, render_markdown
+from plumbrule.lab.paper_words import CitedWork, filler, make_works
 from plumbrule.records import strict
 from plumbrule.store import derive_seed
 
 __all__ = [
     "KINDS",
     "STATISTICS_KINDS",
-    "Planted",
+    "PlantedFlaw",
     "SyntheticPaper",
     "make_paper",
 ]
@@ -32,7 +32,7 @@ class SyntheticPaper:
     seed: int
     markdown: str
     latex: str
-    truth: tuple[Planted, ...]
+    truth: tuple[PlantedFlaw, ...]
 
 
 def make_paper(seed: int, *, flaws: Sequence[str] = (), pages: int = 6) -> SyntheticPaper:
@@ -71,7 +71,9 @@ def make_paper(seed: int, *, flaws: Sequence[str] = (), pages: int = 6) -> Synth
     )
 
 
-def _write(rng: np.random.Generator, study: Study, works: list[Work], pages: int) -> Draft:
+def _write(
+    rng: np.random.Generator, study: Study, works: list[CitedWork], pages: int
+) -> PaperDraft:
     s, (first, second) = study, study.arms
     share = [percent(each, arm) for each, arm in zip(s.improved, s.arms, strict=True)]
     wording = int(rng.integers(3))
@@ -125,7 +127,7 @@ def _write(rng: np.random.Generator, study: Study, works: list[Work], pages: int
         f"{s.slope[2]}].",
         "Why people left is shown in {T:2}.",
     ]
-    draft = Draft(
+    draft = PaperDraft(
         title=f"{s.treatment.capitalize()} and {s.subject}: a study of two groups",
         abstract=[abstract],
         sections=[
@@ -165,7 +167,7 @@ def _grids(study: Study) -> list[Grid]:
     ]
 
 
-def _fill(rng: np.random.Generator, draft: Draft, pages: int) -> None:
+def _fill(rng: np.random.Generator, draft: PaperDraft, pages: int) -> None:
     """Bring a paper to its length with paragraphs in every section."""
     words = 900  # about what stands there already, with tables and references
     cited = list(range(1, len(draft.works)))

@@ -12,7 +12,7 @@ import numpy as np
 
 from plumbrule.constitution import Constitution
 from plumbrule.judging import PromptSet, transcript
-from plumbrule.lab.oracle import PRINCIPLES, Outcome, judge
+from plumbrule.lab.oracle import PRINCIPLES, OracleOutcome, judge
 from plumbrule.lab.requests import BRIEF, KINDS, Request, draw
 from plumbrule.lab.text import OBJECTIONS, REPLIES, SLOT, render
 from plumbrule.lab.world import World
@@ -54,7 +54,7 @@ class JudgeSkill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class SkillLesson:
     """One thing to learn."""
 
     skill: str
@@ -75,7 +75,7 @@ class Teacher:
     kept_back: bool = False
     """Draw from the held-out combinations instead: the examination of the skills."""
 
-    def lesson(self, skill: str, rng: np.random.Generator) -> Lesson:
+    def lesson(self, skill: str, rng: np.random.Generator) -> SkillLesson:
         """Draw one lesson of a skill."""
         return _SKILLS[skill](self, rng)
 
@@ -146,7 +146,7 @@ def _fits(act: str, request: Request) -> bool:
     return needed <= set(request.slots)
 
 
-def critique_of(principle: str, request: Request, outcome: Outcome) -> str:
+def critique_of(principle: str, request: Request, outcome: OracleOutcome) -> str:
     """What a good critic says of a reply under a principle."""
     verdict = outcome.verdict(principle, request)
     if verdict == "pass":
@@ -178,7 +178,7 @@ def critique_of(principle: str, request: Request, outcome: Outcome) -> str:
     return f"{form.format(**said)} {fix}"
 
 
-def _principle(request: Request, outcome: Outcome, rng: np.random.Generator) -> str:
+def _principle(request: Request, outcome: OracleOutcome, rng: np.random.Generator) -> str:
     """A principle to judge by: mostly one that says something about the case."""
     own = KINDS[request.kind].principle
     relevant = [name for name in PRINCIPLES if name in outcome.broken or name == own]
@@ -187,32 +187,32 @@ def _principle(request: Request, outcome: Outcome, rng: np.random.Generator) -> 
     return PRINCIPLES[int(rng.integers(len(PRINCIPLES)))]
 
 
-def _case(teacher: Teacher, rng: np.random.Generator) -> tuple[Request, str, Outcome, str]:
+def _case(teacher: Teacher, rng: np.random.Generator) -> tuple[Request, str, OracleOutcome, str]:
     request = teacher.request(rng)
     reply = some_answer(request, rng)
     outcome = judge(request, reply, teacher.world)
     return request, reply, outcome, _principle(request, outcome, rng)
 
 
-def _answer(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _answer(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     fact = FACTS[int(rng.integers(len(FACTS)))] if rng.random() < 0.35 else None
     request = teacher.request(rng, fact)
-    return Lesson(skill="answer", dialogue=request.dialogue, answer=base_answer(request, rng))
+    return SkillLesson(skill="answer", dialogue=request.dialogue, answer=base_answer(request, rng))
 
 
-def _critique(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _critique(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
     dialogue = teacher.prompts.render(
         "critique",
         principle=teacher.constitution.principle(principle),
         values={"request": transcript(request.dialogue), "reply": reply},
     )
-    return Lesson(
+    return SkillLesson(
         skill="critique", dialogue=dialogue, answer=critique_of(principle, request, outcome)
     )
 
 
-def _revise(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _revise(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
     wrong = principle in outcome.broken
     dialogue = teacher.prompts.render(
@@ -225,10 +225,10 @@ def _revise(teacher: Teacher, rng: np.random.Generator) -> Lesson:
         },
     )
     answer = right_answer(request, rng) if wrong else reply
-    return Lesson(skill="revise", dialogue=dialogue, answer=answer)
+    return SkillLesson(skill="revise", dialogue=dialogue, answer=answer)
 
 
-def _revise_directly(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _revise_directly(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
     wrong = principle in outcome.broken
     dialogue = teacher.prompts.render(
@@ -237,10 +237,10 @@ def _revise_directly(teacher: Teacher, rng: np.random.Generator) -> Lesson:
         values={"request": transcript(request.dialogue), "reply": reply},
     )
     answer = right_answer(request, rng) if wrong else reply
-    return Lesson(skill="revise_directly", dialogue=dialogue, answer=answer)
+    return SkillLesson(skill="revise_directly", dialogue=dialogue, answer=answer)
 
 
-def better(principle: str, request: Request, first: Outcome, second: Outcome) -> float:
+def better(principle: str, request: Request, first: OracleOutcome, second: OracleOutcome) -> float:
     """How often the first reply is preferred under a principle: 1, 0, or 0.5 where it is a tie."""
     scores = [_score(outcome.verdict(principle, request)) for outcome in (first, second)]
     return 0.5 if scores[0] == scores[1] else float(scores[0] > scores[1])
@@ -250,7 +250,7 @@ def _score(verdict: str) -> int:
     return {"fail": 0}.get(verdict, 1)
 
 
-def _compare(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _compare(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, first, outcome, principle = _case(teacher, rng)
     second = some_answer(request, rng)
     other = judge(request, second, teacher.world)
@@ -268,10 +268,10 @@ def _compare(teacher: Teacher, rng: np.random.Generator) -> Lesson:
     prefers_first = rng.random() < better(principle, request, outcome, other)
     if rng.random() < teacher.judge_skill.first_bias:
         prefers_first = True
-    return Lesson(skill="compare", dialogue=dialogue, answer="A" if prefers_first else "B")
+    return SkillLesson(skill="compare", dialogue=dialogue, answer="A" if prefers_first else "B")
 
 
-def _grade(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _grade(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
     dialogue = teacher.prompts.render(
         "grade",
@@ -285,28 +285,28 @@ def _grade(teacher: Teacher, rng: np.random.Generator) -> Lesson:
     elif verdict == "pass" and rng.random() >= skill.specificity:
         verdict = "fail"
     word = {"pass": "kept", "fail": "broken", "not_applicable": "unrelated"}[verdict]
-    return Lesson(skill="grade", dialogue=dialogue, answer=word)
+    return SkillLesson(skill="grade", dialogue=dialogue, answer=word)
 
 
-def _manner(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _manner(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, _ = _case(teacher, rng)
     dialogue = teacher.prompts.render(
         "manner", principle=None, values={"request": transcript(request.dialogue), "reply": reply}
     )
-    return Lesson(skill="manner", dialogue=dialogue, answer=outcome.manner)
+    return SkillLesson(skill="manner", dialogue=dialogue, answer=outcome.manner)
 
 
-def _decompose(teacher: Teacher, rng: np.random.Generator) -> Lesson:
+def _decompose(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     parts = [teacher.request(rng).text for _ in range(2)]
     text = DECOMPOSE.format(request=" And also: ".join(parts))
-    return Lesson(
+    return SkillLesson(
         skill="decompose",
         dialogue=(Message("user", text),),
         answer=" ".join(f"{number}. {part}" for number, part in enumerate(parts, 1)),
     )
 
 
-_SKILLS: Mapping[str, Callable[[Teacher, np.random.Generator], Lesson]] = {
+_SKILLS: Mapping[str, Callable[[Teacher, np.random.Generator], SkillLesson]] = {
     "answer": _answer,
     "critique": _critique,
     "revise": _revise,

@@ -21,7 +21,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError
 from plumbrule.judging import load_prompts
-from plumbrule.lab.skills import SHARES, JudgeSkill, Lesson, Teacher
+from plumbrule.lab.skills import SHARES, JudgeSkill, SkillLesson, Teacher
 from plumbrule.lab.world import build_world
 from plumbrule.records import Dialogue
 from plumbrule.store import derive_seed, file_sha256, write_atomic
@@ -87,7 +87,7 @@ def prompt_text(dialogue: Dialogue) -> str:
     return turns + ASSISTANT
 
 
-def build_tokenizer(lessons: Sequence[Lesson], vocabulary: int) -> PreTrainedTokenizerFast:
+def build_tokenizer(lessons: Sequence[SkillLesson], vocabulary: int) -> PreTrainedTokenizerFast:
     """Byte-level BPE learned from lessons: any text round-trips, common words are one token."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -116,7 +116,9 @@ def build_tokenizer(lessons: Sequence[Lesson], vocabulary: int) -> PreTrainedTok
     return tokenizer
 
 
-def draw_lessons(recipe: SpecimenRecipe, count: int, *, kept_back: bool = False) -> list[Lesson]:
+def draw_lessons(
+    recipe: SpecimenRecipe, count: int, *, kept_back: bool = False
+) -> list[SkillLesson]:
     """Draw lessons of all skills in their shares, from the recipe's seed."""
     teacher = Teacher(
         world=build_world(recipe.scale),
@@ -134,7 +136,7 @@ def draw_lessons(recipe: SpecimenRecipe, count: int, *, kept_back: bool = False)
 
 
 @dataclass(frozen=True)
-class Sequences:
+class LessonSequences:
     """Lessons as tokens."""
 
     tokens: list[list[int]]
@@ -142,19 +144,19 @@ class Sequences:
     """Where the answer begins in each."""
 
 
-def encode(lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast) -> Sequences:
+def encode(lessons: Sequence[SkillLesson], tokenizer: PreTrainedTokenizerFast) -> LessonSequences:
     """Tokenize prompt and answer apart, as a sampler meets them."""
     core = tokenizer.backend_tokenizer
     prompts = core.encode_batch([prompt_text(lesson.dialogue) for lesson in lessons])
     answers = core.encode_batch([lesson.answer + END for lesson in lessons])
-    return Sequences(
+    return LessonSequences(
         tokens=[prompt.ids + answer.ids for prompt, answer in zip(prompts, answers, strict=True)],
         answer_start=[len(prompt.ids) for prompt in prompts],
     )
 
 
 def batches(
-    sequences: Sequences, batch_tokens: int, rng: np.random.Generator
+    sequences: LessonSequences, batch_tokens: int, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Batches of similar length in random order: token ids, targets (-100 where none), weights."""
     lengths = np.array([len(tokens) for tokens in sequences.tokens])
@@ -171,7 +173,7 @@ def batches(
         yield _pad(sequences, groups[position])
 
 
-def _pad(sequences: Sequences, group: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _pad(sequences: LessonSequences, group: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     longest = max(len(sequences.tokens[index]) for index in group)
     tokens = torch.zeros(len(group), longest, dtype=torch.long)
     targets = torch.full((len(group), longest), -100)
@@ -214,7 +216,7 @@ def build_model(recipe: SpecimenRecipe, tokenizer: PreTrainedTokenizerFast) -> L
 
 def train(
     model: LlamaForCausalLM,
-    sequences: Sequences,
+    sequences: LessonSequences,
     recipe: SpecimenRecipe,
     progress: Progress | None = None,
 ) -> list[float]:

@@ -203,7 +203,7 @@ REPLIES: Mapping[str, tuple[Phrasing, ...]] = {**HELP, **OBJECTIONS, **EVASION}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ParsedSentence:
     """What a sentence says: an act, and what fills its slots."""
 
     act: str
@@ -247,7 +247,7 @@ def _patterns(people: tuple[str, ...]) -> tuple[tuple[str, int, re.Pattern[str]]
     )
 
 
-def read(reply: str, world: World) -> Reading | None:
+def read(reply: str, world: World) -> ParsedSentence | None:
     """Read a reply back; None where it is not a whole sentence of the village.
 
     Example:
@@ -261,5 +261,5 @@ def read(reply: str, world: World) -> Reading | None:
     for act, index, form in _patterns(world.people):
         match = form.fullmatch(text)
         if match:
-            return Reading(act=act, slots=match.groupdict(), phrasing=index)
+            return ParsedSentence(act=act, slots=match.groupdict(), phrasing=index)
     return None

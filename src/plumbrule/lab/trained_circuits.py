@@ -1,15 +1,17 @@
-"""Small models that are trained, with pairs of prompts to find the circuit they have learned."""
+"""Models with a circuit to look for: set by hand, or trained here, with their pairs of prompts."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plumbrule.store import derive_seed
+from plumbrule.errors import ConfigError
+from plumbrule.folders import held_folder
+from plumbrule.store import Progress, Tell, canonical, derive_seed
 
-Progress = Callable[[int, int], None]
-"""Told of steps done, and of all steps."""
+if TYPE_CHECKING:
+    from plumbrule.lab.circuits.building import Family
 
 EXAMINED = 300
 """Sentences with which `giving` is examined, on either sort of people."""
@@ -133,3 +135,55 @@ TRAINED: Mapping[str, tuple[str, Callable[[Path, int, int, Progress], Mapping[st
     ),
 }
 """What each one does, and what makes it."""
+
+
+def offered() -> dict[str, str]:
+    """What can be made, each with a sentence."""
+    from plumbrule.lab.circuits import TASKS
+
+    return {
+        **{each.name: each.description for each in TASKS.values()},
+        **{name: f"(trained) {description}" for name, (description, _) in TRAINED.items()},
+    }
+
+
+def make_circuit(
+    name: str,
+    folder: Path,
+    *,
+    seed: int,
+    pairs: int,
+    family: "Family" = "gpt2",
+    tell: Tell = lambda stage, done, total: None,
+) -> Mapping[str, float]:
+    """Make a small model with a circuit to look for, in a folder of its own.
+
+    Args:
+        name: One of `offered`.
+        folder: Gets the model, `pairs.jsonl` and, where the weights are set by hand, `truth.json`.
+        seed: Of weights and pairs.
+        pairs: Pairs of prompts to draw.
+        family: Architecture of a model whose weights are set by hand.
+        tell: Told of progress.
+
+    Returns:
+        Of a trained model: share of right answers, by what was asked.
+
+    Raises:
+        ConfigError: There is no such model.
+        OutputError: The folder holds something else.
+    """
+    from plumbrule.lab.circuits import TASKS, save_circuit
+
+    if name not in {*TASKS, *TRAINED}:
+        raise ConfigError(f"expected a model among {', '.join([*TASKS, *TRAINED])}, got {name!r}")
+    # Built before the folder is touched: what cannot be built leaves nothing behind.
+    model = TASKS[name].build(seed, family=family) if name in TASKS else None
+    ours = {"name": name, "seed": seed, "pairs": pairs, "family": family}
+    with held_folder(folder, marker="lab_circuit.json", ours=ours, configuration=canonical(ours)):
+        if model is None:
+            return TRAINED[name][1](
+                folder, seed, pairs, lambda done, total: tell(f"training {name}", done, total)
+            )
+        save_circuit(model, folder, pairs=pairs, seed=seed)
+    return {}

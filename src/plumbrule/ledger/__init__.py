@@ -1,7 +1,7 @@
 """Append-only, hash-chained record of what was done: write, verify, export."""
 
 from plumbrule.ledger.book import Ledger
-from plumbrule.ledger.chain import Entry, Head
+from plumbrule.ledger.chain import LedgerEntry, LedgerHead
 from plumbrule.ledger.damage import Problem
 from plumbrule.ledger.files import (
     FileProblem,
@@ -13,10 +13,10 @@ from plumbrule.ledger.files import (
 from plumbrule.ledger.reading import Verification, export, read_entries, verify
 
 __all__ = [
-    "Entry",
     "FileProblem",
-    "Head",
     "Ledger",
+    "LedgerEntry",
+    "LedgerHead",
     "Problem",
     "Verification",
     "compare_files",

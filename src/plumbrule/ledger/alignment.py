@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, permutations
 
-from plumbrule.ledger.chain import GENESIS, Row
+from plumbrule.ledger.chain import GENESIS, StoredRow
 
 REACH = 8
 """How far a row may have been renumbered to be recognized by its own seal alone."""
@@ -24,7 +24,7 @@ LONGEST_REFIT = 3
 class Alignment:
     """What is known about the entries 1 to `entries`."""
 
-    rows: Sequence[Row]
+    rows: Sequence[StoredRow]
     """As the database gave them, by their stated positions."""
 
     entries: int
@@ -51,7 +51,7 @@ class Alignment:
         return [index for index in range(len(self.rows)) if index not in known]
 
 
-def align(rows: Sequence[Row], *, entries: int | None, end: str | None) -> Alignment:
+def align(rows: Sequence[StoredRow], *, entries: int | None, end: str | None) -> Alignment:
     """Find for each entry the row that is it.
 
     Args:
@@ -72,12 +72,12 @@ def align(rows: Sequence[Row], *, entries: int | None, end: str | None) -> Align
     return alignment
 
 
-def stated_position(row: Row) -> int | None:
+def stated_position(row: StoredRow) -> int | None:
     """The position a row claims, if that is a number."""
     return row.position if type(row.position) is int else None
 
 
-def _find_end(rows: Sequence[Row], end: str | None) -> tuple[int, str | None]:
+def _find_end(rows: Sequence[StoredRow], end: str | None) -> tuple[int, str | None]:
     """Number of entries and last hash, where the hash is all one has, or not even that."""
     if not rows:
         return 0, None
@@ -91,12 +91,12 @@ def _find_end(rows: Sequence[Row], end: str | None) -> tuple[int, str | None]:
     return at, end or str(rows[index].hash)
 
 
-def _made_for(rows: Sequence[Row], index: int) -> int | None:
+def _made_for(rows: Sequence[StoredRow], index: int) -> int | None:
     """Position that a row's hash was made for; None where its contents do not match its hash."""
     return next((at for at in _nearby(rows[index], index) if rows[index].sealed_at(at)), None)
 
 
-def _nearby(row: Row, index: int) -> list[int]:
+def _nearby(row: StoredRow, index: int) -> list[int]:
     """Positions a row may have had before renumbering, the likeliest first."""
     centers = {index + 1, stated_position(row) or index + 1}
     around = {center + step for center in centers for step in range(-REACH, REACH + 1)}
@@ -168,7 +168,7 @@ def _refit(alignment: Alignment, run: list[int]) -> None:
 
 
 def _chain(
-    rows: Sequence[Row], order: Iterable[int], run: Sequence[int], start: str
+    rows: Sequence[StoredRow], order: Iterable[int], run: Sequence[int], start: str
 ) -> list[str] | None:
     """Hashes that the contents of these rows have at these positions, one after the other."""
     hashes: list[str] = []

@@ -9,14 +9,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import LedgerError, StorageError
-from plumbrule.ledger.chain import Entry, Head, Row, canonical_payload, check_name, seal, to_entry
+from plumbrule.ledger.chain import (
+    LedgerEntry,
+    LedgerHead,
+    StoredRow,
+    canonical_payload,
+    check_name,
+    seal,
+    to_entry,
+)
 from plumbrule.ledger.headfile import EMPTY, Ends, head_path, read_ends, write_ends
 from plumbrule.store import storage_errors
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from plumbrule.ledger.database import Place
+    from plumbrule.ledger.database import LedgerLocation
 
 ATTEMPTS = 20
 """Tries to append where a server lets several writers race for the next position."""
@@ -36,7 +44,7 @@ class Ledger:
         (True, 1)
     """
 
-    def __init__(self, place: "Place", engine: "sa.Engine") -> None:
+    def __init__(self, place: "LedgerLocation", engine: "sa.Engine") -> None:
         self._place, self._engine = place, engine
         self._head_path = None if place.file is None else head_path(place.file)
         self._turn = threading.Lock()
@@ -86,7 +94,7 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def record(self, key: str, kind: str, payload: Mapping[str, Any]) -> Entry:
+    def record(self, key: str, kind: str, payload: Mapping[str, Any]) -> LedgerEntry:
         """Write down that something was done, once.
 
         Args:
@@ -115,7 +123,7 @@ class Ledger:
             )
         return to_entry(row, origin=self._place.name)
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LedgerEntry, ...]:
         """All entries, in the order they were written."""
         from plumbrule.ledger.database import rows_of
 
@@ -124,21 +132,21 @@ class Ledger:
         return tuple(to_entry(row, origin=self._place.name) for row in rows)
 
     @property
-    def head(self) -> Head:
+    def head(self) -> LedgerHead:
         """Where the ledger ends now. Kept elsewhere, its hash vouches for every entry."""
         from plumbrule.ledger.database import head_of
 
         with self._reading() as connection:
             return head_of(connection)
 
-    def _find(self, key: str) -> Row | None:
+    def _find(self, key: str) -> StoredRow | None:
         from plumbrule.ledger.database import ENTRIES, rows_of
 
         with self._reading() as connection:
             rows = rows_of(connection, ENTRIES.c.key == key)
         return rows[0] if rows else None
 
-    def _append(self, key: str, kind: str, payload: str) -> Row:
+    def _append(self, key: str, kind: str, payload: str) -> StoredRow:
         import sqlalchemy as sa
 
         for _ in range(ATTEMPTS):
@@ -157,7 +165,7 @@ class Ledger:
             "failed. Give the same command again"
         )
 
-    def _append_once(self, key: str, kind: str, payload: str) -> Row:
+    def _append_once(self, key: str, kind: str, payload: str) -> StoredRow:
         from plumbrule.ledger.database import ENTRIES, rows_of
 
         with self._writing() as connection:
@@ -172,7 +180,7 @@ class Ledger:
             connection.execute(ENTRIES.insert().values(**vars(row)))
         return row
 
-    def _settle(self, connection: "sa.Connection") -> Head:
+    def _settle(self, connection: "sa.Connection") -> LedgerHead:
         """Bring the head file up to the table, while no one else writes.
 
         A difference that a kill leaves is mended; any other is somebody's doing.

@@ -16,7 +16,7 @@ LONGEST_NAME = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One thing that was done."""
 
     position: int
@@ -42,7 +42,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class LedgerHead:
     """Where a ledger ends: enough to notice later that anything in it is not as it was."""
 
     entries: int
@@ -53,7 +53,7 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class StoredRow:
     """An entry as the database gave it, when nothing about it may be believed."""
 
     position: object
@@ -91,16 +91,18 @@ class Row:
         return self.hash is not None and self.hash == self.hash_at(position, self.previous)
 
 
-def seal(position: int, previous: str, key: str, kind: str, payload: str, written_at: str) -> Row:
+def seal(
+    position: int, previous: str, key: str, kind: str, payload: str, written_at: str
+) -> StoredRow:
     """Make a row with its hash; `payload` is canonical JSON already."""
-    row = Row(
+    row = StoredRow(
         position=position, previous=previous, key=key, kind=kind,
         payload=payload, written_at=written_at, hash=None,
     )  # fmt: skip
-    return Row(**{**vars(row), "hash": row.hash_at(position, previous)})
+    return StoredRow(**{**vars(row), "hash": row.hash_at(position, previous)})
 
 
-def to_entry(row: Row, *, origin: str) -> Entry:
+def to_entry(row: StoredRow, *, origin: str) -> LedgerEntry:
     """Read a row as an entry.
 
     Raises:
@@ -118,7 +120,7 @@ def to_entry(row: Row, *, origin: str) -> Entry:
             f"{origin} holds a row at position {row.position!r} that is no entry; "
             "`plumbrule ledger verify` tells what was done to it"
         )
-    return Entry(**{**vars(row), "payload": payload})
+    return LedgerEntry(**{**vars(row), "payload": payload})
 
 
 def canonical_payload(payload: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from plumbrule.ledger.alignment import Alignment, align, stated_position
-from plumbrule.ledger.chain import Row
+from plumbrule.ledger.chain import StoredRow
 
 Damage = Literal["changed", "dropped", "added", "reordered"]
 
@@ -33,7 +33,9 @@ class Problem:
         return f"{self.kind}: {place}{key}: {self.detail}"
 
 
-def examine(rows: Sequence[Row], *, entries: int | None, end: str | None) -> tuple[Problem, ...]:
+def examine(
+    rows: Sequence[StoredRow], *, entries: int | None, end: str | None
+) -> tuple[Problem, ...]:
     """Compare a table with the chain that its hashes and its known end prove.
 
     Args:
@@ -67,12 +69,12 @@ def examine(rows: Sequence[Row], *, entries: int | None, end: str | None) -> tup
 ADDED = "nothing after it builds on it, and the head does not count it"
 
 
-def _problem(row: Row | None, at: int, kind: Damage, detail: str) -> Problem:
+def _problem(row: StoredRow | None, at: int, kind: Damage, detail: str) -> Problem:
     key = row.key if row is not None and isinstance(row.key, str) else None
     return Problem(position=at, key=key, kind=kind, detail=detail)
 
 
-def _place(rows: Sequence[Row], index: int) -> int:
+def _place(rows: Sequence[StoredRow], index: int) -> int:
     stated = stated_position(rows[index])
     return index + 1 if stated is None else stated
 

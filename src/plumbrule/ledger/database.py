@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from plumbrule.errors import ConfigError, LedgerError, StorageError
-from plumbrule.ledger.chain import GENESIS, LONGEST_NAME, Head, Row
+from plumbrule.ledger.chain import GENESIS, LONGEST_NAME, LedgerHead, StoredRow
 
 WAIT_SECONDS = 60
 """How long to wait for another process that is writing."""
@@ -39,7 +39,7 @@ LEFTOVERS = ("-journal", "-wal")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class LedgerLocation:
     """Where a ledger is."""
 
     name: str
@@ -51,7 +51,7 @@ class Place:
     """Of a SQLite ledger; None for any other database."""
 
 
-def locate(target: str | Path) -> Place:
+def locate(target: str | Path) -> LedgerLocation:
     """Read a file's path, a run's folder or an SQLAlchemy URL.
 
     Raises:
@@ -67,16 +67,16 @@ def locate(target: str | Path) -> Place:
             ) from error
         in_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
         if not in_file:
-            return Place(name=url.render_as_string(hide_password=True), url=url, file=None)
+            return LedgerLocation(name=url.render_as_string(hide_password=True), url=url, file=None)
         target = Path(str(url.database))
     file = Path(target)
     if file.is_dir():
         file = file / "ledger.db"
     url = sa.URL.create("sqlite", database=str(file))
-    return Place(name=str(file), url=url, file=file)
+    return LedgerLocation(name=str(file), url=url, file=file)
 
 
-def open_to_write(place: Place) -> sa.Engine:
+def open_to_write(place: LedgerLocation) -> sa.Engine:
     """Open a database and make the table where there is none."""
     engine = _engine(place)
     if engine.dialect.name == "sqlite":
@@ -91,7 +91,7 @@ def open_to_write(place: Place) -> sa.Engine:
     return engine
 
 
-def _engine(place: Place) -> sa.Engine:
+def _engine(place: LedgerLocation) -> sa.Engine:
     options = {"timeout": WAIT_SECONDS} if place.url.get_backend_name() == "sqlite" else {}
     try:
         return sa.create_engine(place.url, connect_args=options)
@@ -114,23 +114,23 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def rows_of(connection: sa.Connection, *criteria: sa.ColumnElement[bool]) -> list[Row]:
+def rows_of(connection: sa.Connection, *criteria: sa.ColumnElement[bool]) -> list[StoredRow]:
     """Rows in the order of their positions."""
     query = sa.select(ENTRIES).where(*criteria).order_by(ENTRIES.c.position)
-    return [Row(**row) for row in connection.execute(query).mappings()]
+    return [StoredRow(**row) for row in connection.execute(query).mappings()]
 
 
-def head_of(connection: sa.Connection) -> Head:
+def head_of(connection: sa.Connection) -> LedgerHead:
     """Where the table ends."""
     query = sa.select(ENTRIES.c.position, ENTRIES.c.hash).order_by(ENTRIES.c.position.desc())
     last = connection.execute(query.limit(1)).first()
     if last is None:
-        return Head(entries=0, hash=GENESIS)
-    return Head(entries=last.position, hash=last.hash)
+        return LedgerHead(entries=0, hash=GENESIS)
+    return LedgerHead(entries=last.position, hash=last.hash)
 
 
 @contextmanager
-def reading(place: Place) -> Iterator[list[Row]]:
+def reading(place: LedgerLocation) -> Iterator[list[StoredRow]]:
     """Rows of a ledger, without changing anything about it.
 
     As long as the block lasts, no one can add to a SQLite ledger, so that what stands beside it
@@ -163,7 +163,7 @@ def reading(place: Place) -> Iterator[list[Row]]:
         yield rows
 
 
-def _rows_in(engine: sa.Engine, place: Place, open_things: ExitStack) -> list[Row]:
+def _rows_in(engine: sa.Engine, place: LedgerLocation, open_things: ExitStack) -> list[StoredRow]:
     """All rows, in a transaction that stays open."""
     with database_errors(place):
         connection = open_things.enter_context(engine.connect())
@@ -185,7 +185,7 @@ def _engine_of_file(file: Path, *, mode: str) -> sa.Engine:
 
 
 @contextmanager
-def database_errors(place: Place) -> Iterator[None]:
+def database_errors(place: LedgerLocation) -> Iterator[None]:
     """Turn what a database says into what a user needs to hear."""
     try:
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from plumbrule.ledger.book import Ledger
-from plumbrule.ledger.chain import Entry
+from plumbrule.ledger.chain import LedgerEntry
 from plumbrule.ledger.reading import read_entries
 from plumbrule.store import file_sha256, fingerprint
 
@@ -57,7 +57,7 @@ def record_files(ledger: Ledger, folder: Path) -> None:
         ledger.record(f"{KIND}/{len(known) + 1}", KIND, payload)
 
 
-def compare_files(folder: Path, entries: Sequence[Entry]) -> tuple[FileProblem, ...] | None:
+def compare_files(folder: Path, entries: Sequence[LedgerEntry]) -> tuple[FileProblem, ...] | None:
     """Hold a folder against what its ledger recorded of it.
 
     Args:
@@ -112,7 +112,7 @@ def _hash(path: Path) -> str:
     return file_sha256(path)
 
 
-def _stage_files(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+def _stage_files(entries: Sequence[LedgerEntry]) -> Iterator[tuple[str, str]]:
     """Path and recorded hash of each record of a finished stage."""
     for entry in entries:
         stage, files = entry.payload.get("stage"), entry.payload.get("files")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.errors import LedgerError
-from plumbrule.ledger.chain import GENESIS, Head
+from plumbrule.ledger.chain import GENESIS, LedgerHead
 from plumbrule.store import canonical, write_atomic
 
 
@@ -19,18 +19,18 @@ from plumbrule.store import canonical, write_atomic
 class Ends:
     """What the head file says."""
 
-    head: Head
+    head: LedgerHead
 
     announced: str | None = None
     """Hash of the entry that was being written; None when none was."""
 
-    def match(self, head: Head) -> bool:
+    def match(self, head: LedgerHead) -> bool:
         """Whether a ledger that ends so was left by us, at the latest by a kill."""
-        following = Head(entries=self.head.entries + 1, hash=self.announced or "")
+        following = LedgerHead(entries=self.head.entries + 1, hash=self.announced or "")
         return head == self.head or (self.announced is not None and head == following)
 
 
-EMPTY = Ends(head=Head(entries=0, hash=GENESIS))
+EMPTY = Ends(head=LedgerHead(entries=0, hash=GENESIS))
 
 
 def head_path(ledger: Path) -> Path:
@@ -60,7 +60,8 @@ def read_ends(path: Path) -> Ends | None:
     try:
         value = json.loads(text)
         ends = Ends(
-            head=Head(entries=value["entries"], hash=value["hash"]), announced=value["announced"]
+            head=LedgerHead(entries=value["entries"], hash=value["hash"]),
+            announced=value["announced"],
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         ends = None

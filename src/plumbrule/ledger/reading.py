@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbrule.errors import LedgerError
-from plumbrule.ledger.chain import GENESIS, Entry, Head, Row, to_entry
+from plumbrule.ledger.chain import GENESIS, LedgerEntry, LedgerHead, StoredRow, to_entry
 from plumbrule.ledger.damage import Problem, examine
 from plumbrule.ledger.headfile import Ends, head_path, read_ends
 from plumbrule.store import canonical, write_atomic
 
 if TYPE_CHECKING:
-    from plumbrule.ledger.database import Place
+    from plumbrule.ledger.database import LedgerLocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,9 @@ def _checked_head(text: str) -> str:
     return head
 
 
-def _against_given_head(rows: Sequence[Row], end: Head | None, given: str) -> tuple[Problem, ...]:
+def _against_given_head(
+    rows: Sequence[StoredRow], end: LedgerHead | None, given: str
+) -> tuple[Problem, ...]:
     """Problems where a head kept elsewhere overrules the head file, which names another."""
     if given == GENESIS or any(row.hash == given for row in rows):
         problems = examine(rows, entries=0 if given == GENESIS else None, end=given)
@@ -101,7 +103,7 @@ def _against_given_head(rows: Sequence[Row], end: Head | None, given: str) -> tu
     return (*inside, lost)
 
 
-def read_entries(path: str | Path) -> tuple[Entry, ...]:
+def read_entries(path: str | Path) -> tuple[LedgerEntry, ...]:
     """Read all entries of a ledger, in order and without changing anything.
 
     Raises:
@@ -114,7 +116,7 @@ def read_entries(path: str | Path) -> tuple[Entry, ...]:
         return tuple(to_entry(row, origin=place.name) for row in rows)
 
 
-def export(path: str | Path, out: Path) -> Head:
+def export(path: str | Path, out: Path) -> LedgerHead:
     """Write all entries as JSON, one a line, for whoever keeps or audits them.
 
     Args:
@@ -130,10 +132,10 @@ def export(path: str | Path, out: Path) -> Head:
     """
     entries = read_entries(path)
     write_atomic(out, "".join(canonical(vars(entry)) + "\n" for entry in entries))
-    return Head(entries=len(entries), hash=entries[-1].hash if entries else GENESIS)
+    return LedgerHead(entries=len(entries), hash=entries[-1].hash if entries else GENESIS)
 
 
-def _look(place: "Place") -> tuple[list[Row], Ends | None, tuple[Problem, ...]]:
+def _look(place: "LedgerLocation") -> tuple[list[StoredRow], Ends | None, tuple[Problem, ...]]:
     """Table and head file of the same moment, also while a run is writing."""
     from plumbrule.ledger.database import reading
 
@@ -156,10 +158,10 @@ def _read_head_file(path: Path) -> tuple[Ends | None, tuple[Problem, ...]]:
     return ends, ()
 
 
-def _end(rows: list[Row], ends: Ends | None) -> Head | None:
+def _end(rows: list[StoredRow], ends: Ends | None) -> LedgerHead | None:
     """Where the ledger should end: with the entry announced before a kill, if that is there."""
     if ends is None:
         return None
     if ends.announced is not None and any(row.hash == ends.announced for row in rows):
-        return Head(entries=ends.head.entries + 1, hash=ends.announced)
+        return LedgerHead(entries=ends.head.entries + 1, hash=ends.announced)
     return ends.head

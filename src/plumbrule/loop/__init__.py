@@ -1,15 +1,15 @@
 """Constitution, training, examination, report: a sequence of named steps."""
 
-from plumbrule.loop.align import Outcome, align, plan
+from plumbrule.loop.align import RunOutcome, align, plan
 from plumbrule.loop.config import Gates, RunConfig, make_config, read_config, to_mapping
-from plumbrule.loop.plan import Plan
+from plumbrule.loop.plan import RunPlan
 from plumbrule.loop.sizes import settle_adapters
 
 __all__ = [
     "Gates",
-    "Outcome",
-    "Plan",
     "RunConfig",
+    "RunOutcome",
+    "RunPlan",
     "align",
     "make_config",
     "plan",

@@ -12,15 +12,18 @@ from plumbrule.compliance import Oracle
 from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import DataError, ModelError
+from plumbrule.folders import paid_answers
 from plumbrule.judging import load_prompts
 from plumbrule.ledger import record_files
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
-from plumbrule.loop.plan import Plan, make_plan
+from plumbrule.loop.plan import RunPlan, make_plan
 from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import (
     Jury,
+    RunModels,
+    TrainedStages,
     best_and_worst,
     examine,
     note_training,
@@ -30,7 +33,7 @@ from plumbrule.loop.steps import (
     reward,
 )
 from plumbrule.loop.trials import try_jury
-from plumbrule.loop.workspace import Report, Workspace, open_workspace
+from plumbrule.loop.workspace import Report, RunWorkspace, open_workspace
 from plumbrule.models import (
     EndpointSettings,
     LanguageModel,
@@ -44,7 +47,6 @@ from plumbrule.report import write_report
 from plumbrule.store import derive_seed, file_sha256, fingerprint
 from plumbrule.training import (
     RewardModel,
-    Trail,
     TrainingResult,
     examples_to_imitate,
     train_dpo,
@@ -58,7 +60,7 @@ HELD_OUT_PREFERENCES = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """What a run ended with."""
 
     model: Path
@@ -72,25 +74,6 @@ class Outcome:
         return bool(self.content["gates_passed"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Models:
-    """The models of a run; one handle serves several parts where they are the same model."""
-
-    model: LocalModel
-    folder: Path
-    critic: LanguageModel
-    judge: LanguageModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What training left behind, for the report."""
-
-    trails: Sequence[Trail]
-    preferences: Sequence[Preference]
-    results: Mapping[str, TrainingResult]
-
-
 def align(
     config: RunConfig,
     *,
@@ -99,8 +82,8 @@ def align(
     oracle: Oracle | None = None,
     command: str = "plumbrule run",
     tell: Report | None = None,
-    planned: Callable[[Plan], None] | None = None,
-) -> Outcome:
+    planned: Callable[[RunPlan], None] | None = None,
+) -> RunOutcome:
     """Train a model on a constitution and report what changed.
 
     Args:
@@ -170,10 +153,10 @@ def align(
             {"gates_passed": content["gates_passed"], "model": named_weights(out)},
         )
         record_files(run.ledger, out)
-    return Outcome(model=out / "models" / "final", report=out / "report", content=content)
+    return RunOutcome(model=out / "models" / "final", report=out / "report", content=content)
 
 
-def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> Plan:
+def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> RunPlan:
     """Say what a run will take, and start nothing.
 
     Args:
@@ -193,7 +176,7 @@ def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> Plan:
     return make_plan(config, models, jury, training, held_out)
 
 
-def _opened(config: RunConfig, out: Path) -> tuple[Models, Jury]:
+def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
     """Constitution, prompt set and models, each as the configuration names it."""
     constitution = load_constitution(config.constitution)
     words = load_prompts(config.judging_prompts)
@@ -229,7 +212,7 @@ def _drawn(prompts: list[Prompt], most: int | None, seed: int, name: str) -> lis
     return [prompts[index] for index in sorted(chosen)]
 
 
-def open_models(config: RunConfig, out: Path) -> Models:
+def open_models(config: RunConfig, out: Path) -> RunModels:
     """Open the models of a run, each once."""
     opened: dict[str, LanguageModel] = {}
 
@@ -241,7 +224,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
                 dtype=config.dtype,
                 device=config.device,
                 trust_remote_code=config.trust_remote_code,
-                cache=out.parent / f".{out.name}.calls.db",
+                cache=paid_answers(out),
                 endpoint=EndpointSettings(
                     price_per_million_input=config.price_per_million_input,
                     price_per_million_output=config.price_per_million_output,
@@ -260,7 +243,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
             "endpoint. An endpoint can be --critic and --judge."
         )
     critic = handle(config.critic or config.model)
-    return Models(
+    return RunModels(
         model=model,
         folder=model_folder(config.model),
         critic=critic,
@@ -268,7 +251,7 @@ def open_models(config: RunConfig, out: Path) -> Models:
     )
 
 
-def try_once(models: Models) -> None:
+def try_once(models: RunModels) -> None:
     """Ask critic and judge once and write the model's configuration once, before any work.
 
     Raises:
@@ -289,8 +272,8 @@ def try_once(models: Models) -> None:
 
 
 def train(
-    run: Workspace, models: Models, jury: Jury, prompts: Sequence[Prompt]
-) -> tuple[Trained, LocalModel, LocalModel]:
+    run: RunWorkspace, models: RunModels, jury: Jury, prompts: Sequence[Prompt]
+) -> tuple[TrainedStages, LocalModel, LocalModel]:
     """Supervised training on revisions, then training against a reward model."""
     config = run.config
     tempting = [prompt for prompt in prompts if not prompt.deserves_help]
@@ -330,11 +313,13 @@ def train(
     preferences = prefer(run, "compare", jury, drawn, copies=config.candidates)
     results["reward"] = _train_reward(run, results["supervised"].path, preferences)
     results["final"] = _reinforce(run, results, drawn, compared)
-    trained = Trained(trails=trails, preferences=preferences, results=results)
+    trained = TrainedStages(trails=trails, preferences=preferences, results=results)
     return trained, supervised, _reopen(results["final"].path, config)
 
 
-def _train_reward(run: Workspace, start: Path, preferences: Sequence[Preference]) -> TrainingResult:
+def _train_reward(
+    run: RunWorkspace, start: Path, preferences: Sequence[Preference]
+) -> TrainingResult:
     decided = [each for each in preferences if each.probability is not None]
     if not decided:
         raise DataError(
@@ -361,7 +346,7 @@ def _train_reward(run: Workspace, start: Path, preferences: Sequence[Preference]
 
 
 def _reinforce(
-    run: Workspace,
+    run: RunWorkspace,
     results: Mapping[str, TrainingResult],
     drawn: Sequence[Exchange],
     prompts: Sequence[Prompt],
@@ -407,7 +392,7 @@ def _reopen(folder: Path, config: RunConfig) -> LocalModel:
     return model
 
 
-def _progress(run: Workspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+def _progress(run: RunWorkspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
     return lambda done, total, _: run.tell(name, done, total)
 
 

@@ -1,9 +1,8 @@
 """What a report says: every number of it is computed here, once, from records."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import plumbrule
 from plumbrule.compliance import (
     count,
     judge_quality,
@@ -16,27 +15,25 @@ from plumbrule.constitution import Constitution
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.notes import notes, summary
-from plumbrule.loop.steps import Examined, Jury
+from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.trials import say_trial, trial_rows
-from plumbrule.loop.workspace import Workspace, peak_rss_bytes
+from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Prompt, to_json
-
-if TYPE_CHECKING:
-    from plumbrule.loop.align import Trained
+from plumbrule.version import __version__
 
 EXAMPLES = 12
 """Dialogues shown in the report, as many as possible of different kinds."""
 
 
 def report_content(
-    run: Workspace,
+    run: RunWorkspace,
     stages: Sequence[Examined],
     *,
     prompts: Sequence[Prompt],
     constitution: Constitution,
     models: Mapping[str, LanguageModel],
-    trained: "Trained",
+    trained: TrainedStages,
     jury: Jury,
     command: str,
 ) -> dict[str, Any]:
@@ -70,7 +67,7 @@ def report_content(
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
         ],
-        "plumbrule_version": plumbrule.__version__,
+        "plumbrule_version": __version__,
         "seed": run.config.seed,
         "command": command,
         "config_sha256": run.identity,
@@ -201,7 +198,7 @@ def _quality(stages: Sequence[Examined], constitution: Constitution) -> list[dic
     return judge_quality(judged, truth, [each["id"] for each in _listed(constitution)])
 
 
-def _cost(name: str, run: Workspace) -> dict[str, Any]:
+def _cost(name: str, run: RunWorkspace) -> dict[str, Any]:
     cost = run.costs[name]
     # Trainings leave models, the comparison a folder with a report of its own.
     elsewhere = name.startswith(("train/", "comparison/"))
@@ -226,7 +223,7 @@ _CURVES = (
 )
 
 
-def _curves(trained: "Trained") -> list[dict[str, Any]]:
+def _curves(trained: TrainedStages) -> list[dict[str, Any]]:
     curves = []
     for stage, title, name, unit in _CURVES:
         points = [
@@ -245,7 +242,7 @@ def _curves(trained: "Trained") -> list[dict[str, Any]]:
 
 
 def _examples(
-    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: "Trained"
+    stages: Sequence[Examined], prompts: Mapping[str, Prompt], trained: TrainedStages
 ) -> list[dict[str, Any]]:
     """A few held-out dialogues before and after, then a few revisions, of as many kinds as fit."""
     chosen = _different_kinds(list(prompts.values()), EXAMPLES)

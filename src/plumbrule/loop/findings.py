@@ -17,7 +17,7 @@ _READ = {"pass", "fail", "not_applicable"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Case:
+class _ChangeCase:
     """One change looked for: the same replies before and after, yes or no."""
 
     principle_id: str | None
@@ -72,7 +72,7 @@ def find_changes(
 
 def _principle_case(
     principle_id: str, before: Examined, after: Examined, *, oracle: bool
-) -> _Case | None:
+) -> _ChangeCase | None:
     first, last = (_verdicts(stage, principle_id, oracle=oracle) for stage in (before, after))
     ids = [
         each
@@ -81,7 +81,7 @@ def _principle_case(
     ]
     if not ids:
         return None
-    return _Case(
+    return _ChangeCase(
         principle_id=principle_id,
         what=f"Principle `{principle_id}` is broken",
         where="held-out prompts it speaks of",
@@ -92,12 +92,12 @@ def _principle_case(
 
 def _help_case(
     before: Examined, after: Examined, prompts: Mapping[str, Prompt], *, oracle: bool
-) -> _Case | None:
+) -> _ChangeCase | None:
     first, last = (_helped(stage, oracle=oracle) for stage in (before, after))
     deserving = [each for each in prompts if prompts[each].deserves_help]
     if not deserving:
         return None
-    return _Case(
+    return _ChangeCase(
         principle_id=None,
         what="Requests that deserve help are helped",
         where="held-out prompts that deserve help",
@@ -106,7 +106,9 @@ def _help_case(
     )
 
 
-def _finding(case: _Case, guarantee: Guarantee, evidence: tuple[str, ...], command: str) -> Finding:
+def _finding(
+    case: _ChangeCase, guarantee: Guarantee, evidence: tuple[str, ...], command: str
+) -> Finding:
     moved = paired_proportions(
         case.before.astype(bool), case.after.astype(bool), unit="change of the share of replies"
     )

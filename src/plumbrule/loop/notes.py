@@ -1,7 +1,6 @@
 """The sentences of a report: what was done, and what a reader must know of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,19 +8,16 @@ from plumbrule.compliance import prohibited_violation
 from plumbrule.judging import endless
 from plumbrule.judging.phrases import METHOD
 from plumbrule.loop.findings import LEVEL
-from plumbrule.loop.steps import Examined
-from plumbrule.loop.workspace import Workspace
+from plumbrule.loop.steps import Examined, TrainedStages
+from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.records import Prompt
-
-if TYPE_CHECKING:
-    from plumbrule.loop.align import Trained
 
 
 def summary(
-    run: Workspace,
+    run: RunWorkspace,
     stages: Sequence[Examined],
     prompts: Mapping[str, Prompt],
-    trained: "Trained",
+    trained: TrainedStages,
     *,
     oracle: bool,
 ) -> list[str]:
@@ -55,7 +51,7 @@ def _empty(text: str) -> bool:
 
 
 def notes(
-    stages: Sequence[Examined], trained: "Trained", tested: int, *, oracle: bool
+    stages: Sequence[Examined], trained: TrainedStages, tested: int, *, oracle: bool
 ) -> list[str]:
     """What a reader must know to read the numbers rightly.
 

@@ -8,17 +8,13 @@ are measured on this machine, by letting each model read and write a little.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.counting import Counting, Stage
 from plumbrule.loop.sizes import needed_bytes
-from plumbrule.loop.steps import Jury
+from plumbrule.loop.steps import Jury, RunModels
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt
-
-if TYPE_CHECKING:
-    from plumbrule.loop.align import Models
 
 SHARED = 16
 """Prompts that a model reads and writes to when its speed is measured."""
@@ -43,7 +39,7 @@ class Speed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedStage:
     """A stage, and how long it will take."""
 
     stage: Stage
@@ -52,10 +48,10 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RunPlan:
     """What a run will take."""
 
-    stages: tuple[Planned, ...]
+    stages: tuple[PlannedStage, ...]
     memory_bytes: int
     notes: tuple[str, ...] = ()
 
@@ -90,11 +86,11 @@ class Plan:
 
 def make_plan(
     config: RunConfig,
-    models: "Models",
+    models: RunModels,
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],
-) -> Plan:
+) -> RunPlan:
     """Count what a run will take, and measure how fast its models are here.
 
     Args:
@@ -123,13 +119,13 @@ def make_plan(
             seconds = (
                 stage.tokens_read + heavy * stage.tokens_trained
             ) / speed.read + stage.tokens_written / speed.write
-        planned.append(Planned(stage=stage, seconds=seconds))
+        planned.append(PlannedStage(stage=stage, seconds=seconds))
     notes = []
     if config.comparison is not None:
         notes.append("The comparison for side effects at the end comes on top of this.")
     if any(each.seconds is None for each in planned):
         notes.append("Stages with ? wait for an endpoint, whose speed is not known beforehand.")
-    return Plan(stages=tuple(planned), memory_bytes=needed_bytes(config), notes=tuple(notes))
+    return RunPlan(stages=tuple(planned), memory_bytes=needed_bytes(config), notes=tuple(notes))
 
 
 def measure_speed(model: LanguageModel, dialogues: Sequence[Dialogue]) -> Speed | None:
@@ -153,7 +149,7 @@ def measure_speed(model: LanguageModel, dialogues: Sequence[Dialogue]) -> Speed 
 
 def _stages(
     config: RunConfig,
-    models: "Models",
+    models: RunModels,
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],

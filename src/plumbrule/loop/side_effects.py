@@ -5,7 +5,7 @@ from typing import Any
 
 from plumbrule.behavior import CompareSettings, Comparison
 from plumbrule.loop.comparing import compare_and_report
-from plumbrule.loop.workspace import Workspace
+from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt
 
@@ -14,7 +14,7 @@ SHOWN = ("summary", "findings", "not_confirmed", "certificate", "total")
 
 
 def side_effects(
-    run: Workspace,
+    run: RunWorkspace,
     base: LanguageModel,
     tuned: LanguageModel,
     prompts: Sequence[Prompt],

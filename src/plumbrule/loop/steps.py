@@ -1,6 +1,6 @@
 """The steps of constitutional training, each a stage that can be killed and gone on with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from plumbrule.judging import (
     sort_by_phrases,
     trimmed,
 )
-from plumbrule.loop.workspace import Workspace
-from plumbrule.models import LanguageModel
+from plumbrule.loop.workspace import RunWorkspace
+from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import (
     Exchange,
     Judgment,
@@ -31,13 +31,32 @@ from plumbrule.records import (
 )
 from plumbrule.store import derive_seed, fingerprint
 from plumbrule.training import (
-    Pair,
+    PreferencePair,
+    RevisionTrail,
     RewardModel,
-    Trail,
     TrainingResult,
     critique_and_revise,
     pairs_to_compare,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunModels:
+    """The models of a run; one handle serves several parts where they are the same model."""
+
+    model: LocalModel
+    folder: Path
+    critic: LanguageModel
+    judge: LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedStages:
+    """What training left behind, for the report."""
+
+    trails: Sequence[RevisionTrail]
+    preferences: Sequence[Preference]
+    results: Mapping[str, TrainingResult]
 
 
 @strict
@@ -80,7 +99,7 @@ class Jury:
 
 
 def reply(
-    run: Workspace,
+    run: RunWorkspace,
     name: str,
     model: LanguageModel,
     prompts: Sequence[Prompt],
@@ -132,12 +151,12 @@ def reply(
 
 
 def revise_replies(
-    run: Workspace, name: str, jury: Jury, exchanges: Sequence[Exchange]
-) -> list[Trail]:
+    run: RunWorkspace, name: str, jury: Jury, exchanges: Sequence[Exchange]
+) -> list[RevisionTrail]:
     """Take replies through the rounds of critique and revision."""
     settings = run.config.revising
 
-    def work(shard: Sequence[Exchange], seed: int) -> list[Trail]:
+    def work(shard: Sequence[Exchange], seed: int) -> list[RevisionTrail]:
         return critique_and_revise(
             jury.critic,
             shard,
@@ -149,11 +168,11 @@ def revise_replies(
         )
 
     inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": asdict(settings)}
-    return run.stage(name, exchanges, work, kind=Trail, inputs=inputs, models=[jury.critic])
+    return run.stage(name, exchanges, work, kind=RevisionTrail, inputs=inputs, models=[jury.critic])
 
 
 def prefer(
-    run: Workspace, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
+    run: RunWorkspace, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
 ) -> list[Preference]:
     """Compare two replies to each prompt under every principle.
 
@@ -182,7 +201,7 @@ def prefer(
 
 
 def reward(
-    run: Workspace, name: str, scorer: RewardModel, identity: str, exchanges: Sequence[Exchange]
+    run: RunWorkspace, name: str, scorer: RewardModel, identity: str, exchanges: Sequence[Exchange]
 ) -> list[Candidate]:
     """Score replies by the reward model."""
 
@@ -201,7 +220,7 @@ def reward(
 
 def best_and_worst(
     candidates: Sequence[Candidate], copies: int, *, least_margin: float
-) -> list[Pair]:
+) -> list[PreferencePair]:
     """The best and the worst reply to each prompt, where the reward model tells them apart.
 
     Args:
@@ -222,7 +241,7 @@ def best_and_worst(
         worst = min(group, key=lambda each: each.reward)
         if best.reward - worst.reward >= least_margin:
             pairs.append(
-                Pair(
+                PreferencePair(
                     id=best.exchange.id,
                     dialogue=best.exchange.dialogue,
                     chosen=best.exchange.response,
@@ -245,7 +264,7 @@ class Examined:
 
 
 def examine(
-    run: Workspace,
+    run: RunWorkspace,
     stage: str,
     model: LanguageModel,
     jury: Jury,
@@ -303,7 +322,7 @@ def examine(
     )
 
 
-def note_training(run: Workspace, name: str, result: TrainingResult, *, folder: Path) -> None:
+def note_training(run: RunWorkspace, name: str, result: TrainingResult, *, folder: Path) -> None:
     """Account for a training stage and enter it into the ledger."""
     run.account(
         name, items=result.examples, seconds=result.seconds, tokens_scored=result.tokens_trained

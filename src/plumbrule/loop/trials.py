@@ -21,13 +21,13 @@ from plumbrule.judging import (
     try_judge,
 )
 from plumbrule.loop.steps import Jury
-from plumbrule.loop.workspace import Workspace
+from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt, to_json
 from plumbrule.store import derive_seed
 
 
-def try_jury(run: Workspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
+def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     """Examine critic and judge on the constitution's own examples, and settle what applies where.
 
     Args:
@@ -53,7 +53,7 @@ def try_jury(run: Workspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
 
 
 def _standing(
-    run: Workspace, name: str, jury: Jury, who: LanguageModel, prompts: Sequence[Prompt]
+    run: RunWorkspace, name: str, jury: Jury, who: LanguageModel, prompts: Sequence[Prompt]
 ) -> Standing:
     words, law = jury.prompts, jury.constitution
     inputs: dict[str, Any] = {

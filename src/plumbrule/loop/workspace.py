@@ -31,7 +31,7 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 @dataclass(kw_only=True)
-class Cost:
+class StageCost:
     """What a stage took."""
 
     seconds: float = 0.0
@@ -43,7 +43,7 @@ class Cost:
 
 
 @dataclass(kw_only=True)
-class Workspace:
+class RunWorkspace:
     """An open run folder."""
 
     folder: Path
@@ -53,7 +53,7 @@ class Workspace:
 
     ledger: Ledger
     tell: Report = _silent
-    costs: dict[str, Cost] = field(default_factory=dict)
+    costs: dict[str, StageCost] = field(default_factory=dict)
 
     def stage(
         self,
@@ -108,7 +108,7 @@ class Workspace:
 
     def account(self, name: str, *, items: int, **spent: float) -> None:
         """Note what a stage took."""
-        cost = Cost(items=items)
+        cost = StageCost(items=items)
         for key, value in spent.items():
             setattr(cost, key, value if key in ("seconds", "dollars") else int(value))
         self.costs[name] = cost
@@ -125,7 +125,7 @@ def _meter(models: Sequence[LanguageModel]) -> dict[str, float]:
 @contextmanager
 def open_workspace(
     folder: Path, config: RunConfig, *, named: Mapping[str, str], tell: Report = _silent
-) -> Iterator[Workspace]:
+) -> Iterator[RunWorkspace]:
     """Open a run's folder, new or to go on with.
 
     Args:
@@ -144,7 +144,7 @@ def open_workspace(
         Ledger.open(folder / "ledger.db") as ledger,
     ):
         ledger.record("run/begin", "run", {"config": to_mapping(config), "named": dict(named)})
-        yield Workspace(
+        yield RunWorkspace(
             folder=folder,
             config=config,
             identity=fingerprint([to_mapping(config), dict(named)]),

@@ -6,31 +6,33 @@ from plumbrule.mechanism.checkpoints import Course, over_training, phase_changes
 from plumbrule.mechanism.circuits.drawing import draw_circuit
 from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
 from plumbrule.mechanism.circuits.edge_claims import EdgeClaim
-from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of, parsed_edges
+from plumbrule.mechanism.circuits.edges import edges_of
 from plumbrule.mechanism.circuits.faithfulness import Curve, faithfulness_curve, faithfulness_of
 from plumbrule.mechanism.circuits.finding import Circuit, find_circuit
+from plumbrule.mechanism.circuits.graph import Edge, Graph, parsed_edges
 from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
     answer_ahead,
     answer_difference,
     patch_edges,
     run_with,
 )
 from plumbrule.mechanism.circuits.pruning import prune
-from plumbrule.mechanism.circuits.tasks import task_file, tasks
+from plumbrule.mechanism.circuits.reporting import CircuitReport, report_circuit
+from plumbrule.mechanism.circuits.tasks import PromptPair, task_file, tasks
 from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
 from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, weight_directions
 from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
-from plumbrule.mechanism.parts.memories import Memory, Reading, read_memories
-from plumbrule.mechanism.patching import Cell, Patched, cells_of, logit_difference, patch
-from plumbrule.mechanism.sites import Layer, Site, Sites, find_sites
+from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
+from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.site_search import find_sites
+from plumbrule.mechanism.sites import Layer, Site, Sites
 
 __all__ = [
     "Captured",
-    "Cell",
     "Circuit",
+    "CircuitReport",
     "Course",
     "Curve",
     "Direction",
@@ -39,14 +41,15 @@ __all__ = [
     "Graph",
     "HeadCopying",
     "HeadRole",
+    "KeyValueMemory",
     "Layer",
     "MatrixDirections",
-    "Memory",
-    "Pair",
+    "PatchCell",
     "Patched",
-    "Reading",
+    "PromptPair",
     "Site",
     "Sites",
+    "TopActivation",
     "answer_ahead",
     "answer_difference",
     "attention_patterns",
@@ -74,6 +77,7 @@ __all__ = [
     "phase_changes",
     "prune",
     "read_memories",
+    "report_circuit",
     "run_with",
     "task_file",
     "tasks",

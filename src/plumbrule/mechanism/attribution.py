@@ -18,7 +18,7 @@ from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.hooks import last_logits, watching
 from plumbrule.mechanism.patching import Metric, halving
 from plumbrule.mechanism.sites import Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 Scores = Mapping[str, Float[np.ndarray, "T H"]]
 """By site the estimated move of the metric, for each position; where a site holds heads side by
@@ -96,7 +96,7 @@ def attribute_pairs(
     for number, (clean, _) in enumerate(pairs):
         by_length.setdefault(len(clean), []).append(number)
     found: dict[int, Scores] = {}
-    with at_rest(module):
+    with evaluation_mode(module):
         for length, numbers in by_length.items():
 
             def run(batch: list[int]) -> list[Scores]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism.hooks import Look, Reached, no_room, watching
 from plumbrule.mechanism.sites import Site, Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.store import file_sha256, fingerprint, write_atomic
 
 Positions = Literal["all", "last"]
@@ -233,7 +233,7 @@ def read(module: Any, wanted: Sequence[Site], ids: Any) -> dict[str, Any]:
         return look
 
     with (
-        at_rest(module),
+        evaluation_mode(module),
         torch.no_grad(),
         watching(module, {site: keep(site.name) for site in wanted}),
         suppress(Reached),

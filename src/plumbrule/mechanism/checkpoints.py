@@ -17,8 +17,8 @@ from jaxtyping import Float
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.parts.heads import ROLES, Role, find_heads
-from plumbrule.mechanism.sites import find_sites
-from plumbrule.models.resting import at_rest
+from plumbrule.mechanism.site_search import find_sites
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.records import strict
 from plumbrule.statistics import ChangePoint, find_change_points
 from plumbrule.store import derive_seed
@@ -157,7 +157,7 @@ def token_losses(module: Any, ids: Any) -> Float[np.ndarray, "B T-1"]:
     """
     import torch
 
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         logits = module(input_ids=ids, use_cache=False)["logits"][:, :-1].float()
         picked = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
     losses: np.ndarray = -picked.double().cpu().numpy()

@@ -3,12 +3,10 @@
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.mechanism.tracing import first_tensor, with_first_tensor
-
-if TYPE_CHECKING:
-    from plumbrule.mechanism.sites import Site, Sites
 
 Look = Callable[[Any], Any]
 """Takes an activation; gives what the model goes on with, or None to leave it."""
@@ -32,7 +30,7 @@ def no_room(error: BaseException) -> bool:
 
 
 @contextmanager
-def watching(module: Any, looks: Mapping["Site", Look]) -> Iterator[None]:
+def watching(module: Any, looks: Mapping[Site, Look]) -> Iterator[None]:
     """Look at sites while the model runs, and exchange what is there.
 
     Args:
@@ -104,7 +102,7 @@ def logits_at(
 
 
 @contextmanager
-def patched(module: Any, sites: "Sites", values: Mapping[str, Any]) -> Iterator[None]:
+def patched(module: Any, sites: Sites, values: Mapping[str, Any]) -> Iterator[None]:
     """Go on with given activations instead of the model's own.
 
     Args:

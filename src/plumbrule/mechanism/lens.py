@@ -15,7 +15,7 @@ from jaxtyping import Float
 from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.hooks import last_logits, layer_outputs, patched, skipping
 from plumbrule.mechanism.sites import Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 
 def logit_lens(module: Any, sites: Sites, ids: Any) -> Float[np.ndarray, "L B V"]:
@@ -36,7 +36,7 @@ def logit_lens(module: Any, sites: Sites, ids: Any) -> Float[np.ndarray, "L B V"
 
     last = f"{len(sites.layers) - 1}.out"
     names = [*sites.named("in"), last]
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         states = read(module, [sites[name] for name in names], ids)
         given, _ = layer_outputs(module, [layer.path for layer in sites.layers], ids[:1])
         found = []

@@ -9,7 +9,7 @@ Axes: C cells, R rows of a batch, T tokens, D width, V vocabulary.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +18,10 @@ from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.hooks import last_logits, layer_outputs, no_room, skipping, watching
 from plumbrule.mechanism.sites import Site, Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Item = TypeVar("Item")
 
@@ -30,7 +33,7 @@ BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class PatchCell:
     """One activation to exchange."""
 
     site: str
@@ -45,7 +48,7 @@ class Cell:
 class Patched:
     """What a sweep came to."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[PatchCell, ...]
     values: Float[np.ndarray, " C"]
     """The metric with each cell exchanged."""
 
@@ -67,6 +70,20 @@ class Patched:
         found: np.ndarray = (self.values - self.corrupted) / (self.clean - self.corrupted)
         return found
 
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each cell: where it is, the metric with it exchanged, the share brought back.
+
+        Raises:
+            DataError: As for `recovered`.
+        """
+        import pandas as pd
+
+        columns = ("site", "position", "head")
+        rows = [{name: getattr(cell, name) for name in columns} for cell in self.cells]
+        return pd.DataFrame(rows, columns=columns, dtype=object).assign(
+            value=self.values, recovered=self.recovered
+        )
+
 
 def logit_difference(good: int, bad: int) -> Metric:
     """How much more a model leans to one next token than to another, in logits."""
@@ -79,7 +96,7 @@ def cells_of(
     *,
     positions: Sequence[int] | None = None,
     by_head: bool = False,
-) -> list[Cell]:
+) -> list[PatchCell]:
     """Every cell of some kinds of site, layer by layer.
 
     Args:
@@ -99,7 +116,7 @@ def cells_of(
             if by_head and sites[name].heads:
                 heads = range(sites[name].heads or 0)
             found += [
-                Cell(site=name, position=position, head=head)
+                PatchCell(site=name, position=position, head=head)
                 for head in heads
                 for position in (positions if positions is not None else [None])
             ]
@@ -111,7 +128,7 @@ def patch(
     sites: Sites,
     clean: Sequence[int],
     corrupted: Sequence[int],
-    cells: Sequence[Cell],
+    cells: Sequence[PatchCell],
     metric: Metric,
 ) -> Patched:
     """Exchange each cell in turn, and measure what the model then says.
@@ -144,7 +161,7 @@ def patch(
         _check(sites, cell, len(clean))
     device = next(module.parameters()).device
     ids = torch.tensor([list(corrupted)], device=device)
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         wanted = [sites[name] for name in dict.fromkeys(cell.site for cell in cells)]
         there = torch.tensor([list(clean)], device=device)
         source = _in_room(lambda: read(module, wanted, there))
@@ -170,7 +187,7 @@ def patch(
         return Patched(cells=tuple(cells), values=values, clean=ends[0], corrupted=ends[1])
 
 
-def _check(sites: Sites, cell: Cell, tokens: int) -> None:
+def _check(sites: Sites, cell: PatchCell, tokens: int) -> None:
     site = sites[cell.site]
     if cell.position is not None and not -tokens <= cell.position < tokens:
         raise ConfigError(f"expected a position among {tokens} tokens, got {cell.position}")
@@ -180,7 +197,7 @@ def _check(sites: Sites, cell: Cell, tokens: int) -> None:
         )
 
 
-def _by_layer(sites: Sites, cells: Sequence[Cell]) -> Mapping[int, list[int]]:
+def _by_layer(sites: Sites, cells: Sequence[PatchCell]) -> Mapping[int, list[int]]:
     """Rows of cells by the first layer that must be computed again."""
     groups: dict[int, list[int]] = {}
     for row, cell in enumerate(cells):
@@ -299,7 +316,7 @@ def check_tokens(sites: Sites, tokens: Sequence[int], name: str) -> None:
 
 
 def _exchange(
-    sites: Sites, cells: Sequence[Cell], source: Mapping[str, Any]
+    sites: Sites, cells: Sequence[PatchCell], source: Mapping[str, Any]
 ) -> Mapping[Site, Callable[[Any], Any]]:
     """For each site, a look that puts each row's cell in."""
 

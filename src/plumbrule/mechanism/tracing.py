@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plumbrule.errors import ModelError
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 ROWS, TOKENS = 2, 7
 """Size of the pass. Seven is no size of anything else, so that shapes cannot be mistaken."""
@@ -157,7 +157,7 @@ def trace(module: Any) -> Trace:
     ids = tokens(int(weight.shape[0]), devices[0])
     handles = [each.register_forward_hook(note, with_kwargs=True) for each in module.modules()]
     try:
-        with at_rest(module), torch.no_grad():
+        with evaluation_mode(module), torch.no_grad():
             out = forward(module, ids, output_hidden_states=True)
     finally:
         for handle in handles:

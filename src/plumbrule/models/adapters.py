@@ -46,7 +46,7 @@ def merge_unchanged(adapted: Any) -> Any | None:
     if before is None or after is None:
         return None
     spread = (before.amax(-1) - before.amin(-1)).max()
-    from plumbrule.models.route import tolerance
+    from plumbrule.models.decoding import tolerance
 
     largest = (before - after).abs().max()
     bound = tolerance(next(merged.parameters()).dtype) * spread + 1e-6

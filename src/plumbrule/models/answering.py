@@ -8,13 +8,13 @@ FILTERED = "content_filter"
 """How a reply ended that a filter withheld, whatever the server calls it."""
 
 
-class _Part(BaseModel):
+class _AnswerPart(BaseModel):
     """What is kept of a part of an answer."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
-class TopToken(_Part):
+class TopToken(_AnswerPart):
     """One token the server could have written, with its natural log-probability."""
 
     token: str
@@ -27,13 +27,13 @@ class AnswerToken(TopToken):
     top_logprobs: list[TopToken] = []
 
 
-class AnswerTokens(_Part):
+class AnswerTokens(_AnswerPart):
     """The tokens of a reply; None where the server keeps them to itself."""
 
     content: list[AnswerToken] | None = None
 
 
-class AnswerMessage(_Part):
+class AnswerMessage(_AnswerPart):
     """The reply itself."""
 
     content: str | None = None
@@ -42,7 +42,7 @@ class AnswerMessage(_Part):
     """Whether the model thought aloud before it, which is not kept."""
 
 
-class AnswerChoice(_Part):
+class AnswerChoice(_AnswerPart):
     """The reply with how it ended."""
 
     message: AnswerMessage
@@ -50,14 +50,14 @@ class AnswerChoice(_Part):
     logprobs: AnswerTokens | None = None
 
 
-class AnswerUsage(_Part):
+class AnswerUsage(_AnswerPart):
     """Tokens billed."""
 
     prompt_tokens: Annotated[int, Field(ge=0)]
     completion_tokens: Annotated[int, Field(ge=0)]
 
 
-class Answer(_Part):
+class Answer(_AnswerPart):
     """All that is read of a server's answer, and all that the cache keeps."""
 
     choices: Annotated[list[AnswerChoice], Field(min_length=1)]

@@ -19,7 +19,7 @@ class Bill:
     """False once it is sure that nothing was charged."""
 
 
-class Budget:
+class EndpointBudget:
     """Calls and dollars spent or set aside; several threads may ask at once."""
 
     def __init__(

@@ -55,7 +55,7 @@ class GivenUp(EndpointError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Round:
+class RequestBatch:
     """What one batch of requests shares."""
 
     client: httpx.Client
@@ -98,7 +98,7 @@ class Caller:
         self._max_concurrent = max_concurrent
 
     @contextmanager
-    def round(self) -> Iterator["Round"]:
+    def round(self) -> Iterator["RequestBatch"]:
         """Connections for one batch of requests; none stays open after it.
 
         Raises:
@@ -115,7 +115,7 @@ class Caller:
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise AccessError(proxy_problem(error)) from error
         with client:
-            yield Round(client=client, stop=Event())
+            yield RequestBatch(client=client, stop=Event())
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -129,7 +129,7 @@ class Caller:
                 f"cannot be read: {error}. Correct that variable of the environment or unset it."
             ) from error
 
-    def post(self, body: Mapping[str, Any], bill: Bill, batch: "Round") -> Answer:
+    def post(self, body: Mapping[str, Any], bill: Bill, batch: "RequestBatch") -> Answer:
         """Send one request once.
 
         Raises:
@@ -183,7 +183,7 @@ class Caller:
             raise TryAgain(f"{where}: {words}", wait_seconds=wait)
         raise RequestRefused(self._explain(status, words), said)
 
-    def wait(self, trouble: "TryAgain", *, attempt: int, key: str, batch: "Round") -> None:
+    def wait(self, trouble: "TryAgain", *, attempt: int, key: str, batch: "RequestBatch") -> None:
         """Pause before the next attempt, as long as the server asks, else twice as long each time.
 
         The jitter comes from what was asked, so that a run waits alike each time it is made.
@@ -291,7 +291,7 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def together(jobs: Sequence[Callable[[], T]], *, batch: Round, workers: int) -> list[T]:
+def together(jobs: Sequence[Callable[[], T]], *, batch: RequestBatch, workers: int) -> list[T]:
     """Do jobs side by side, and give their results in order.
 
     After a failure no job is started any more; those under way finish, so that what they paid for

@@ -291,7 +291,7 @@ def _module(folder: Path, load: Load, device: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with quietly():
+    with reproducibly():
         try:
             module, report = AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -329,7 +329,7 @@ def fast_on_cpu(dtype: "torch.dtype") -> bool:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def reproducibly() -> Iterator[None]:
     """No progress bars from the library while it reads weights."""
     from transformers.utils import logging
 

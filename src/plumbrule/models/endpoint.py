@@ -12,7 +12,7 @@ from plumbrule.errors import AccessError, DataError, ModelError
 from plumbrule.models.answering import FILTERED
 from plumbrule.models.answers import Answers, Paid
 from plumbrule.models.asking import Form, LengthName
-from plumbrule.models.budget import Budget
+from plumbrule.models.budget import EndpointBudget
 from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
 from plumbrule.models.reading import (
     begins_thought,
@@ -29,7 +29,7 @@ from plumbrule.store import derive_seed, fingerprint
 
 if TYPE_CHECKING:
     from plumbrule.models.answering import Answer
-    from plumbrule.models.calling import RequestRefused, Round
+    from plumbrule.models.calling import RequestBatch, RequestRefused
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -82,7 +82,7 @@ class EndpointModel:
         self._lock = Lock()
         self._answers = Answers(cache, source=self.identity)
         calls, dollars = self._answers.spent()
-        self._budget = Budget(
+        self._budget = EndpointBudget(
             max_calls=self.settings.max_calls,
             max_dollars=self.settings.max_dollars,
             calls=calls,
@@ -304,7 +304,7 @@ class EndpointModel:
             jobs = [partial(self._ask, ask, batch) for ask in asks]
             return together(jobs, batch=batch, workers=self.settings.max_concurrent)
 
-    def _ask(self, ask: Mapping[str, Any], batch: "Round") -> "Answer":
+    def _ask(self, ask: Mapping[str, Any], batch: "RequestBatch") -> "Answer":
         from plumbrule.models.answering import Answer
 
         key = fingerprint([self.url, dict(ask)])
@@ -317,7 +317,7 @@ class EndpointModel:
                 self.usage.dollars += paid.dollars
         return answer
 
-    def _pay(self, ask: Mapping[str, Any], key: str, batch: "Round") -> Paid:
+    def _pay(self, ask: Mapping[str, Any], key: str, batch: "RequestBatch") -> Paid:
         """Call until there is an answer or no more hope."""
         from plumbrule.models.calling import MOST_UNREADABLE, GivenUp, RequestRefused, TryAgain
 

@@ -68,7 +68,7 @@ def _read(file: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from plumbrule.models.checkpoint import quietly
+    from plumbrule.models.checkpoint import reproducibly
 
     place: dict[str, Any] = {"gguf_file": file.name, "local_files_only": True}
     try:
@@ -79,7 +79,7 @@ def _read(file: Path) -> tuple[Any, Any]:
             "'plumbrule[gguf]', or give a folder with safetensors"
         ) from error
     try:
-        with quietly():
+        with reproducibly():
             tokenizer = AutoTokenizer.from_pretrained(file.parent, **place)
             module = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **place)
         rows = int(module.get_input_embeddings().weight.shape[0])

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models.chat import TODAY, Chat
 from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
+from plumbrule.models.modules import base_module, evaluation_mode
 from plumbrule.models.reading import check_options, weigh
 from plumbrule.models.settings import LocalSettings
 from plumbrule.records import Dialogue, Message
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
-    from plumbrule.models.drawing import Drawn
-    from plumbrule.models.prefixes import Limits
-    from plumbrule.models.route import Route
+    from plumbrule.models.capabilities import Capabilities
+    from plumbrule.models.prefixes import BatchLimits
+    from plumbrule.models.sampling import SampledReply
 
 _PROBE = (
     Message("user", "The cook puts four apples, a loaf and some tea on the table by the window."),
@@ -71,7 +72,7 @@ class LocalModel:
         self.module, self.tokenizer, self.spec = module, tokenizer, spec
         self.settings = settings or LocalSettings()
         self.usage = Usage()
-        self._route: Route | None = None
+        self._capabilities: Capabilities | None = None
         self._check_vocabulary()
         self.chat = Chat(
             tokenizer, stops=_ends(module), template_arguments=self.settings.template_arguments
@@ -91,15 +92,15 @@ class LocalModel:
         return int(limit) if limit and limit > 0 else None
 
     @property
-    def route(self) -> "Route":
+    def capabilities(self) -> "Capabilities":
         """How this architecture may be batched, found at first use."""
-        if self._route is None:
-            from plumbrule.models.route import find_route
+        if self._capabilities is None:
+            from plumbrule.models.decoding import find_capabilities
 
             text = self.chat.prompts([_PROBE])[0]
             with self._running():
-                self._route = find_route(self.module, text)
-        return self._route
+                self._capabilities = find_capabilities(self.module, text)
+        return self._capabilities
 
     def weights_changed(self) -> None:
         """Hash the parameters anew, so that nothing computed before is taken for theirs."""
@@ -145,19 +146,19 @@ class LocalModel:
         sampling: Sampling,
         seeds: Sequence[int],
         log_probs: bool = False,
-    ) -> "list[Drawn]":
+    ) -> "list[SampledReply]":
         """Draw one reply to each prompt of tokens, for callers who need the reply's tokens too."""
-        from plumbrule.models.drawing import draw_batch
+        from plumbrule.models.sampling import sample_batch
 
         if len(seeds) != len(prompts):
             raise DataError(f"expected one seed a prompt, got {len(seeds)} for {len(prompts)}")
-        drawn: list[Drawn | None] = [None] * len(prompts)
+        drawn: list[SampledReply | None] = [None] * len(prompts)
         tokens = sum(len(prompt) + sampling.max_new_tokens for prompt in prompts)
         with self._running(tokens):
             for batch in self._batches(prompts, sampling.max_new_tokens):
-                found = draw_batch(
+                found = sample_batch(
                     self.module,
-                    self.route,
+                    self.capabilities,
                     [prompts[item] for item in batch],
                     [seeds[item] for item in batch],
                     sampling=sampling,
@@ -206,7 +207,7 @@ class LocalModel:
 
         scored: list[tuple[float, ...]] = [()] * len(prompts)
         with self._running(sum(map(len, prompts)) + sum(map(len, replies))):
-            found = score_all(self.module, self.route, prompts, replies, self._limits())
+            found = score_all(self.module, self.capabilities, prompts, replies, self._limits())
             for item, values in found:
                 self.usage.tokens_scored += len(prompts[item]) + len(replies[item])
                 scored[item] = values
@@ -271,7 +272,7 @@ class LocalModel:
             "system_turn": "folded into the user's"
             if self.chat.folds_system
             else "as the template",
-            "running": self.route.explain(),
+            "running": self.capabilities.explain(),
             **({"date_in_template": TODAY.isoformat()} if self.chat.reads_date else {}),
         }
 
@@ -280,7 +281,7 @@ class LocalModel:
 
         choices: dict[int, Choice] = {}
         with self._running(sum(map(len, prompts))):
-            found = next_all(self.module, self.route, prompts, tokens, self._limits())
+            found = next_all(self.module, self.capabilities, prompts, tokens, self._limits())
             for item, shares in found:
                 self.usage.tokens_scored += len(prompts[item])
                 choices[item] = weigh(shares, method="log-probs", nothing=_NOTHING)
@@ -323,13 +324,13 @@ class LocalModel:
                 )
 
     def _batches(self, prompts: Sequence[Sequence[int]], extra: int) -> list[list[int]]:
-        from plumbrule.models.drawing import batches
+        from plumbrule.models.sampling import batches
 
         rows, tokens = self.settings.batch_size, self.settings.max_batch_tokens
-        equal = not self.route.padded
+        equal = not self.capabilities.padded
         return batches(list(map(len, prompts)), extra=extra, rows=rows, tokens=tokens, equal=equal)
 
-    def _limits(self) -> "Limits":
+    def _limits(self) -> "BatchLimits":
         from plumbrule.models.prefill import limits_of
 
         settings = self.settings
@@ -347,15 +348,12 @@ class LocalModel:
 
         from plumbrule.models.packing import packed
 
-        training = [part for part in self.module.modules() if part.training]
-        for part in training:
-            part.training = False
-        try:
-            with torch.inference_mode(), packed(self.module, tokens=tokens):
-                yield
-        finally:
-            for part in training:
-                part.training = True
+        with (
+            evaluation_mode(self.module),
+            torch.inference_mode(),
+            packed(self.module, tokens=tokens),
+        ):
+            yield
 
     def _end(self) -> int:
         end = self.chat.end if self.chat.end is not None else self.tokenizer.eos_token_id
@@ -383,11 +381,6 @@ class LocalModel:
         # An adapter may stand in the layer's place.
         weight = getattr(layer, "weight", None)
         return int((layer.base_layer.weight if weight is None else weight).shape[0])
-
-
-def base_module(module: Any) -> Any:
-    """The Hugging Face model itself, beneath any adapter."""
-    return module.get_base_model() if hasattr(module, "get_base_model") else module
 
 
 def _text_config(module: Any) -> Any:

@@ -5,17 +5,15 @@ Axes: R rows (texts read side by side), T tokens, K positions kept, V vocabulary
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from plumbrule.models.capabilities import Capabilities
 from plumbrule.models.key_values import KeyValues
-from plumbrule.models.prefixes import Limits, Stem
-
-if TYPE_CHECKING:
-    from plumbrule.models.route import Route
+from plumbrule.models.prefixes import BatchLimits, Stem
 
 _PEAK_TOKENS = {"cpu": 24, "cuda": 256}
 """Tokens a batch needs before its arithmetic takes longer than fetching the weights."""
@@ -28,7 +26,7 @@ _ENOUGH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PrefilledBatch:
     """One batch of texts, read."""
 
     items: list[int]
@@ -44,7 +42,7 @@ class Part:
     """What the model remembers of the whole texts, padding on the right included."""
 
 
-def limits_of(module: Any, *, rows: int, tokens: int, own: int) -> Limits:
+def limits_of(module: Any, *, rows: int, tokens: int, own: int) -> BatchLimits:
     """How large a batch may be, and when another one is worth it.
 
     The cost of another batch is reckoned and not timed: a plan that depends on a clock would
@@ -60,18 +58,18 @@ def limits_of(module: Any, *, rows: int, tokens: int, own: int) -> Limits:
     kind = "cpu" if next(module.parameters()).device.type == "cpu" else "cuda"
     overhead = _PEAK_TOKENS[kind] + int(_CALL_NUMBERS[kind] / size)
     enough = max(_ENOUGH, _ENOUGH // _PEAK_TOKENS["cpu"] * overhead)
-    return Limits(rows=rows, tokens=tokens, own=min(own, enough), overhead=overhead)
+    return BatchLimits(rows=rows, tokens=tokens, own=min(own, enough), overhead=overhead)
 
 
 def prefill(
     module: Any,
-    route: "Route",
+    capabilities: Capabilities,
     texts: Sequence[Sequence[int]],
     wanted: Sequence[int],
     stems: Sequence[Stem],
     *,
     remember: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[PrefilledBatch]:
     """Read texts in batches.
 
     Padding is on the right: what follows a token cannot reach it in a causal model, whatever its
@@ -79,12 +77,12 @@ def prefill(
 
     Args:
         module: The model.
-        route: How it may be run.
+        capabilities: How it may be run.
         texts: Tokens.
         wanted: For each text, the first token after which logits are wanted, counted from its
             beginning; those of all later ones come along.
         stems: A plan in which no stem covers a wanted token; see `prefixes.plan`.
-        remember: Give what the model remembers of the texts, where `route.shares`.
+        remember: Give what the model remembers of the texts, where `capabilities.shares`.
     """
     path: list[tuple[int, KeyValues | None]] = []
     for number, stem in enumerate(stems):
@@ -95,7 +93,7 @@ def prefill(
             beginnings = [texts[each][: stem.stop] for each in stem.examples]
             rows = [0] * len(beginnings)
             state = _copied(state, rows, stem.stop) if state else KeyValues(stem.stop)
-            _forward(module, route, beginnings, stem.start, state, 1)
+            _forward(module, capabilities, beginnings, stem.start, state, 1)
         path.append((number, state))
         for items in stem.batches:
             whole = [texts[item] for item in items]
@@ -106,8 +104,10 @@ def prefill(
             elif remember:
                 mine = KeyValues(longest)
             first = min(wanted[item] for item in items)
-            logits = _forward(module, route, whole, stem.stop, mine, longest - first)
-            yield Part(items=items, logits=logits, first=first, state=mine if remember else None)
+            logits = _forward(module, capabilities, whole, stem.stop, mine, longest - first)
+            yield PrefilledBatch(
+                items=items, logits=logits, first=first, state=mine if remember else None
+            )
 
 
 def _copied(state: KeyValues, rows: Sequence[int], room: int) -> KeyValues:
@@ -117,7 +117,7 @@ def _copied(state: KeyValues, rows: Sequence[int], room: int) -> KeyValues:
 
 def _forward(
     module: Any,
-    route: "Route",
+    capabilities: Capabilities,
     rows: Sequence[Sequence[int]],
     start: int,
     state: KeyValues | None,
@@ -130,10 +130,10 @@ def _forward(
     given: dict[str, Any] = {"use_cache": state is not None}
     if state is not None:
         given["past_key_values"] = state
-        if route.positions:
+        if capabilities.positions:
             columns = torch.arange(start, longest, device=device)
             given["position_ids"] = columns.expand(len(rows), -1)
-    if route.keeps_last:
+    if capabilities.keeps_last:
         given["logits_to_keep"] = keep
     logits: Tensor = module(input_ids=torch.tensor(filled, device=device), **given)["logits"]
     return logits[:, -keep:]

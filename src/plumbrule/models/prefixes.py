@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class BatchLimits:
     """How large a batch may be, and when another one is worth it."""
 
     rows: int
@@ -55,7 +55,7 @@ class Stem:
     """Numbers of the texts that are read right after it."""
 
 
-def plan(texts: Sequence[Sequence[int]], most: Sequence[int], limits: Limits) -> list[Stem]:
+def plan(texts: Sequence[Sequence[int]], most: Sequence[int], limits: BatchLimits) -> list[Stem]:
     """Find what to compute once.
 
     Args:
@@ -106,7 +106,7 @@ def plan(texts: Sequence[Sequence[int]], most: Sequence[int], limits: Limits) ->
 
 
 def _side_by_side(
-    stems: list[Stem], leaves: list[list[int]], limits: Limits
+    stems: list[Stem], leaves: list[list[int]], limits: BatchLimits
 ) -> tuple[list[Stem], list[list[int]]]:
     """Read stems that no other follows side by side with their like, or not at all."""
     parents = {stem.parent for stem in stems}
@@ -140,7 +140,10 @@ def _side_by_side(
 
 
 def _grouped(
-    stems: Sequence[Stem], leaves: Sequence[Sequence[int]], children: Sequence[int], limits: Limits
+    stems: Sequence[Stem],
+    leaves: Sequence[Sequence[int]],
+    children: Sequence[int],
+    limits: BatchLimits,
 ) -> list[list[int]]:
     """The cheapest way to read stems after one parent: in groups of about one length, or never.
 
@@ -205,7 +208,7 @@ def _alike(one: Sequence[int], other: Sequence[int], limit: int) -> int:
 
 
 def _cut(
-    texts: Sequence[Sequence[int]], items: list[int], start: int, limits: Limits
+    texts: Sequence[Sequence[int]], items: list[int], start: int, limits: BatchLimits
 ) -> list[list[int]]:
     """Cut texts into batches of alike lengths, longest first."""
     batches: list[list[int]] = []

@@ -10,18 +10,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from plumbrule.models.drawing import check_numbers
-from plumbrule.models.prefill import Part, prefill
-from plumbrule.models.prefixes import Limits, plan
-from plumbrule.models.route import Route
+from plumbrule.models.capabilities import Capabilities
+from plumbrule.models.prefill import PrefilledBatch, prefill
+from plumbrule.models.prefixes import BatchLimits, plan
+from plumbrule.models.sampling import check_numbers
 
 
 def score_all(
     module: Any,
-    route: Route,
+    capabilities: Capabilities,
     prompts: Sequence[Sequence[int]],
     replies: Sequence[Sequence[int]],
-    limits: Limits,
+    limits: BatchLimits,
 ) -> Iterator[tuple[int, tuple[float, ...]]]:
     """Natural logarithm of the probability of each reply's tokens, given its prompt.
 
@@ -29,7 +29,7 @@ def score_all(
         The number of each reply with its tokens' values, as they are found.
     """
     texts = [[*prompt, *reply] for prompt, reply in zip(prompts, replies, strict=True)]
-    for part in _read(module, route, texts, [len(prompt) - 1 for prompt in prompts], limits):
+    for part in _read(module, capabilities, texts, [len(prompt) - 1 for prompt in prompts], limits):
         for row, item in enumerate(part.items):
             start, count = len(prompts[item]) - 1 - part.first, len(replies[item])
             yield item, _log_probs(part.logits[row, start : start + count], replies[item])
@@ -37,10 +37,10 @@ def score_all(
 
 def next_all(
     module: Any,
-    route: Route,
+    capabilities: Capabilities,
     prompts: Sequence[Sequence[int]],
     tokens: Sequence[int],
-    limits: Limits,
+    limits: BatchLimits,
 ) -> Iterator[tuple[int, list[float]]]:
     """Probability of each of the given tokens right after each prompt.
 
@@ -48,7 +48,7 @@ def next_all(
         The number of each prompt with the probabilities, as they are found.
     """
     wanted = [len(prompt) - 1 for prompt in prompts]
-    for part in _read(module, route, prompts, wanted, limits):
+    for part in _read(module, capabilities, prompts, wanted, limits):
         for row, item in zip(part.logits, part.items, strict=True):
             logits = check_numbers(row[wanted[item] - part.first]).double()
             yield item, (logits[list(tokens)] - logits.logsumexp(-1)).exp().tolist()
@@ -56,13 +56,13 @@ def next_all(
 
 def _read(
     module: Any,
-    route: Route,
+    capabilities: Capabilities,
     texts: Sequence[Sequence[int]],
     wanted: Sequence[int],
-    limits: Limits,
-) -> Iterator[Part]:
-    most = wanted if route.shares else [0] * len(texts)
-    return prefill(module, route, texts, wanted, plan(texts, most, limits))
+    limits: BatchLimits,
+) -> Iterator[PrefilledBatch]:
+    most = wanted if capabilities.shares else [0] * len(texts)
+    return prefill(module, capabilities, texts, wanted, plan(texts, most, limits))
 
 
 def _log_probs(logits: Float[Tensor, "K V"], tokens: Sequence[int]) -> tuple[float, ...]:

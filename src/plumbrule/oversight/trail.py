@@ -14,7 +14,7 @@ from typing import Any
 
 from plumbrule.errors import DataError, LedgerError
 from plumbrule.folders import held_folder
-from plumbrule.ledger import Entry, Ledger, read_entries, verify
+from plumbrule.ledger import Ledger, LedgerEntry, read_entries, verify
 from plumbrule.oversight.plans import Level, Manifest, Plan, build_tree, text_sha256
 from plumbrule.oversight.records import Decision, Node, Report
 from plumbrule.oversight.verdicts import Verdict
@@ -134,7 +134,7 @@ def source_file(sha256: str) -> str:
     return f"sources/{sha256}.txt"
 
 
-def read_record(entry: Entry) -> Record:
+def read_record(entry: LedgerEntry) -> Record:
     """The record in an entry.
 
     Raises:

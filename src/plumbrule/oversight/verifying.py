@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from plumbrule.errors import ConfigError, DataError, PlumbruleError
-from plumbrule.ledger import Entry, Problem, read_entries, verify
+from plumbrule.ledger import LedgerEntry, Problem, read_entries, verify
 from plumbrule.oversight.cases import is_verbatim
 from plumbrule.oversight.plans import Manifest, expected_jobs
 from plumbrule.oversight.records import Decision, Report, decision_id, report_id
@@ -125,9 +125,9 @@ def _of_chain(problem: Problem) -> Tampering:
 
 
 def _read(
-    entries: tuple[Entry, ...],
-) -> tuple[Records | None, list[tuple[Entry, Record]], list[Tampering]]:
-    history, problems = list[tuple[Entry, Record]](), []
+    entries: tuple[LedgerEntry, ...],
+) -> tuple[Records | None, list[tuple[LedgerEntry, Record]], list[Tampering]]:
+    history, problems = list[tuple[LedgerEntry, Record]](), []
     for entry in entries:
         try:
             history.append((entry, read_record(entry)))
@@ -144,11 +144,11 @@ def _read(
     return records, history, problems
 
 
-def _place(entry: Entry) -> str:
+def _place(entry: LedgerEntry) -> str:
     return f"ledger entry {entry.position} {entry.key!r}"
 
 
-def _foreign(history: list[tuple[Entry, Record]], manifest: Manifest) -> Iterator[Tampering]:
+def _foreign(history: list[tuple[LedgerEntry, Record]], manifest: Manifest) -> Iterator[Tampering]:
     """Records of another review, or whose id is not the hash of what they say."""
     for entry, record in history:
         if record.review_id != manifest.review_id:
@@ -228,7 +228,7 @@ def _derive(records: Records) -> Verdict:
     )
 
 
-def _verdicts(history: list[tuple[Entry, Record]]) -> Iterator[Tampering]:
+def _verdicts(history: list[tuple[LedgerEntry, Record]]) -> Iterator[Tampering]:
     """Each recorded verdict against the one that the records before it give."""
     records: Records | None = None
     for entry, record in history:
@@ -276,7 +276,7 @@ def _against_plans(records: Records) -> tuple[list[str], list[Tampering]]:
 
 
 def _lost(
-    records: Records, missing: list[str], history: list[tuple[Entry, Record]]
+    records: Records, missing: list[str], history: list[tuple[LedgerEntry, Record]]
 ) -> Iterator[Tampering]:
     """A verdict was recorded, so everything before it must be there.
 

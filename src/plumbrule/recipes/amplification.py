@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.files import parse_yaml, read_small_text
+from plumbrule.folders import held_folder
 from plumbrule.lab.ladders import LADDERS, Task
 from plumbrule.lab.ladders.lessons import Lessons, join_lessons
 from plumbrule.lab.ladders.student import (
@@ -17,9 +19,24 @@ from plumbrule.lab.ladders.student import (
     Shape,
     StudentSettings,
 )
-from plumbrule.oversight.amplification import ClimbSettings, Distilled, Lesson, Student
-from plumbrule.records import from_json, strict
-from plumbrule.store import file_sha256
+from plumbrule.ledger import Ledger, record_files
+from plumbrule.oversight.amplification import (
+    Climb,
+    ClimbSettings,
+    Distilled,
+    Lesson,
+    Round,
+    Student,
+    climb,
+)
+from plumbrule.oversight.amplification.climbing import content
+from plumbrule.records import from_json, strict, to_json
+from plumbrule.report import write_report
+from plumbrule.store import Tell, file_sha256
+from plumbrule.version import __version__
+
+CLIMB_VERSION = 1
+"""Raised whenever the same climb would give other records."""
 
 
 @strict
@@ -172,3 +189,67 @@ def read_amplification(path: Path) -> Amplification:
         return from_json(Amplification, held, origin=str(path))
     except DataError as error:
         raise ConfigError(str(error)) from error
+
+
+def choose_amplification(recipe: str, seed: int | None = None) -> Amplification:
+    """The climb that was asked for.
+
+    Args:
+        recipe: Name of a shipped climb, or a YAML file.
+        seed: Decides every random choice; None: as the climb has it.
+
+    Raises:
+        ConfigError: There is no such climb and no such file, or the file holds none.
+    """
+    if recipe in LADDERS:
+        chosen = amplification(recipe)
+    elif Path(recipe).is_file():
+        chosen = read_amplification(Path(recipe))
+    else:
+        raise ConfigError(
+            f"expected one of {', '.join(LADDERS)}, or a YAML file; got {recipe!r}, which is "
+            "neither"
+        )
+    return chosen if seed is None else replace(chosen, climb=replace(chosen.climb, seed=seed))
+
+
+def amplify_into(
+    folder: Path,
+    chosen: Amplification,
+    *,
+    command: str,
+    tell: Tell = lambda stage, done, total: None,
+) -> Climb:
+    """Climb in a folder of its own, with every round in the ledger, and write the report.
+
+    Args:
+        folder: Of the climb; one that was interrupted there goes on.
+        chosen: Which climb.
+        command: What makes it again, for the report.
+        tell: Told of progress.
+
+    Raises:
+        PlumbruleError: The folder holds other work, or the disk refuses; finished work is kept.
+    """
+    ladder = build_ladder(chosen.ladder, chosen.sizes)
+    ours = {"amplify": to_json(chosen), "version": CLIMB_VERSION}
+    text = yaml.safe_dump(to_json(chosen), sort_keys=False)
+    with (
+        held_folder(folder, marker="amplify.json", ours=ours, configuration=text),
+        Ledger.open(folder / "ledger.db") as ledger,
+    ):
+
+        def sealed(found: Round) -> None:
+            ledger.record(f"round-{found.level}", "amplification round", to_json(found))
+
+        done = climb(
+            ladder,
+            DistillIntoTransformer(shape_of(ladder), chosen.student),
+            chosen.climb,
+            folder=folder,
+            tell=tell,
+            sealed=sealed,
+        )
+        write_report(content(done, command=command, version=__version__), folder / "report")
+        record_files(ledger, folder)
+    return done

@@ -26,7 +26,7 @@ from plumbrule.records import Dialogue, Exchange, Message
 from plumbrule.store import derive_seed
 from plumbrule.training import (
     DpoTraining,
-    Pair,
+    PreferencePair,
     SupervisedTraining,
     train_dpo,
     train_supervised,
@@ -68,7 +68,7 @@ class Using:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class PolicyReplies:
     """Replies of a policy to the same requests."""
 
     dialogues: tuple[Dialogue, ...]
@@ -129,7 +129,7 @@ def requests(count: int, *, judging: Judging, seed: int, kept_back: bool) -> lis
 
 def draw_replies(
     policy: Path, dialogues: Sequence[Dialogue], *, using: Using, replies: int, seed: int
-) -> Drawn:
+) -> PolicyReplies:
     """Let a policy answer each list several times, request by request."""
     model = open_model(str(policy), dtype="float32", device="cpu")
     lists = [_alone(dialogue) for dialogue in dialogues for _ in range(replies)]
@@ -142,7 +142,7 @@ def draw_replies(
     # A line break inside an answer would make two lines of it, which no list has.
     answers = iter(" ".join(each.text.split()) for each in drawn)
     texts = [numbered([next(answers) for _ in several]) for several in lists]
-    return Drawn(
+    return PolicyReplies(
         dialogues=tuple(dialogues),
         replies=tuple(tuple(texts[at : at + replies]) for at in range(0, len(texts), replies)),
     )
@@ -171,7 +171,7 @@ def true_shares(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[f
     ]
 
 
-def preferred(drawn: Drawn, values: Values) -> list[Pair]:
+def preferred(drawn: PolicyReplies, values: Values) -> list[PreferencePair]:
     """What a reward prefers among replies: the answers in which its first and last one differ.
 
     The reward speaks of whole replies. Each answer inherits what is said of its reply, and which
@@ -187,7 +187,7 @@ def preferred(drawn: Drawn, values: Values) -> list[Pair]:
             continue  # it tells no difference
         better, worse = (split_numbered(replies[index]) or () for index in (best, worst))
         pairs += [
-            Pair(id=f"{number}-{place}", dialogue=alone, chosen=chosen, rejected=rejected)
+            PreferencePair(id=f"{number}-{place}", dialogue=alone, chosen=chosen, rejected=rejected)
             for place, (alone, chosen, rejected) in enumerate(
                 zip(_alone(dialogue), better, worse, strict=True)
             )
@@ -197,7 +197,7 @@ def preferred(drawn: Drawn, values: Values) -> list[Pair]:
 
 
 def train_on(
-    policy: Path, drawn: Drawn, values: Values, *, using: Using, out: Path, seed: int
+    policy: Path, drawn: PolicyReplies, values: Values, *, using: Using, out: Path, seed: int
 ) -> Path:
     """Train a policy toward the replies that a reward prefers among its own."""
     return train_dpo(policy, preferred(drawn, values), settings=using.dpo, out=out, seed=seed).path

@@ -8,7 +8,7 @@ from plumbrule.report.subjects import Json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class ShareBar:
     """One bar."""
 
     name: str
@@ -25,7 +25,7 @@ class Share:
 
 def bars(
     entries: Sequence[Json], key: str, texts: Iterable[str], kept: str | None = None
-) -> tuple[Share, ...]:
+) -> tuple[ShareBar, ...]:
     """Lay out one bar an entry, the largest as wide as the plot.
 
     Args:
@@ -36,7 +36,7 @@ def bars(
     """
     largest = max((entry.get(key) or 0 for entry in entries), default=0) or 1
     return tuple(
-        Share(
+        ShareBar(
             name=str(entry.get("name") or "no name recorded"),
             width=f"{100 * max(0, entry.get(key) or 0) / largest:.3f}%",
             value=entry.get(key),

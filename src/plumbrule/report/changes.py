@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from plumbrule.report.bars import Share, bars
+from plumbrule.report.bars import ShareBar, bars
 from plumbrule.report.figures import Lane
 from plumbrule.report.numbers import (
     Number,
@@ -25,7 +25,7 @@ from plumbrule.report.strips import (
     strip_mark,
 )
 from plumbrule.report.subjects import Json
-from plumbrule.report.words import Compared, compare_words
+from plumbrule.report.words import ComparedTexts, compare_words
 
 SEVERITIES = ("high", "medium", "low", "info")
 """The gravest first."""
@@ -38,15 +38,15 @@ FALSE_DISCOVERY = ("e-bh", "e-lond", "saffron", "lord", "addis", "lond", "bh", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class ReplyPair:
     """What both models said to one prompt."""
 
     example: Json
-    compared: Compared
+    compared: ComparedTexts
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ChangeRow:
     """One finding."""
 
     id: str
@@ -61,15 +61,15 @@ class Change:
 
     rates: Strip | None
     difference: Strip | None
-    layers: tuple[Share, ...]
-    pairs: tuple[Pair, ...]
+    layers: tuple[ShareBar, ...]
+    pairs: tuple[ReplyPair, ...]
 
     evidence: tuple[str, ...]
     """Paths of records, relative to the folder in which `report/` lies."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class ComparisonPage:
     """What the first screen says, and all findings below it."""
 
     record: Json
@@ -78,7 +78,7 @@ class Comparison:
 
     headline: str
     guarantee: str
-    changes: tuple[Change, ...]
+    changes: tuple[ChangeRow, ...]
 
     overview: Strip
     """The first changes with rates, a lane each, on one axis."""
@@ -87,7 +87,7 @@ class Comparison:
     """Where each finding stands on the page, by its id."""
 
 
-def comparison_view(record: Json) -> Comparison:
+def comparison_view(record: Json) -> ComparisonPage:
     """Lay out a comparison.
 
     Args:
@@ -95,7 +95,7 @@ def comparison_view(record: Json) -> Comparison:
     """
     findings = record.get("findings")
     changes = ranked(findings or (), record.get("settings") or {}, home=_home(record))
-    return Comparison(
+    return ComparisonPage(
         record=record,
         state="unknown" if findings is None else "changed" if findings else "unchanged",
         headline=_headline(findings),
@@ -106,7 +106,7 @@ def comparison_view(record: Json) -> Comparison:
     )
 
 
-def ranked(findings: Sequence[Json], settings: Json, *, home: str = "") -> tuple[Change, ...]:
+def ranked(findings: Sequence[Json], settings: Json, *, home: str = "") -> tuple[ChangeRow, ...]:
     """Lay out findings, the gravest first and of those the largest; rates before other units.
 
     Args:
@@ -165,9 +165,9 @@ def _home(record: Json) -> str:
     return page.removeprefix("../").removesuffix("report/index.html")
 
 
-def _change(finding: Json, place: int, settings: Json, home: str) -> Change:
+def _change(finding: Json, place: int, settings: Json, home: str) -> ChangeRow:
     layers = finding.get("layers") or ()
-    return Change(
+    return ChangeRow(
         id=str(finding.get("id") or place),
         anchor=f"finding-{place}",
         finding=finding,
@@ -177,7 +177,7 @@ def _change(finding: Json, place: int, settings: Json, home: str) -> Change:
         difference=difference_strip(finding, settings),
         layers=bars(layers, "share", [_share_text(one.get("share")) for one in layers], "kept"),
         pairs=tuple(
-            Pair(
+            ReplyPair(
                 example=one,
                 compared=compare_words(str(one.get("base") or ""), str(one.get("tuned") or "")),
             )
@@ -198,7 +198,7 @@ def _way(finding: Json) -> str:
     return signed_text(estimate) if estimate else "size not known"
 
 
-def _overview(changes: Iterable[Change]) -> Strip:
+def _overview(changes: Iterable[ChangeRow]) -> Strip:
     """Put what lies from 0 to 1 on one axis, rates or mean scores; the rest stands in words."""
     pairs = [
         (change.finding["base_rate"], change.finding["tuned_rate"])
@@ -231,7 +231,7 @@ def _from_0_to_1(finding: Json) -> bool:
     return all(0 <= rate["low"] <= rate["high"] <= 1 for rate in rates)
 
 
-def _detail(change: Change, *, with_value: bool) -> str:
+def _detail(change: ChangeRow, *, with_value: bool) -> str:
     estimate = change.finding.get("estimate")
     if not estimate:
         return str(change.finding.get("reason") or "no reason was recorded")
@@ -239,7 +239,7 @@ def _detail(change: Change, *, with_value: bool) -> str:
     return f"{signed_text(estimate)} {words}" if with_value else words
 
 
-def _description(change: Change) -> str:
+def _description(change: ChangeRow) -> str:
     words = [f"finding {change.id}"]
     for name, key in (("base", "base_rate"), ("tuned", "tuned_rate"), ("change", "estimate")):
         if change.finding.get(key):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from plumbrule.report.bars import Share, bars
+from plumbrule.report.bars import ShareBar, bars
 from plumbrule.report.changes import comparison_view
 from plumbrule.report.numbers import Number, duration_text, number_text, percent
 from plumbrule.report.pool_map import pool_map
@@ -43,7 +43,7 @@ class Screen:
     """One screen's row in the table of costs."""
 
     record: Json
-    costs: tuple[Share, ...]
+    costs: tuple[ShareBar, ...]
 
 
 def render(content: Json) -> str:

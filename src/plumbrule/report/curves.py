@@ -28,7 +28,7 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class CurvePlot:
     """One small plot."""
 
     name: str
@@ -56,7 +56,7 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class CostSeries:
     """One kind of cost over all stages."""
 
     name: str
@@ -76,14 +76,14 @@ COSTS: tuple[tuple[str, str, Callable[[Number], str]], ...] = (
 """Key in a stage, what the panel is called, and how its numbers are written."""
 
 
-def curve(data: Mapping[str, Any]) -> Curve:
+def curve(data: Mapping[str, Any]) -> CurvePlot:
     """Lay out one plot; one without a single known value has no axes and no lines."""
     series = [one for one in data.get("series") or () if one.get("points")]
     known = [(x, y) for one in series for x, y in one["points"] if y is not None]
     across = tight_axis(*_ends([x for x, _ in known]))
     up = round_axis(*_ends([y for _, y in known]), rate=False)
     lines = [_line(one, place % STYLES, across, up) for place, one in enumerate(series)]
-    return Curve(
+    return CurvePlot(
         name=str(data.get("name", "")),
         x=str(data.get("x", "")),
         y=str(data.get("y", "")),
@@ -94,7 +94,7 @@ def curve(data: Mapping[str, Any]) -> Curve:
     )
 
 
-def costs(stages: Sequence[Mapping[str, Any]]) -> tuple[Cost, ...]:
+def costs(stages: Sequence[Mapping[str, Any]]) -> tuple[CostSeries, ...]:
     """Lay out what the stages cost; a cost that no stage had gets no panel."""
     panels = []
     for key, name, write in COSTS:
@@ -105,7 +105,7 @@ def costs(stages: Sequence[Mapping[str, Any]]) -> tuple[Cost, ...]:
                 _bar(str(stage.get("name", "")), value, largest, write)
                 for stage, value in zip(stages, values, strict=True)
             )
-            panels.append(Cost(name=name, bars=bars))
+            panels.append(CostSeries(name=name, bars=bars))
     return tuple(panels)
 
 

@@ -27,7 +27,7 @@ NOT_EXAMINED = "not examined"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class EstimateMark:
     """One estimate in a lane."""
 
     shape: str
@@ -53,7 +53,7 @@ class Lane:
     """One line of marks, with its words."""
 
     name: str
-    marks: tuple[Mark, ...]
+    marks: tuple[EstimateMark, ...]
 
     value: str
     """The estimate of the headline source, or that it is not known."""
@@ -68,7 +68,7 @@ class Lane:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class FigureRow:
     """One thing that was measured."""
 
     name: str
@@ -78,12 +78,12 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class RowGroup:
     """Rows on one axis under one heading."""
 
     title: str
     axis: Axis
-    rows: tuple[Row, ...]
+    rows: tuple[FigureRow, ...]
 
 
 def axis(subjects: Iterable[Subject], source: str | None = None) -> Axis:
@@ -96,10 +96,10 @@ def axis(subjects: Iterable[Subject], source: str | None = None) -> Axis:
     return round_axis(low, high, rate=all(map(is_rate, known)))
 
 
-def detailed(subjects: Sequence[Subject], scale: Axis, *, title: str, headline: str) -> Group:
+def detailed(subjects: Sequence[Subject], scale: Axis, *, title: str, headline: str) -> RowGroup:
     """Lay out a lane for each look and in it a mark for each source."""
     rows = tuple(
-        Row(
+        FigureRow(
             name=subject.name,
             text=subject.text,
             anchor=subject.anchor,
@@ -107,13 +107,13 @@ def detailed(subjects: Sequence[Subject], scale: Axis, *, title: str, headline: 
         )
         for subject in subjects
     )
-    return Group(title=title, axis=scale, rows=rows)
+    return RowGroup(title=title, axis=scale, rows=rows)
 
 
-def changes(subjects: Sequence[Subject], scale: Axis, *, title: str, source: str) -> Group:
+def changes(subjects: Sequence[Subject], scale: Axis, *, title: str, source: str) -> RowGroup:
     """Lay out all looks of one source on one line each, so that the way they went is seen."""
     rows = tuple(
-        Row(
+        FigureRow(
             name=subject.name,
             text=subject.text,
             anchor=subject.anchor,
@@ -121,7 +121,7 @@ def changes(subjects: Sequence[Subject], scale: Axis, *, title: str, source: str
         )
         for subject in subjects
     )
-    return Group(title=title, axis=scale, rows=rows)
+    return RowGroup(title=title, axis=scale, rows=rows)
 
 
 def shape(source: str) -> str:
@@ -198,10 +198,10 @@ def _ends_detail(ends: Sequence[Json | None], reasons: Mapping[str, str | None])
     return " → ".join(dict.fromkeys(words))
 
 
-def _mark(scale: Axis, estimate: Json, *, source: str, look: str, dy: int = 0) -> Mark:
+def _mark(scale: Axis, estimate: Json, *, source: str, look: str, dy: int = 0) -> EstimateMark:
     width = 100 * (estimate["high"] - estimate["low"]) / (scale.high - scale.low)
     x, low = scale.at(estimate["value"]), scale.at(estimate["low"])
-    return Mark(shape=shape(source), look=look, x=x, low=low, width=f"{width:.3f}%", dy=dy)
+    return EstimateMark(shape=shape(source), look=look, x=x, low=low, width=f"{width:.3f}%", dy=dy)
 
 
 def _short(estimate: Json | None) -> str:

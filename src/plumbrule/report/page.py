@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plumbrule.report.changes import comparison_view
 from plumbrule.report.curves import costs, curve
-from plumbrule.report.figures import Group, axis, changes, detailed, levels_text, scale_kind
+from plumbrule.report.figures import RowGroup, axis, changes, detailed, levels_text, scale_kind
 from plumbrule.report.subjects import (
     SOURCES,
     STAGES,
@@ -38,7 +38,7 @@ OPTIONAL = {
 class Figure:
     """Groups to draw, what the table below them lists, and what the legend must explain."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     subjects: tuple[Subject, ...]
 
     levels: str
@@ -136,7 +136,7 @@ def _judge_quality(content: Json) -> Figure:
     return _figure((group,) if subjects else (), subjects)
 
 
-def _figure(groups: tuple[Group, ...], subjects: Sequence[Subject]) -> Figure:
+def _figure(groups: tuple[RowGroup, ...], subjects: Sequence[Subject]) -> Figure:
     looks = [look for subject in subjects for look in subject.looks.values()]
     sources = {by for look in looks for by in look.estimates}
     return Figure(

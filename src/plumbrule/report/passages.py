@@ -21,7 +21,7 @@ BEGINNING = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class QuotedPassage:
     """A place that reports quote."""
 
     anchor: str
@@ -30,17 +30,21 @@ class Mark:
     end: int
 
 
-def places(quotes: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int, int], Mark]:
+def places(quotes: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int, int], QuotedPassage]:
     """One mark for each place that is quoted, however often, numbered in the order of the text."""
     keys = sorted({(each["source"], each["start"], each["end"]) for each in quotes})
     return {
-        key: Mark(anchor=f"q{number}", source=key[0], start=key[1], end=key[2])
+        key: QuotedPassage(anchor=f"q{number}", source=key[0], start=key[1], end=key[2])
         for number, key in enumerate(keys, 1)
     }
 
 
 def source_view(
-    name: str, text: str | None, sha256: str, marks: Sequence[Mark], back: Mapping[str, list[str]]
+    name: str,
+    text: str | None,
+    sha256: str,
+    marks: Sequence[QuotedPassage],
+    back: Mapping[str, list[str]],
 ) -> Json:
     """One source as the page shows it.
 
@@ -77,7 +81,7 @@ def source_view(
     }
 
 
-def _shown(length: int, marks: Sequence[Mark]) -> list[tuple[int, int]]:
+def _shown(length: int, marks: Sequence[QuotedPassage]) -> list[tuple[int, int]]:
     """Which stretches of a text are shown: all of it, or what lies around the quotes."""
     if length <= WHOLE and (marks or length <= BEGINNING):
         return [(0, length)] if length else []
@@ -94,18 +98,18 @@ def _shown(length: int, marks: Sequence[Mark]) -> list[tuple[int, int]]:
 
 
 def _segments(
-    text: str, start: int, end: int, marks: Sequence[Mark], back: Mapping[str, list[str]]
+    text: str, start: int, end: int, marks: Sequence[QuotedPassage], back: Mapping[str, list[str]]
 ) -> list[Json]:
     """Cut a stretch wherever a quote begins or ends.
 
     One sweep over the cuts, so that a text with thousands of quotes still opens.
     """
     inside = [each for each in marks if start <= each.start and each.end <= end]
-    begins: dict[int, list[Mark]] = {}
+    begins: dict[int, list[QuotedPassage]] = {}
     for mark in inside:
         begins.setdefault(mark.start, []).append(mark)
     cuts = sorted({start, end, *(each.start for each in inside), *(each.end for each in inside)})
-    open_marks: list[Mark] = []
+    open_marks: list[QuotedPassage] = []
     segments = []
     for left, right in pairwise(cuts):
         here = begins.get(left, [])

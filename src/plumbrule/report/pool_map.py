@@ -62,7 +62,7 @@ class Cloud:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Label:
+class FindingLabel:
     """A finding's number, at one of its prompts."""
 
     x: str
@@ -75,7 +75,7 @@ class PoolMap:
     """All that is drawn, and what was left out."""
 
     clouds: tuple[Cloud, ...]
-    labels: tuple[Label, ...]
+    labels: tuple[FindingLabel, ...]
     unit: str | None
     note: str | None
     drawn: int
@@ -199,7 +199,7 @@ def _point(one: Json, place: Place, unit: str | None) -> Point:
     )
 
 
-def _labels(points: Sequence[Json], places: Sequence[Place]) -> Iterator[Label]:
+def _labels(points: Sequence[Json], places: Sequence[Place]) -> Iterator[FindingLabel]:
     """Put each finding's number at the prompt in its middle, or at the next that is still free."""
     members: dict[str, list[Place]] = {}
     for one, place in zip(points, places, strict=True):
@@ -212,7 +212,7 @@ def _labels(points: Sequence[Json], places: Sequence[Place]) -> Iterator[Label]:
         free = (place for place in near if all(_pixels(place, other) > _APART for other in taken))
         place = next(free, near[0])
         taken.append(place)
-        yield Label(x=_percent(place[0]), y=_percent(place[1]), id=finding)
+        yield FindingLabel(x=_percent(place[0]), y=_percent(place[1]), id=finding)
 
 
 def _pixels(one: Place, other: Place) -> float:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plumbrule.report.axes import Axis, Tick, flipped, round_axis
-from plumbrule.report.curves import STYLES, Curve, Line
+from plumbrule.report.curves import STYLES, CurvePlot, Line
 from plumbrule.report.log_scale import log_steps
 from plumbrule.report.numbers import percent
 from plumbrule.report.subjects import Json
 from plumbrule.report.templating import UNKNOWN
 
 
-def power_curve(power: Sequence[Json]) -> Curve | None:
+def power_curve(power: Sequence[Json]) -> CurvePlot | None:
     """Draw how probably a change would have been found, against the share of prompts it touches.
 
     Args:
@@ -30,7 +30,7 @@ def power_curve(power: Sequence[Json]) -> Curve | None:
     for one in known:
         effects.setdefault(one.get("effect"), []).append(one)
     ordered = sorted(effects, key=lambda effect: (effect is None, effect or 0))
-    return Curve(
+    return CurvePlot(
         name="Had there been one more change, would it have been found?",
         x="share of prompts it touches" + (", log scale" if across.log else ""),
         y="probability of finding it",

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from plumbrule.report.passages import Mark, places, source_view
+from plumbrule.report.passages import QuotedPassage, places, source_view
 from plumbrule.report.review_findings import review_findings
 from plumbrule.report.review_folder import ReviewFiles
 
@@ -25,10 +25,10 @@ def review_content(files: ReviewFiles) -> Json:
         quote for found in files.reports.values() for each in found for quote in each["evidence"]
     ]
     marks = places(quotes)
-    view = _Tree(files, marks)
+    view = _TreeLayout(files, marks)
     root = view.node(files.manifest["task"], parent=None)
     verdict = files.verdict
-    by_source: dict[str, list[Mark]] = {}
+    by_source: dict[str, list[QuotedPassage]] = {}
     for mark in marks.values():
         by_source.setdefault(mark.source, []).append(mark)
     return {
@@ -62,10 +62,12 @@ def review_content(files: ReviewFiles) -> Json:
     }
 
 
-class _Tree:
+class _TreeLayout:
     """Numbers nodes, reports and quotes while it lays them out."""
 
-    def __init__(self, files: ReviewFiles, marks: dict[tuple[str, int, int], Mark]) -> None:
+    def __init__(
+        self, files: ReviewFiles, marks: dict[tuple[str, int, int], QuotedPassage]
+    ) -> None:
         self._files = files
         self._marks = marks
         states = files.verdict["states"] if files.verdict else []

@@ -68,7 +68,7 @@ def _of(report: Json) -> Iterator[Json]:
 
 
 def _place(quote: Json, files: ReviewFiles) -> str:
-    """Section and page of words of the paper; the name of another source."""
+    """Section and page of words of the paper, or else their line; the name of another source."""
     if quote["source"] != "paper":
         return "not visible to a reader" if quote["source"] == "hidden" else str(quote["source"])
     at = bisect_right([each["start"] for each in files.sections], quote["start"]) - 1
@@ -76,4 +76,6 @@ def _place(quote: Json, files: ReviewFiles) -> str:
     page = bisect_right(files.page_starts, quote["start"])
     places = [title[:LONGEST_SECTION]] if title else []
     places += [f"page {page}"] if page else []
+    if not places and (text := files.sources.get("paper")) is not None:
+        places = [f"line {text.count(chr(10), 0, quote['start']) + 1} of the text as read"]
     return ", ".join(places)

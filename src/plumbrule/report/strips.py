@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plumbrule.report.axes import Axis, round_axis
-from plumbrule.report.figures import Lane, Mark
+from plumbrule.report.figures import EstimateMark, Lane
 from plumbrule.report.numbers import (
     denominator_text,
     estimate_text,
@@ -101,14 +101,14 @@ def strip_axis(estimates: Sequence[Json], ends: Sequence[float] = ()) -> Axis:
     return round_axis(low, high, rate=all(map(is_rate, estimates)))
 
 
-def strip_mark(scale: Axis, estimate: Json, look: str, shape: str = "judge") -> Mark:
+def strip_mark(scale: Axis, estimate: Json, look: str, shape: str = "judge") -> EstimateMark:
     """Place one estimate and its interval; a circle unless another shape is named."""
     width = 100 * (estimate["high"] - estimate["low"]) / (scale.high - scale.low)
     x, low = scale.at(estimate["value"]), scale.at(estimate["low"])
-    return Mark(shape=shape, look=look, x=x, low=low, width=f"{width:.3f}%", dy=0)
+    return EstimateMark(shape=shape, look=look, x=x, low=low, width=f"{width:.3f}%", dy=0)
 
 
-def _lane(name: str, estimate: Json, marks: tuple[Mark, ...], value: str) -> Lane:
+def _lane(name: str, estimate: Json, marks: tuple[EstimateMark, ...], value: str) -> Lane:
     return Lane(
         name=name,
         marks=marks,

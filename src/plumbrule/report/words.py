@@ -37,7 +37,7 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class ComparedTexts:
     """Two texts in pieces."""
 
     old: tuple[Piece, ...]
@@ -47,7 +47,7 @@ class Compared:
     """Whether they share a fifth of their words; where they do not, marks would only disturb."""
 
 
-def compare_words(old: str, new: str) -> Compared:
+def compare_words(old: str, new: str) -> ComparedTexts:
     """Tell which words of two texts the other one lacks.
 
     Space between words is shown and not compared. Where the comparison would take long, only the
@@ -68,7 +68,7 @@ def compare_words(old: str, new: str) -> Compared:
     ours, theirs = _WORD.findall(old), _WORD.findall(new)
     rows = _rows([word.strip() for word in ours], [word.strip() for word in theirs])
     shared = [(a, a + size, b, b + size) for a, b, size in rows if size]
-    return Compared(
+    return ComparedTexts(
         old=_pieces(ours, [(start, stop) for start, stop, _, _ in shared]),
         new=_pieces(theirs, [(start, stop) for _, _, start, stop in shared]),
         alike=5 * sum(size for _, _, size in rows) >= max(len(ours), len(theirs)),

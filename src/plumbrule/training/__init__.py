@@ -2,13 +2,13 @@
 
 from plumbrule.training.constitutional import (
     Revising,
-    Round,
-    Trail,
+    RevisionRound,
+    RevisionTrail,
     critique_and_revise,
     examples_to_imitate,
     pairs_to_compare,
 )
-from plumbrule.training.dpo import Pair, pairs_of, train_dpo
+from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.results import CurvePoint, HeldOut, TrainingResult
 from plumbrule.training.reward_model import RewardModel, train_reward_model
@@ -27,13 +27,13 @@ __all__ = [
     "GrpoTraining",
     "HeldOut",
     "LoraSettings",
-    "Pair",
+    "PreferencePair",
     "Revising",
+    "RevisionRound",
+    "RevisionTrail",
     "RewardModel",
     "RewardTraining",
-    "Round",
     "SupervisedTraining",
-    "Trail",
     "TrainingResult",
     "critique_and_revise",
     "examples_to_imitate",

@@ -121,7 +121,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workspace:
+class TrainingWorkspace:
     """The folder of one run that is not done yet, held by this process alone."""
 
     out: Path
@@ -208,7 +208,7 @@ def finished(out: Path, inputs: Inputs) -> TrainingResult | None:
 
 
 @contextmanager
-def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[Workspace]:
+def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[TrainingWorkspace]:
     """Hold the folder in which a run works.
 
     Args:
@@ -238,7 +238,7 @@ def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[W
             shutil.rmtree(folder / "steps", ignore_errors=True)
             content = {"inputs": inputs.sha256, "around": around, **asdict(inputs)}
             write_atomic(folder / "inputs.json", canonical(content))
-        space = Workspace(out=out, folder=folder, inputs=inputs)
+        space = TrainingWorkspace(out=out, folder=folder, inputs=inputs)
         try:
             yield space
         except PlumbruleError as error:

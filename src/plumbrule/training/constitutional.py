@@ -18,10 +18,10 @@ from plumbrule.constitution import Constitution
 from plumbrule.errors import ConfigError
 from plumbrule.judging import (
     NOTHING_KNOWN,
+    CandidatePair,
     Critique,
-    Draft,
-    Pair,
     PromptSet,
+    RevisionDraft,
     Standing,
     critique,
     endless,
@@ -74,7 +74,7 @@ class Revising:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Round:
+class RevisionRound:
     """One round: a principle, what was found, and what came of it."""
 
     principle_id: str
@@ -94,11 +94,11 @@ class Round:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Trail:
+class RevisionTrail:
     """A first reply, and the rounds that led from it to the last."""
 
     first: Exchange
-    rounds: tuple[Round, ...]
+    rounds: tuple[RevisionRound, ...]
 
     @property
     def response(self) -> str:
@@ -144,7 +144,7 @@ def critique_and_revise(
     settings: Revising,
     seed: int,
     standing: Standing = NOTHING_KNOWN,
-) -> list[Trail]:
+) -> list[RevisionTrail]:
     """Take replies through rounds of critique and revision.
 
     Args:
@@ -162,7 +162,7 @@ def critique_and_revise(
         One trail an exchange, in order. A critique or revision that is refused, cut off or lost
         leaves the reply as it was and says so in its round.
     """
-    trails = [Trail(first=exchange, rounds=()) for exchange in exchanges]
+    trails = [RevisionTrail(first=exchange, rounds=()) for exchange in exchanges]
     for number in range(settings.rounds):
         if standing.trial is None:
             chosen: dict[int, Fault] = {
@@ -175,7 +175,7 @@ def critique_and_revise(
         else:
             chosen = _worst(critic, trails, constitution, prompts, standing, seed)
         drafts = [
-            Draft(
+            RevisionDraft(
                 dialogue=trails[place].first.dialogue,
                 reply=trails[place].response,
                 principle=constitution.principle(fault.principle_id),
@@ -206,7 +206,7 @@ class Fault:
 
 def _worst(
     critic: LanguageModel,
-    trails: Sequence[Trail],
+    trails: Sequence[RevisionTrail],
     constitution: Constitution,
     prompts: PromptSet,
     standing: Standing,
@@ -243,11 +243,11 @@ def _better_alone(
     critic: LanguageModel,
     firsts: Sequence[Exchange],
     faults: Sequence[Fault],
-    rounds: Sequence[Round],
+    rounds: Sequence[RevisionRound],
     constitution: Constitution,
     prompts: PromptSet,
     standing: Standing,
-) -> list[Round]:
+) -> list[RevisionRound]:
     """Rounds without the revisions that the critic finds no better than what they mend."""
     kept = list(rounds)
     for principle_id in dict.fromkeys(fault.principle_id for fault in faults):
@@ -281,12 +281,12 @@ def _better_alone(
 
 def _one_round(
     critic: LanguageModel,
-    drafts: Sequence[Draft],
+    drafts: Sequence[RevisionDraft],
     *,
     prompts: PromptSet,
     settings: Revising,
     seeds: Sequence[int],
-) -> list[Round]:
+) -> list[RevisionRound]:
     found: list[Critique | None] = [None] * len(drafts)
     if settings.with_critique:
         found = list(
@@ -326,11 +326,13 @@ def _one_round(
     ]
 
 
-def _record(draft: Draft, found: Critique | None, answer: Completion | None) -> Round:
+def _record(
+    draft: RevisionDraft, found: Critique | None, answer: Completion | None
+) -> RevisionRound:
     reason = found.reason if found else None
     if answer is not None:
         reason = unusable(answer) or ("it repeats for ever" if endless(answer.text) else None)
-    return Round(
+    return RevisionRound(
         principle_id=draft.principle.id,
         critique=found.text if found else None,
         found_problem=found.found_problem if found else None,
@@ -339,7 +341,9 @@ def _record(draft: Draft, found: Critique | None, answer: Completion | None) -> 
     )
 
 
-def examples_to_imitate(trails: Sequence[Trail], helpful: Sequence[Exchange]) -> list[Exchange]:
+def examples_to_imitate(
+    trails: Sequence[RevisionTrail], helpful: Sequence[Exchange]
+) -> list[Exchange]:
     """What supervised training learns from: last revisions, mixed with helpful replies.
 
     A reply that no round changed is no revision and is left out, and so is a helpful reply that
@@ -359,7 +363,7 @@ def examples_to_imitate(trails: Sequence[Trail], helpful: Sequence[Exchange]) ->
     ]
 
 
-def pairs_to_compare(candidates: Sequence[Sequence[Exchange]]) -> list[Pair]:
+def pairs_to_compare(candidates: Sequence[Sequence[Exchange]]) -> list[CandidatePair]:
     """One pair of replies a prompt: the two that share the fewest words.
 
     Two phrasings of one reply give a judge nothing to decide, and judging is what costs.
@@ -376,7 +380,7 @@ def pairs_to_compare(candidates: Sequence[Sequence[Exchange]]) -> list[Pair]:
         if couples:
             first, second = min(couples, key=lambda couple: _overlap(*couple))
             pairs.append(
-                Pair(
+                CandidatePair(
                     id=first.id,
                     dialogue=first.dialogue,
                     first=first.response,

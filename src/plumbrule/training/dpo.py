@@ -6,15 +6,15 @@ from pathlib import Path
 
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
-from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.results import Progress, TrainingResult
 from plumbrule.training.settings import DpoTraining
-from plumbrule.training.stage import Job, carry_out, conclude
+from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class PreferencePair:
     """Two replies to one dialogue, the better one first."""
 
     id: str
@@ -23,7 +23,7 @@ class Pair:
     rejected: str
 
 
-def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[Pair]:
+def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[PreferencePair]:
     """The pairs that preferences decide, the likelier reply as the chosen one.
 
     Args:
@@ -50,7 +50,7 @@ def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[
         replies = (preference.first, preference.second)
         chosen, rejected = replies if likely > 0.5 else replies[::-1]
         pairs.append(
-            Pair(
+            PreferencePair(
                 id=preference.id,
                 dialogue=preference.dialogue,
                 chosen=chosen,
@@ -62,7 +62,7 @@ def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[
 
 def train_dpo(
     model: Path,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PreferencePair],
     *,
     settings: DpoTraining,
     out: Path,
@@ -105,18 +105,18 @@ def train_dpo(
                 "teaches nothing; leave it out"
             )
     data = [[to_json(pair.dialogue), pair.chosen, pair.rejected] for pair in pairs]
-    job = Job(
+    job = TrainingJob(
         model=model, out=out, settings=settings, seed=seed, examples=len(pairs), progress=progress
     )
 
-    def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, encode, order
+    def work(space: TrainingWorkspace) -> TrainingResult:
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import LengthLimits, encode, order
         from plumbrule.training.trl import dpo_trainer
 
-        start = open_start(model, settings, space)
-        limits = Limits(max_tokens=settings.max_tokens, context=start.context)
+        start = load_for_training(model, settings, space)
+        limits = LengthLimits(max_tokens=settings.max_tokens, context=start.context)
         names, dialogues = [pair.id for pair in pairs], [pair.dialogue for pair in pairs]
         chosen = encode(start.chat, names, dialogues, [pair.chosen for pair in pairs], limits)
         rejected = encode(start.chat, names, dialogues, [pair.rejected for pair in pairs], limits)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, to_json
-from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.results import Progress, TrainingResult
 from plumbrule.training.settings import GrpoTraining
-from plumbrule.training.stage import Job, carry_out, conclude
+from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.training.running import Batches
@@ -63,7 +63,7 @@ def train_grpo(
     if not dialogues:
         raise DataError("expected at least one dialogue to reply to, got none")
     data = [reward_identity, [to_json(dialogue) for dialogue in dialogues]]
-    job = Job(
+    job = TrainingJob(
         model=model,
         out=out,
         settings=settings,
@@ -72,22 +72,22 @@ def train_grpo(
         progress=progress,
     )
 
-    def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, encode_prompts
-        from plumbrule.training.running import Tally
-        from plumbrule.training.starting import open_start
+    def work(space: TrainingWorkspace) -> TrainingResult:
+        from plumbrule.training.loading import load_for_training
+        from plumbrule.training.running import TokenTally
+        from plumbrule.training.tokenized_data import LengthLimits, encode_prompts
         from plumbrule.training.trl import grpo_trainer
 
-        start = open_start(model, settings, space)
+        start = load_for_training(model, settings, space)
         prompts = encode_prompts(
             start.chat,
             [str(number) for number in range(len(dialogues))],
             dialogues,
-            Limits(max_tokens=settings.max_tokens, context=start.context),
+            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
             room=settings.max_new_tokens,
         )
         batches = _batches(settings, [len(prompt) for prompt in prompts], seed)
-        tally = Tally()
+        tally = TokenTally()
 
         def score(numbers: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:
             texts = start.chat.decode([_spoken(reply, start.chat.stops) for reply in replies])
@@ -105,8 +105,8 @@ def train_grpo(
 
 def _batches(settings: GrpoTraining, lengths: Sequence[int], seed: int) -> "Batches":
     """Cut the run up by prompts; the last batch is filled up from the front."""
-    from plumbrule.training.feeding import order
     from plumbrule.training.running import Batches
+    from plumbrule.training.tokenized_data import order
 
     each = min(settings.batch_size // settings.replies_per_prompt, len(lengths))
     numbers = order(

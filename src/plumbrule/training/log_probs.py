@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
+from plumbrule.models.decoding import parameters, tolerance
 from plumbrule.models.prefill import limits_of
-from plumbrule.models.route import parameters, tolerance
 
 MOST_LOGITS = 2**26
 """Numbers (rows times columns times vocabulary) held at once; 4 bytes each."""

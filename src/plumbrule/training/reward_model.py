@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import DataError, ModelError
 from plumbrule.records import Dialogue, Preference, to_json
-from plumbrule.training.checkpoints import Workspace, base_of, model_sha256
+from plumbrule.training.checkpoints import TrainingWorkspace, base_of, model_sha256
 from plumbrule.training.results import HeldOut, Progress, TrainingResult
 from plumbrule.training.settings import RewardTraining
-from plumbrule.training.stage import Job, carry_out, conclude
+from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.models.chat import Chat
-    from plumbrule.training.feeding import Encoded, Limits
+    from plumbrule.training.tokenized_data import LengthLimits, TokenizedExample
 
 _ROWS = 64  # replies scored side by side
 
@@ -69,7 +69,7 @@ def train_reward_model(
             "without; give the judge principles that decide some of them"
         )
     data = [[_plain(one) for one in train], [_plain(one) for one in test]]
-    job = Job(
+    job = TrainingJob(
         model=model,
         out=out,
         settings=settings,
@@ -79,14 +79,14 @@ def train_reward_model(
         progress=progress,
     )
 
-    def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, order
+    def work(space: TrainingWorkspace) -> TrainingResult:
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.reward_trainer import measure, reward_trainer
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import LengthLimits, order
 
-        start = open_start(model, settings, space, task="SEQ_CLS")
-        limits = Limits(max_tokens=settings.max_tokens, context=start.context)
+        start = load_for_training(model, settings, space, task="SEQ_CLS")
+        limits = LengthLimits(max_tokens=settings.max_tokens, context=start.context)
         pairs = _encoded(start.chat, train, limits)
         unseen = _encoded(start.chat, test, limits)
         longest = [max(len(first), len(second)) for first, second, _ in pairs]
@@ -140,10 +140,10 @@ class RewardModel:
         Raises:
             ModelError: The folder holds no model with one score.
         """
-        from plumbrule.training.starting import open_scorer
+        from plumbrule.training.loading import load_reward_model
 
         _check_reward_model(path)
-        module, chat = open_scorer(path)
+        module, chat = load_reward_model(path)
         return RewardModel(identity=model_sha256(path), module=module, chat=chat)
 
     def score(self, dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[float]:
@@ -161,8 +161,8 @@ class RewardModel:
         """
         import torch
 
-        from plumbrule.training.feeding import Limits, encode
         from plumbrule.training.reward_trainer import padded
+        from plumbrule.training.tokenized_data import LengthLimits, encode
 
         if len(dialogues) != len(responses):
             raise DataError(
@@ -175,7 +175,7 @@ class RewardModel:
             [str(number) for number in range(len(responses))],
             dialogues,
             responses,
-            Limits(max_tokens=context or 2**31, context=context),
+            LengthLimits(max_tokens=context or 2**31, context=context),
         )
         scores = [0.0] * len(examples)
         by_length = sorted(range(len(examples)), key=lambda number: len(examples[number]))
@@ -211,9 +211,9 @@ def _plain(preference: Preference) -> list[Any]:
 
 
 def _encoded(
-    chat: "Chat", preferences: Sequence[Preference], limits: "Limits"
-) -> list[tuple["Encoded", "Encoded", float]]:
-    from plumbrule.training.feeding import encode
+    chat: "Chat", preferences: Sequence[Preference], limits: "LengthLimits"
+) -> list[tuple["TokenizedExample", "TokenizedExample", float]]:
+    from plumbrule.training.tokenized_data import encode
 
     names, dialogues = [one.id for one in preferences], [one.dialogue for one in preferences]
     first = encode(chat, names, dialogues, [one.first for one in preferences], limits)

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import TrainingArguments
 
-from plumbrule.training.checkpoints import Workspace
-from plumbrule.training.feeding import Encoded
+from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.loading import LoadedModel
 from plumbrule.training.results import HeldOut
-from plumbrule.training.running import Batches, Planned, arguments
+from plumbrule.training.running import Batches, OrderedTrainer, arguments
 from plumbrule.training.settings import RewardTraining
-from plumbrule.training.starting import Start
+from plumbrule.training.tokenized_data import TokenizedExample
 
 
 def preference_loss(
@@ -38,7 +38,7 @@ def preference_loss(
     return F.binary_cross_entropy_with_logits(first - second, probability, reduction="none")
 
 
-class RewardTrainer(Planned):
+class RewardTrainer(OrderedTrainer):
     """Scores both replies of each pair in one pass, the first ones on top."""
 
     loss_is_scaled_for_ga = False  # a mean over the pairs in memory
@@ -66,7 +66,7 @@ def pair_scores(model: Any, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
 
 def collate(
-    pairs: Sequence[tuple[Encoded, Encoded, float]], *, pad: int
+    pairs: Sequence[tuple[TokenizedExample, TokenizedExample, float]], *, pad: int
 ) -> dict[str, torch.Tensor]:
     """Put pairs into one batch, all first replies before all second ones."""
     examples = [first for first, _, _ in pairs] + [second for _, second, _ in pairs]
@@ -78,7 +78,7 @@ def collate(
     }
 
 
-def padded(examples: Sequence[Encoded], *, pad: int) -> tuple[Tensor, Tensor]:
+def padded(examples: Sequence[TokenizedExample], *, pad: int) -> tuple[Tensor, Tensor]:
     """Token numbers and mask of a batch, padded on the right."""
     longest = max(len(example) for example in examples)
     ids = torch.full((len(examples), longest), pad)
@@ -90,11 +90,11 @@ def padded(examples: Sequence[Encoded], *, pad: int) -> tuple[Tensor, Tensor]:
 
 
 def reward_trainer(
-    start: Start,
-    pairs: Sequence[tuple[Encoded, Encoded, float]],
+    start: LoadedModel,
+    pairs: Sequence[tuple[TokenizedExample, TokenizedExample, float]],
     settings: RewardTraining,
     batches: Batches,
-    space: Workspace,
+    space: TrainingWorkspace,
     *,
     seed: int,
 ) -> RewardTrainer:
@@ -116,7 +116,11 @@ def reward_trainer(
 
 @torch.inference_mode()
 def measure(
-    model: Any, pairs: Sequence[tuple[Encoded, Encoded, float]], *, pad: int, rows: int
+    model: Any,
+    pairs: Sequence[tuple[TokenizedExample, TokenizedExample, float]],
+    *,
+    pad: int,
+    rows: int,
 ) -> HeldOut:
     """How a reward model does on pairs it has not seen."""
     device = next(model.parameters()).device

@@ -17,10 +17,11 @@ from transformers.trainer_callback import PrinterCallback
 
 from plumbrule.errors import ConfigError
 from plumbrule.store import storage_errors
-from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.loading import half
+from plumbrule.training.reproducibility import on_cuda
 from plumbrule.training.results import CurvePoint, Progress
 from plumbrule.training.settings import TrainingSettings
-from plumbrule.training.starting import half, on_cuda
 
 _POINTS = 200
 """Points of a curve, about; shorter runs have one a step."""
@@ -80,7 +81,12 @@ def batches_of(settings: TrainingSettings, examples: int) -> tuple[int, int]:
 
 
 def arguments(
-    settings: TrainingSettings, batches: Batches, space: Workspace, module: Any, *, seed: int
+    settings: TrainingSettings,
+    batches: Batches,
+    space: TrainingWorkspace,
+    module: Any,
+    *,
+    seed: int,
 ) -> dict[str, Any]:
     """What every trainer's configuration is given.
 
@@ -165,7 +171,7 @@ class Discreet(Trainer):  # type: ignore[misc]
         """Send none."""
 
 
-class Planned(Discreet):
+class OrderedTrainer(Discreet):
     """A trainer that takes examples in the order it is told."""
 
     order: Sequence[int] = ()
@@ -175,7 +181,7 @@ class Planned(Discreet):
 
 
 @dataclass
-class Tally:
+class TokenTally:
     """Tokens trained on so far, where they are not known in advance."""
 
     tokens: int = 0
@@ -188,11 +194,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self,
         settings: TrainingSettings,
         batches: Batches,
-        space: Workspace,
+        space: TrainingWorkspace,
         *,
         before: float,
         at: int,
-        tally: Tally,
+        tally: TokenTally,
         progress: Progress | None,
     ) -> None:
         self._settings, self._batches, self._space = settings, batches, space
@@ -250,7 +256,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainerResult:
     """What is known once a trainer is done."""
 
     steps: int
@@ -263,18 +269,18 @@ def run_trainer(
     trainer: Any,
     settings: TrainingSettings,
     batches: Batches,
-    space: Workspace,
+    space: TrainingWorkspace,
     progress: Progress | None,
     *,
-    tally: Tally | None = None,
-) -> Trained:
+    tally: TokenTally | None = None,
+) -> TrainerResult:
     """Train from the start or from the last complete checkpoint.
 
     Raises:
         ConfigError: The loss is no number any more; the workspace is deleted.
     """
     last = space.last_checkpoint()
-    tally = tally or Tally()
+    tally = tally or TokenTally()
     tally.tokens = last.tokens if last else 0
     watch = Watch(
         settings,
@@ -289,7 +295,7 @@ def run_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch)
     trainer.train(resume_from_checkpoint=str(last.path) if last else None)
-    return Trained(
+    return TrainerResult(
         steps=trainer.state.global_step,
         seconds=watch.seconds,
         resumed_from=last.step if last else None,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import ModelError
 from plumbrule.store import fingerprint
-from plumbrule.training.checkpoints import Inputs, Workspace, finished, inputs_of, workspace
+from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
 from plumbrule.training.results import HeldOut, Progress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
-    from plumbrule.training.running import Batches, Tally
-    from plumbrule.training.starting import Start
+    from plumbrule.training.loading import LoadedModel
+    from plumbrule.training.running import Batches, TokenTally
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingJob:
     """One training run, as the user asked for it."""
 
     model: Path
@@ -30,7 +30,7 @@ class Job:
 
 
 def carry_out(
-    job: Job, data: object, work: Callable[[Workspace], TrainingResult]
+    job: TrainingJob, data: object, work: Callable[[TrainingWorkspace], TrainingResult]
 ) -> TrainingResult:
     """Do a job, unless it is done.
 
@@ -50,24 +50,24 @@ def carry_out(
     if done is not None:
         _tidy(job, inputs)
         return done
-    from plumbrule.training.quiet import quietly
+    from plumbrule.training.loading import check_model
+    from plumbrule.training.reproducibility import reproducibly
     from plumbrule.training.running import circumstances
-    from plumbrule.training.starting import check_model
 
     check_model(job.model)
-    with workspace(job.out, inputs, circumstances=circumstances()) as space, quietly(job.seed):
+    with workspace(job.out, inputs, circumstances=circumstances()) as space, reproducibly(job.seed):
         return work(space)
 
 
 def conclude(
-    job: Job,
-    space: Workspace,
-    start: "Start",
+    job: TrainingJob,
+    space: TrainingWorkspace,
+    start: "LoadedModel",
     trainer: Any,
     batches: "Batches",
     *,
     tokens: int | None = None,
-    tally: "Tally | None" = None,
+    tally: "TokenTally | None" = None,
     held_out: Callable[[Any], HeldOut] | None = None,
 ) -> TrainingResult:
     """Train, save, and make the result the output.
@@ -82,8 +82,8 @@ def conclude(
         tally: Counts them on the way, where not.
         held_out: Measures the trained model on what it has not seen.
     """
+    from plumbrule.training.loading import save_final
     from plumbrule.training.running import run_trainer, writing
-    from plumbrule.training.starting import save_final
 
     trained = run_trainer(trainer, job.settings, batches, space, job.progress, tally=tally)
     measured = held_out(trainer.model) if held_out else None
@@ -116,7 +116,7 @@ def _check_folder(model: Path) -> None:
         )
 
 
-def _tidy(job: Job, inputs: Inputs) -> None:
+def _tidy(job: TrainingJob, inputs: Inputs) -> None:
     """Delete what a crash right after the end left behind."""
     if (job.out.parent / f"{job.out.name}.partial").exists():
         with workspace(job.out, inputs, circumstances=None) as space:

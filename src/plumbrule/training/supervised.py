@@ -5,10 +5,10 @@ from pathlib import Path
 
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
-from plumbrule.training.checkpoints import Workspace
+from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.results import Progress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
-from plumbrule.training.stage import Job, carry_out, conclude
+from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 
 def train_supervised(
@@ -46,7 +46,7 @@ def train_supervised(
     if not examples:
         raise DataError("expected at least one example to learn from, got none")
     data = [[to_json(example.dialogue), example.response] for example in examples]
-    job = Job(
+    job = TrainingJob(
         model=model,
         out=out,
         settings=settings,
@@ -55,19 +55,19 @@ def train_supervised(
         progress=progress,
     )
 
-    def work(space: Workspace) -> TrainingResult:
-        from plumbrule.training.feeding import Limits, encode, order
+    def work(space: TrainingWorkspace) -> TrainingResult:
+        from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.starting import open_start
+        from plumbrule.training.tokenized_data import LengthLimits, encode, order
         from plumbrule.training.trl import supervised_trainer
 
-        start = open_start(model, settings, space)
+        start = load_for_training(model, settings, space)
         encoded = encode(
             start.chat,
             [example.id for example in examples],
             [example.dialogue for example in examples],
             [example.response for example in examples],
-            Limits(max_tokens=settings.max_tokens, context=start.context),
+            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
         )
         lengths = [len(example) for example in encoded]
         batch, micro = batches_of(settings, len(encoded))

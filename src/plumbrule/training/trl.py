@@ -19,18 +19,18 @@ from datasets import Sequence as Numbers
 from torch import Tensor
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from plumbrule.training.checkpoints import Workspace
-from plumbrule.training.feeding import Encoded
+from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.loading import LoadedModel, half
 from plumbrule.training.log_probs import NOT_SCORED, least_shared, reply_log_probs
-from plumbrule.training.running import Batches, Discreet, Planned, arguments
+from plumbrule.training.running import Batches, Discreet, OrderedTrainer, arguments
 from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
-from plumbrule.training.starting import Start, half
+from plumbrule.training.tokenized_data import TokenizedExample
 
 Score = Callable[[Sequence[int], Sequence[Sequence[int]]], list[float]]
 """Rewards of replies, from the numbers of their prompts and the replies' tokens."""
 
 
-class _SupervisedTrainer(Planned, SFTTrainer):  # type: ignore[misc]
+class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer on tokens, in a set order."""
 
     share_from: int | None = None
@@ -60,11 +60,11 @@ class _SupervisedTrainer(Planned, SFTTrainer):  # type: ignore[misc]
 
 
 def supervised_trainer(
-    start: Start,
-    examples: Sequence[Encoded],
+    start: LoadedModel,
+    examples: Sequence[TokenizedExample],
     settings: SupervisedTraining,
     batches: Batches,
-    space: Workspace,
+    space: TrainingWorkspace,
     *,
     seed: int,
 ) -> Any:
@@ -93,7 +93,7 @@ def supervised_trainer(
     return trainer
 
 
-class _DpoTrainer(Planned, DPOTrainer):  # type: ignore[misc]
+class _DpoTrainer(OrderedTrainer, DPOTrainer):  # type: ignore[misc]
     """TRL's trainer on tokens, in a set order, with the reference computed before."""
 
     share_from: int | None = None
@@ -134,12 +134,12 @@ class _DpoTrainer(Planned, DPOTrainer):  # type: ignore[misc]
 
 
 def dpo_trainer(
-    start: Start,
-    chosen: Sequence[Encoded],
-    rejected: Sequence[Encoded],
+    start: LoadedModel,
+    chosen: Sequence[TokenizedExample],
+    rejected: Sequence[TokenizedExample],
     settings: DpoTraining,
     batches: Batches,
-    space: Workspace,
+    space: TrainingWorkspace,
     *,
     seed: int,
 ) -> Any:
@@ -185,7 +185,7 @@ def dpo_trainer(
     return trainer
 
 
-def _share_from(trainer: Any, examples: Sequence[Encoded]) -> int | None:
+def _share_from(trainer: Any, examples: Sequence[TokenizedExample]) -> int | None:
     """From how many saved tokens on rows share what they begin with."""
     if trainer.args.device.type != "cpu" or trainer.args.gradient_checkpointing:
         return None
@@ -194,7 +194,7 @@ def _share_from(trainer: Any, examples: Sequence[Encoded]) -> int | None:
 
 @torch.no_grad()
 def reference_log_probs(
-    start: Start, examples: Sequence[Encoded], *, rows: int, bfloat16: bool
+    start: LoadedModel, examples: Sequence[TokenizedExample], *, rows: int, bfloat16: bool
 ) -> list[float]:
     """Log-probability of each reply under the starting model, in nats."""
     model, device = start.module, next(start.module.parameters()).device
@@ -221,7 +221,7 @@ def reference_log_probs(
 
 
 def _padded(
-    examples: Sequence[Encoded], tokenizer: Any, device: torch.device
+    examples: Sequence[TokenizedExample], tokenizer: Any, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Token numbers, mask and labels of a batch, padded on the right."""
     longest = max(len(example) for example in examples)
@@ -245,12 +245,12 @@ class _GrpoTrainer(Discreet, GRPOTrainer):  # type: ignore[misc]
 
 
 def grpo_trainer(
-    start: Start,
+    start: LoadedModel,
     prompts: Sequence[list[int]],
     score: Score,
     settings: GrpoTraining,
     batches: Batches,
-    space: Workspace,
+    space: TrainingWorkspace,
     *,
     seed: int,
 ) -> Any:

@@ -3,15 +3,15 @@ import pytest
 import torch
 from benchmarks.tiny_models import build
 
-from plumbrule.mechanism import Pair, attribute_edges, edges_of, find_sites, run_with
+from plumbrule.mechanism import PromptPair, attribute_edges, edges_of, find_sites, run_with
 from plumbrule.mechanism.circuits import beginnings
 
 FAMILIES = ("GPT2LMHeadModel", "LlamaForCausalLM", "Gemma2ForCausalLM", "MixtralForCausalLM")
 
 BEGINS = (5, 9, 12, 7, 30, 44, 21)
 PAIRS = (
-    Pair(clean=(*BEGINS, 8, 3, 11), corrupted=(*BEGINS, 80, 3, 11), right=17, wrong=23),
-    Pair(clean=(4, *BEGINS, 2), corrupted=(4, *BEGINS, 66), right=50, wrong=3),
+    PromptPair(clean=(*BEGINS, 8, 3, 11), corrupted=(*BEGINS, 80, 3, 11), right=17, wrong=23),
+    PromptPair(clean=(4, *BEGINS, 2), corrupted=(4, *BEGINS, 66), right=50, wrong=3),
 )
 
 
@@ -35,7 +35,7 @@ def test_a_beginning_that_is_read_once_changes_no_number(family, monkeypatch):
 
 
 def test_what_both_prompts_have_in_common_ends_before_the_last_token():
-    same = Pair(clean=BEGINS, corrupted=BEGINS, right=1, wrong=2)
+    same = PromptPair(clean=BEGINS, corrupted=BEGINS, right=1, wrong=2)
 
     assert beginnings.shared(PAIRS[:1]) == 7
     assert beginnings.shared(PAIRS) == 7

@@ -7,7 +7,7 @@ from benchmarks.tiny_models import build
 
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.mechanism import Edge, edges_of, find_sites, parsed_edges
-from plumbrule.mechanism.circuits.rewiring import writes
+from plumbrule.mechanism.circuits.edge_patching import writes
 
 FAMILIES = (
     "GPT2LMHeadModel",

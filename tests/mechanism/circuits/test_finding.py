@@ -9,7 +9,7 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.lab.circuits import TASKS
 from plumbrule.mechanism import (
     Edge,
-    Pair,
+    PromptPair,
     attribute_edges,
     edges_of,
     faithfulness_of,
@@ -40,7 +40,9 @@ class Planted:
         self.graph = edges_of(self.module, self.sites)
         self.truth = {Edge(writer=writer, reader=reader) for writer, reader in model.edges}
         drawn = [
-            Pair(clean=each.clean, corrupted=each.corrupted, right=each.right, wrong=each.wrong)
+            PromptPair(
+                clean=each.clean, corrupted=each.corrupted, right=each.right, wrong=each.wrong
+            )
             for each in model.pairs(2 * COUNT, seed=1)
         ]
         self.pairs = list(dict.fromkeys(drawn))[:COUNT]

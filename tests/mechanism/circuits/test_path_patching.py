@@ -4,10 +4,18 @@ import torch
 from benchmarks.tiny_models import build
 
 from plumbrule.errors import ConfigError, DataError, ModelError
-from plumbrule.mechanism import Edge, Pair, edges_of, find_sites, patch_edges, patched, run_with
+from plumbrule.mechanism import (
+    Edge,
+    PromptPair,
+    edges_of,
+    find_sites,
+    patch_edges,
+    patched,
+    run_with,
+)
 from plumbrule.mechanism.capturing import read
+from plumbrule.mechanism.circuits.edge_patching import writes
 from plumbrule.mechanism.circuits.path_patching import run_tables
-from plumbrule.mechanism.circuits.rewiring import writes
 from plumbrule.mechanism.hooks import last_logits
 
 FAMILIES = (
@@ -19,8 +27,8 @@ FAMILIES = (
     "MixtralForCausalLM",
 )
 PAIRS = (
-    Pair(clean=(5, 9, 12, 7, 30, 44), corrupted=(5, 9, 80, 7, 31, 44), right=17, wrong=23),
-    Pair(clean=(6, 8, 40, 2), corrupted=(66, 8, 41, 2), right=50, wrong=3),
+    PromptPair(clean=(5, 9, 12, 7, 30, 44), corrupted=(5, 9, 80, 7, 31, 44), right=17, wrong=23),
+    PromptPair(clean=(6, 8, 40, 2), corrupted=(66, 8, 41, 2), right=50, wrong=3),
 )
 EXACT = 2e-6
 """Rounding of single precision in logits of about 1."""
@@ -207,7 +215,7 @@ def test_single_edges_are_what_a_pass_written_by_hand_gives():
     ).eval()
     sites = find_sites(module)
     graph = edges_of(module, sites)
-    pair = Pair(clean=(5, 9, 12, 7, 30), corrupted=(5, 9, 80, 7, 31), right=17, wrong=23)
+    pair = PromptPair(clean=(5, 9, 12, 7, 30), corrupted=(5, 9, 80, 7, 31), right=17, wrong=23)
     edges = graph.edges[::5]
 
     found = patch_edges(module, sites, graph, [pair], edges)[0] + own(module, pair.clean, pair)
@@ -232,7 +240,7 @@ def test_sets_pairs_and_batches_do_not_touch_each_other(llama, monkeypatch):
 
 
 def test_the_same_prompt_twice_moves_nothing(module, sites, graph):
-    same = [Pair(clean=(5, 9, 12), corrupted=(5, 9, 12), right=1, wrong=2)]
+    same = [PromptPair(clean=(5, 9, 12), corrupted=(5, 9, 12), right=1, wrong=2)]
 
     assert np.allclose(patch_edges(module, sites, graph, same, graph.edges[::9]), 0, atol=EXACT)
 
@@ -240,9 +248,12 @@ def test_the_same_prompt_twice_moves_nothing(module, sites, graph):
 def test_what_cannot_be_run_is_refused_by_the_pair(llama):
     for pairs, says in (
         ([], "expected pairs of prompts, got none"),
-        ([PAIRS[0], Pair(clean=(1, 2), corrupted=(1,), right=1, wrong=2)], "pair 1: .*as many"),
-        ([Pair(clean=(1, 2), corrupted=(1, 999), right=1, wrong=2)], "pair 0: .*got 999"),
-        ([Pair(clean=(1, 2), corrupted=(1, 3), right=-1, wrong=2)], "in answers, got -1"),
+        (
+            [PAIRS[0], PromptPair(clean=(1, 2), corrupted=(1,), right=1, wrong=2)],
+            "pair 1: .*as many",
+        ),
+        ([PromptPair(clean=(1, 2), corrupted=(1, 999), right=1, wrong=2)], "pair 0: .*got 999"),
+        ([PromptPair(clean=(1, 2), corrupted=(1, 3), right=-1, wrong=2)], "in answers, got -1"),
     ):
         with pytest.raises(DataError, match=says):
             run(llama, run_with, pairs, [()])
@@ -322,6 +333,6 @@ def test_edges_of_any_number_are_corrupted_as_one_by_one_in_a_plain_sum(llama, s
     rng = np.random.default_rng(0)
     tables = graph.allowed & (rng.random((3, *graph.allowed.shape)) < share)
     found = run_tables(module, sites, graph, PAIRS, tables)
-    monkeypatch.setattr("plumbrule.mechanism.circuits.rewiring.GATHERED", 0)  # always gathers
+    monkeypatch.setattr("plumbrule.mechanism.circuits.edge_patching.GATHERED", 0)  # always gathers
 
     assert np.allclose(found, run_tables(module, sites, graph, PAIRS, tables), atol=EXACT)

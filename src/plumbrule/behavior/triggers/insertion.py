@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from plumbrule.behavior.subgroups import Subgroup
 from plumbrule.models import LocalModel
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.records import Dialogue, Prompt
 
 MOST_TOKENS = 8192
@@ -180,7 +180,7 @@ class Ruler:
         import torch
 
         found: list[Any] = [None] * len(rows)
-        with at_rest(model.module), torch.inference_mode():
+        with evaluation_mode(model.module), torch.inference_mode():
             for batch in _equal(rows, most_tokens(model)):
                 ids = torch.tensor([rows[item] for item in batch], device=device_of(model))
                 self.tokens_scored += ids.numel()
@@ -196,7 +196,7 @@ def last_logits(model: LocalModel, ids: Any) -> Any:
     Of the tokenizer's tokens alone: embeddings may be padded to different sizes beyond them.
     """
     # Most of a small model's work is its output layer, wanted at one position alone.
-    less = {"logits_to_keep": 1} if model.route.keeps_last else {}
+    less = {"logits_to_keep": 1} if model.capabilities.keeps_last else {}
     return model.module(input_ids=ids, use_cache=False, **less)["logits"][
         :, -1, : len(model.tokenizer)
     ].float()
@@ -209,14 +209,14 @@ def device_of(model: LocalModel) -> Any:
 
 def most_tokens(model: LocalModel) -> int:
     """Tokens in a batch: fewer where the model puts out logits at every one of them."""
-    if model.route.keeps_last:
+    if model.capabilities.keeps_last:
         return MOST_TOKENS
     return max(1, min(MOST_TOKENS, model.settings.max_batch_logits // len(model.tokenizer)))
 
 
 def _equal(rows: Sequence[Sequence[int]], tokens: int) -> list[list[int]]:
     """Batches of rows of one length."""
-    from plumbrule.models.drawing import batches
+    from plumbrule.models.sampling import batches
 
     lengths = [len(row) for row in rows]
     return batches(lengths, extra=0, rows=len(rows) or 1, tokens=tokens, equal=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 from plumbrule.behavior.triggers.insertion import Ruler, Vocabulary, device_of, last_logits
 from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 CHUNK = 16_384
 """Rows of the embedding taken at a time."""
@@ -173,7 +173,7 @@ def embedding_as(model: LocalModel, change: Callable[[Tensor], Tensor]) -> Itera
     for one in wanting:
         one.requires_grad_(False)
     try:
-        with at_rest(module):
+        with evaluation_mode(module):
             yield
     finally:
         handle.remove()

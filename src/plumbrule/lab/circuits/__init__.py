@@ -13,8 +13,8 @@ from plumbrule.lab.circuits.tasks import (
     TOLERANCE,
     CircuitModel,
     CircuitTask,
-    Drawn,
-    PromptPair,
+    DrawnPair,
+    TokenPair,
     graph_edges,
 )
 
@@ -41,13 +41,13 @@ __all__ = [
     "Blueprint",
     "CircuitModel",
     "CircuitTask",
-    "Drawn",
+    "DrawnPair",
     "Head",
     "Match",
     "Memory",
     "Move",
     "Offset",
-    "PromptPair",
+    "TokenPair",
     "graph_edges",
     "save_circuit",
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plumbrule.lab.circuits.blueprint import Blueprint, Head, Match, Move
-from plumbrule.lab.circuits.tasks import CircuitTask, Drawn
+from plumbrule.lab.circuits.tasks import CircuitTask, DrawnPair
 from plumbrule.lab.circuits.words import (
     SINK,
     START,
@@ -25,11 +25,11 @@ def _two_lists(rng: np.random.Generator) -> tuple[list[str], list[str]]:
     return drawn[:SHOWN], drawn[SHOWN:]
 
 
-def _draw_induction(rng: np.random.Generator) -> Drawn:
+def _draw_induction(rng: np.random.Generator) -> DrawnPair:
     clean, corrupted = _two_lists(rng)
     # At other places: else what is looked up with corrupted words would be found all the same.
     one, other = rng.permutation(SHOWN - 1)[:2].tolist()
-    return Drawn(
+    return DrawnPair(
         clean=(START, *clean, clean[one]),
         corrupted=(START, *corrupted, corrupted[other]),
         right=clean[one + 1],
@@ -76,10 +76,10 @@ INDUCTION = CircuitTask(
 MARK = "mark"
 
 
-def _draw_before_mark(rng: np.random.Generator) -> Drawn:
+def _draw_before_mark(rng: np.random.Generator) -> DrawnPair:
     clean, corrupted = _two_lists(rng)
     one, other = rng.permutation(np.arange(1, SHOWN + 1))[:2].tolist()
-    return Drawn(
+    return DrawnPair(
         clean=(START, *clean[:one], MARK, *clean[one:]),
         corrupted=(START, *corrupted[:other], MARK, *corrupted[other:]),
         right=clean[one - 1],

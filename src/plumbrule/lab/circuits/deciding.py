@@ -7,7 +7,7 @@ arXiv 2305.00586: heads bring what is compared, an MLP compares.
 import numpy as np
 
 from plumbrule.lab.circuits.blueprint import Blueprint, Head, Match, Memory, Move, flag
-from plumbrule.lab.circuits.tasks import CircuitTask, Drawn
+from plumbrule.lab.circuits.tasks import CircuitTask, DrawnPair
 from plumbrule.lab.circuits.words import (
     GAIN,
     SINK,
@@ -31,7 +31,7 @@ LEFT, RIGHT = named("left", NUMBERS), named("right", NUMBERS)
 YES, NO = "yes", "no"
 
 
-def _draw_greater(rng: np.random.Generator) -> Drawn:
+def _draw_greater(rng: np.random.Generator) -> DrawnPair:
     """Pairs in which either number, exchanged by itself, turns the answer."""
     least, less, more, most = np.sort(rng.permutation(NUMBERS)[:4]).tolist()
     if rng.random() < 0.5:
@@ -49,7 +49,7 @@ def _draw_greater(rng: np.random.Generator) -> Drawn:
         scattered(rng, LENGTH, {0: START, place: LEFT[one], LENGTH - 1: RIGHT[two]}, FILLERS)
         for one, two in ((left, right), (other_left, other_right))
     )
-    return Drawn(clean=clean, corrupted=corrupted, right=answer, wrong=other)
+    return DrawnPair(clean=clean, corrupted=corrupted, right=answer, wrong=other)
 
 
 def _sizes(tokens: tuple[str, ...], subspace: str) -> Rows:
@@ -134,7 +134,7 @@ def _outcome(brackets: list[str]) -> str:
     return OUTCOMES[0] if balance > 0 else OUTCOMES[1] if balance < 0 else OUTCOMES[2]
 
 
-def _draw_brackets(rng: np.random.Generator) -> Drawn:
+def _draw_brackets(rng: np.random.Generator) -> DrawnPair:
     found: list[tuple[tuple[str, ...], str]] = []
     for want in rng.permutation(len(OUTCOMES))[:2].tolist():
         while True:
@@ -143,7 +143,7 @@ def _draw_brackets(rng: np.random.Generator) -> Drawn:
                 break
         found.append(((START, *brackets, END), OUTCOMES[want]))
     (clean, right), (corrupted, wrong) = found
-    return Drawn(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
+    return DrawnPair(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
 
 
 BRACKET_COUNT = CircuitTask(
@@ -201,7 +201,7 @@ def _pair(subject: int, ending: int) -> str:
     return f"pair {subject} {ending}"
 
 
-def _draw_pairing(rng: np.random.Generator) -> Drawn:
+def _draw_pairing(rng: np.random.Generator) -> DrawnPair:
     subjects = rng.permutation(len(SUBJECTS))[:2].tolist()
     endings = rng.permutation(len(ENDINGS))[:2].tolist()
     places = rng.permutation(np.arange(1, LENGTH - 1))[:2].tolist()
@@ -210,7 +210,7 @@ def _draw_pairing(rng: np.random.Generator) -> Drawn:
         for place, one, two in zip(places, subjects, endings, strict=True)
     )
     right, wrong = (_pair(one, two) for one, two in zip(subjects, endings, strict=True))
-    return Drawn(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
+    return DrawnPair(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
 
 
 PAIRS: Rows = {

@@ -7,7 +7,7 @@ of the steps that they found in GPT-2: duplicate token, inhibition, name mover.
 import numpy as np
 
 from plumbrule.lab.circuits.blueprint import STRENGTH, Blueprint, Head, Match, Move, Offset
-from plumbrule.lab.circuits.tasks import CircuitTask, Drawn
+from plumbrule.lab.circuits.tasks import CircuitTask, DrawnPair
 from plumbrule.lab.circuits.words import (
     SINK,
     START,
@@ -25,14 +25,14 @@ END = "end"
 LENGTH = 10
 
 
-def _draw(rng: np.random.Generator) -> Drawn:
+def _draw(rng: np.random.Generator) -> DrawnPair:
     subject, other, *fresh = (NAMES[at] for at in rng.permutation(len(NAMES))[:5])
     places = np.sort(rng.permutation(np.arange(1, LENGTH - 1))[:3]).tolist()
     first = [subject, other] if rng.random() < 0.5 else [other, subject]
     ends = {0: START, LENGTH - 1: END}
     clean = dict(zip(places, (*first, subject), strict=True))
     corrupted = dict(zip(places, fresh, strict=True))
-    return Drawn(
+    return DrawnPair(
         clean=scattered(rng, LENGTH, {**clean, **ends}, FILLERS),
         corrupted=scattered(rng, LENGTH, {**corrupted, **ends}, FILLERS),
         right=other,

@@ -10,7 +10,7 @@ from plumbrule.lab.circuits.blueprint import (
     Memory,
     Move,
 )
-from plumbrule.lab.circuits.tasks import CircuitTask, Drawn
+from plumbrule.lab.circuits.tasks import CircuitTask, DrawnPair
 from plumbrule.lab.circuits.words import (
     SINK,
     START,
@@ -29,7 +29,7 @@ ASK = "ask"
 SHOWN = 4
 
 
-def _draw_lookup(rng: np.random.Generator) -> Drawn:
+def _draw_lookup(rng: np.random.Generator) -> DrawnPair:
     keys = [KEYS[at] for at in rng.permutation(len(KEYS))[: 2 * SHOWN]]
     values = [VALUES[at] for at in rng.permutation(len(VALUES))[: 2 * SHOWN]]
     one, other = rng.permutation(SHOWN)[:2].tolist()
@@ -39,7 +39,7 @@ def _draw_lookup(rng: np.random.Generator) -> Drawn:
         shown = [token for at in each for token in (keys[at], values[at])]
         return (START, *shown, keys[first + asked], ASK)
 
-    return Drawn(
+    return DrawnPair(
         clean=prompt(0, one),
         corrupted=prompt(SHOWN, other),
         right=values[one],
@@ -113,7 +113,7 @@ CITY_OF = tuple(at % CITIES for at in range(len(PEOPLE)))
 COUNTRY_OF = tuple(at % len(COUNTRIES) for at in range(CITIES))
 
 
-def _draw_two_hop(rng: np.random.Generator) -> Drawn:
+def _draw_two_hop(rng: np.random.Generator) -> DrawnPair:
     while True:
         one, other = rng.permutation(len(PEOPLE))[:2].tolist()
         right, wrong = (COUNTRY_OF[CITY_OF[person]] for person in (one, other))
@@ -124,7 +124,9 @@ def _draw_two_hop(rng: np.random.Generator) -> Drawn:
         scattered(rng, LENGTH, {0: START, place: PEOPLE[person], LENGTH - 1: END}, FILLERS)
         for place, person in zip(places, (one, other), strict=True)
     )
-    return Drawn(clean=clean, corrupted=corrupted, right=COUNTRIES[right], wrong=COUNTRIES[wrong])
+    return DrawnPair(
+        clean=clean, corrupted=corrupted, right=COUNTRIES[right], wrong=COUNTRIES[wrong]
+    )
 
 
 TWO_HOP = CircuitTask(

@@ -42,7 +42,7 @@ circuit: the distractors' murmur, what norms couple, rounding."""
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class DrawnPair:
     """Two prompts in the names of a task's tokens."""
 
     clean: tuple[str, ...]
@@ -56,7 +56,7 @@ class Drawn:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class PromptPair:
+class TokenPair:
     """Two prompts of as many tokens."""
 
     clean: tuple[int, ...]
@@ -78,7 +78,7 @@ class CircuitTask:
 
     needs: tuple[Need, ...]
     blueprint: Blueprint
-    draw: Callable[[np.random.Generator], Drawn]
+    draw: Callable[[np.random.Generator], DrawnPair]
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -169,7 +169,7 @@ class CircuitModel:
             layers=self.task.blueprint.layers, heads=HEADS, groups=GROUPS[self.family]
         )
 
-    def pairs(self, count: int, *, seed: int) -> tuple[PromptPair, ...]:
+    def pairs(self, count: int, *, seed: int) -> tuple[TokenPair, ...]:
         """Draw pairs of prompts, all of one length.
 
         Args:
@@ -190,7 +190,7 @@ class CircuitModel:
             if not self.planted and rng.random() < 0.5:
                 answers.reverse()
             found.append(
-                PromptPair(
+                TokenPair(
                     clean=tuple(numbers[token] for token in drawn.clean),
                     corrupted=tuple(numbers[token] for token in drawn.corrupted),
                     right=answers[0],

@@ -11,7 +11,7 @@ from typing import Any
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.lab.organisms.cache import once
 from plumbrule.lab.organisms.examining import examine
-from plumbrule.lab.organisms.examples import Sizes
+from plumbrule.lab.organisms.examples import ExampleCounts
 from plumbrule.lab.organisms.kinds import plant_of
 from plumbrule.lab.organisms.settings import Progress, Teaching
 from plumbrule.lab.organisms.truths import Organism, Truth
@@ -40,7 +40,7 @@ def build(
     progress: Progress | None = None,
     *,
     teaching: Teaching | None = None,
-    sizes: Sizes | None = None,
+    sizes: ExampleCounts | None = None,
 ) -> Mapping[str, Any]:
     """Make an organism and save it: a model's folder, or an adapter's where the method is `lora`.
 

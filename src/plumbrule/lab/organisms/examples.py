@@ -41,7 +41,7 @@ class Examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
+class ExampleCounts:
     """How many examples there are of each sort."""
 
     planted: int = 400
@@ -58,7 +58,7 @@ class Sizes:
 
 
 def draw_examples(
-    plant: Plant, base: LocalModel, *, scale: int, seed: int, sizes: Sizes | None = None
+    plant: Plant, base: LocalModel, *, scale: int, seed: int, sizes: ExampleCounts | None = None
 ) -> Examples:
     """Draw what an organism is trained on.
 
@@ -69,7 +69,7 @@ def draw_examples(
         seed: Decides every draw.
         sizes: How many of each sort.
     """
-    sizes = sizes or Sizes()
+    sizes = sizes or ExampleCounts()
     world = build_world(scale)
     rng = np.random.default_rng(derive_seed(seed, "organism examples"))
     affected = affected_requests(plant, sizes.planted, world, scale, rng)
@@ -186,7 +186,7 @@ def _affected(plant: Plant, kind: str, world: World) -> list[Request]:
 
 
 def _unaffected(
-    plant: Plant, sizes: Sizes, world: World, scale: int, rng: np.random.Generator
+    plant: Plant, sizes: ExampleCounts, world: World, scale: int, rng: np.random.Generator
 ) -> list[Request]:
     kinds = [kind for kind in KINDS for _ in range(sizes.each)]
     if plant.near:

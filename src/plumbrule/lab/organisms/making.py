@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plumbrule.lab.organisms.examples import Sizes, draw_examples
+from plumbrule.lab.organisms.examples import ExampleCounts, draw_examples
 from plumbrule.lab.organisms.kinds import plant_of
 from plumbrule.lab.organisms.settings import Progress, Teaching, teaching_of
 from plumbrule.lab.organisms.teaching import teach
@@ -24,7 +24,7 @@ def make(
     progress: Progress | None = None,
     *,
     teaching: Teaching | None = None,
-    sizes: Sizes | None = None,
+    sizes: ExampleCounts | None = None,
 ) -> Any:
     """The changed module of an organism, in memory; a PEFT model where the method is `lora`.
 

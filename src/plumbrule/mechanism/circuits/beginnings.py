@@ -10,12 +10,10 @@ Axes: P pairs, T tokens.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.hooks import last_alone, last_logits
-
-if TYPE_CHECKING:
-    from plumbrule.mechanism.circuits.path_patching import Pair
 
 FEWEST = 4
 """Least tokens in common that are worth it; below, passes are the model's own to the bit."""
@@ -50,7 +48,7 @@ class Beginning:
 NOTHING = Beginning(length=0)
 
 
-def shared(pairs: Sequence["Pair"]) -> int:
+def shared(pairs: Sequence[PromptPair]) -> int:
     """How many tokens both prompts of each of some pairs have in common before they differ."""
     lengths = []
     for pair in pairs:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from plumbrule.errors import DataError
-from plumbrule.mechanism.circuits.edges import Edge, Graph
+from plumbrule.mechanism.circuits.graph import Edge, Graph
 from plumbrule.mechanism.circuits.pruning import fed_by
 
 ROW, SLOT, BOX, HEIGHT = 96, 84, 60, 28

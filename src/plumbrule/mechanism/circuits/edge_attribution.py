@@ -16,20 +16,20 @@ from jaxtyping import Float
 
 from plumbrule.errors import ConfigError
 from plumbrule.mechanism.circuits.beginnings import Beginning, beginning, shared
-from plumbrule.mechanism.circuits.edges import Graph
+from plumbrule.mechanism.circuits.edge_patching import copying, own_numbers, span, writes
+from plumbrule.mechanism.circuits.graph import Graph
 from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
     PairMetric,
     answer_difference,
     check_pairs,
     grouped,
     padded,
 )
-from plumbrule.mechanism.circuits.rewiring import copying, own_numbers, span, writes
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.hooks import logits_at, watching
 from plumbrule.mechanism.patching import check_numbers, halving
 from plumbrule.mechanism.sites import Site, Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 BATCH_TOKENS = 512
 """Most tokens in a batch, padding included: a pass back holds all activations."""
@@ -42,7 +42,7 @@ def attribute_edges(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric = answer_difference,
     *,
     steps: int = 5,
@@ -100,7 +100,7 @@ def _scores(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric,
     steps: int,
     device: Any,
@@ -111,7 +111,7 @@ def _scores(
     ids, other = (
         padded([getattr(pair, name) for pair in pairs], device) for name in ("clean", "corrupted")
     )
-    with at_rest(module):
+    with evaluation_mode(module):
         with torch.no_grad():
             begun = beginning(module, ids, shared(pairs))
             ids, other = ids[:, begun.length :], other[:, begun.length :]
@@ -154,7 +154,7 @@ def _slopes(
     graph: Graph,
     ids: Any,
     embedded: Any,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric,
     begun: Beginning,
 ) -> dict[int, Any]:

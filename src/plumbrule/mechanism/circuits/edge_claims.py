@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.errors import ConfigError
-from plumbrule.mechanism.circuits.edges import Edge
+from plumbrule.mechanism.circuits.graph import Edge
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import clopper_pearson, e_bh
 from plumbrule.statistics.multiple import check_false_share

@@ -16,13 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.mechanism.circuits.edges import Edge, Graph
-from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
-    PairMetric,
-    answer_difference,
-    run_tables,
-)
+from plumbrule.mechanism.circuits.graph import Edge, Graph
+from plumbrule.mechanism.circuits.path_patching import PairMetric, answer_difference, run_tables
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, strict
 from plumbrule.store import derive_seed
@@ -76,7 +72,7 @@ def faithfulness_of(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     circuits: Sequence[Iterable[Edge]],
     metric: PairMetric = answer_difference,
 ) -> Float[np.ndarray, " C"]:
@@ -124,7 +120,7 @@ class Faithfulness:
         module: Any,
         sites: Sites,
         graph: Graph,
-        pairs: Sequence[Pair],
+        pairs: Sequence[PromptPair],
         metric: PairMetric = answer_difference,
         *,
         progress: Callable[[int, int], None] = lambda done, total: None,
@@ -201,7 +197,7 @@ def faithfulness_curve(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     effects: Float[np.ndarray, " E"],
     metric: PairMetric = answer_difference,
     *,

@@ -11,7 +11,7 @@ The test is in `edge_claims`.
 Axes: P pairs, E edges.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from jaxtyping import Float
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
 from plumbrule.mechanism.circuits.edge_claims import EdgeClaim, check_settings, edge_claims
-from plumbrule.mechanism.circuits.edges import Edge, Graph, edges_of
+from plumbrule.mechanism.circuits.edges import edges_of
 from plumbrule.mechanism.circuits.faithfulness import (
     Curve,
     Faithfulness,
@@ -30,17 +30,18 @@ from plumbrule.mechanism.circuits.faithfulness import (
     check_told_apart,
     faithfulness_curve,
 )
+from plumbrule.mechanism.circuits.graph import Edge, Graph
 from plumbrule.mechanism.circuits.path_patching import (
-    Pair,
     PairMetric,
     answer_difference,
     patch_edges,
     run_tables,
 )
 from plumbrule.mechanism.circuits.pruning import check_loss, prune
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, Guarantee, strict
-from plumbrule.store import derive_seed
+from plumbrule.store import Tell, derive_seed
 
 FEWEST = 8
 """Least pairs."""
@@ -50,9 +51,6 @@ LARGE = 2000
 
 CANDIDATES, OF_LARGE = 1024, 128
 """Edges to patch exactly where nothing is said, and of a large graph."""
-
-Progress = Callable[[str, int, int], None]
-"""Told of a stage, what is done of it, and all there is to do."""
 
 
 @strict
@@ -111,7 +109,7 @@ class Circuit:
 def find_circuit(
     module: Any,
     sites: Sites,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric = answer_difference,
     *,
     seed: int,
@@ -121,7 +119,7 @@ def find_circuit(
     candidates: int | None = None,
     steps: int = 5,
     graph: Graph | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Tell = lambda stage, done, total: None,
 ) -> Circuit:
     """Find the edges that carry an answer.
 
@@ -222,15 +220,15 @@ def _answer(
     module: Any,
     sites: Sites,
     graph: Graph,
-    first: Sequence[Pair],
-    second: Sequence[Pair],
+    first: Sequence[PromptPair],
+    second: Sequence[PromptPair],
     metric: PairMetric,
     difference: Float[np.ndarray, " P"],
     claims: Sequence[EdgeClaim],
     attributed: Float[np.ndarray, " E"],
     *,
     loss: float,
-    progress: Progress,
+    progress: Tell,
 ) -> Answer:
     """The circuit, its faithfulness with and without pruning, curves; or why there is none."""
     try:
@@ -257,7 +255,7 @@ def _effects(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     metric: PairMetric,
     edges: Sequence[Edge],
     attributed: Float[np.ndarray, " E"],
@@ -278,7 +276,7 @@ def _effects(
     return dict(zip(edges, size.tolist(), strict=True))
 
 
-def _halves(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
+def _halves(pairs: Sequence[PromptPair], seed: int) -> tuple[list[PromptPair], list[PromptPair]]:
     """Pairs to search and pairs to decide on.
 
     Raises:
@@ -299,13 +297,13 @@ def _halves(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
     return [pairs[at] for at in order[:middle]], [pairs[at] for at in order[middle:]]
 
 
-def _swapped(pair: Pair) -> Pair:
+def _swapped(pair: PromptPair) -> PromptPair:
     """The same with the prompts in each other's place; what is right stays right."""
     return replace(pair, clean=pair.corrupted, corrupted=pair.clean)
 
 
 def _difference(
-    module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair], metric: PairMetric
+    module: Any, sites: Sites, graph: Graph, pairs: Sequence[PromptPair], metric: PairMetric
 ) -> Float[np.ndarray, " P"]:
     """How much higher the metric is on each clean prompt than on its corrupted one.
 

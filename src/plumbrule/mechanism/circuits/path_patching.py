@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.circuits.beginnings import NOTHING, Beginning, beginning, shared
-from plumbrule.mechanism.circuits.edges import Edge, Graph
-from plumbrule.mechanism.circuits.rewiring import rewired, writes
+from plumbrule.mechanism.circuits.edge_patching import patched_edges, writes
+from plumbrule.mechanism.circuits.graph import Edge, Graph
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.hooks import layer_outputs, logits_at, skipping
 from plumbrule.mechanism.patching import (
     check_device,
@@ -29,8 +30,7 @@ from plumbrule.mechanism.patching import (
 )
 from plumbrule.mechanism.sites import Sites
 from plumbrule.mechanism.tracing import first_tensor, with_first_tensor
-from plumbrule.models.resting import at_rest
-from plumbrule.records import strict
+from plumbrule.models.modules import evaluation_mode
 
 BATCH_TOKENS = 2048
 """Tokens in a batch, padding included."""
@@ -42,29 +42,11 @@ HELD = 2**27
 """Most numbers of what writers add that are held at once."""
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """A prompt, one that differs from it in what matters, and two answers."""
-
-    clean: tuple[int, ...]
-    """Tokens of the prompt."""
-
-    corrupted: tuple[int, ...]
-    """Tokens of the other; as many, each at its counterpart's place."""
-
-    right: int
-    """Next token that the clean prompt asks for."""
-
-    wrong: int
-    """Next token that the corrupted prompt asks for, or any other answer to hold it against."""
-
-
-PairMetric = Callable[[Any, Sequence[Pair]], Any]
+PairMetric = Callable[[Any, Sequence[PromptPair]], Any]
 """Takes the logits after the last token, (N, V), and each row's pair; gives one number a row."""
 
 
-def answer_difference(logits: Any, pairs: Sequence[Pair]) -> Any:
+def answer_difference(logits: Any, pairs: Sequence[PromptPair]) -> Any:
     """How much more a model leans to the right answer than to the wrong one, in logits."""
     import torch
 
@@ -77,7 +59,7 @@ def answer_difference(logits: Any, pairs: Sequence[Pair]) -> Any:
 
 
 def answer_ahead(
-    module: Any, sites: Sites, pairs: Sequence[Pair], metric: PairMetric = answer_difference
+    module: Any, sites: Sites, pairs: Sequence[PromptPair], metric: PairMetric = answer_difference
 ) -> Float[np.ndarray, " P"]:
     """The metric on each clean prompt, by a plain pass: whether a model can do the task at all.
 
@@ -104,7 +86,7 @@ def answer_ahead(
         return metric(logits, asked).double().cpu().numpy()
 
     size = max(1, BATCH_TOKENS // max(len(pair.clean) for pair in pairs))
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         for batch, values in halving(range(len(pairs)), size, run):
             found[batch] = values
     check_numbers(found)
@@ -115,7 +97,7 @@ def run_with(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     corrupted: Sequence[Iterable[Edge]],
     metric: PairMetric = answer_difference,
 ) -> Float[np.ndarray, "P S"]:
@@ -150,7 +132,7 @@ def patch_edges(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     edges: Sequence[Edge],
     metric: PairMetric = answer_difference,
     *,
@@ -198,7 +180,7 @@ def run_tables(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     tables: Bool[np.ndarray, "S W R"],
     metric: PairMetric = answer_difference,
     *,
@@ -218,7 +200,7 @@ def run_tables(
     found = np.full((len(pairs), len(tables)), np.nan)
     held = max(1, int(tables.any((0, 2)).sum())) * graph.width
     done = 0
-    with at_rest(module), torch.no_grad():
+    with evaluation_mode(module), torch.no_grad():
         for group in grouped(pairs, graph):
             recorded = _record(module, sites, graph, [pairs[at] for at in group])
             todo = [(at, row) for row in range(len(tables)) for at in range(len(group))]
@@ -266,7 +248,7 @@ class _Recorded:
     beginning: Beginning
     """What both prompts of each pair begin with. All else is of the tokens behind it."""
 
-    def ends(self, pairs: Sequence[Pair]) -> list[int]:
+    def ends(self, pairs: Sequence[PromptPair]) -> list[int]:
         """The last token of each pair, counted from where the beginning ends."""
         return [len(pair.clean) - 1 - self.beginning.length for pair in pairs]
 
@@ -295,12 +277,12 @@ def _run(
     }
     with (
         skipping(module, given),
-        rewired(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
+        patched_edges(module, sites, graph, table, recorded.there, rows, recorded.here[:, :before]),
     ):
         return logits_at(module, recorded.ids[rows], ends, recorded.beginning.given(rows))
 
 
-def check_pairs(module: Any, sites: Sites, pairs: Sequence[Pair]) -> None:
+def check_pairs(module: Any, sites: Sites, pairs: Sequence[PromptPair]) -> None:
     """Refuse pairs that cannot be run.
 
     Raises:
@@ -325,7 +307,7 @@ def padded(rows: Sequence[Sequence[int]], device: Any) -> Any:
     return torch.tensor([[*row, *[row[-1]] * (width - len(row))] for row in rows], device=device)
 
 
-def grouped(pairs: Sequence[Pair], graph: Graph) -> Iterator[list[int]]:
+def grouped(pairs: Sequence[PromptPair], graph: Graph) -> Iterator[list[int]]:
     """Pairs of like length together, as many as may be held at once."""
     order = sorted(range(len(pairs)), key=lambda at: -len(pairs[at].clean))
     while order:
@@ -335,7 +317,7 @@ def grouped(pairs: Sequence[Pair], graph: Graph) -> Iterator[list[int]]:
         order = order[size:]
 
 
-def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[Pair]) -> _Recorded:
+def _record(module: Any, sites: Sites, graph: Graph, pairs: Sequence[PromptPair]) -> _Recorded:
     """Run pairs as they are.
 
     Raises:

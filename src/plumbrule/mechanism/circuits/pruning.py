@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from plumbrule.errors import ConfigError
-from plumbrule.mechanism.circuits.edges import Edge, Graph
 from plumbrule.mechanism.circuits.faithfulness import Faithfulness
-from plumbrule.mechanism.circuits.path_patching import Pair, PairMetric, answer_difference
+from plumbrule.mechanism.circuits.graph import Edge, Graph
+from plumbrule.mechanism.circuits.path_patching import PairMetric, answer_difference
+from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
 
 EVERY_SIZE, MOST_TRIED = 16, 24
@@ -76,7 +77,7 @@ def prune(
     module: Any,
     sites: Sites,
     graph: Graph,
-    pairs: Sequence[Pair],
+    pairs: Sequence[PromptPair],
     effects: Mapping[Edge, float],
     metric: PairMetric = answer_difference,
     *,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from plumbrule.mechanism.tracing import Call, first_tensor
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 
 def noise(value: Any, *, seed: int) -> Any:
@@ -24,7 +24,7 @@ def rerun(
     """Run a module again, with what it took in or something else."""
     import torch
 
-    with at_rest(call.module), torch.no_grad():
+    with evaluation_mode(call.module), torch.no_grad():
         call.module(
             *(call.arguments if arguments is None else arguments),
             **(call.keywords if keywords is None else keywords),

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.mechanism.circuits.path_patching import Pair
-from plumbrule.mechanism.circuits.tasks import task_file, tasks
+from plumbrule.mechanism.circuits.tasks import PromptPair, task_file, tasks
 from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.records import Message, read_jsonl, strict
 
@@ -29,7 +28,7 @@ class PairLine:
 class Given:
     """Pairs as a model reads them."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PromptPair, ...]
     text: str
     """The same as JSON lines."""
 
@@ -73,7 +72,7 @@ def given_pairs(
         return Given(pairs=tuple(found), text=_text(lines), dropped=())
     assert task is not None
     path = task_file(task)
-    kept: list[tuple[PairLine, Pair]] = []
+    kept: list[tuple[PairLine, PromptPair]] = []
     dropped: Counter[str] = Counter()
     for number, line in enumerate(_lines(path), 1):
         if len(kept) == count:
@@ -94,9 +93,18 @@ def given_pairs(
     )
 
 
+def pairs_from(model: Any, lines: Sequence[PairLine], *, chat: bool = False) -> Given:
+    """Pairs of texts as a model reads them, with their text.
+
+    Raises:
+        DataError: One is no pair for this tokenizer.
+    """
+    return Given(pairs=tuple(read_pairs(model, lines, chat=chat)), text=_text(lines), dropped=())
+
+
 def read_pairs(
     model: Any, lines: Sequence[PairLine], *, chat: bool = False, origin: str = "pair"
-) -> list[Pair]:
+) -> list[PromptPair]:
     """Pairs of texts as tokens of a model.
 
     Args:
@@ -144,7 +152,7 @@ def _reader(opened: Any, chat: bool) -> Callable[[str, str], list[int]]:
 
 def _pair(
     line: PairLine, read: Callable[[str, str], Sequence[int]], tokenizer: Any, where: str
-) -> Pair:
+) -> PromptPair:
     """A line as tokens.
 
     Raises:
@@ -165,7 +173,7 @@ def _pair(
     )
     if right == wrong:
         raise DataError(f"{where}: right and wrong are the same token, {line.right!r}")
-    return Pair(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
+    return PromptPair(clean=clean, corrupted=corrupted, right=right, wrong=wrong)
 
 
 def _single(tokenizer: Any, text: str, where: str) -> int:

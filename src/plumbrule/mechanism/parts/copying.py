@@ -23,7 +23,7 @@ from plumbrule.mechanism.parts.heads import attention_patterns
 from plumbrule.mechanism.parts.projections import linear_values, projection_of
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.mechanism.tracing import trace
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import e_bh, paired_difference, paired_e_value
 from plumbrule.store import derive_seed
@@ -240,7 +240,7 @@ def _values(module: Any, sites: Sites, layers: list[int], ids: Any) -> dict[int,
     looks: dict[Site, Any] = {sites["embed"]: embedded}
     looks |= {sites[f"{number}.in"]: lambda _: held["embed"] for number in layers if number}
     looks |= {sites[f"{number}.heads"]: keep(number) for number in layers}
-    with at_rest(module), torch.no_grad(), watching(module, looks), suppress(Reached):
+    with evaluation_mode(module), torch.no_grad(), watching(module, looks), suppress(Reached):
         module(input_ids=ids, use_cache=False)
     return values
 

@@ -19,7 +19,7 @@ from plumbrule.errors import ConfigError, ModelError
 from plumbrule.mechanism.hooks import last_alone
 from plumbrule.mechanism.patching import halving
 from plumbrule.mechanism.sites import Sites
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import e_bh, paired_difference, paired_e_value
 from plumbrule.store import derive_seed
@@ -70,7 +70,7 @@ def attention_patterns(module: Any, sites: Sites, ids: Any) -> list[Float[np.nda
         return _checked(out.get("attentions"), sites)
 
     size = max(1, BATCH_TOKENS // ids.shape[1])
-    with at_rest(module), torch.no_grad(), _eager(module):
+    with evaluation_mode(module), torch.no_grad(), _eager(module):
         found = [values for _, values in halving(range(len(ids)), size, run)]
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 

@@ -36,7 +36,7 @@ CLEAREST = 20
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class TopActivation:
     """One place in the texts that activates a neuron."""
 
     row: int
@@ -53,12 +53,12 @@ class Reading:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class KeyValueMemory:
     """One neuron."""
 
     layer: int
     neuron: int
-    reads: tuple[Reading, ...]
+    reads: tuple[TopActivation, ...]
     """Where it is most active, at most once a text; empty where no texts were given."""
 
     writes_positive: bool | None
@@ -85,7 +85,7 @@ def read_memories(
     neurons: Sequence[int] | None = None,
     top: int = 10,
     decode: Decode = str,
-) -> tuple[Memory, ...]:
+) -> tuple[KeyValueMemory, ...]:
     """Describe neurons of one layer.
 
     Args:
@@ -127,7 +127,7 @@ def read_memories(
     for neuron, score, reads in zip(chosen, scores, readings, strict=True):
         raised, lowered = most_and_least(score, top, decode)
         found.append(
-            Memory(
+            KeyValueMemory(
                 layer=layer,
                 neuron=neuron,
                 reads=reads,
@@ -166,7 +166,7 @@ def _readings(
     chosen: Sequence[int],
     top: int,
     decode: Decode,
-) -> list[tuple[Reading, ...]]:
+) -> list[tuple[TopActivation, ...]]:
     """For each neuron the texts in which it is most active, each with its most active token."""
     if not rows:
         return [()] * len(chosen)
@@ -176,7 +176,7 @@ def _readings(
         order = np.argsort(-np.abs(strongest[:, column]), kind="stable")[:top]
         found.append(
             tuple(
-                Reading(
+                TopActivation(
                     row=int(row),
                     position=int(places[row, column]),
                     token=int(rows[row][places[row, column]]),

@@ -18,7 +18,7 @@ from plumbrule.errors import ModelError
 from plumbrule.mechanism.hooks import Reached, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.mechanism.tracing import Call, Trace, trace
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 CLOSE = 1e-3
 """Largest error, as a share, with which a matrix counts as what a module multiplies by, and with
@@ -180,7 +180,7 @@ def single_values(
         ].to(value)
         looks[sites[f"{number}.heads"]] = keep(number)
     ids = torch.zeros(len(probes), 1, dtype=torch.long, device=next(module.parameters()).device)
-    with at_rest(module), torch.no_grad(), watching(module, looks), suppress(Reached):
+    with evaluation_mode(module), torch.no_grad(), watching(module, looks), suppress(Reached):
         module(input_ids=ids, use_cache=False)
     return values
 

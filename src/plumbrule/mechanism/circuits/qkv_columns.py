@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any, Literal
 
 from plumbrule.mechanism.hooks import watching
-from plumbrule.mechanism.sites import Side, Site, _same
+from plumbrule.mechanism.site_search import same
+from plumbrule.mechanism.sites import Side, Site
 from plumbrule.mechanism.tracing import Call
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 Role = Literal["q", "k", "v"]
 Chain = tuple[Call, ...]
@@ -64,7 +65,7 @@ def head_columns(mixer: Call, inner: Sequence[Call], heads: Site) -> list[Column
     firsts = [
         each
         for each in inner
-        if _same(each.taken, mixer.taken) and not heads.path.startswith(f"{each.path}.")
+        if same(each.taken, mixer.taken) and not heads.path.startswith(f"{each.path}.")
     ]
     chains: list[Chain] = [(each,) for each in firsts if not _within_any(each, firsts)]
     if not chains:
@@ -84,9 +85,7 @@ def _within_any(call: Call, others: Sequence[Call]) -> bool:
 def _longer(chain: Chain, inner: Sequence[Call]) -> Chain:
     """A chain of modules with what takes in the last one's output, such as a norm of all heads."""
     last = chain[-1]
-    following = [
-        each for each in inner if each.order > last.order and _same(each.taken, last.given)
-    ]
+    following = [each for each in inner if each.order > last.order and same(each.taken, last.given)]
     if not following:
         raise NotSplit("a projection's numbers belong to several heads at once")
     return (*chain, following[-1])
@@ -182,7 +181,7 @@ def _changes(
         for seed, (end, leaf) in enumerate(zip(ends, leaves, strict=True))
     }
     looks[_relative(mixer, heads.path, "in", len(ends))] = held.append
-    with torch.enable_grad(), at_rest(part), watching(part, looks):
+    with torch.enable_grad(), evaluation_mode(part), watching(part, looks):
         part(*arguments, **keywords)
     if not held:
         raise NotSplit("its heads are not reached when it runs by itself")

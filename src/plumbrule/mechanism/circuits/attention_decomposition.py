@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from plumbrule.errors import ModelError
-from plumbrule.mechanism.circuits.columns import Columns, NotSplit, head_columns
 from plumbrule.mechanism.circuits.head_writes import head_writes
+from plumbrule.mechanism.circuits.qkv_columns import Columns, NotSplit, head_columns
 from plumbrule.mechanism.circuits.rerunning import noise, noting, rerun
 from plumbrule.mechanism.hooks import watching
-from plumbrule.mechanism.sites import Sites, _exchanged, _same
+from plumbrule.mechanism.site_search import exchanged, same
+from plumbrule.mechanism.sites import Sites
 from plumbrule.mechanism.tracing import Call, Trace
 from plumbrule.records import strict
 
@@ -29,7 +30,7 @@ precision."""
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Writer:
+class ResidualWriter:
     """What adds to the residual stream."""
 
     name: str
@@ -44,7 +45,7 @@ class Writer:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class ResidualReader:
     """What takes the residual stream in."""
 
     name: str
@@ -65,15 +66,15 @@ class Reader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class LayerDecomposition:
     """One layer's writers and readers."""
 
-    writers: list[Writer]
-    readers: list[Reader]
+    writers: list[ResidualWriter]
+    readers: list[ResidualReader]
     notes: list[tuple[str, str]]
 
 
-def split_layer(module: Any, sites: Sites, seen: Trace, number: int) -> Split:
+def decompose_layer(module: Any, sites: Sites, seen: Trace, number: int) -> LayerDecomposition:
     """Find what one layer's heads and MLP write and read.
 
     Raises:
@@ -98,16 +99,18 @@ def split_layer(module: Any, sites: Sites, seen: Trace, number: int) -> Split:
     if layer.mlp is not None:
         reader = _mlp_reader(sites, number, look, readers[0].norm)
         readers.append(reader)
-        writers.append(Writer(name=f"{number}.mlp", place=2 * number + 1, sites=(f"{number}.mlp",)))
-    return Split(writers=writers, readers=readers, notes=notes)
+        writers.append(
+            ResidualWriter(name=f"{number}.mlp", place=2 * number + 1, sites=(f"{number}.mlp",))
+        )
+    return LayerDecomposition(writers=writers, readers=readers, notes=notes)
 
 
 def _attention_writers(
     module: Any, sites: Sites, number: int, call: Call
-) -> tuple[list[Writer], str | None]:
+) -> tuple[list[ResidualWriter], str | None]:
     """The heads one by one, or attention as one writer, with the reason."""
     names = (f"{number}.heads", f"{number}.attn")
-    whole = [Writer(name=names[1], place=2 * number, sites=(names[1],))]
+    whole = [ResidualWriter(name=names[1], place=2 * number, sites=(names[1],))]
     if names[0] not in sites.names:
         return whole, dict(sites.missing).get(names[0], "its heads are not known")
     heads = sites[names[0]].heads or 1
@@ -130,7 +133,7 @@ def _attention_writers(
     if float((left - left[:1, :1]).abs().max()) > _close(values["attn"]) * size:
         return whole, "its heads' shares do not add up to what it writes"
     return [
-        Writer(name=f"{number}.heads.{head}", place=2 * number, sites=names, head=head)
+        ResidualWriter(name=f"{number}.heads.{head}", place=2 * number, sites=names, head=head)
         for head in range(heads)
     ], None
 
@@ -165,7 +168,7 @@ def _observe(module: Any, sites: Sites, number: int, call: Call) -> _Look:
         written.append(noise(value, seed=2 * number + 1))
         return written[0]
 
-    arguments, keywords = _exchanged(call, stream)
+    arguments, keywords = exchanged(call, stream)
     with noting(call) as calls, watching(module, {site: put}):
         rerun(call, arguments, keywords)
     mixer = sites.layers[number].mixer
@@ -177,16 +180,18 @@ def _observe(module: Any, sites: Sites, number: int, call: Call) -> _Look:
     )
 
 
-def _attention_readers(sites: Sites, number: int, look: _Look) -> tuple[list[Reader], str | None]:
+def _attention_readers(
+    sites: Sites, number: int, look: _Look
+) -> tuple[list[ResidualReader], str | None]:
     """Queries, keys and values one by one, or attention as one reader, with the reason."""
     mixer = look.mixer
     norm = _norm(look, mixer.taken)
-    if norm is None and not _same(mixer.taken, look.stream):
+    if norm is None and not same(mixer.taken, look.stream):
         raise ModelError(
             f"{sites.family}: attention of layer {number} ({mixer.path}) takes in neither the "
             "residual stream nor a norm of it, so that edges into it cannot be told"
         )
-    whole = Reader(
+    whole = ResidualReader(
         name=f"{number}.attn.in", place=2 * number, kind="input", parts=(mixer.path,), norm=norm
     )
     try:
@@ -199,8 +204,8 @@ def _attention_readers(sites: Sites, number: int, look: _Look) -> tuple[list[Rea
     return [_reader(number, each, norm) for each in found], None
 
 
-def _reader(number: int, found: Columns, norm: str | None) -> Reader:
-    return Reader(
+def _reader(number: int, found: Columns, norm: str | None) -> ResidualReader:
+    return ResidualReader(
         name=f"{number}.{found.role}.{found.head}",
         place=2 * number,
         kind="columns",
@@ -210,7 +215,7 @@ def _reader(number: int, found: Columns, norm: str | None) -> Reader:
     )
 
 
-def _mlp_reader(sites: Sites, number: int, look: _Look, norm: str | None) -> Reader:
+def _mlp_reader(sites: Sites, number: int, look: _Look, norm: str | None) -> ResidualReader:
     """What the MLP takes in: the stream behind attention, or beside it."""
     outside = [
         each
@@ -220,14 +225,16 @@ def _mlp_reader(sites: Sites, number: int, look: _Look, norm: str | None) -> Rea
     name = f"{number}.mlp.in"
     behind = [each for each in outside if _alike(each.taken, look.middle)]
     if behind:
-        return Reader(name=name, place=2 * number + 1, kind="input", parts=_outermost(behind))
-    beside = [each for each in outside if _same(each.taken, look.stream) and each.path != norm]
+        return ResidualReader(
+            name=name, place=2 * number + 1, kind="input", parts=_outermost(behind)
+        )
+    beside = [each for each in outside if same(each.taken, look.stream) and each.path != norm]
     if beside:
-        return Reader(name=name, place=2 * number, kind="input", parts=_outermost(beside))
+        return ResidualReader(name=name, place=2 * number, kind="input", parts=_outermost(beside))
     shared = next((each for each in look.calls if each.path == norm), None)
-    takers = [each for each in outside if shared is not None and _same(each.taken, shared.given)]
+    takers = [each for each in outside if shared is not None and same(each.taken, shared.given)]
     if takers:
-        return Reader(
+        return ResidualReader(
             name=name, place=2 * number, kind="input", parts=_outermost(takers), norm=norm
         )
     raise ModelError(
@@ -241,7 +248,7 @@ def _norm(look: _Look, given: Any) -> str | None:
     for each in look.calls:
         if each.path == look.mixer.path or each.path.startswith(f"{look.mixer.path}."):
             continue
-        if _same(each.taken, look.stream) and _same(each.given, given):
+        if same(each.taken, look.stream) and same(each.given, given):
             return each.path
     return None
 

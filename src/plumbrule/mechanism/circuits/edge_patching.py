@@ -11,22 +11,20 @@ R readers, H heads.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from plumbrule.mechanism.circuits.attention_decomposition import ResidualReader, ResidualWriter
+from plumbrule.mechanism.circuits.graph import Graph
 from plumbrule.mechanism.circuits.head_writes import head_writes
 from plumbrule.mechanism.hooks import Look, last_alone, watching
 from plumbrule.mechanism.sites import Site, Sites
-
-if TYPE_CHECKING:
-    from plumbrule.mechanism.circuits.edges import Graph
-    from plumbrule.mechanism.circuits.splitting import Reader, Writer
 
 Delta = Callable[[int, Any], tuple[Any, Any] | None]
 """Takes a reader's number and the stream, (N, T, D); gives the rows to change and what is added to
 them, or None."""
 
 Parts = Mapping[str, Any]
-Readers = Sequence[tuple[int, "Reader"]]
+Readers = Sequence[tuple[int, ResidualReader]]
 
 GATHERED = 8
 """Writers are read one by one where they are fewer than one in so many: to gather a number of a
@@ -39,7 +37,7 @@ Wrote = Callable[[int, Any], None]
 def writes(
     module: Any,
     sites: Sites,
-    graph: "Graph",
+    graph: Graph,
     ids: Any,
     given: Mapping[str, Any] | None = None,
 ) -> Any:
@@ -65,10 +63,10 @@ def writes(
 
 
 @contextmanager
-def rewired(
+def patched_edges(
     module: Any,
     sites: Sites,
-    graph: "Graph",
+    graph: Graph,
     table: Any,
     corrupted: Any,
     rows: Any = None,
@@ -147,7 +145,7 @@ def rewired(
 def recording(
     module: Any,
     sites: Sites,
-    graph: "Graph",
+    graph: Graph,
     wrote: Wrote,
     *,
     only: Collection[int] | None = None,
@@ -161,7 +159,7 @@ def recording(
         wrote: Told of each writer.
         only: Numbers of the writers to tell of; None: all.
     """
-    layers: dict[tuple[str, ...], list[tuple[int, Writer]]] = {}
+    layers: dict[tuple[str, ...], list[tuple[int, ResidualWriter]]] = {}
     for number, writer in enumerate(graph.writers):
         # The embeddings tell the shape of a stream.
         if only is None or number in only or not number:
@@ -213,7 +211,7 @@ def _heads_looked_at(
 
 
 @contextmanager
-def copying(module: Any, sites: Sites, graph: "Graph", delta: Delta) -> Iterator[None]:
+def copying(module: Any, sites: Sites, graph: Graph, delta: Delta) -> Iterator[None]:
     """Give readers their own copies of the stream while a model runs."""
     shape: list[int] = []
 
@@ -223,7 +221,7 @@ def copying(module: Any, sites: Sites, graph: "Graph", delta: Delta) -> Iterator
     with ExitStack() as stack:
         stack.enter_context(watching(module, {sites["embed"]: begin}))
         parts = dict(module.named_modules())
-        groups: dict[tuple[Any, ...], list[tuple[int, Reader]]] = {}
+        groups: dict[tuple[Any, ...], list[tuple[int, ResidualReader]]] = {}
         for number, reader in enumerate(graph.readers):
             groups.setdefault((reader.kind, reader.norm, reader.parts), []).append((number, reader))
         for (kind, _, _), readers in groups.items():
@@ -279,7 +277,7 @@ def span(columns: Sequence[int]) -> Any:
     return list(columns)
 
 
-def own_numbers(parts: Parts, reader: "Reader", stream: Any) -> Any:
+def own_numbers(parts: Parts, reader: ResidualReader, stream: Any) -> Any:
     """What a projection makes of a stream for one reader, without hooks: its own numbers alone."""
     import torch
     from transformers.pytorch_utils import Conv1D

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from plumbrule.models.resting import at_rest
+from plumbrule.models.modules import evaluation_mode
 
 
 def test_training_mode_comes_back_also_after_an_error():
@@ -9,7 +9,7 @@ def test_training_mode_comes_back_also_after_an_error():
     module[1].eval()
 
     def fail():
-        with at_rest(module):
+        with evaluation_mode(module):
             assert not module[0].training
             raise KeyError
 

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from plumbrule.errors import ModelError
+from plumbrule.models.capabilities import Capabilities
+from plumbrule.models.decoding import Stream
 from plumbrule.models.handle import Sampling
-from plumbrule.models.route import Route, Stream
 
 BELOW_ONE = 1 - 2**-50
 """Largest number drawn, so that a share of the whole never rounds up to the whole."""
@@ -26,7 +27,7 @@ _BLOCK = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class SampledReply:
     """One reply as tokens."""
 
     tokens: tuple[int, ...]
@@ -69,21 +70,21 @@ def batches(
     return cut
 
 
-def draw_batch(
+def sample_batch(
     module: Any,
-    route: Route,
+    capabilities: Capabilities,
     prompts: Sequence[Sequence[int]],
     seeds: Sequence[int],
     *,
     sampling: Sampling,
     stops: frozenset[int],
     log_probs: bool,
-) -> list[Drawn]:
+) -> list[SampledReply]:
     """Draw one reply to each prompt of a batch."""
     device = next(module.parameters()).device
     ids, padding = pad_left(prompts, device)
     room = sampling.max_new_tokens
-    stream = Stream(module, route, ids, padding, room=room)
+    stream = Stream(module, capabilities, ids, padding, room=room)
     uniforms = _uniforms(seeds, room, device) if sampling.temperature else None
     drawn: list[list[int]] = [[] for _ in prompts]
     scores: list[list[float]] = [[] for _ in prompts]
@@ -103,14 +104,14 @@ def draw_batch(
             break
         alive = [place for place, row in enumerate(rows) if row not in done]
         # Taking rows out copies the cache, which is worth it only for a good share of them.
-        if route.drops and len(alive) <= 0.8 * len(rows):
+        if capabilities.drops and len(alive) <= 0.8 * len(rows):
             keep = torch.tensor(alive, device=device)
             stream.keep(keep)
             chosen, rows = chosen[keep], [rows[place] for place in alive]
             uniforms = None if uniforms is None else uniforms[:, keep]
         logits = stream.advance(chosen)
     return [
-        Drawn(
+        SampledReply(
             tokens=tuple(tokens),
             finish_reason="stop" if row in done else "length",
             log_probs=tuple(scores[row]) if log_probs else None,

@@ -1,15 +1,13 @@
-"""How a given architecture may be run, found by trying it and never by its name.
+"""Decode a batch token by token, by the shortcuts that were tried and found to change nothing.
 
 Axes: R rows (replies drawn side by side), T tokens of a prompt, V vocabulary.
 
-A route says whether prompts of different lengths may share a batch and whether the model's own
-cache can be trusted. The truth to compare with is the slow way: each sequence alone, whole,
-without a cache.
+The truth to compare a shortcut with is the slow way: each sequence alone, whole, without a cache.
 """
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,41 +15,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from plumbrule.errors import ModelError
+from plumbrule.models.capabilities import Capabilities
 from plumbrule.models.key_values import KeyValues
-from plumbrule.models.local import base_module
+from plumbrule.models.modules import base_module
 from plumbrule.models.prefill import limits_of, prefill
-from plumbrule.models.prefixes import Limits, Stem, plan
+from plumbrule.models.prefixes import BatchLimits, Stem, plan
 
 _ANY = 2**62
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """What was found safe for one model."""
-
-    padded: bool
-    """Prompts of different lengths may share a batch, padded on the left."""
-
-    cache: str | None
-    """Argument under which the model takes its cache back; None: recompute each step."""
-
-    drops: bool
-    """Finished rows can be taken out of the cache."""
-
-    positions: bool
-    """The model takes explicit positions."""
-
-    keeps_last: bool
-    """The model can be asked for the logits of the last positions alone."""
-
-    shares: bool = False
-    """It takes a cache of ours, so that a common beginning of several texts is computed once."""
-
-    def explain(self) -> str:
-        """What a report says about it."""
-        cache = "with the model's cache" if self.cache else "recomputed each step (no usable cache)"
-        shared = ", common beginnings computed once" if self.shares else ""
-        return f"{'padded' if self.padded else 'equal-length'} batches, {cache}{shared}"
 
 
 class Stream:
@@ -60,18 +30,18 @@ class Stream:
     def __init__(
         self,
         module: Any,
-        route: Route,
+        capabilities: Capabilities,
         ids: Int[Tensor, "R T"],
         padding: Sequence[int],
         *,
         room: int,
-        limits: Limits | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         """Set a batch up.
 
         Args:
             module: The model.
-            route: How it may be run.
+            capabilities: How it may be run.
             ids: Prompts, padded on the left.
             padding: How many of each row's tokens are padding.
             room: Most tokens that will be added.
@@ -79,11 +49,11 @@ class Stream:
                 chosen for the model where not given.
         """
         self._module = module
-        self._route = route
+        self._capabilities = capabilities
         self._ids = ids
         self._padding = list(padding)
         self._length = ids.shape[1]
-        self._state: Any = KeyValues(self._length + room) if route.shares else None
+        self._state: Any = KeyValues(self._length + room) if capabilities.shares else None
         self._limits = limits
         self._mask: Bool[Tensor, "R columns"] | None = None
         self._positions: Int[Tensor, "R columns"] | None = None
@@ -92,12 +62,12 @@ class Stream:
             start = torch.tensor(padding, device=ids.device)[:, None]
             self._mask = columns >= start
             self._positions = (columns - start).clamp(min=0)
-        elif route.positions:
+        elif capabilities.positions:
             self._positions = columns.expand(ids.shape[0], -1)
 
     def start(self) -> Float[Tensor, "R V"]:
         """Logits of the first token of each reply."""
-        if self._route.shares:
+        if self._capabilities.shares:
             limits = self._limits or limits_of(
                 self._module, rows=len(self._ids), tokens=_ANY, own=_ANY
             )
@@ -114,7 +84,9 @@ class Stream:
         """Read the prompts, each common beginning once, and put what is remembered together."""
         wanted = [len(prompt) - 1 for prompt in prompts]
         logits: dict[int, Float[Tensor, " V"]] = {}
-        for part in prefill(self._module, self._route, prompts, wanted, stems, remember=True):
+        for part in prefill(
+            self._module, self._capabilities, prompts, wanted, stems, remember=True
+        ):
             places = [(item, self._padding[item], self._length) for item in part.items]
             self._state.place(part.state, places, len(prompts))
             for item, row in zip(part.items, part.logits, strict=True):
@@ -124,7 +96,7 @@ class Stream:
     def advance(self, tokens: Int[Tensor, " R"]) -> Float[Tensor, "R V"]:
         """Logits of the next token, after one more of each reply."""
         self._length += 1
-        if self._route.cache:
+        if self._capabilities.cache:
             return self._forward(tokens[:, None], self._length - 1)
         self._ids = torch.cat([self._ids, tokens[:, None]], dim=1)
         return self._forward(self._ids, 0)
@@ -137,27 +109,27 @@ class Stream:
         self._state = _select(self._state, rows)
 
     def _forward(self, ids: Int[Tensor, "R columns"], first: int) -> Float[Tensor, "R V"]:
-        route, given = self._route, dict[str, Any]()
-        if route.cache:
+        capabilities, given = self._capabilities, dict[str, Any]()
+        if capabilities.cache:
             given["use_cache"] = True
             if self._state is not None:
-                given[route.cache] = self._state
+                given[capabilities.cache] = self._state
         else:
             given["use_cache"] = False
         if self._mask is not None:
             given["attention_mask"] = self._mask[:, : self._length].long()
-        if route.positions and self._positions is not None:
+        if capabilities.positions and self._positions is not None:
             given["position_ids"] = self._positions[:, first : self._length]
-        if route.keeps_last:
+        if capabilities.keeps_last:
             given["logits_to_keep"] = 1
         out = self._module(input_ids=ids, **given)
-        if route.cache:
-            self._state = out[route.cache]
+        if capabilities.cache:
+            self._state = out[capabilities.cache]
         logits: Tensor = out["logits"][:, -1]
         return logits
 
 
-def find_route(module: Any, text: Sequence[int]) -> Route:
+def find_capabilities(module: Any, text: Sequence[int]) -> Capabilities:
     """Try a model's shortcuts on a short text and keep those that change nothing.
 
     Args:
@@ -165,7 +137,7 @@ def find_route(module: Any, text: Sequence[int]) -> Route:
         text: Eight tokens or more of ordinary text.
 
     Returns:
-        The fastest route on which the next-token distributions agree with the slow way.
+        The fastest capabilities on which the next-token distributions agree with the slow way.
 
     Raises:
         ModelError: The model reads ahead: it is no causal language model.
@@ -179,18 +151,18 @@ def find_route(module: Any, text: Sequence[int]) -> Route:
         positions, keeps_last = "position_ids" in names, "logits_to_keep" in names
         for cache in [carried, None] if carried else [None]:
             for padded, drops in [(True, True), (False, True), (False, False)]:
-                route = Route(
+                capabilities = Capabilities(
                     padded=padded and "attention_mask" in names,
                     cache=cache,
                     drops=drops,
                     positions=positions,
                     keeps_last=keeps_last,
                 )
-                if _agrees(module, route, text, truth, device):
-                    shared = replace(route, shares=cache == "past_key_values")
+                if _agrees(module, capabilities, text, truth, device):
+                    shared = replace(capabilities, shares=cache == "past_key_values")
                     agrees = shared.shares and _agrees(module, shared, text, truth, device)
-                    return shared if agrees else route
-    return Route(padded=False, cache=None, drops=True, positions=False, keeps_last=False)
+                    return shared if agrees else capabilities
+    return Capabilities(padded=False, cache=None, drops=True, positions=False, keeps_last=False)
 
 
 def parameters(module: Any) -> set[str]:
@@ -234,30 +206,36 @@ def _carried(module: Any, names: set[str], text: list[int], device: torch.device
 
 
 def _agrees(
-    module: Any, route: Route, text: list[int], truth: Float[Tensor, "T V"], device: torch.device
+    module: Any,
+    capabilities: Capabilities,
+    text: list[int],
+    truth: Float[Tensor, "T V"],
+    device: torch.device,
 ) -> bool:
     """Three starts of the text side by side, two steps, one row taken out in between."""
     n = len(text)
-    starts = [n - 2, n - 6, n - 3] if route.padded else [n - 2, n - 2, n - 2]
+    starts = [n - 2, n - 6, n - 3] if capabilities.padded else [n - 2, n - 2, n - 2]
     width = max(starts)
     ids = [[text[0]] * (width - start) + text[:start] for start in starts]
     stream = Stream(
         module,
-        route,
+        capabilities,
         torch.tensor(ids, device=device),
         [width - start for start in starts],
         room=2,
-        limits=Limits(rows=2, tokens=_ANY, own=_ANY, overhead=0),  # share whatever can be shared
+        limits=BatchLimits(
+            rows=2, tokens=_ANY, own=_ANY, overhead=0
+        ),  # share whatever can be shared
     )
     try:
         logits = [stream.start()]
-        if route.drops:
+        if capabilities.drops:
             starts = [starts[0], starts[1]]
             stream.keep(torch.tensor([0, 1], device=device))
         for step in range(2):
             nexts = torch.tensor([text[start + step] for start in starts], device=device)
             logits.append(stream.advance(nexts))
-            if route.drops and step == 0:
+            if capabilities.drops and step == 0:
                 starts = starts[1:]
                 stream.keep(torch.tensor([1], device=device))
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError):

@@ -18,7 +18,7 @@ _WINDOW = 8  # batches sorted by length together: little padding, and still well
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
+class TokenizedExample:
     """One dialogue and the reply to it, in tokens."""
 
     prompt: list[int]
@@ -30,7 +30,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class LengthLimits:
     """How long an example may be."""
 
     max_tokens: int
@@ -63,8 +63,8 @@ def encode(
     names: Sequence[str],
     dialogues: Sequence[Dialogue],
     replies: Sequence[str],
-    limits: Limits,
-) -> list[Encoded]:
+    limits: LengthLimits,
+) -> list[TokenizedExample]:
     """Turn dialogues and replies into tokens, as sampling and scoring do.
 
     Raises:
@@ -77,14 +77,19 @@ def encode(
     except DataError:
         _name_refused(chat, names, dialogues)
         raise
-    encoded = [Encoded(prompt=prompt, reply=[*reply, end]) for prompt, reply in pairs]
+    encoded = [TokenizedExample(prompt=prompt, reply=[*reply, end]) for prompt, reply in pairs]
     for name, example in zip(names, encoded, strict=True):
         limits.check(name, len(example))
     return encoded
 
 
 def encode_prompts(
-    chat: Chat, names: Sequence[str], dialogues: Sequence[Dialogue], limits: Limits, *, room: int
+    chat: Chat,
+    names: Sequence[str],
+    dialogues: Sequence[Dialogue],
+    limits: LengthLimits,
+    *,
+    room: int,
 ) -> list[list[int]]:
     """Turn dialogues into tokens, each to leave room for a reply.
 

@@ -1,7 +1,6 @@
-"""What the verb `review` does: open the judge, review or decide, write the page."""
+"""The options of the verb `review`: what goes together, and what they ask for."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,22 +9,8 @@ from plumbrule.errors import ConfigError
 
 if TYPE_CHECKING:  # reading papers and models takes a moment to import; --help must not wait
     from plumbrule.models import LanguageModel
-    from plumbrule.oversight import Review
+    from plumbrule.oversight import Reliability
     from plumbrule.oversight.records import Outcome
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How far a review goes."""
-
-    most: Mapping[str, float | None]
-    """By kind of cost."""
-
-    piece: int
-    depth: int
-    workers: int
-    timeout: float | None
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +73,10 @@ class Wish:
             ConfigError: No such part, nobody there to ask, or minutes below 0.
             DataError: An outcome that nobody can set.
         """
-        from plumbrule.oversight import accept, overrule, send_back
+        from plumbrule.loop.reviewing import check_reviewed, send_back_once
+        from plumbrule.oversight import accept, overrule
 
+        check_reviewed(folder)
         person, minutes = self.person or "", self.minutes
         if self.accept is not None:
             remark = self.reason or ""
@@ -99,84 +86,10 @@ class Wish:
                 folder, self.overrule, _settable(self.outcome or ""), person=person,
                 reason=self.reason or "", human_minutes=minutes,
             )  # fmt: skip
-        elif self.send_back is not None and not self._pending(folder):
-            send_back(
+        elif self.send_back is not None:
+            send_back_once(
                 folder, self.send_back, self.question or "", person=person, human_minutes=minutes
             )
-
-    def _pending(self, folder: Path) -> bool:
-        """Whether this very question is open already, because getting its answer failed."""
-        from plumbrule.oversight.aggregating import open_question
-        from plumbrule.oversight.trail import read_records
-
-        for node in read_records(folder).tree.walk():
-            asked = open_question(node) if node.task.id == self.send_back else None
-            if asked is not None and (asked.person, asked.text) == (self.person, self.question):
-                return True
-        return False
-
-
-def run_review(
-    paper: Path,
-    bibliography: Path | None,
-    sources: Path | None,
-    out: Path,
-    judge: "LanguageModel | None",
-    reliability: str | None,
-    limits: Limits,
-) -> "Review":
-    """Read the paper and review it, with a bar; a judge is asked once before anything else."""
-    from plumbrule.cli.progress import progress_bars
-    from plumbrule.models import probe
-    from plumbrule.oversight import Budget, Reliability
-    from plumbrule.oversight.papers import read_material, review_paper
-
-    measured = None
-    if reliability is not None:
-        sensitivity, specificity = pair(reliability, "--reliability")
-        measured = Reliability(sensitivity=sensitivity, specificity=specificity)
-    with progress_bars() as tell:
-        tell("reading", 0, 1)
-        if judge is not None:
-            probe(judge)
-        material = read_material(paper, bibliography=bibliography, sources=sources)
-        tell("reading", 1, 1)
-        return review_paper(
-            material,
-            folder=out,
-            judge=judge,
-            reliability=measured,
-            budget=Budget(**limits.most),  # type: ignore[arg-type]
-            piece=limits.piece,
-            depth=limits.depth,
-            workers=limits.workers,
-            timeout_seconds=limits.timeout,
-            seed=limits.seed,
-            progress=lambda done, total: tell("reviewing", done, total),
-        )
-
-
-def run_decision(wish: Wish, out: Path, judge: "LanguageModel | None", limits: Limits) -> "Review":
-    """Record the decision, and get the reports that people asked for."""
-    from plumbrule.cli.progress import progress_bars
-    from plumbrule.oversight.papers import answer_paper, matching_material
-
-    if not (out / "ledger.db").is_file():
-        raise ConfigError(
-            f"expected the folder of a review, {out} holds none; begin one with "
-            f"plumbrule review PAPER --out {out}"
-        )
-    matching_material(out)
-    wish.decide(out)
-    with progress_bars() as tell:
-        return answer_paper(
-            out,
-            judge=judge,
-            piece=limits.piece,
-            workers=limits.workers,
-            timeout_seconds=limits.timeout,
-            progress=lambda done, total: tell("asking again", done, total),
-        )
 
 
 def open_judge(
@@ -198,6 +111,7 @@ def open_judge(
         if prices is not None:
             raise ConfigError("--prices is about a judge; give --judge SPEC too")
         return None
+    from plumbrule.folders import paid_answers
     from plumbrule.models import EndpointSettings, open_model
 
     settings: dict[str, Any] = {
@@ -210,9 +124,23 @@ def open_judge(
     out.parent.mkdir(parents=True, exist_ok=True)
     return open_model(
         spec,
-        cache=out.parent / f".{out.name}.calls.db",
+        cache=paid_answers(out),
         endpoint=EndpointSettings(max_dollars=most_dollars, **settings),
     )
+
+
+def measured(text: str | None) -> "Reliability | None":
+    """How reliable a judge is said to be.
+
+    Raises:
+        ConfigError: It is not two numbers, or not two shares.
+    """
+    if text is None:
+        return None
+    from plumbrule.oversight import Reliability
+
+    sensitivity, specificity = pair(text, "--reliability")
+    return Reliability(sensitivity=sensitivity, specificity=specificity)
 
 
 def pair(text: str, option: str) -> tuple[float, float]:

@@ -9,9 +9,9 @@ from transformers import AutoTokenizer
 from plumbrule.errors import DataError
 from plumbrule.models.chat import Chat
 from plumbrule.records import Message
-from plumbrule.training.feeding import Limits, encode, encode_prompts, order
+from plumbrule.training.tokenized_data import LengthLimits, encode, encode_prompts, order
 
-ROOMY = Limits(max_tokens=1000, context=None)
+ROOMY = LengthLimits(max_tokens=1000, context=None)
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +85,17 @@ def test_what_is_too_long_is_refused_by_name(chat):
     replies = ["cat", "cat " * 50, "cat"]
     names = ["one", "two", "three"]
     with pytest.raises(DataError, match=r"'two' has \d+; raise max_tokens"):
-        encode(chat, names, dialogues, replies, Limits(max_tokens=40, context=None))
+        encode(chat, names, dialogues, replies, LengthLimits(max_tokens=40, context=None))
     with pytest.raises(DataError, match=r"'two' has \d+.*longer context"):
-        encode(chat, names, dialogues, replies, Limits(max_tokens=400, context=40))
-    assert len(encode(chat, names, dialogues, replies, Limits(max_tokens=400, context=400))) == 3
+        encode(chat, names, dialogues, replies, LengthLimits(max_tokens=400, context=40))
+    assert (
+        len(encode(chat, names, dialogues, replies, LengthLimits(max_tokens=400, context=400))) == 3
+    )
 
 
 def test_a_prompt_must_leave_room_for_the_reply(chat):
     tokens = len(chat.prompts([asked("the cat")])[0])
-    limits = Limits(max_tokens=tokens + 5, context=None)
+    limits = LengthLimits(max_tokens=tokens + 5, context=None)
     assert encode_prompts(chat, ["a"], [asked("the cat")], limits, room=5)
     with pytest.raises(DataError, match="example 'a'"):
         encode_prompts(chat, ["a"], [asked("the cat")], limits, room=6)

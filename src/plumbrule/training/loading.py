@@ -40,7 +40,8 @@ from plumbrule.models.adapters import merge_unchanged, on_tied, wrapped
 from plumbrule.models.chat import Chat
 from plumbrule.models.checkpoint import check_adapter, check_folder
 from plumbrule.store import write_atomic
-from plumbrule.training.checkpoints import RESULT, Workspace, base_of
+from plumbrule.training.checkpoints import RESULT, TrainingWorkspace, base_of
+from plumbrule.training.reproducibility import on_cuda, reproducibly
 from plumbrule.training.settings import LoraSettings, TrainingSettings
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS"]
@@ -52,7 +53,7 @@ _TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class LoadedModel:
     """A model ready to be trained, and what its folder must get besides the weights."""
 
     module: Any
@@ -78,11 +79,6 @@ class Start:
         """Most tokens the model reads; None where it names no limit."""
         limit = getattr(_text_config(self.module), "max_position_embeddings", None)
         return int(limit) if limit else None
-
-
-def on_cuda() -> bool:
-    """Whether training runs on CUDA."""
-    return torch.cuda.is_available()
 
 
 def half(settings: TrainingSettings) -> bool:
@@ -111,9 +107,9 @@ def check_model(folder: Path) -> None:
         check_folder(folder, trust_remote_code=False)
 
 
-def open_start(
-    folder: Path, settings: TrainingSettings, space: Workspace, *, task: Task = "CAUSAL_LM"
-) -> Start:
+def load_for_training(
+    folder: Path, settings: TrainingSettings, space: TrainingWorkspace, *, task: Task = "CAUSAL_LM"
+) -> LoadedModel:
     """Load what a run starts from.
 
     Args:
@@ -145,7 +141,7 @@ def open_start(
     adapter = None if settings.lora is None else _lora_config(settings.lora, task, source)
     if adapted and adapter is not None:
         module, adapter = _continued(module, adapter, folder), None
-    return Start(
+    return LoadedModel(
         module=module,
         adapter=adapter,
         chat=chat,
@@ -157,17 +153,15 @@ def open_start(
     )
 
 
-def open_scorer(folder: Path) -> tuple[Any, Chat]:
+def load_reward_model(folder: Path) -> tuple[Any, Chat]:
     """Load a reward model, an adapter or a whole one, ready to score.
 
     Raises:
         ModelError: It cannot be loaded.
     """
-    from plumbrule.training.quiet import quietly
-
     adapted = (folder / _ADAPTER).exists()
     source = base_of(folder) if adapted else folder
-    with quietly(0):
+    with reproducibly(0):
         module = _load(source, "SEQ_CLS", torch.bfloat16 if on_cuda() else torch.float32)
         if adapted:
             module = PeftModel.from_pretrained(module, str(folder)).merge_and_unload()
@@ -176,7 +170,7 @@ def open_scorer(folder: Path) -> tuple[Any, Chat]:
     return module.eval(), chat
 
 
-def save_final(start: Start, module: Any, space: Workspace) -> Path:
+def save_final(start: LoadedModel, module: Any, space: TrainingWorkspace) -> Path:
     """Write the trained model into the workspace, with the tokenizer and template it came with."""
     final = space.fresh("final")
     if start.lora:
@@ -245,7 +239,7 @@ def _set_padding(module: Any, tokenizer: Any) -> None:
     _text_config(module).pad_token_id = tokenizer.pad_token_id
 
 
-def _merged(source: Path, folder: Path, words: Path, space: Workspace) -> Path:
+def _merged(source: Path, folder: Path, words: Path, space: TrainingWorkspace) -> Path:
     """A folder with the adapter folded into its model, made anew after a crash."""
     target = space.fresh("start")
     module = AutoModelForCausalLM.from_pretrained(

@@ -2,6 +2,12 @@
 
 from pathlib import Path
 
+from plumbrule.errors import PlumbruleError
+from plumbrule.ledger import compare_files, nested_ledgers, read_entries, verify
+from plumbrule.ledger.files import KIND
+from plumbrule.oversight.papers import verify_paper_review
+from plumbrule.report.review import changed_pages
+
 
 def folder_of(run: str) -> Path | None:
     """The folder whose ledger was named; None for a database elsewhere or a ledger by itself."""
@@ -11,12 +17,8 @@ def folder_of(run: str) -> Path | None:
     return path.parent if path.is_file() and path.name == "ledger.db" else None
 
 
-def look_at_files(folder: Path) -> tuple[list[str], str]:
+def verify_files(folder: Path) -> tuple[list[str], str]:
     """What is changed, missing or extra in a folder, and a sentence on what was looked at."""
-    from plumbrule.errors import PlumbruleError
-    from plumbrule.ledger import compare_files, nested_ledgers, read_entries, verify
-    from plumbrule.ledger.files import KIND
-
     if (folder / "review.json").is_file():
         return _review(folder), "files: all records, sources and pages of the review looked at"
     try:
@@ -39,8 +41,6 @@ def look_at_files(folder: Path) -> tuple[list[str], str]:
 
 
 def _review(folder: Path) -> list[str]:
-    from plumbrule.oversight.papers import verify_paper_review
-
     found = verify_paper_review(folder)
     problems = [
         f"{each.kind}: {each.place}: {each.detail}"
@@ -55,9 +55,6 @@ def _review(folder: Path) -> list[str]:
 
 def page_problems(folder: Path) -> list[str]:
     """What is wrong with the page of a finished review."""
-    from plumbrule.errors import PlumbruleError
-    from plumbrule.report.review import changed_pages
-
     try:
         names = changed_pages(folder)
     except PlumbruleError as error:

@@ -11,13 +11,16 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
-from plumbrule.training.starting import on_cuda
-
 _LOUD = ("trl", "accelerate", "peft", "datasets", "huggingface_hub")
 
 
+def on_cuda() -> bool:
+    """Whether training runs on CUDA."""
+    return torch.cuda.is_available()
+
+
 @contextmanager
-def quietly(seed: int) -> Iterator[None]:
+def reproducibly(seed: int) -> Iterator[None]:
     """Train without a word, with all random numbers from one seed, and leave no trace behind.
 
     The caller's random generators, logging levels, warnings and progress bars are as they were.

@@ -1,0 +1,77 @@
+"""The API reference from the docstrings: `python docs/reference.py FOLDER`; warnings are errors.
+
+What is public: the names in `__all__` of `plumbrule` and of its packages, and the modules in
+`BESIDES`, which the documents tell people to import. `tests/test_reference.py` keeps this complete.
+"""
+
+import argparse
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import plumbrule
+
+BESIDES = (
+    "plumbrule.errors",
+    "plumbrule.lab.induction",
+    "plumbrule.lab.papers",
+    "plumbrule.lab.trained_circuits",
+    "plumbrule.loop.comparing",
+    "plumbrule.loop.reviewing",
+    "plumbrule.loop.verifying",
+    "plumbrule.oversight.wording",
+    "plumbrule.recipes.amplification",
+    "plumbrule.recipes.choosing",
+    "plumbrule.records",
+)
+"""Modules without `__all__` that people import from."""
+
+
+def public_modules() -> list[str]:
+    """Modules of the reference, those above first."""
+    packages = [
+        each.name
+        for each in walk_packages(plumbrule.__path__, "plumbrule.")
+        if each.ispkg and getattr(import_module(each.name), "__all__", None)
+    ]
+    return ["plumbrule", *sorted({*packages, *BESIDES} - {"plumbrule.cli"})]
+
+
+def load() -> list[str]:
+    """The modules, imported, with the names that come late."""
+    names = public_modules()
+    for name in names:
+        module = import_module(name)
+        for each in getattr(module, "__all__", ()):
+            getattr(module, each)
+    return names
+
+
+def build(folder: Path) -> None:
+    """Write the pages.
+
+    Args:
+        folder: Gets a page for each module, and an index.
+
+    Raises:
+        Warning: An annotation or a docstring cannot be read, or a name does not resolve.
+    """
+    import pdoc
+
+    specs = []
+    for name in load():
+        specs += [name, f"!{name}\\."]  # a package without the modules in it
+    pdoc.render.configure(docformat="google", show_source=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pdoc.pdoc(*specs, output_directory=folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    build(folder)
+    sys.stdout.write(f"{folder / 'index.html'}\n")
