@@ -82,3 +82,15 @@ def test_every_benchmark_row_with_a_target_stands_in_the_readme():
         if row["target"]:
             assert row["measure"] in readme
             assert f"{row['value']:.4g}" in readme
+
+
+def test_every_term_of_the_glossary_stands_there_once():
+    page = TEXT[ROOT / "docs" / "glossary.md"]
+    terms = [
+        re.sub(r"\(.*?\)|\*", "", each).strip()
+        for line in re.findall(r"^\| (.+?) \|", page, flags=re.MULTILINE)
+        for each in line.split(", ")
+    ]
+
+    assert len(terms) > 80
+    assert sorted(each for each in set(terms) - {"term", "---"} if terms.count(each) > 1) == []

@@ -31,7 +31,7 @@ EAGER = BatchLimits(rows=4, tokens=ANY, own=ANY, overhead=0)
 @pytest.fixture
 def eager(monkeypatch):
     """Share whatever can be shared: for models this small it is hardly ever worth it."""
-    for module in ("prefill", "route"):
+    for module in ("prefill", "decoding"):
         monkeypatch.setattr(f"plumbrule.models.{module}.limits_of", lambda module, **given: EAGER)
 
 
