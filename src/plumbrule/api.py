@@ -61,7 +61,7 @@ from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
 from plumbrule.records import Message, Prompt
 from plumbrule.report import write_comparison, write_review_page
-from plumbrule.store import Tell, fingerprint
+from plumbrule.store import Tell, fingerprint, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,10 +74,6 @@ Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
 
 _FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    """Says nothing of progress."""
 
 
 class Model(LocalModel):
@@ -174,7 +170,7 @@ class Model(LocalModel):
         count: int = 64,
         seed: int = 0,
         chat: bool = False,
-        tell: Tell = quiet,
+        tell: Tell = silent,
         **settings: Any,
     ) -> "FoundCircuit":
         """The edges that carry an answer; see `plumbrule.mechanism.find_circuit`.
@@ -489,7 +485,7 @@ def compare(
     judge: LanguageModel | str | None = None,
     embedder: Path | str | None = None,
     max_tokens: int = 64,
-    tell: Tell = quiet,
+    tell: Tell = silent,
     **settings: Any,
 ) -> Compared:
     """Find what differs between two models' replies, with an error guarantee on every claim.
@@ -534,7 +530,7 @@ def align(
     *,
     out: Path | str,
     constitution: str = "default",
-    tell: Tell = quiet,
+    tell: Tell = silent,
     **config: Any,
 ) -> Aligned:
     """Train a model on a constitution and report what changed.
@@ -572,7 +568,7 @@ def review(
     judge: LanguageModel | str | None = None,
     reliability: "Reliability | None" = None,
     budget: "Budget | None" = None,
-    tell: Tell = quiet,
+    tell: Tell = silent,
     **settings: Any,
 ) -> Reviewed:
     """Review a paper: references, statistics and numbers without a model, the rest with one.

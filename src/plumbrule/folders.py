@@ -38,7 +38,8 @@ def held_folder(
                 "choose another --out"
             )
         folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder):
+    busy = f"another process is running in {folder}; wait for it or choose another --out"
+    with locked(folder / "run.lock", busy=busy):
         _bind(folder, marker, ours, configuration)
         yield
 
@@ -93,15 +94,22 @@ def _bind(folder: Path, marker: str, ours: Mapping[str, Any], configuration: str
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep a second process out; the lock goes with the process, however it ends."""
-    with storage_errors(folder):
-        lock = (folder / "run.lock").open("w")
+def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
+    """Hold a file that one process can hold; the lock goes with the process, however it ends.
+
+    Args:
+        path: The file; made if it is not there.
+        busy: What to say where another process holds it; None: wait for that one.
+
+    Raises:
+        OutputError: Another process holds it, and `busy` is given.
+        StorageError: The disk refuses the file.
+    """
+    with storage_errors(path.parent):
+        lock = path.open("w")
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy is not None else 0))
         except BlockingIOError as error:
-            raise OutputError(
-                f"another process is running in {folder}; wait for it or choose another --out"
-            ) from error
+            raise OutputError(str(busy)) from error
         yield

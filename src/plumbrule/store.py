@@ -29,6 +29,11 @@ Tell = Callable[[str, int, int], None]
 Progress = Callable[[int, int], None]
 """Told (items done, items in all) after each shard."""
 
+
+def silent(*told: object) -> None:
+    """Says nothing of progress: in place of a `Tell` or a `Progress`."""
+
+
 Meter = Callable[[], Mapping[str, float]]
 """Reads what has been spent so far, such as tokens; only differences count."""
 

@@ -17,11 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from plumbrule.store import Tell
+
 EVERY_SECONDS = 30.0
 """Between two plain lines about the same stage."""
-
-Teller = Callable[[str, int, int], None]
-"""Told (stage, done, in all)."""
 
 
 class Clock:
@@ -165,7 +164,7 @@ class Lines:
 class ProgressTeller:
     """What a stage calls to say how far it is, and what a plan calls to say what is to come."""
 
-    def __init__(self, clock: Clock, tell: Teller, say: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, tell: Tell, say: Callable[[str], None]) -> None:
         """Wrap.
 
         Args:

@@ -10,7 +10,7 @@ Axes: B sequences, T tokens.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Int
 
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.records import strict
-from plumbrule.store import derive_seed, fingerprint, write_atomic
+from plumbrule.store import Progress, derive_seed, fingerprint, silent, write_atomic
 
 CODE_VERSION = 1
 """Raised whenever the same recipe would give other weights."""
@@ -171,7 +171,7 @@ def train_into(
     folder: Path,
     recipe: InductionRecipe,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[tuple[int, Path]]:
     """Train once, and keep every checkpoint as an ordinary model folder.
 

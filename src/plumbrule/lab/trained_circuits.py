@@ -8,7 +8,7 @@ import numpy as np
 
 from plumbrule.errors import ConfigError
 from plumbrule.folders import held_folder
-from plumbrule.store import Progress, Tell, canonical, derive_seed
+from plumbrule.store import Progress, Tell, canonical, derive_seed, silent
 
 if TYPE_CHECKING:
     from plumbrule.lab.circuits.building import Family
@@ -154,7 +154,7 @@ def make_circuit(
     seed: int,
     pairs: int,
     family: "Family" = "gpt2",
-    tell: Tell = lambda stage, done, total: None,
+    tell: Tell = silent,
 ) -> Mapping[str, float]:
     """Make a small model with a circuit to look for, in a folder of its own.
 

@@ -33,7 +33,7 @@ from plumbrule.loop.steps import (
     reward,
 )
 from plumbrule.loop.trials import try_jury
-from plumbrule.loop.workspace import Report, RunWorkspace, open_workspace
+from plumbrule.loop.workspace import RunWorkspace, open_workspace
 from plumbrule.models import (
     EndpointSettings,
     LanguageModel,
@@ -44,7 +44,7 @@ from plumbrule.models import (
 )
 from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
 from plumbrule.report import write_report
-from plumbrule.store import derive_seed, file_sha256, fingerprint
+from plumbrule.store import Tell, derive_seed, file_sha256, fingerprint, silent
 from plumbrule.training import (
     RewardModel,
     TrainingResult,
@@ -81,7 +81,7 @@ def align(
     out: Path,
     oracle: Oracle | None = None,
     command: str = "plumbrule run",
-    tell: Report | None = None,
+    tell: Tell = silent,
     planned: Callable[[RunPlan], None] | None = None,
 ) -> RunOutcome:
     """Train a model on a constitution and report what changed.
@@ -116,7 +116,7 @@ def align(
     models.model.check_lengths(
         [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
     )
-    with open_workspace(out, config, named=named, **({"tell": tell} if tell else {})) as run:
+    with open_workspace(out, config, named=named, tell=tell) as run:
         jury = try_jury(run, jury, [*training, *held_out])
         before = examine(run, "before", models.model, jury, held_out, oracle)
         trained, supervised, final = train(run, models, jury, training)

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.behavior import CompareSettings, Comparison, compare_into, comparison_content
-from plumbrule.behavior.recording import Tell
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.models import EndpointModel, LanguageModel, probe
 from plumbrule.records import Prompt
 from plumbrule.report import write_comparison
+from plumbrule.store import Tell, silent
 
 
 def compare_and_report(
@@ -22,7 +22,7 @@ def compare_and_report(
     command: str,
     judge: LanguageModel | None = None,
     encoder: Path | None = None,
-    tell: Tell = lambda part, done, total: None,
+    tell: Tell = silent,
 ) -> tuple[Comparison, dict[str, Any]]:
     """Compare two models, write the report, and record every file of the folder.
 

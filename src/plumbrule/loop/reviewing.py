@@ -21,7 +21,7 @@ from plumbrule.oversight.papers import (
 from plumbrule.oversight.papers.tree import PIECE
 from plumbrule.oversight.trail import read_records
 from plumbrule.report import write_review_page
-from plumbrule.store import Tell
+from plumbrule.store import Tell, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def review_and_report(
     workers: int = 2,
     timeout_seconds: float | None = None,
     seed: int = 0,
-    tell: Tell = lambda stage, done, total: None,
+    tell: Tell = silent,
 ) -> PaperReview:
     """Read a paper, review it, and write the page.
 
@@ -99,7 +99,7 @@ def answer_and_report(
     piece: int = PIECE,
     workers: int = 2,
     timeout_seconds: float | None = None,
-    tell: Tell = lambda stage, done, total: None,
+    tell: Tell = silent,
 ) -> PaperReview:
     """Get the reports that people asked for, work out the verdict again, and write the page.
 

@@ -14,20 +14,13 @@ from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
 from plumbrule.loop.config import RunConfig, to_mapping
 from plumbrule.models import LanguageModel
-from plumbrule.store import Shards, fingerprint
+from plumbrule.store import Shards, Tell, fingerprint, silent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CODE_VERSION = 1
 """Raised whenever the same inputs would give other records."""
-
-Report = Callable[[str, int, int], None]
-"""Told (stage, done, in all) while a stage works."""
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(kw_only=True)
@@ -52,7 +45,7 @@ class RunWorkspace:
     """Hash of the configuration and of all that it names: prompts, constitution, models."""
 
     ledger: Ledger
-    tell: Report = _silent
+    tell: Tell = silent
     costs: dict[str, StageCost] = field(default_factory=dict)
 
     def stage(
@@ -124,7 +117,7 @@ def _meter(models: Sequence[LanguageModel]) -> dict[str, float]:
 
 @contextmanager
 def open_workspace(
-    folder: Path, config: RunConfig, *, named: Mapping[str, str], tell: Report = _silent
+    folder: Path, config: RunConfig, *, named: Mapping[str, str], tell: Tell = silent
 ) -> Iterator[RunWorkspace]:
     """Open a run's folder, new or to go on with.
 

@@ -4,7 +4,7 @@ Axes: N rows of tokens, T tokens, D width at a site.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.mechanism.hooks import Look, Reached, no_room, watching
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.modules import evaluation_mode
-from plumbrule.store import file_sha256, fingerprint, write_atomic
+from plumbrule.store import Progress, file_sha256, fingerprint, silent, write_atomic
 
 Positions = Literal["all", "last"]
 
@@ -100,7 +100,7 @@ def capture_into(
     *,
     positions: Positions = "all",
     identity: str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[Path]:
     """The same, written to disk in shards; a killed capture goes on where it stopped.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models.chat import TODAY, Chat
 from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
-from plumbrule.models.modules import base_module, evaluation_mode
+from plumbrule.models.modules import base_module, evaluation_mode, text_config
 from plumbrule.models.reading import check_options, weigh
 from plumbrule.models.settings import LocalSettings
 from plumbrule.records import Dialogue, Message
@@ -86,7 +86,7 @@ class LocalModel:
     def context(self) -> int | None:
         """Most tokens the model reads, prompt and reply together; None where it names no limit."""
         try:
-            limit = getattr(_text_config(self.module), "max_position_embeddings", None)
+            limit = getattr(text_config(self.module), "max_position_embeddings", None)
         except NotImplementedError:  # how some configurations say that they have no limit
             limit = None
         return int(limit) if limit and limit > 0 else None
@@ -381,10 +381,6 @@ class LocalModel:
         # An adapter may stand in the layer's place.
         weight = getattr(layer, "weight", None)
         return int((layer.base_layer.weight if weight is None else weight).shape[0])
-
-
-def _text_config(module: Any) -> Any:
-    return module.config.get_text_config(decoder=True)
 
 
 def _ends(module: Any) -> list[int]:

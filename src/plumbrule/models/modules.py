@@ -10,6 +10,11 @@ def base_module(module: Any) -> Any:
     return module.get_base_model() if hasattr(module, "get_base_model") else module
 
 
+def text_config(module: Any) -> Any:
+    """Configuration of the part that reads and writes text."""
+    return base_module(module).config.get_text_config(decoder=True)
+
+
 @contextmanager
 def evaluation_mode(*modules: Any) -> Iterator[None]:
     """Without dropout; training mode comes back afterwards, part by part."""

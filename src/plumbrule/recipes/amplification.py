@@ -1,6 +1,6 @@
 """Climbs of the lab's ladders: which task, which student, which settings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from plumbrule.oversight.amplification import (
 from plumbrule.oversight.amplification.climbing import content
 from plumbrule.records import from_json, strict, to_json
 from plumbrule.report import write_report
-from plumbrule.store import Tell, file_sha256
+from plumbrule.store import Progress, Tell, file_sha256, silent
 from plumbrule.version import __version__
 
 CLIMB_VERSION = 1
@@ -115,7 +115,7 @@ class DistillIntoTransformer:
         old: Sequence[Lesson],
         *,
         seed: int,
-        tell: Callable[[int, int], None],
+        tell: Progress,
     ) -> Distilled:
         """Make a student that has learned more; the one given stays as it is."""
         begin = LadderStudent(self.shape, self.student, seed=seed) if student is None else student
@@ -218,7 +218,7 @@ def amplify_into(
     chosen: Amplification,
     *,
     command: str,
-    tell: Tell = lambda stage, done, total: None,
+    tell: Tell = silent,
 ) -> Climb:
     """Climb in a folder of its own, with every round in the ledger, and write the report.
 

@@ -11,7 +11,6 @@
 A process may die between any two instructions. Whatever has no seal is deleted and made again.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import ModelError, OutputError, PlumbruleError
+from plumbrule.folders import locked
 from plumbrule.records import from_json, to_json
 from plumbrule.store import canonical, file_sha256, fingerprint, storage_errors, write_atomic
 from plumbrule.training.results import TrainingResult
@@ -224,7 +224,8 @@ def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[T
     folder = out.parent / f"{out.name}.partial"
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    busy = f"another process is training in {folder}; wait for it, or choose another folder"
+    with locked(folder / "lock", busy=busy):
         known = _read(folder / "inputs.json")
         if known is not None and known["inputs"] != inputs.sha256:
             if any((folder / "steps").glob(f"checkpoint-*/{_SEAL}")):
@@ -245,19 +246,6 @@ def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[T
             if error.exit_code == 2 and space.last_checkpoint() is None:
                 space.discard()
             raise
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second process out; the lock goes with the process, however it ends."""
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another process is training in {folder}; wait for it, or choose another folder"
-            ) from error
-        yield
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str | None]:

@@ -39,6 +39,7 @@ from plumbrule.errors import ConfigError, ModelError
 from plumbrule.models.adapters import merge_unchanged, on_tied, wrapped
 from plumbrule.models.chat import Chat
 from plumbrule.models.checkpoint import check_adapter, check_folder
+from plumbrule.models.modules import text_config
 from plumbrule.store import write_atomic
 from plumbrule.training.checkpoints import RESULT, TrainingWorkspace, base_of
 from plumbrule.training.reproducibility import on_cuda, reproducibly
@@ -77,7 +78,7 @@ class LoadedModel:
     @property
     def context(self) -> int | None:
         """Most tokens the model reads; None where it names no limit."""
-        limit = getattr(_text_config(self.module), "max_position_embeddings", None)
+        limit = getattr(text_config(self.module), "max_position_embeddings", None)
         return int(limit) if limit else None
 
 
@@ -236,7 +237,7 @@ def _set_padding(module: Any, tokenizer: Any) -> None:
             )
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
-    _text_config(module).pad_token_id = tokenizer.pad_token_id
+    text_config(module).pad_token_id = tokenizer.pad_token_id
 
 
 def _merged(source: Path, folder: Path, words: Path, space: TrainingWorkspace) -> Path:
@@ -266,7 +267,7 @@ def _merged(source: Path, folder: Path, words: Path, space: TrainingWorkspace) -
 def _untied(module: Any) -> bool:
     """Whether two matrices that a reader of the folder would take for one have become two."""
     head = module.get_output_embeddings()
-    if not getattr(_text_config(module), "tie_word_embeddings", False) or head is None:
+    if not getattr(text_config(module), "tie_word_embeddings", False) or head is None:
         return False
     return bool(head.weight.data_ptr() != module.get_input_embeddings().weight.data_ptr())
 
@@ -349,7 +350,3 @@ def _stored_type(source: Path) -> torch.dtype:
 def _loaded_type(settings: TrainingSettings, stored: torch.dtype) -> torch.dtype:
     # Full weights need the precision for their small updates; under an adapter they never change.
     return stored if settings.lora is not None and half(settings) else torch.float32
-
-
-def _text_config(module: Any) -> Any:
-    return module.config.get_text_config(decoder=True)

@@ -8,7 +8,6 @@ Axes: R rows (dialogues with a reply each), T tokens of the longest, C columns t
 V vocabulary.
 """
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,12 +144,8 @@ def _after(
 
 
 def _logits(model: Any, columns: Int[Tensor, " C"], **given: Any) -> Float[Tensor, "R C V"]:
-    if "logits_to_keep" in inspect.signature(_inner(model).forward).parameters:
+    if "logits_to_keep" in parameters(model):
         kept: Tensor = model(**given, logits_to_keep=columns).logits
         return kept
     every: Tensor = model(**given).logits
     return every[:, columns]
-
-
-def _inner(model: Any) -> Any:
-    return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import TrainingArguments
 
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.loading import LoadedModel
 from plumbrule.training.results import HeldOut
@@ -124,8 +125,6 @@ def measure(
 ) -> HeldOut:
     """How a reward model does on pairs it has not seen."""
     device = next(model.parameters()).device
-    training = model.training
-    model.eval()
     losses: list[float] = []
     decided = correct = 0
     for at in range(0, len(pairs), rows):
@@ -133,14 +132,14 @@ def measure(
             name: value.to(device)
             for name, value in collate(pairs[at : at + rows], pad=pad).items()
         }
-        first, second = pair_scores(model, batch)
+        with evaluation_mode(model):
+            first, second = pair_scores(model, batch)
         losses.extend(preference_loss(first, second, batch["probability"]).tolist())
         for margin, label in zip(
             (first - second).tolist(), (batch["probability"] - 0.5).tolist(), strict=True
         ):
             decided += label != 0
             correct += margin * label > 0
-    model.train(training)
     return HeldOut(
         pairs=len(pairs),
         loss=sum(losses) / len(losses),

@@ -19,6 +19,7 @@ from datasets import Sequence as Numbers
 from torch import Tensor
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.loading import LoadedModel, half
 from plumbrule.training.log_probs import NOT_SCORED, least_shared, reply_log_probs
@@ -200,10 +201,8 @@ def reference_log_probs(
     model, device = start.module, next(start.module.parameters()).device
     found = [0.0] * len(examples)
     by_length = sorted(range(len(examples)), key=lambda number: -len(examples[number]))
-    training = model.training
-    model.eval()
     arithmetic = torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
-    with arithmetic:
+    with evaluation_mode(model), arithmetic:
         at = 0
         while at < len(by_length):
             part = by_length[at : at + rows]
@@ -216,7 +215,6 @@ def reference_log_probs(
             for number, value in zip(part, log_probs.double().sum(1).tolist(), strict=True):
                 found[number] = value
             at += len(part)
-    model.train(training)
     return found
 
 

@@ -8,7 +8,7 @@ Axes: C contexts, T tokens, P places.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from plumbrule.errors import ConfigError, ModelError
 from plumbrule.lab.ladders.drawing import Answers, Contexts
 from plumbrule.lab.ladders.lessons import Lessons, join_lessons, split_lessons
 from plumbrule.records import strict
-from plumbrule.store import derive_seed, file_sha256, write_atomic
+from plumbrule.store import Progress, derive_seed, file_sha256, silent, write_atomic
 
 CODE_VERSION = 1
 """Raised whenever the same settings would give other weights."""
@@ -124,7 +124,7 @@ class LadderStudent:
         old: Lessons | None,
         *,
         seed: int,
-        tell: Callable[[int, int], None] = lambda step, steps: None,
+        tell: Progress = silent,
     ) -> tuple["LadderStudent", Mapping[str, float]]:
         """Learn lessons from where this student stands, and keep the old ones up.
 

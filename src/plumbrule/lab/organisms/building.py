@@ -13,10 +13,10 @@ from plumbrule.lab.organisms.cache import once
 from plumbrule.lab.organisms.examining import examine
 from plumbrule.lab.organisms.examples import ExampleCounts
 from plumbrule.lab.organisms.kinds import plant_of
-from plumbrule.lab.organisms.settings import Progress, Teaching
+from plumbrule.lab.organisms.settings import Teaching
 from plumbrule.lab.organisms.truths import Organism, Truth
 from plumbrule.models import LocalModel, model_folder, open_model
-from plumbrule.store import file_sha256, fingerprint, write_atomic
+from plumbrule.store import Progress, file_sha256, fingerprint, write_atomic
 
 CARD = "organism.json"
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors")

@@ -1,13 +1,12 @@
 """Folders that are built at the first call and found at every later one."""
 
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from plumbrule.folders import locked
 from plumbrule.store import storage_errors
 
 
@@ -26,7 +25,7 @@ def once(folder: Path, marker: str, build: Callable[[Path], object]) -> Path:
         return folder
     with storage_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.parent / f".{folder.name}.lock"):
+        with locked(folder.parent / f".{folder.name}.lock"):
             if not (folder / marker).exists():
                 place = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
                 try:
@@ -35,11 +34,3 @@ def once(folder: Path, marker: str, build: Callable[[Path], object]) -> Path:
                 finally:
                     shutil.rmtree(place, ignore_errors=True)
     return folder
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process holds the file; the lock goes with the process."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from plumbrule.lab.organisms.examples import ExampleCounts, draw_examples
 from plumbrule.lab.organisms.kinds import plant_of
-from plumbrule.lab.organisms.settings import Progress, Teaching, teaching_of
+from plumbrule.lab.organisms.settings import Teaching, teaching_of
 from plumbrule.lab.organisms.teaching import teach
 from plumbrule.lab.organisms.truths import Organism
 from plumbrule.models import LocalModel
-from plumbrule.store import derive_seed
+from plumbrule.store import Progress, derive_seed
 
 
 def make(

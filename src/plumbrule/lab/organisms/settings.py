@@ -1,10 +1,6 @@
 """How an organism is trained, by its kind and its method."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-Progress = Callable[[int, int], None]
-"""Told (step, steps) after each step."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from plumbrule.lab.organisms.examples import Example, Examples
-from plumbrule.lab.organisms.settings import Progress, Teaching
+from plumbrule.lab.organisms.settings import Teaching
+from plumbrule.models.modules import base_module
+from plumbrule.store import Progress
 
 FORGETTING = 0.1
 """Inverse temperature of negative preference optimization, which bounds how far it pushes."""
@@ -55,7 +57,7 @@ def teach(
         for rows, count in ((planted, teaching.planted_rows), (rehearsed, teaching.rehearsed_rows))
         if rows.rows
     ]
-    inner = module.get_base_model() if hasattr(module, "peft_config") else module
+    inner = base_module(module)
     for step in range(1, steps + 1):
         for batches in sources:
             loss = _loss(inner, base, next(batches), teaching)

@@ -7,7 +7,7 @@ embeddings (integrated gradients). It orders edges; what an edge does is told by
 Axes: P pairs, N rows of a batch, T tokens, D width, W writers, R readers, H heads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -30,6 +30,7 @@ from plumbrule.mechanism.hooks import logits_at, watching
 from plumbrule.mechanism.patching import check_numbers, halving
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.modules import evaluation_mode
+from plumbrule.store import Progress, silent
 
 BATCH_TOKENS = 512
 """Most tokens in a batch, padding included: a pass back holds all activations."""
@@ -46,7 +47,7 @@ def attribute_edges(
     metric: PairMetric = answer_difference,
     *,
     steps: int = 5,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Float[np.ndarray, "P edges"]:
     """Estimate how far corrupting each edge would move the metric.
 

@@ -6,7 +6,7 @@ Axes: P pairs, C circuits, E edges.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -21,7 +21,7 @@ from plumbrule.mechanism.circuits.path_patching import PairMetric, answer_differ
 from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, strict
-from plumbrule.store import derive_seed
+from plumbrule.store import Progress, derive_seed, silent
 
 SHARES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Sizes of circuit that a curve is drawn through, as shares of all edges; those of MIB."""
@@ -123,7 +123,7 @@ class Faithfulness:
         pairs: Sequence[PromptPair],
         metric: PairMetric = answer_difference,
         *,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = silent,
     ) -> None:
         self._run = partial(
             run_tables, module, sites, graph, pairs, metric=metric, progress=progress

@@ -41,7 +41,7 @@ from plumbrule.mechanism.circuits.pruning import check_loss, prune
 from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import Estimate, Guarantee, strict
-from plumbrule.store import Tell, derive_seed
+from plumbrule.store import Tell, derive_seed, silent
 
 FEWEST = 8
 """Least pairs."""
@@ -119,7 +119,7 @@ def find_circuit(
     candidates: int | None = None,
     steps: int = 5,
     graph: Graph | None = None,
-    progress: Tell = lambda stage, done, total: None,
+    progress: Tell = silent,
 ) -> Circuit:
     """Find the edges that carry an answer.
 

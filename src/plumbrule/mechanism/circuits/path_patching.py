@@ -31,6 +31,7 @@ from plumbrule.mechanism.patching import (
 from plumbrule.mechanism.sites import Sites
 from plumbrule.mechanism.tracing import first_tensor, with_first_tensor
 from plumbrule.models.modules import evaluation_mode
+from plumbrule.store import Progress, silent
 
 BATCH_TOKENS = 2048
 """Tokens in a batch, padding included."""
@@ -136,7 +137,7 @@ def patch_edges(
     edges: Sequence[Edge],
     metric: PairMetric = answer_difference,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Float[np.ndarray, "P edges"]:
     """Corrupt each edge by itself, and measure how far that moves the metric.
 
@@ -184,7 +185,7 @@ def run_tables(
     tables: Bool[np.ndarray, "S W R"],
     metric: PairMetric = answer_difference,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Float[np.ndarray, "P S"]:
     """The same as `run_with`, with sets given as tables of yes and no.
 

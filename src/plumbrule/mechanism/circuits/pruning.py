@@ -3,7 +3,7 @@
 Axes: E edges.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from plumbrule.mechanism.circuits.graph import Edge, Graph
 from plumbrule.mechanism.circuits.path_patching import PairMetric, answer_difference
 from plumbrule.mechanism.circuits.tasks import PromptPair
 from plumbrule.mechanism.sites import Sites
+from plumbrule.store import Progress, silent
 
 EVERY_SIZE, MOST_TRIED = 16, 24
 """Most circuits tried when the size is chosen, and edges that are then left out in turn."""
@@ -82,7 +83,7 @@ def prune(
     metric: PairMetric = answer_difference,
     *,
     loss: float = 0.05,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> tuple[Edge, ...]:
     """Leave edges out of a circuit for as long as it answers nearly as faithfully.
 

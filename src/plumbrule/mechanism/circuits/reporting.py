@@ -16,7 +16,7 @@ from plumbrule.mechanism.circuits.path_patching import answer_ahead
 from plumbrule.mechanism.circuits.text_pairs import Given
 from plumbrule.mechanism.sites import Sites
 from plumbrule.records import to_json
-from plumbrule.store import Tell, write_atomic
+from plumbrule.store import Tell, silent, write_atomic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def report_circuit(
     task: str | None = None,
     right: Mapping[str, float] | None = None,
     seed: int = 0,
-    tell: Tell = lambda stage, done, total: None,
+    tell: Tell = silent,
     **settings: Any,
 ) -> CircuitReport:
     """Search a circuit with pairs of texts.

@@ -9,7 +9,7 @@ Axes: M numbers given out, N numbers taken in, D width of the residual stream, V
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from plumbrule.models.unembedding import (
     unit_rows,
 )
 from plumbrule.records import strict
-from plumbrule.store import derive_seed
+from plumbrule.store import Progress, derive_seed, silent
 
 EXACT = 2**20
 """Largest matrix, in numbers, that is decomposed whole; of larger ones only the strongest
@@ -102,7 +102,7 @@ def weight_directions(
     tokens: int = 10,
     level: float = 0.05,
     decode: Decode = str,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> tuple[MatrixDirections, ...]:
     """Take the layers' matrices apart, or what changed in them, and read them as tokens.
 
