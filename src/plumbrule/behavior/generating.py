@@ -3,21 +3,20 @@
 Subgroups in which the same has changed become one subgroup with several names.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
-from plumbrule.behavior.pair import PairedReply
+from plumbrule.behavior.pair import Asked, PairedReply
 from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
+from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.rule_sets import purest
-from plumbrule.behavior.subgroups import MOST_RULES, Selector, Subgroup, united
+from plumbrule.behavior.subgroups import MOST_RULES, Selector, SelectorTable, Subgroup, united
+from plumbrule.records import Prompt
 from plumbrule.store import derive_seed
-
-if TYPE_CHECKING:
-    from plumbrule.behavior.exploring import Explorer
 
 SAME_CHANGE = 0.6
 """Share of the move among one subgroup's changed replies at which another's is the same change."""
@@ -136,10 +135,51 @@ class Told:
         return _moved(self.lead, pairs) >= WIDER * here
 
 
+class Amounts(Protocol):
+    """How much is read."""
+
+    @property
+    def read(self) -> int:
+        """Pairs of replies read in each subgroup."""
+
+    @property
+    def told(self) -> int:
+        """Further pairs in each subgroup, those whose replies part most."""
+
+    @property
+    def per_subgroup(self) -> int:
+        """Hypotheses about each subgroup."""
+
+
+class Exploration(Protocol):
+    """What asks prompts, and knows what was asked; `exploring.Explorer` is one."""
+
+    recorder: Recorder
+    prompts: Sequence[Prompt]
+    table: SelectorTable
+    asked: dict[tuple[int, str], Asked]
+
+    @property
+    def settings(self) -> Amounts:
+        """How texts are spent."""
+
+    def ask(self, name: str, rows: Sequence[int], insert: str = "") -> list[float]:
+        """Ask prompts, with a text put before them or none."""
+
+    def affordable(self, texts: int) -> int:
+        """Prompts that may still be asked, each at so many texts."""
+
+    def some(self, rows: Iterable[int], count: int) -> list[int]:
+        """Some of the rows, by chance."""
+
+    def members(self, subgroup: Subgroup) -> list[int]:
+        """Rows of all prompts in a subgroup."""
+
+
 class HypothesisGenerator:
     """Reads replies in subgroups that an explorer has found."""
 
-    def __init__(self, explorer: "Explorer", rows: Mapping[Subgroup, tuple[int, ...]]) -> None:
+    def __init__(self, explorer: Exploration, rows: Mapping[Subgroup, tuple[int, ...]]) -> None:
         """Take in what was found.
 
         Args:
