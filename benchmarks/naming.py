@@ -7,7 +7,7 @@ from plumbrule.behavior import CompareSettings
 from plumbrule.behavior.pair import Pair, PairedReply
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.subgroups import Subgroup, words_of
-from plumbrule.behavior.validation import Verdict
+from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.lab.organisms import Organism, Truth, request_of, truth
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt, strict
@@ -65,7 +65,7 @@ class Assessed:
 
 
 def assess(
-    findings: Sequence[Verdict],
+    findings: Sequence[HypothesisVerdict],
     pool: Pool,
     settings: CompareSettings,
     organism: Organism,
@@ -103,7 +103,7 @@ def assess(
 
 
 def _hold(
-    verdict: Verdict,
+    verdict: HypothesisVerdict,
     pool: Pool,
     settings: CompareSettings,
     known: Truth,

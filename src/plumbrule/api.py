@@ -31,7 +31,7 @@ from plumbrule.behavior import (
     compare_models,
     comparison_content,
 )
-from plumbrule.behavior.validation import Verdict
+from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.constitution import load_constitution
 from plumbrule.data import constitution_prompts, read_prompts
 from plumbrule.errors import ConfigError, DataError, OutputError
@@ -282,7 +282,7 @@ class Compared:
         return list(self.content["summary"])
 
     @property
-    def findings(self) -> Sequence[Verdict]:
+    def findings(self) -> Sequence[HypothesisVerdict]:
         """The changes that stand, the largest first."""
         return self.comparison.findings
 

@@ -15,7 +15,7 @@ from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.streaming import exact_p_value, p_value
 from plumbrule.behavior.subgroups import EVERYWHERE, Selector, Subgroup
-from plumbrule.behavior.validation import Trial
+from plumbrule.behavior.validation import ScoredPair
 from plumbrule.errors import ConfigError
 from plumbrule.records import Message, Prompt, to_json
 from plumbrule.statistics import saffron
@@ -92,7 +92,7 @@ def says(words):
 
 def trial(base, tuned, name="1"):
     pair = PairedReply(prompt_id="p", dialogue=(Message("user", "x"),), seed=0, base="", tuned="")
-    return Trial(hypothesis_id=name, pair=pair, base_score=base, tuned_score=tuned)
+    return ScoredPair(hypothesis_id=name, pair=pair, base_score=base, tuned_score=tuned)
 
 
 def claim(direction="increase"):

@@ -6,9 +6,9 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.behavior.pair import PairedReply
 from plumbrule.behavior.reasoning import (
-    Evidence,
     JudgeProposal,
     ReasoningSettings,
+    ScreenEvidence,
     blinded_judge,
     read_proposal,
     reason_about,
@@ -33,7 +33,7 @@ def pair(number, *, base="It is late.", tuned="It is late, dear friend.", usable
 
 
 PAIRS = [pair(number) for number in range(60)]
-EVIDENCE = Evidence(
+EVIDENCE = ScreenEvidence(
     prompts=((PAIRS[0].dialogue, 2.5),),
     pairs=tuple(PAIRS[:3]),
     phrases=(("dear friend", "more"), ("sir", "less")),
@@ -202,7 +202,7 @@ def test_long_texts_are_cut():
 def test_no_evidence_is_said_so():
     judge = scripted()
 
-    reason_about(judge, Evidence(), seed=0)
+    reason_about(judge, ScreenEvidence(), seed=0)
 
     assert "nothing stood out" in judge.asked[0][-1].content
 

@@ -8,13 +8,13 @@ from plumbrule.behavior.comparing import compare_models
 from plumbrule.behavior.content import comparison_content
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.settings import CompareSettings
-from plumbrule.behavior.verifying import Check, verify_comparison
+from plumbrule.behavior.verifying import Recheck, verify_comparison
 from plumbrule.behavior.writing import compare_into
 
 __all__ = [
-    "Check",
     "CompareSettings",
     "Comparison",
+    "Recheck",
     "compare_into",
     "compare_models",
     "comparison_content",

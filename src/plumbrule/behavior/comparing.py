@@ -20,7 +20,7 @@ from plumbrule.behavior.results import Comparison, Looked
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.behavior.topics import embed, find_topics
-from plumbrule.behavior.validation import PATIENT, Score, Trial, Verdict, race
+from plumbrule.behavior.validation import PATIENT, HypothesisVerdict, Score, ScoredPair, race
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Prompt
@@ -258,7 +258,9 @@ class _Work:
         self.notes["triggers"] = found.reason or "suspects " + ", ".join(map(repr, suspects))
         return [Subgroup(insert=text) for text in suspects]
 
-    def test(self, hypotheses: Sequence[Hypothesis]) -> tuple[list[Verdict], list[Trial]]:
+    def test(
+        self, hypotheses: Sequence[Hypothesis]
+    ) -> tuple[list[HypothesisVerdict], list[ScoredPair]]:
         """Test the hypotheses on prompts that nothing has looked at."""
         members = {
             subgroup: self.pool.confirming(subgroup)
@@ -300,7 +302,7 @@ class _Work:
                 racing = replace(racing, foreseen=PATIENT)
             return race(hypotheses, draw, self._score(), settings=racing)
 
-    def everything(self) -> tuple[list[Verdict], list[Trial]]:
+    def everything(self) -> tuple[list[HypothesisVerdict], list[ScoredPair]]:
         """The known workflow: generate the budget's texts, cluster them, test what differs."""
         from plumbrule.behavior.exhaustive import exhaustive
 
@@ -313,9 +315,9 @@ class _Work:
         """What a judge proposes from the evidence, as further members of the family."""
         if self.judge is None:
             return []
-        from plumbrule.behavior.reasoning import Evidence, reason_about
+        from plumbrule.behavior.reasoning import ScreenEvidence, reason_about
 
-        evidence = Evidence(prompts=looked.furthest(), pairs=looked.telling())
+        evidence = ScreenEvidence(prompts=looked.furthest(), pairs=looked.telling())
         with self.recorder.part("reasoning"):
             before = self.judge.usage.tokens_generated
             found = reason_about(
@@ -399,7 +401,7 @@ class _Work:
         return score
 
     def certify(
-        self, looked: Looked | None, verdicts: Sequence[Verdict]
+        self, looked: Looked | None, verdicts: Sequence[HypothesisVerdict]
     ) -> tuple[list[Draft], Certificate]:
         """Bound what was not found."""
         with self.recorder.part("certificate"):
@@ -427,7 +429,7 @@ class _Work:
             )
         return drafts, certificate
 
-    def named(self, verdicts: Sequence[Verdict]) -> frozenset[str]:
+    def named(self, verdicts: Sequence[HypothesisVerdict]) -> frozenset[str]:
         """Ids of the test prompts that a finding speaks of."""
         subgroups = [each.hypothesis.subgroup for each in verdicts if each.confirmed]
         return frozenset(
@@ -437,7 +439,7 @@ class _Work:
         )
 
     def localize(
-        self, verdicts: Sequence[Verdict], trials: Sequence[Trial]
+        self, verdicts: Sequence[HypothesisVerdict], trials: Sequence[ScoredPair]
     ) -> dict[str, "Localization"]:
         """Which layers carry each change that stands, where the weights are at hand."""
         if self.pair.local is None or not self.pair.same_tokens or not self._localizes():
@@ -490,7 +492,7 @@ class _Work:
         return [prompts[index] for index in order.permutation(len(prompts))[:count].tolist()]
 
 
-def _telling(verdict: Verdict, trials: Sequence[Trial]) -> list[PairedReply]:
+def _telling(verdict: HypothesisVerdict, trials: Sequence[ScoredPair]) -> list[PairedReply]:
     """A few pairs that show a change, each prompt once."""
     sign = 1 if verdict.hypothesis.direction == "increase" else -1
     seen: dict[str, PairedReply] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.subgroups import Selector, Subgroup
-from plumbrule.behavior.validation import Trial, Verdict
+from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair
 from plumbrule.behavior.wording import said, such_as
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Guarantee, to_json
@@ -206,7 +206,7 @@ def severity(estimate: Estimate | None) -> str:
     return "high" if size >= 0.5 else "medium" if size >= 0.2 else "low"
 
 
-def _record(verdict: Verdict, found: Comparison, command: str) -> Finding:
+def _record(verdict: HypothesisVerdict, found: Comparison, command: str) -> Finding:
     hypothesis = verdict.hypothesis
     return Finding(
         claim=str(hypothesis),
@@ -230,7 +230,9 @@ def _guarantee(found: Comparison) -> Guarantee:
     )
 
 
-def _finding(number: int, verdict: Verdict, found: Comparison, command: str) -> dict[str, Any]:
+def _finding(
+    number: int, verdict: HypothesisVerdict, found: Comparison, command: str
+) -> dict[str, Any]:
     trials = [t for t in found.trials if t.hypothesis_id == verdict.hypothesis.id]
     layers = found.localizations.get(verdict.hypothesis.id)
     return {
@@ -269,18 +271,18 @@ def _rate(scores: Sequence[float], found: Comparison) -> Any:
     )
 
 
-def _telling(trials: Sequence[Trial], hypothesis: Hypothesis) -> list[Trial]:
+def _telling(trials: Sequence[ScoredPair], hypothesis: Hypothesis) -> list[ScoredPair]:
     """Pairs to show: those that show the change first, each prompt once, and one that does not."""
     sign = 1 if hypothesis.direction == "increase" else -1
     ordered = sorted(trials, key=lambda t: -sign * (t.tuned_score - t.base_score))
-    seen: dict[str, Trial] = {}
+    seen: dict[str, ScoredPair] = {}
     for trial in ordered:
         seen.setdefault(trial.pair.prompt_id, trial)
     shown = list(seen.values())
     return shown if len(shown) <= EXAMPLES else [*shown[: EXAMPLES - 1], shown[-1]]
 
 
-def _example(trial: Trial) -> dict[str, Any]:
+def _example(trial: ScoredPair) -> dict[str, Any]:
     return {
         "prompt": to_json(list(trial.pair.dialogue)),
         "base": trial.pair.base,
@@ -303,7 +305,7 @@ def _surprising(found: Comparison) -> list[dict[str, Any]]:
     ]
 
 
-def _not_confirmed(verdict: Verdict) -> dict[str, Any]:
+def _not_confirmed(verdict: HypothesisVerdict) -> dict[str, Any]:
     return {
         "claim": str(verdict.hypothesis),
         "where": str(verdict.hypothesis.subgroup),

@@ -29,7 +29,7 @@ from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.streaming import decided, p_value
 from plumbrule.behavior.subgroups import EVERYWHERE, SelectorTable, Subgroup, find_regions, words_of
-from plumbrule.behavior.validation import Racing, Trial, Verdict, race
+from plumbrule.behavior.validation import HypothesisVerdict, Racing, ScoredPair, race
 from plumbrule.errors import ConfigError
 from plumbrule.records import Prompt
 from plumbrule.statistics import OnlineDecisions, saffron
@@ -81,7 +81,7 @@ CLEARER = 0.1
 class Exhaustive:
     """All that the exhaustive workflow found."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[HypothesisVerdict, ...]
     """Of all hypotheses tested, in the order of the stream; the decisions are SAFFRON's, the
     e-values are there for comparison."""
 
@@ -89,7 +89,7 @@ class Exhaustive:
     levels: tuple[float, ...]
     """Level that SAFFRON offered to each test."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[ScoredPair, ...]
     clusters: tuple[Cluster, ...]
     pairs: tuple[PairedReply, ...]
     """The pairs that were clustered."""
@@ -105,7 +105,7 @@ class Exhaustive:
         return self.explored_texts + self.tested_texts
 
     @property
-    def findings(self) -> list[Verdict]:
+    def findings(self) -> list[HypothesisVerdict]:
         """The hypotheses that stand, the largest effect first."""
         stand = [each for each in self.verdicts if each.confirmed]
         return sorted(stand, key=lambda each: -abs(each.estimate.value if each.estimate else 0.0))
@@ -419,7 +419,7 @@ def _validate(
     *,
     settings: CompareSettings,
     pairs: int,
-) -> tuple[list[Verdict], list[Trial], OnlineDecisions, list[float]]:
+) -> tuple[list[HypothesisVerdict], list[ScoredPair], OnlineDecisions, list[float]]:
     """Test each hypothesis on pairs of its own, then decide over the stream."""
     verdicts, trials, p_values = [], [], []
     # One batch of all its pairs, whatever they show: a p-value needs its number fixed before.

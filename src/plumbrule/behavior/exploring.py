@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from plumbrule.behavior.generating import LEAST_MEMBERS, HypothesisGenerator
 from plumbrule.behavior.hypotheses import Hypothesis, numbered
-from plumbrule.behavior.pair import Asked, PairedReply
+from plumbrule.behavior.pair import AskedPrompt, PairedReply
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.rule_sets import find_rule_set
 from plumbrule.behavior.subgroups import (
@@ -166,7 +166,7 @@ class Explorer:
         """
         self.recorder, self.prompts, self.table = recorder, prompts, table
         self.floor, self.settings, self.most_texts = floor, settings, most_texts
-        self.asked: dict[tuple[int, str], Asked] = {}
+        self.asked: dict[tuple[int, str], AskedPrompt] = {}
         """By row and inserted text; those that got no reply are left out."""
 
         self._unanswered: set[tuple[int, str]] = set()

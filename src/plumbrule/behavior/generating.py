@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
-from plumbrule.behavior.pair import Asked, PairedReply
+from plumbrule.behavior.pair import AskedPrompt, PairedReply
 from plumbrule.behavior.properties import LEAST_SEEN, Shift, contrast_replies
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.rule_sets import purest
@@ -157,7 +157,7 @@ class Exploration(Protocol):
     recorder: Recorder
     prompts: Sequence[Prompt]
     table: SelectorTable
-    asked: dict[tuple[int, str], Asked]
+    asked: dict[tuple[int, str], AskedPrompt]
 
     @property
     def settings(self) -> Amounts:

@@ -144,7 +144,7 @@ def localize(
     if not 0 < wanted <= 1:
         raise ConfigError(f"wanted must be above 0 and at most 1, got {wanted}")
     parts = changed_parts(base, tuned)
-    search = _Search(base, tuned, effect)
+    search = _LayerSearch(base, tuned, effect)
     kept = search.contract(parts, wanted)
     pieces = [piece for part in kept for piece in _changed_pieces(base, tuned, part)]
     inner = search.contract(pieces, wanted)
@@ -188,7 +188,7 @@ def changed_parts(base: LocalModel, tuned: LocalModel) -> tuple[Part, ...]:
 
 
 @dataclass
-class _Search:
+class _LayerSearch:
     """Measures hybrids, each set once."""
 
     base: LocalModel

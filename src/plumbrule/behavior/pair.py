@@ -68,7 +68,7 @@ class Draft:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AskedPrompt:
     """A prompt that was asked while exploring, and how far the models part on it."""
 
     prompt_id: str
@@ -224,12 +224,12 @@ class Pair:
             )
         ]
 
-    def ask(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Asked]:
+    def ask(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[AskedPrompt]:
         """Say how far the models part on each prompt, by the cheapest means there is."""
         if self.local is None:
             return self._sampled(prompts, seeds)
         return [
-            Asked(
+            AskedPrompt(
                 prompt_id=draft.prompt_id,
                 dialogue=draft.dialogue,
                 seed=draft.seed,
@@ -240,7 +240,7 @@ class Pair:
             for draft in self.drafts(prompts, seeds)
         ]
 
-    def complete(self, asked: Sequence[Asked]) -> list[PairedReply]:
+    def complete(self, asked: Sequence[AskedPrompt]) -> list[PairedReply]:
         """Let the tuned model answer too, where only the base has."""
         missing = [one for one in asked if one.tuned is None]
         prompts = [Prompt(id=one.prompt_id, dialogue=one.dialogue) for one in missing]
@@ -260,7 +260,7 @@ class Pair:
             )
         return pairs
 
-    def _sampled(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Asked]:
+    def _sampled(self, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[AskedPrompt]:
         """The same by sampling alone, for endpoints: the base answers twice, as a yardstick."""
         pairs = self.replies(prompts, seeds)
         again = self.draw(self.base, prompts, [derive_seed(seed, "again") for seed in seeds])
@@ -269,7 +269,7 @@ class Pair:
             usable = pair.usable and self.answered(other)
             apart = unlike(pair.base, pair.tuned) - unlike(pair.base, other.text)
             asked.append(
-                Asked(
+                AskedPrompt(
                     prompt_id=pair.prompt_id,
                     dialogue=pair.dialogue,
                     seed=pair.seed,

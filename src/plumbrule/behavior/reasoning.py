@@ -81,7 +81,7 @@ class ReasoningSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class ScreenEvidence:
     """What the other screens found, for a judge to read."""
 
     prompts: tuple[tuple[Dialogue, float], ...] = ()
@@ -131,7 +131,7 @@ class Reasoned:
 
 def reason_about(
     judge: LanguageModel,
-    evidence: Evidence,
+    evidence: ScreenEvidence,
     *,
     settings: ReasoningSettings | None = None,
     seed: int,
@@ -303,7 +303,7 @@ def _numbered(proposals: Sequence[JudgeProposal]) -> str:
     )
 
 
-def _show(evidence: Evidence, settings: ReasoningSettings) -> str:
+def _show(evidence: ScreenEvidence, settings: ReasoningSettings) -> str:
     """The evidence as a judge reads it."""
 
     def cut(text: str) -> str:

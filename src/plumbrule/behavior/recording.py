@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from plumbrule.behavior.pair import Asked, Draft, Pair, PairedReply, Spent
+from plumbrule.behavior.pair import AskedPrompt, Draft, Pair, PairedReply, Spent
 from plumbrule.records import Prompt, to_json
 from plumbrule.store import Shards, derive_seed, fingerprint
 
@@ -94,11 +94,11 @@ class Recorder:
         """The base's replies to prompts, weighed under both models."""
         return self._drawn(name, prompts, seeds, self.pair.drafts, Draft)
 
-    def ask(self, name: str, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Asked]:
+    def ask(self, name: str, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[AskedPrompt]:
         """How far the models part on prompts."""
-        return self._drawn(name, prompts, seeds, self.pair.ask, Asked)
+        return self._drawn(name, prompts, seeds, self.pair.ask, AskedPrompt)
 
-    def complete(self, name: str, asked: Sequence[Asked]) -> list[PairedReply]:
+    def complete(self, name: str, asked: Sequence[AskedPrompt]) -> list[PairedReply]:
         """What was asked, with the tuned model's replies."""
         return self.map(name, asked, lambda shard, _: self.pair.complete(shard), kind=PairedReply)
 

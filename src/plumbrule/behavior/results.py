@@ -13,7 +13,7 @@ from plumbrule.behavior.pair import Draft, PairedReply, Spent, unlike
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.proposing import Proposal
 from plumbrule.behavior.settings import CompareSettings
-from plumbrule.behavior.validation import Trial, Verdict
+from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair
 from plumbrule.records import Dialogue, Prompt
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ class Comparison:
 
     settings: CompareSettings
     pool: Pool
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[HypothesisVerdict]
     """Of all hypotheses tested, confirmed or not."""
 
-    trials: Sequence[Trial]
+    trials: Sequence[ScoredPair]
     certificate: Certificate
     drafts: Sequence[Draft]
     """Replies behind the certificate."""
@@ -139,7 +139,7 @@ class Comparison:
         )
 
     @property
-    def findings(self) -> list[Verdict]:
+    def findings(self) -> list[HypothesisVerdict]:
         """The hypotheses that stand, the largest effect first."""
         stand = [each for each in self.verdicts if each.confirmed]
         return sorted(stand, key=lambda each: -abs(each.estimate.value if each.estimate else 0.0))

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.settings import CompareSettings
-from plumbrule.behavior.validation import Trial, Verdict, decide, evidence
+from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair, decide, evidence
 from plumbrule.statistics import OnlineDecisions, paired_difference, saffron
 
 GRID = 512
@@ -22,10 +22,10 @@ TINY = 1e-300
 
 def decide_stream(
     hypotheses: Sequence[Hypothesis],
-    trials: Mapping[str, Sequence[Trial]],
+    trials: Mapping[str, Sequence[ScoredPair]],
     *,
     settings: CompareSettings,
-) -> list[Verdict]:
+) -> list[HypothesisVerdict]:
     """Turn scored pairs into SAFFRON's decisions: what `--verify` repeats.
 
     Args:
@@ -50,11 +50,11 @@ def decide_stream(
 
 
 def decided(
-    verdicts: Sequence[Verdict],
-    trials: Sequence[Trial],
+    verdicts: Sequence[HypothesisVerdict],
+    trials: Sequence[ScoredPair],
     decisions: OnlineDecisions,
     settings: CompareSettings,
-) -> list[Verdict]:
+) -> list[HypothesisVerdict]:
     """The verdicts with SAFFRON's decisions, and intervals as wide as choosing among them asks."""
     chosen = max(1, int(decisions.rejected.sum()))
     level = 1 - settings.fdr * chosen / max(1, len(verdicts))
@@ -79,7 +79,9 @@ def decided(
     return decided
 
 
-def p_value(hypothesis: Hypothesis, trials: Sequence[Trial], *, minimum_effect: float) -> float:
+def p_value(
+    hypothesis: Hypothesis, trials: Sequence[ScoredPair], *, minimum_effect: float
+) -> float:
     """Probability at most of such trials if the claim were false; 1 before any trial.
 
     Valid for independent pairs whose number was fixed before. Scores of yes and no are tested

@@ -77,7 +77,7 @@ class Racing:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class ScoredPair:
     """One pair of replies, scored under one hypothesis."""
 
     hypothesis_id: str
@@ -88,7 +88,7 @@ class Trial:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class HypothesisVerdict:
     """What became of a hypothesis."""
 
     hypothesis: Hypothesis
@@ -111,7 +111,7 @@ class Verdict:
 
 def race(
     hypotheses: Sequence[Hypothesis], draw: Draw, score: Score, *, settings: Racing
-) -> tuple[list[Verdict], list[Trial]]:
+) -> tuple[list[HypothesisVerdict], list[ScoredPair]]:
     """Test all hypotheses side by side and decide over the family.
 
     Args:
@@ -124,7 +124,7 @@ def race(
         A verdict a hypothesis, in order, and every scored pair.
     """
     pairs: dict[Subgroup, list[PairedReply]] = {each.subgroup: [] for each in hypotheses}
-    trials: dict[str, list[Trial]] = {each.id: [] for each in hypotheses}
+    trials: dict[str, list[ScoredPair]] = {each.id: [] for each in hypotheses}
     stopped: dict[str, str] = {}
     enough = len(hypotheses) / settings.level if hypotheses else math.inf
     while len(stopped) < len(hypotheses):
@@ -159,11 +159,11 @@ def race(
 
 def decide(
     hypotheses: Sequence[Hypothesis],
-    trials: Mapping[str, Sequence[Trial]],
+    trials: Mapping[str, Sequence[ScoredPair]],
     stopped: Mapping[str, str],
     *,
     settings: Racing,
-) -> list[Verdict]:
+) -> list[HypothesisVerdict]:
     """Turn scored pairs into decisions: what `race` ends with, and what `--verify` repeats."""
     e_values = np.array(
         [evidence(each, trials[each.id], settings.minimum_effect) for each in hypotheses]
@@ -174,7 +174,7 @@ def decide(
     chosen = max(1, int(confirmed.sum()))
     confidence = 1 - settings.level * chosen / max(1, len(hypotheses))
     return [
-        Verdict(
+        HypothesisVerdict(
             hypothesis=each,
             e_value=float(e_value),
             pairs=len(trials[each.id]),
@@ -188,7 +188,7 @@ def decide(
     ]
 
 
-def evidence(hypothesis: Hypothesis, trials: Sequence[Trial], minimum_effect: float) -> float:
+def evidence(hypothesis: Hypothesis, trials: Sequence[ScoredPair], minimum_effect: float) -> float:
     """The e-value of a hypothesis after its trials; 1, no evidence, before any."""
     if not trials:
         return 1.0
@@ -205,14 +205,14 @@ def against(direction: Direction) -> tuple[float, float]:
     return (1.0, 0.0) if direction == "increase" else (0.0, 1.0)
 
 
-def _trials(hypothesis: Hypothesis, pairs: Sequence[PairedReply], score: Score) -> list[Trial]:
+def _trials(hypothesis: Hypothesis, pairs: Sequence[PairedReply], score: Score) -> list[ScoredPair]:
     usable = [pair for pair in pairs if pair.usable]
     scored = iter(score(hypothesis, usable)) if usable else iter(())
     trials = []
     for pair in pairs:
         base_score, tuned_score = next(scored) if pair.usable else against(hypothesis.direction)
         trials.append(
-            Trial(
+            ScoredPair(
                 hypothesis_id=hypothesis.id,
                 pair=pair,
                 base_score=base_score,
@@ -223,7 +223,7 @@ def _trials(hypothesis: Hypothesis, pairs: Sequence[PairedReply], score: Score) 
 
 
 def _stop(
-    hypothesis: Hypothesis, trials: Sequence[Trial], settings: Racing, enough: float
+    hypothesis: Hypothesis, trials: Sequence[ScoredPair], settings: Racing, enough: float
 ) -> str | None:
     e_value = evidence(hypothesis, trials, settings.minimum_effect)
     if e_value >= enough and len(trials) >= settings.fewest:
@@ -249,7 +249,7 @@ def hopeless(e_value: float, pairs: int, settings: Racing, enough: float) -> boo
     return e_value < settings.hopeless or foreseen < settings.foreseen * math.log(enough)
 
 
-def _estimate(trials: Sequence[Trial], confidence: float) -> Estimate | None:
+def _estimate(trials: Sequence[ScoredPair], confidence: float) -> Estimate | None:
     if not trials:
         return None
     return paired_difference(

@@ -10,7 +10,7 @@ from typing import TypeVar
 from plumbrule.behavior.certifying import certify, same_models
 from plumbrule.behavior.pair import Draft, PairedReply
 from plumbrule.behavior.settings import CompareSettings
-from plumbrule.behavior.validation import Trial, against, decide
+from plumbrule.behavior.validation import ScoredPair, against, decide
 from plumbrule.behavior.writing import MARKER, Decisions, read_settings
 from plumbrule.errors import DataError
 from plumbrule.ledger import compare_files, read_entries
@@ -22,7 +22,7 @@ Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Recheck:
     """One thing that was looked at again."""
 
     name: str
@@ -30,7 +30,7 @@ class Check:
     detail: str
 
 
-def verify_comparison(folder: Path) -> list[Check]:
+def verify_comparison(folder: Path) -> list[Recheck]:
     """Make every decision of a comparison again, and say where the record disagrees.
 
     No model is needed: samples, scores, e-values, e-BH, intervals and the certificate follow from
@@ -43,13 +43,13 @@ def verify_comparison(folder: Path) -> list[Check]:
         DataError: The folder holds no finished comparison, or a file cannot be read.
     """
     decisions = _read(folder)
-    trials = _samples(Trial, folder / "samples" / "trials.jsonl")
+    trials = _samples(ScoredPair, folder / "samples" / "trials.jsonl")
     drafts = _samples(Draft, folder / "samples" / "certificate.jsonl")
     by_chance = _samples(PairedReply, folder / "samples" / "random.jsonl")
     settings = read_settings(decisions.settings)
     checks = [_ledger(folder, decisions), _files(folder)]
     checks += [
-        Check(
+        Recheck(
             name=name,
             holds=(folder / name).exists() and file_sha256(folder / name) == digest,
             detail="the file is what was written",
@@ -58,7 +58,7 @@ def verify_comparison(folder: Path) -> list[Check]:
     ]
     wrong = _misscored(decisions, trials)
     checks.append(
-        Check(
+        Recheck(
             name="scores",
             holds=not wrong,
             detail=f"{len(trials)} pairs scored again"
@@ -80,7 +80,7 @@ def verify_comparison(folder: Path) -> list[Check]:
     if decisions.looked_at == 0 and not (drafts or trials):
         certificate = same_models(decisions.certificate.population)
     checks.append(
-        Check(
+        Recheck(
             name="certificate",
             holds=_alike(to_json(certificate), to_json(decisions.certificate)),
             detail=f"{len(drafts)} replies weighed again, {len(by_chance)} pairs scored again",
@@ -90,8 +90,8 @@ def verify_comparison(folder: Path) -> list[Check]:
 
 
 def _verdicts(
-    decisions: Decisions, trials: Sequence[Trial], settings: CompareSettings
-) -> list[Check]:
+    decisions: Decisions, trials: Sequence[ScoredPair], settings: CompareSettings
+) -> list[Recheck]:
     """Whether each verdict follows from its trials."""
     grouped = {
         each.id: [t for t in trials if t.hypothesis_id == each.id] for each in decisions.hypotheses
@@ -106,9 +106,9 @@ def _verdicts(
                 decisions.hypotheses, grouped, decisions.stopped, settings=settings.racing
             )
     except DataError as error:
-        return [Check(name="hypotheses", holds=False, detail=f"nothing can be decided: {error}")]
+        return [Recheck(name="hypotheses", holds=False, detail=f"nothing can be decided: {error}")]
     return [
-        Check(
+        Recheck(
             name=f"hypothesis {told.hypothesis.id}",
             holds=_alike(to_json(told), to_json(made)),
             detail=f"{'stands' if made.confirmed else 'does not stand'}, e-value "
@@ -158,7 +158,7 @@ def _samples(kind: type[Kind], path: Path) -> list[Kind]:
     return read_jsonl(kind, path) if path.stat().st_size else []
 
 
-def _misscored(decisions: Decisions, trials: Sequence[Trial]) -> list[str]:
+def _misscored(decisions: Decisions, trials: Sequence[ScoredPair]) -> list[str]:
     """Prompts of pairs whose recorded scores are not what their texts give."""
     hypotheses = {each.id: each for each in decisions.hypotheses}
     wrong = []
@@ -178,26 +178,26 @@ def _misscored(decisions: Decisions, trials: Sequence[Trial]) -> list[str]:
     return wrong
 
 
-def _files(folder: Path) -> Check:
+def _files(folder: Path) -> Recheck:
     """Whether every file is what the ledger recorded when the comparison ended."""
     problems = compare_files(folder, read_entries(folder / "ledger.db"))
     if problems is None:
         detail = "no file of the folder was recorded, so none can be checked"
-        return Check(name="files", holds=True, detail=detail)
+        return Recheck(name="files", holds=True, detail=detail)
     told = "; ".join(str(problem) for problem in problems[:5])
-    return Check(
+    return Recheck(
         name="files", holds=not problems, detail=told or "all files are what the ledger recorded"
     )
 
 
-def _ledger(folder: Path, decisions: Decisions) -> Check:
+def _ledger(folder: Path, decisions: Decisions) -> Recheck:
     """Whether the hash chain holds and ends with these decisions."""
     found = verify_ledger(folder / "ledger.db")
     told = [
         entry for entry in read_entries(folder / "ledger.db") if entry.key == "compare/decisions"
     ]
     named = bool(told) and told[-1].payload.get("decisions") == fingerprint(to_json(decisions))
-    return Check(
+    return Recheck(
         name="ledger",
         holds=found.sound and named,
         detail="the chain is whole and names these decisions"

@@ -12,7 +12,7 @@ from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property, amounts
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.subgroups import Subgroup, words_of
-from plumbrule.behavior.validation import Verdict
+from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.records import Prompt
 
 SHOWN = 2
@@ -28,7 +28,7 @@ MOSTLY = 0.5
 """Share of the replies with a word that must hold the longer phrase."""
 
 
-def said(verdict: Verdict, found: Comparison) -> str:
+def said(verdict: HypothesisVerdict, found: Comparison) -> str:
     """A finding in a sentence, with how much of it either model shows on the test prompts."""
     hypothesis = verdict.hypothesis
     trials = [

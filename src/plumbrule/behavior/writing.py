@@ -15,7 +15,7 @@ from plumbrule.behavior.pair import Draft, PairedReply
 from plumbrule.behavior.recording import CODE_VERSION, Tell
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.settings import CompareSettings
-from plumbrule.behavior.validation import Trial, Verdict
+from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair
 from plumbrule.errors import DataError, ModelError
 from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
@@ -36,7 +36,7 @@ class Decisions:
     settings: dict[str, Any]
     hypotheses: tuple[Hypothesis, ...]
     stopped: dict[str, str]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[HypothesisVerdict, ...]
     certificate: Certificate
     looked_at: int
     """Prompts whose replies were looked at while exploring; enters the stated power."""
@@ -125,7 +125,7 @@ def _weights_of(encoder: Path) -> str:
 
 def _keep(folder: Path, found: Comparison) -> Decisions:
     """Write the samples that decided, and the decisions."""
-    samples: Mapping[str, Sequence[Trial] | Sequence[Draft] | Sequence[PairedReply]] = {
+    samples: Mapping[str, Sequence[ScoredPair] | Sequence[Draft] | Sequence[PairedReply]] = {
         "samples/random.jsonl": () if found.looked is None else found.looked.by_chance,
         "samples/trials.jsonl": found.trials,
         "samples/certificate.jsonl": found.drafts,

@@ -171,7 +171,7 @@ def find_triggers(
         return TriggerSearch(
             candidates=(), tokens_scored=0, tried=0, reason="both models are the same weights"
         )
-    return _Search(Ruler(base, tuned, _short(base, dialogues)), settings, seed).run()
+    return _TriggerSearch(Ruler(base, tuned, _short(base, dialogues)), settings, seed).run()
 
 
 def _short(base: LocalModel, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
@@ -190,7 +190,7 @@ def _short(base: LocalModel, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
 
 
 @dataclass
-class _Search:
+class _TriggerSearch:
     """The searches in turn, then all their best texts measured together."""
 
     ruler: Ruler
