@@ -36,7 +36,7 @@ class Given:
     """Of a task's pairs how many this model's tokenizer cannot be asked, by reason."""
 
 
-class _Unusable(DataError):
+class UnusablePair(DataError):
     """A pair that a tokenizer cannot be asked."""
 
     def __init__(self, detail: str, reason: str = "") -> None:
@@ -79,7 +79,7 @@ def given_pairs(
             break
         try:
             kept.append((line, _pair(line, read, model.tokenizer, f"{task}, pair {number}")))
-        except _Unusable as error:
+        except UnusablePair as error:
             dropped[error.reason] += 1
     if len(kept) < min(count, 8):
         raise DataError(
@@ -162,7 +162,7 @@ def _pair(
         tuple(read(getattr(line, name), f"{where}: {name}")) for name in ("clean", "corrupted")
     )
     if len(clean) != len(corrupted):
-        raise _Unusable(
+        raise UnusablePair(
             f"{where}: expected two prompts of as many tokens, so that each has its "
             f"counterpart; got {len(clean)} and {len(corrupted)}",
             "prompts of different lengths",
@@ -180,13 +180,13 @@ def _single(tokenizer: Any, text: str, where: str) -> int:
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
     if len(tokens) != 1:
         pieces = tokenizer.convert_ids_to_tokens(tokens)
-        raise _Unusable(
+        raise UnusablePair(
             f"{where} must be a single token, {text!r} is {len(tokens)}: {pieces}. Mind the space "
             "before a word, which belongs to its token in most tokenizers",
             "an answer of several tokens",
         )
     if tokens[0] == tokenizer.unk_token_id and text.strip() != tokenizer.unk_token:
-        raise _Unusable(
+        raise UnusablePair(
             f"{where}: the tokenizer does not know {text!r} and cannot write it", "an unknown word"
         )
     return int(tokens[0])
