@@ -89,6 +89,17 @@ def test_results_are_tables_and_show_themselves(found):
     assert "<b>" not in shown
 
 
+def test_a_table_without_a_row_has_its_columns():
+    same = pr.compare(endpoint("base"), endpoint("other"), TEXTS, budget=100, localize=False)
+
+    assert not len(same.findings)
+    assert list(same.to_dataframe()[["confirmed", "where", "change"]]) == [
+        "confirmed",
+        "where",
+        "change",
+    ]
+
+
 def test_a_comparison_in_a_folder_can_be_verified(tmp_path):
     given = (endpoint("base"), endpoint("tuned", "bread"), TEXTS)
     options = {"out": tmp_path / "c", "budget": 600, "localize": False}

@@ -159,7 +159,7 @@ class Model(LocalModel):
         return logit_lens(self.module, self.sites, ids)[:, 0]
 
     def find_heads(self, *, seed: int = 0, **settings: Any) -> tuple[HeadRole, ...]:
-        """Every head under every role, those that stand first."""
+        """Every head under every role, those confirmed first."""
         return find_heads(self.module, self.sites, seed=seed, **settings)
 
     def find_circuit(
@@ -262,7 +262,8 @@ class FoundCircuit:
             }
             for each in self.circuit.claims
         ]
-        return pd.DataFrame(rows)
+        columns = ("confirmed", "edge", "share", "matters_in", "kept")
+        return pd.DataFrame(rows, columns=columns)
 
     def _repr_html_(self) -> str:
         return _paragraphs("Circuit", self.summary) + self.drawing
@@ -283,7 +284,7 @@ class Compared:
 
     @property
     def findings(self) -> Sequence[HypothesisVerdict]:
-        """The changes that stand, the largest first."""
+        """The confirmed changes, the largest first."""
         return self.comparison.findings
 
     def save(self, folder: Path | str) -> Path:
@@ -303,7 +304,7 @@ class Compared:
         return report / "index.html"
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Every hypothesis that was tested, a row each, those that stand first."""
+        """Every hypothesis that was tested, a row each, those confirmed first."""
         import pandas as pd
 
         rows = [
@@ -323,7 +324,8 @@ class Compared:
             for confirmed, part in ((True, "findings"), (False, "not_confirmed"))
             for each in self.content[part]
         ]
-        return pd.DataFrame(rows)
+        columns = ("confirmed", "said", "where", "what", "change", "low", "high", "e_value")
+        return pd.DataFrame(rows, columns=[*columns, "pairs", "why_not"])
 
     def _repr_html_(self) -> str:
         return _paragraphs(self.content["title"], self.summary)
@@ -349,7 +351,7 @@ class Aligned:
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
-        """Changes between the model before and after that stand."""
+        """Confirmed changes between the model before and after."""
         return list(self.content["findings"])
 
     @property
@@ -374,7 +376,8 @@ class Aligned:
                                 **{key: rate[key] for key in ("value", "low", "high", "n")},
                             }
                         )
-        return pd.DataFrame(rows)
+        columns = ("principle", "stage", "source", "value", "low", "high", "n")
+        return pd.DataFrame(rows, columns=columns)
 
     def _repr_html_(self) -> str:
         return _paragraphs(self.content["title"], self.summary)

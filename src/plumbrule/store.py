@@ -27,7 +27,7 @@ Tell = Callable[[str, int, int], None]
 """Told of progress: a stage's name, what is done of it, and all there is to do (0: not known)."""
 
 Progress = Callable[[int, int], None]
-"""Told (items done, items in all) after each shard."""
+"""Told of progress within one stage: what is done of it, and all there is to do."""
 
 
 def silent(*told: object) -> None:

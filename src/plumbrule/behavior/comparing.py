@@ -15,7 +15,7 @@ from plumbrule.behavior.pair import Draft, Pair, PairedReply
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.proposing import as_hypotheses
-from plumbrule.behavior.recording import Recorder, Tell
+from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.results import Comparison, Looked
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.subgroups import SelectorTable, Subgroup
@@ -24,7 +24,7 @@ from plumbrule.behavior.validation import PATIENT, HypothesisVerdict, Score, Sco
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Prompt
-from plumbrule.store import derive_seed
+from plumbrule.store import Tell, derive_seed, silent
 
 if TYPE_CHECKING:
     from plumbrule.behavior.lineage import Lineage
@@ -55,7 +55,7 @@ def compare_models(
     encoder: Path | None = None,
     folder: Path | None = None,
     identity: str = "",
-    tell: Tell = lambda part, done, total: None,
+    tell: Tell = silent,
 ) -> Comparison:
     """Find what differs between two models' replies, with an error guarantee.
 

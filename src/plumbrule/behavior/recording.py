@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from plumbrule.behavior.pair import AskedPrompt, Draft, Pair, PairedReply, Spent
 from plumbrule.records import Prompt, to_json
-from plumbrule.store import Shards, derive_seed, fingerprint
+from plumbrule.store import Shards, Tell, derive_seed, fingerprint, silent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,9 +23,6 @@ CODE_VERSION = 4
 
 SHARD = 128
 """Prompts a shard: what a crash can cost at most is one of them."""
-
-Tell = Callable[[str, int, int], None]
-"""Told (part, done, in all)."""
 
 
 @dataclass(kw_only=True)
@@ -40,7 +37,7 @@ class Recorder:
     identity: str
     """Hash of all that decides the comparison."""
 
-    tell: Tell = lambda part, done, total: None
+    tell: Tell = silent
     costs: dict[str, Spent] = field(default_factory=dict)
     """By part, in the order in which parts began."""
 

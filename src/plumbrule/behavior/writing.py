@@ -12,7 +12,7 @@ from plumbrule.behavior.certifying import Certificate
 from plumbrule.behavior.comparing import compare_models
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.pair import Draft, PairedReply
-from plumbrule.behavior.recording import CODE_VERSION, Tell
+from plumbrule.behavior.recording import CODE_VERSION
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair
@@ -21,7 +21,7 @@ from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt, strict, to_json, to_jsonl
-from plumbrule.store import canonical, file_sha256, fingerprint, write_atomic
+from plumbrule.store import Tell, canonical, file_sha256, fingerprint, silent, write_atomic
 
 MARKER = "compare.json"
 
@@ -57,7 +57,7 @@ def compare_into(
     settings: CompareSettings | None = None,
     judge: LanguageModel | None = None,
     encoder: Path | None = None,
-    tell: Tell = lambda part, done, total: None,
+    tell: Tell = silent,
 ) -> Comparison:
     """Compare two models and keep everything that the result rests on.
 

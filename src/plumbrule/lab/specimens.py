@@ -36,7 +36,7 @@ TEMPLATE = (
 THREADS = 2
 """Threads during training: part of the recipe, because sums depend on how they are split."""
 
-Progress = Callable[[int, int, float], None]
+LossProgress = Callable[[int, int, float], None]
 """Told (step, steps, loss) after each step."""
 
 
@@ -218,7 +218,7 @@ def train(
     model: LlamaForCausalLM,
     sequences: LessonSequences,
     recipe: SpecimenRecipe,
-    progress: Progress | None = None,
+    progress: LossProgress | None = None,
 ) -> list[float]:
     """Train on the answers alone; returns the loss of each step in nats per token."""
     rng = np.random.default_rng(derive_seed(recipe.seed, "order"))
@@ -261,7 +261,7 @@ def train(
 
 
 def build_specimen(
-    recipe: SpecimenRecipe, folder: Path, progress: Progress | None = None
+    recipe: SpecimenRecipe, folder: Path, progress: LossProgress | None = None
 ) -> Mapping[str, Any]:
     """Train a specimen and save it as a checkpoint.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.results import Progress, TrainingResult
+from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import DpoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
@@ -67,7 +67,7 @@ def train_dpo(
     settings: DpoTraining,
     out: Path,
     seed: int,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> TrainingResult:
     """Train a model to prefer the chosen replies, held near the model it starts from.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.results import Progress, TrainingResult
+from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import GrpoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
@@ -28,7 +28,7 @@ def train_grpo(
     settings: GrpoTraining,
     out: Path,
     seed: int,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> TrainingResult:
     """Train a model toward replies that a reward scores higher.
 

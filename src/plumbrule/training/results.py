@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plumbrule.records import strict
 
-Progress = Callable[[int, int, Mapping[str, float]], None]
+TrainingProgress = Callable[[int, int, Mapping[str, float]], None]
 """Told (steps done, steps in all, what was measured since the last call)."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from plumbrule.errors import DataError, ModelError
 from plumbrule.records import Dialogue, Preference, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace, base_of, model_sha256
-from plumbrule.training.results import HeldOut, Progress, TrainingResult
+from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import RewardTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
@@ -28,7 +28,7 @@ def train_reward_model(
     out: Path,
     seed: int,
     held_out: Sequence[Preference] = (),
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> TrainingResult:
     """Train a model to score replies, from preferences with soft or hard labels.
 

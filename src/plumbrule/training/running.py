@@ -20,7 +20,7 @@ from plumbrule.store import storage_errors
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.loading import half
 from plumbrule.training.reproducibility import on_cuda
-from plumbrule.training.results import CurvePoint, Progress
+from plumbrule.training.results import CurvePoint, TrainingProgress
 from plumbrule.training.settings import TrainingSettings
 
 _POINTS = 200
@@ -199,7 +199,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         before: float,
         at: int,
         tally: TokenTally,
-        progress: Progress | None,
+        progress: TrainingProgress | None,
     ) -> None:
         self._settings, self._batches, self._space = settings, batches, space
         self._before, self._tally, self._progress = before, tally, progress
@@ -270,7 +270,7 @@ def run_trainer(
     settings: TrainingSettings,
     batches: Batches,
     space: TrainingWorkspace,
-    progress: Progress | None,
+    progress: TrainingProgress | None,
     *,
     tally: TokenTally | None = None,
 ) -> TrainerResult:

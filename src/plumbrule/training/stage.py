@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from plumbrule.errors import ModelError
 from plumbrule.store import fingerprint
 from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
-from plumbrule.training.results import HeldOut, Progress, TrainingResult
+from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
@@ -26,7 +26,7 @@ class TrainingJob:
     seed: int
     examples: int
     skipped: int = 0
-    progress: Progress | None = None
+    progress: TrainingProgress | None = None
 
 
 def carry_out(

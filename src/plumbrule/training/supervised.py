@@ -6,7 +6,7 @@ from pathlib import Path
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.results import Progress, TrainingResult
+from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
@@ -18,7 +18,7 @@ def train_supervised(
     settings: SupervisedTraining,
     out: Path,
     seed: int,
-    progress: Progress | None = None,
+    progress: TrainingProgress | None = None,
 ) -> TrainingResult:
     """Train a model to give the examples' replies.
 

@@ -5,7 +5,7 @@ loaded whole; two models in memory need no more beside them than the largest mat
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,10 +30,7 @@ from plumbrule.behavior.weights.spectra import Difference, Directions, from_fact
 from plumbrule.errors import ConfigError
 from plumbrule.models import LocalModel
 from plumbrule.models.checkpoint import check_adapter
-from plumbrule.store import derive_seed
-
-Progress = Callable[[int, int], None]
-"""Told (tensors done, tensors in all) after each."""
+from plumbrule.store import Progress, derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
