@@ -198,8 +198,8 @@ def heads_of(record: dict[str, Any]) -> list[tuple[int, int]]:
 
 def check_rows(model: str, task: str) -> list[Row]:
     """The heads of a circuit against known roles, and against other heads when taken out."""
-    from plumbrule.cli.inspect_model import opened
     from plumbrule.mechanism import find_heads
+    from plumbrule.mechanism.opening import open_with_sites
 
     path = circuit_folder(model, task) / "circuit.json"
     if not path.is_file():
@@ -208,7 +208,7 @@ def check_rows(model: str, task: str) -> list[Row]:
     heads = heads_of(record)
     if not heads:
         return []
-    handle, sites = opened(str(model_path(model)), device="cpu", dtype="float32")
+    handle, sites = open_with_sites(str(model_path(model)), device="cpu", dtype="float32")
     label = f"{task}, {model}"
     rows = []
     if task == "copying":
@@ -326,11 +326,11 @@ def _mean_of(
 
 def batch_rows(model: str) -> list[Row]:
     """Texts of different lengths in one batch against each alone."""
-    from plumbrule.cli.inspect_model import opened
     from plumbrule.mechanism import capture
+    from plumbrule.mechanism.opening import open_with_sites
     from plumbrule.mechanism.texts import text_tokens
 
-    handle, sites = opened(str(model_path(model)), device="cpu", dtype="float32")
+    handle, sites = open_with_sites(str(model_path(model)), device="cpu", dtype="float32")
     rows = [text_tokens(handle, text) for text in PROMPTS]
     names = [name for name in sites.names if name != "final"]
     together = capture(handle.module, sites, rows, names)

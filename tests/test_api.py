@@ -124,6 +124,16 @@ def test_a_model_is_looked_into_by_its_own_methods(nano):
     assert nano.logit_lens(texts[0]).shape[0] == len(nano.sites.layers) + 1
 
 
+def test_heads_neurons_and_matrices_are_read_by_methods(nano):
+    neurons = nano.neurons(1, ["Who is Anna?"], neurons=[3, 5])
+    matrices = nano.weight_directions(against=pr.open_model("lab:nano"), names=None, top=1)
+
+    assert [each.neuron for each in neurons] == [3, 5]
+    assert len(neurons[0].reads) > 0
+    assert {each.norm for each in matrices} == {0.0}
+    assert len(nano.find_copying()) == len(nano.find_heads()) // 3
+
+
 def test_patching_and_circuits_take_texts(nano):
     pairs = [
         {

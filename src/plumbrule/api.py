@@ -43,19 +43,26 @@ from plumbrule.mechanism import (
     Circuit,
     CircuitReport,
     EdgeClaim,
+    HeadCopying,
     HeadRole,
+    KeyValueMemory,
+    MatrixDirections,
     Patched,
     Sites,
     capture,
     cells_of,
+    find_copying,
     find_heads,
     find_sites,
     logit_difference,
     logit_lens,
     patch,
+    read_memories,
     report_circuit,
+    weight_directions,
 )
 from plumbrule.mechanism.circuits.text_pairs import PairLine, given_pairs, pairs_from, read_pairs
+from plumbrule.mechanism.opening import token_text
 from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
@@ -157,6 +164,45 @@ class Model(LocalModel):
         device = next(self.module.parameters()).device
         ids = torch.tensor([self.tokens(text, chat=chat)], device=device)
         return logit_lens(self.module, self.sites, ids)[:, 0]
+
+    def find_copying(self, *, seed: int = 0, **settings: Any) -> tuple[HeadCopying, ...]:
+        """Every head, and whether it raises the token that it looks at."""
+        return find_copying(self.module, self.sites, seed=seed, **settings)
+
+    def neurons(
+        self, layer: int, texts: Sequence[str] = (), *, chat: bool = False, **settings: Any
+    ) -> tuple[KeyValueMemory, ...]:
+        """What neurons of an MLP write, and what in texts activates them.
+
+        Args:
+            layer: Number of the layer, from 0.
+            texts: Where to look for activations.
+            chat: Whether these are a user's messages.
+            **settings: Of `plumbrule.mechanism.read_memories`, such as `neurons` and `top`.
+        """
+        rows = [self.tokens(text, chat=chat) for text in texts]
+        return read_memories(
+            self.module, self.sites, layer, rows=rows, decode=token_text(self), **settings
+        )
+
+    def weight_directions(
+        self, *, against: LocalModel | None = None, seed: int = 0, **settings: Any
+    ) -> tuple[MatrixDirections, ...]:
+        """Matrices taken apart and read as tokens, or what training changed in them.
+
+        Args:
+            against: The model before, of the same shape; None: the matrices themselves.
+            seed: Of the random signs.
+            **settings: Of `plumbrule.mechanism.weight_directions`, such as `names` and `top`.
+        """
+        return weight_directions(
+            self.module,
+            self.sites,
+            seed=seed,
+            against=None if against is None else against.module,
+            decode=token_text(self),
+            **settings,
+        )
 
     def find_heads(self, *, seed: int = 0, **settings: Any) -> tuple[HeadRole, ...]:
         """Every head under every role, those confirmed first."""

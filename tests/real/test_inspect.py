@@ -6,8 +6,8 @@ import pytest
 import torch
 from benchmarks.real_ground import model_path, why_absent
 
-from plumbrule.cli.inspect_model import opened
 from plumbrule.mechanism import capture, find_heads, logit_lens
+from plumbrule.mechanism.opening import open_with_sites
 from plumbrule.mechanism.texts import text_tokens
 from plumbrule.records import Message
 
@@ -26,7 +26,7 @@ def inside(name: str) -> tuple[Any, Any]:
     if reason:
         pytest.skip(reason)
     if name not in OPENED:
-        OPENED[name] = opened(str(model_path(name)), device="cpu", dtype="float32")
+        OPENED[name] = open_with_sites(str(model_path(name)), device="cpu", dtype="float32")
     return OPENED[name]
 
 

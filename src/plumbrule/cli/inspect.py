@@ -33,9 +33,9 @@ def sites(
     from rich.console import Console
     from rich.table import Table
 
-    from plumbrule.cli.inspect_model import opened
+    from plumbrule.mechanism.opening import open_with_sites
 
-    found = opened(model, device=device, dtype=dtype)[1]
+    found = open_with_sites(model, device=device, dtype=dtype)[1]
     console = Console()
     table = Table("site", "module", "read", box=None, pad_edge=False)
     for site in found.sites:

@@ -51,13 +51,13 @@ def circuit(
     or --pairs for your own. `right` and `wrong` are single tokens; `clean` and `corrupted` have as
     many tokens as each other.
     """
-    from plumbrule.cli.inspect_model import opened
     from plumbrule.cli.progress import progress_bars
     from plumbrule.mechanism import report_circuit
     from plumbrule.mechanism.circuits.reporting import right_answers
     from plumbrule.mechanism.circuits.text_pairs import given_pairs
+    from plumbrule.mechanism.opening import open_with_sites
 
-    handle, sites = opened(model, device=device, dtype=dtype)
+    handle, sites = open_with_sites(model, device=device, dtype=dtype)
     asked = given_pairs(handle, pairs=pairs, task=task, count=count, chat=chat)
     right = right_answers(handle.module, sites, asked)
     _say_asked(asked, right)

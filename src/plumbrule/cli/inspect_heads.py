@@ -32,11 +32,12 @@ def heads(
     """
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import opened, say, table_of
+    from plumbrule.cli.inspect_model import say, table_of
     from plumbrule.mechanism import find_copying, find_heads
+    from plumbrule.mechanism.opening import open_with_sites
     from plumbrule.mechanism.texts import check_length
 
-    opened_model, sites = opened(model, device=device, dtype=dtype)
+    opened_model, sites = open_with_sites(model, device=device, dtype=dtype)
     check_length(opened_model, 2 * length, f"--length {length}, read twice,")
     module = opened_model.module
     roles = find_heads(module, sites, seed=seed, sequences=sequences, length=length, level=level)

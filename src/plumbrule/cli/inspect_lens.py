@@ -25,12 +25,13 @@ def lens(
     import torch
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import decoded, opened, plain, table_of
+    from plumbrule.cli.inspect_model import plain, table_of
     from plumbrule.mechanism import logit_lens
+    from plumbrule.mechanism.opening import open_with_sites, token_text
     from plumbrule.mechanism.texts import check_tokens, text_tokens
     from plumbrule.records import Message
 
-    opened_model, sites = opened(model, device=device, dtype=dtype)
+    opened_model, sites = open_with_sites(model, device=device, dtype=dtype)
     if raw:
         tokens = text_tokens(opened_model, text)
     else:
@@ -38,7 +39,7 @@ def lens(
     check_tokens(opened_model, tokens, text, "the text")
     ids = torch.tensor([list(tokens)], device=next(opened_model.module.parameters()).device)
     depths = logit_lens(opened_model.module, sites, ids)[:, 0]
-    decode = decoded(opened_model)
+    decode = token_text(opened_model)
     table = table_of("depth", "next token, percent")
     for depth, row in enumerate(depths):
         name = "embed" if depth == 0 else f"{depth - 1}.out"

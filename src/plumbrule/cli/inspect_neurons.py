@@ -29,10 +29,11 @@ def neurons(
     """
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import decoded, opened, plain, say, table_of, tokens_text
+    from plumbrule.cli.inspect_model import plain, say, table_of, tokens_text
     from plumbrule.mechanism import read_memories
+    from plumbrule.mechanism.opening import open_with_sites, token_text
 
-    opened_model, sites = opened(model, device=device, dtype=dtype)
+    opened_model, sites = open_with_sites(model, device=device, dtype=dtype)
     rows = [] if prompts is None else _rows(prompts, opened_model)
     found = read_memories(
         opened_model.module,
@@ -41,7 +42,7 @@ def neurons(
         rows=rows,
         neurons=neuron,
         top=top,
-        decode=decoded(opened_model),
+        decode=token_text(opened_model),
     )
     console = Console()
     table = table_of("neuron", "clear", "raises", "lowers", *(["most active at"] if rows else []))

@@ -35,12 +35,13 @@ def weights(
     """
     from rich.console import Console
 
-    from plumbrule.cli.inspect_model import decoded, opened, plain, say, table_of, tokens_text
+    from plumbrule.cli.inspect_model import plain, say, table_of, tokens_text
     from plumbrule.cli.progress import progress_bars
     from plumbrule.mechanism import weight_directions
+    from plumbrule.mechanism.opening import open_with_sites, token_text
 
-    opened_model, sites = opened(model, device=device, dtype=dtype)
-    before = None if against is None else opened(against, device=device, dtype=dtype)[0]
+    opened_model, sites = open_with_sites(model, device=device, dtype=dtype)
+    before = None if against is None else open_with_sites(against, device=device, dtype=dtype)[0]
     with progress_bars() as tell:
         found = weight_directions(
             opened_model.module,
@@ -51,7 +52,7 @@ def weights(
             top=top,
             tokens=tokens,
             level=level,
-            decode=decoded(opened_model),
+            decode=token_text(opened_model),
             progress=partial(tell, "matrices"),
         )
     console = Console()
