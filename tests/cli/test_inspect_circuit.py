@@ -42,7 +42,7 @@ def test_the_planted_circuit_is_found_written_and_drawn(planted, tmp_path):
     assert [each["order"] for each in record["areas"]] == ["size", "help"]
     drawn = ElementTree.fromstring((tmp_path / "found" / "circuit.svg").read_text("utf-8"))
     assert f"A circuit of {len(standing)} edges" in "".join(drawn.itertext())
-    assert f"{len(standing)} of 82 edges stand" in result.output
+    assert f"{len(standing)} of 82 edges confirmed" in result.output
     assert all(f"{writer} -> {reader}" in result.output for writer, reader in model.edges)
 
 

@@ -55,7 +55,7 @@ def test_weights_are_taken_apart_and_no_change_is_said_to_be_none():
     change = said("weights", "lab:pico", "--against", "lab:pico")
 
     assert "0.heads.1 OV" in whole
-    assert "something stands in 0 of" in change
+    assert "structure found in 0 of" in change
     assert "did not change at all" in change
 
 

@@ -76,7 +76,7 @@ def compare(
 
     [bold]plumbrule compare BASE TUNED --prompts FILE.jsonl --out DIR[/]. With two lab models the
     village's own prompts are used. An interrupted comparison goes on when the same command is
-    given again. Exit code 0 where no change stands, 1 where one does.
+    given again. Exit code 0 where no change is confirmed, 1 where one is.
     """
     if verify is not None:
         _verify(verify)

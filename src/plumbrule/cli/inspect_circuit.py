@@ -101,7 +101,7 @@ def _print(found: "Circuit", out: Path) -> None:
     console = Console()
     standing = [each for each in found.claims if each.stands]
     console.print(
-        f"{found.family}: {len(standing)} of {found.scanned} edges stand, {len(found.claims)} "
+        f"{found.family}: {len(standing)} of {found.scanned} edges confirmed, {len(found.claims)} "
         f"patched on {found.held_out} held-out pairs; at most {found.guarantee.level:.0%} of them "
         "false, in expectation."
     )
@@ -123,7 +123,7 @@ def _print(found: "Circuit", out: Path) -> None:
         console.print(
             f"Faithfulness {found.faithfulness:.3f}{_between(found)} with {len(found.edges)} edges "
             "kept, "
-            f"{found.faithfulness_of_claims:.3f} with all that stand."
+            f"{found.faithfulness_of_claims:.3f} with all confirmed."
         )
     for name, reason in found.notes:
         console.print(f"{name}: {reason}", markup=False)

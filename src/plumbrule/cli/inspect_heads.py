@@ -17,7 +17,7 @@ def heads(
         float, typer.Option(help="Largest expected share of false claims, in each table.")
     ] = 0.05,
     show_all: Annotated[
-        bool, typer.Option("--all", help="List every head, not only those that stand.")
+        bool, typer.Option("--all", help="List every head, not only those confirmed.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random tokens.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
@@ -48,10 +48,10 @@ def heads(
     claimed = sum(each.stands for each in roles), sum(each.stands for each in copying)
     say(
         console,
-        f"{sites.family}: {claimed[0]} roles and {claimed[1]} copying heads stand, of "
+        f"{sites.family}: {claimed[0]} roles and {claimed[1]} copying heads confirmed, of "
         f"{len(roles)} and {len(copying)} tested.",
     )
-    table = table_of("head", "role", "attention", "advantage", "stands")
+    table = table_of("head", "role", "attention", "advantage", "confirmed")
     for role in roles:
         if role.stands or show_all:
             table.add_row(
@@ -63,7 +63,7 @@ def heads(
             )
     if table.row_count:
         console.print(table)
-    table = table_of("head", "copies: raised over", "positive share", "stands")
+    table = table_of("head", "copies: raised over", "positive share", "confirmed")
     for copy in copying:
         if copy.stands or show_all:
             table.add_row(

@@ -18,10 +18,10 @@ def weights(
     top: Annotated[int, typer.Option(min=1, help="Directions to show of each matrix.")] = 2,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens to show for each direction.")] = 5,
     level: Annotated[
-        float, typer.Option(help="Chance that anything stands where there is no structure.")
+        float, typer.Option(help="Chance that anything is found where there is no structure.")
     ] = 0.05,
     show_all: Annotated[
-        bool, typer.Option("--all", help="Show every matrix, also those in which nothing stands.")
+        bool, typer.Option("--all", help="Show every matrix, also those in which nothing is found.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random signs.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
@@ -29,8 +29,8 @@ def weights(
 ) -> None:
     """Take matrices apart, or what training changed in them, and read them as tokens.
 
-    A direction reads one pattern and writes another. `standing` counts those that are stronger
-    than the same numbers with random signs allow. With --against the change from that model to
+    A direction reads one pattern and writes another. Those are found that are stronger than
+    the same numbers with random signs allow. With --against the change from that model to
     MODEL is taken apart, which shows what a fine-tune wrote into the weights before it is run.
     """
     from rich.console import Console
@@ -58,12 +58,12 @@ def weights(
     console = Console()
     standing = sum(each.standing > 0 for each in found)
     what = "changes" if against is not None else "matrices"
-    say(console, f"{sites.family}: something stands in {standing} of {len(found)} {what}.")
+    say(console, f"{sites.family}: structure found in {standing} of {len(found)} {what}.")
     for each in found:
         if not (each.standing or show_all or name):
             continue
         # A name of its own line: beside it, words would get a few letters a line.
-        say(console, f"\n{each.name}: {each.standing} directions stand")
+        say(console, f"\n{each.name}: {each.standing} directions found")
         table = table_of("value", "reads", "against", "raises", "lowers")
         for at in each.directions:
             reads, writes = at.reads or ((), ()), at.writes or ((), ())
