@@ -6,10 +6,17 @@ number of the abstract that stands nowhere else is no flaw: it is listed as not 
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Check, Evidence, Flaw, Paper
-from plumbrule.oversight.papers.quantities import Quantity, quantities, stem
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence
+from plumbrule.oversight.papers.quantities import (
+    Quantity,
+    numbers_in,
+    quantities,
+    slipped,
+    stem,
+)
 from plumbrule.oversight.papers.quantities import cells as cells_of
 
 AGREES, CONFLICTS = 0.5, 0.75
@@ -31,14 +38,14 @@ _CONTRASTS = frozenset(
 )
 
 
-def check_abstract(paper: Paper) -> Check:
+def check_abstract(paper: Paper) -> CheckResult:
     """Find numbers of the abstract that the rest of the paper contradicts.
 
     Kind: `abstract_mismatch`, with both places as evidence.
     """
     if paper.abstract is None:
         reason = "numbers of the abstract: no part of the paper is called an abstract"
-        return Check(name="abstract", checked=0, flaws=(), not_checked=(reason,))
+        return CheckResult(name="abstract", checked=0, flaws=(), not_checked=(reason,))
     spans = paper.body()
     inside = [s for s in paper.sentences if paper.abstract.start <= s.start < paper.abstract.end]
     outside = [s for s in paper.sentences if any(a <= s.start < b for a, b in spans)]
@@ -47,12 +54,17 @@ def check_abstract(paper: Paper) -> Check:
         body[each.unit].append(each)
     cells = [each for table in paper.tables for each in cells_of(table)]
     flaws, alone, checked = [], [], 0
+    told = {number.value for a, b in spans for _, _, number in numbers_in(paper.text[a:b])}
+    here = {each.number.value for each in quantities(inside)}
     for quantity in quantities(inside):
         checked += 1
         same = body[quantity.unit]
         if any(_repeats(quantity, each) for each in [*same, *cells]):
             continue
         rival = _rival(quantity, same) or _rival_cell(quantity, cells)
+        if rival is None and quantity.number.value not in told:
+            rival = _slip(quantity, [each for each in same if each.number.value not in here])
+            rival = rival or _slip_cell(quantity, cells)
         if rival is None:
             alone.append(paper.text[quantity.start : quantity.end])
         else:
@@ -63,7 +75,7 @@ def check_abstract(paper: Paper) -> Check:
     left = (
         (f"numbers of the abstract that stand nowhere else: {', '.join(alone)}",) if alone else ()
     )
-    return Check(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
+    return CheckResult(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
 
 
 PEOPLE = (
@@ -76,6 +88,20 @@ _SAMPLE = re.compile(
     r"\s+(?:a total of |data (?:of|from) )?(?P<one>\d{1,3}(?:,\d{3})+|\d{2,7})(?![\d.%]|,\d)"
     rf"|(?<![\d.,])(?P<two>\d{{1,3}}(?:,\d{{3}})+|\d{{2,7}})\s+(?:[a-z-]+\s+){{0,2}}{PEOPLE}\b"
 )
+_SEVERAL = re.compile(
+    r"\b(?:Stud(?:y|ies)|Experiments?|Samples?|Waves?|Cohorts?|Phases?|Sites?|Trials?)\s+(?:[2-9B]|two|II)\b"
+    r"|\b(?:second|pilot|both|two|three|replication)\s+(?:stud|experiment|sample|wave|cohort|trial)",
+    re.IGNORECASE,
+)
+_SOME = re.compile(
+    r"exclud|remov|dropp|withdr|lost|declin|discard|except|omit|remain|missing|complet|respond|return"
+    r"|eligib|screen|invit|analy[sz]ed|another|additional|subset|of (?:them|these|whom|which)"
+    r"|(?:fewer|more|less) than|at least|up to|about|studies|samples|previous|earlier|prior",
+    re.IGNORECASE,
+)
+LONG = 3
+"""Digits from which two numbers of the same things are seldom a slip apart by chance."""
+
 FARTHEST = 0.5
 """Relative distance up to which two sizes are taken for one sample's."""
 
@@ -100,12 +126,40 @@ def _sample(paper: Paper) -> Flaw | None:
     near = min(outside, key=lambda each: abs(each[0] - size))
     if abs(near[0] - size) > FARTHEST * size:
         return None
-    return Flaw(
-        kind="abstract_mismatch",
-        severity="low",
-        message=f"the abstract speaks of {size}, the text of {near[0]} and nowhere of {size}",
-        evidence=(_sentence(paper, place), _sentence(paper, near[1])),
-    )
+    message = f"the abstract speaks of {size}, the text of {near[0]} and nowhere of {size}"
+    places = _sentence(paper, place), _sentence(paper, near[1])
+    return paper.flaw("abstract_mismatch", message, *places)
+
+
+def changed_samples(paper: Paper) -> Iterator[Flaw]:
+    """A sample size that stands once, where a slip would make another of it that the text has too.
+
+    Kind: `number_changed`. Papers of several samples are left alone, and sentences that say that
+    some people left or came.
+    """
+    if _SEVERAL.search(paper.text):
+        return
+    found = [each for a, b in paper.body() for each in _sizes(paper.text, a, b)]
+    body = " ".join(paper.text[a:b] for a, b in paper.body())
+    numbers = [int(each.replace(",", "")) for each in re.findall(r"\d[\d,]*\d|\d", body)]
+    for size, place in found:
+        others = {other: at for other, at in found if slipped(Decimal(size), Decimal(other))}
+        if numbers.count(size) != 1 or len(others) != 1:
+            continue
+        other, at = others.popitem()
+        quotes = _sentence(paper, place), _sentence(paper, at)
+        apart = abs(size - other)
+        others_work = any(
+            each.start <= citation.start < each.end
+            for each in quotes
+            for citation in paper.citations
+        )
+        if apart in numbers or others_work or any(_SOME.search(each.quote) for each in quotes):
+            continue
+        if numbers.count(other) == 1 and place < at:
+            continue  # told once, at the second place
+        message = f"the sample has {size} here and {other} there"
+        yield paper.flaw("number_changed", message, *quotes)
 
 
 def _sizes(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -176,24 +230,53 @@ def _rival_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | Non
     return fitting[0] if len(values) == 1 else None
 
 
+def _slip(quantity: Quantity, same: Sequence[Quantity]) -> Quantity | None:
+    """The place whose number a slip of the hand makes of one that stands nowhere else."""
+    named = quantity.unit not in ("", "%")
+    long = len(str(quantity.number.value).replace(".", "")) >= LONG
+    least = 0 if named and long else 1 if named else FEWEST_WORDS
+    fitting = [
+        each
+        for each in same
+        if slipped(quantity.number.value, each.number.value)
+        and len(quantity.words & each.words) >= least
+        and not (
+            _contrast(quantity.words) - _contrast(each.words)
+            and _contrast(each.words) - _contrast(quantity.words)
+        )
+    ]
+    return fitting[0] if len({each.number.value for each in fitting}) == 1 else None
+
+
+def _slip_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | None:
+    """The same for the cell whose row and column share most with what the abstract says."""
+    shared = {id(each): len(each.words & quantity.words) for each in cells}
+    most = max(shared.values(), default=0)
+    fitting = [
+        each
+        for each in cells
+        if most and shared[id(each)] == most
+        and slipped(quantity.number.value, each.number.value)
+        and (each.unit == "%") == (quantity.unit == "%")
+        and _contrast(each.words) <= _contrast(quantity.words)
+    ]  # fmt: skip
+    return fitting[0] if len({each.number.value for each in fitting}) == 1 else None
+
+
 def _flaw(paper: Paper, quantity: Quantity, rival: Quantity) -> Flaw:
     place = "a table" if rival.cell else "the text"
-    return Flaw(
-        kind="abstract_mismatch",
-        severity="low",
-        message=f"the abstract says {quantity.number.value}, {place} says {rival.number.value}",
-        evidence=(_around(paper, quantity), _around(paper, rival)),
-    )
+    message = f"the abstract says {quantity.number.value}, {place} says {rival.number.value}"
+    return paper.flaw("abstract_mismatch", message, _around(paper, quantity), _around(paper, rival))
 
 
-def _around(paper: Paper, quantity: Quantity) -> Evidence:
+def _around(paper: Paper, quantity: Quantity) -> PaperEvidence:
     """The sentence around a number, or the cell."""
     if quantity.cell:
         return paper.evidence(quantity.start, quantity.end)
     return _sentence(paper, quantity.start)
 
 
-def _sentence(paper: Paper, place: int) -> Evidence:
+def _sentence(paper: Paper, place: int) -> PaperEvidence:
     for sentence in paper.sentences:
         if sentence.start <= place < sentence.end:
             return paper.evidence(sentence.start, sentence.end)

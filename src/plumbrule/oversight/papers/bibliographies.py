@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.document import Check, Entry, Flaw, Paper, in_order
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
 from plumbrule.oversight.papers.entries import SAME_TITLE, same_surname, similar, title_words
 from plumbrule.oversight.papers.markup import accents, letters
 from plumbrule.records import strict
@@ -21,6 +21,9 @@ _NO_ENTRIES = frozenset({"comment", "preamble"})
 
 MOST_NAMES = 200
 """Authors of one entry that are read; the checks need the first few."""
+
+LARGEST_GROWTH = 1_000_000
+"""Characters that a file's `@string` values may add; each that repeats others doubles them."""
 
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
@@ -44,7 +47,7 @@ class BrokenEntry:
 class Bibliography:
     """The entries of a file, and those that are broken."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ReferenceEntry, ...]
     broken: tuple[BrokenEntry, ...]
 
 
@@ -54,12 +57,15 @@ def parse_bibtex(text: str) -> Bibliography:
     An entry ends where its braces close, or where the next entry begins at a line's start: a
     brace that is missing costs one entry, never the rest of the file.
 
+    Raises:
+        DataError: What its `@string` values stand for grows beyond `LARGEST_GROWTH`.
+
     Example:
         >>> parse_bibtex("@book{a, title={On}, year=1999}").entries[0].year
         '1999'
     """
     entries, broken = [], []
-    strings: dict[str, str] = {month: month for month in MONTHS}
+    strings = _Strings()
     heads = list(_HEAD.finditer(text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
     line, counted = 1, 0
@@ -71,7 +77,7 @@ def parse_bibtex(text: str) -> Bibliography:
             continue
         if kind == "string":
             fields, _ = _fields(text[head.end() : end], strings)
-            strings |= fields
+            strings.define(fields)
             continue
         key = _KEY.match(text, head.end(), end)
         if key is None:
@@ -87,7 +93,30 @@ def parse_bibtex(text: str) -> Bibliography:
     return Bibliography(entries=tuple(entries), broken=tuple(broken))
 
 
-def _fields(body: str, strings: Mapping[str, str]) -> tuple[dict[str, str], str]:
+class _Strings:
+    """What `@string` defines, and how much of it was put in so far."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {month: month for month in MONTHS}
+        self._added = 0
+
+    def define(self, fields: Mapping[str, str]) -> None:
+        """Take note of values; a later one counts."""
+        self._values |= fields
+
+    def value(self, word: str) -> str:
+        """What a word outside braces stands for: itself, where nothing defines it."""
+        found = self._values.get(word.lower(), word)
+        self._added += len(found) - len(word)
+        if self._added > LARGEST_GROWTH:
+            raise DataError(
+                f"expected a bibliography whose @string values add at most {LARGEST_GROWTH:,} "
+                f"characters, they grow beyond that at `{word}`; write the values out"
+            )
+        return found
+
+
+def _fields(body: str, strings: _Strings) -> tuple[dict[str, str], str]:
     """Fields up to the end of the entry, and what is wrong; what was read before that is kept."""
     fields: dict[str, str] = {}
     at = 0
@@ -106,7 +135,7 @@ def _fields(body: str, strings: Mapping[str, str]) -> tuple[dict[str, str], str]
         fields[name] = value
 
 
-def _value(body: str, at: int, strings: Mapping[str, str]) -> tuple[str, int]:
+def _value(body: str, at: int, strings: _Strings) -> tuple[str, int]:
     """A value with its `#` joints, and where it ends; -1 where it never does."""
     parts = []
     while True:
@@ -120,7 +149,7 @@ def _value(body: str, at: int, strings: Mapping[str, str]) -> tuple[str, int]:
             bare = _BARE.match(body, at)
             if bare is None:
                 return "", -1
-            parts.append(strings.get(bare[0].lower(), bare[0]))
+            parts.append(strings.value(bare[0]))
             at = bare.end()
         joint = re.compile(r"\s*#\s*").match(body, at)
         if joint is None:
@@ -173,11 +202,11 @@ def surnames(authors: str) -> tuple[str, ...]:
 
 def _entry(
     key: str, fields: Mapping[str, str], text: str, start: int, end: int, line: int
-) -> Entry:
+) -> ReferenceEntry:
     year = fields.get("year") or fields.get("date", "")[:4]
     prefix = fields.get("archiveprefix", fields.get("eprinttype", "")).lower()
     doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", plain(fields.get("doi", "")))
-    return Entry(
+    return ReferenceEntry(
         key=key,
         authors=surnames(fields.get("author", fields.get("editor", ""))),
         year=plain(year),
@@ -200,7 +229,7 @@ MOST_CANDIDATES = 20
 """Works of the bibliography whose titles are compared with one entry's, the closest first."""
 
 
-def check_bibliography(paper: Paper, path: Path) -> Check:
+def check_bibliography(paper: Paper, path: Path) -> CheckResult:
     """Compare each entry of a paper with the same work in a `.bib` file.
 
     Works are the same if their DOI is, or if their titles are alike. Kinds: `entry_disagrees`,
@@ -226,7 +255,7 @@ def check_bibliography(paper: Paper, path: Path) -> Check:
             continue
         known = index.find(entry)
         flaws += [_unknown(paper, entry, path)] if known is None else _compare(paper, entry, known)
-    return Check(
+    return CheckResult(
         name="bibliography",
         checked=len(paper.entries),
         flaws=in_order(flaws),
@@ -237,7 +266,7 @@ def check_bibliography(paper: Paper, path: Path) -> Check:
 class _Index:
     """Finds the work that an entry means without comparing it with all of them."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[ReferenceEntry]) -> None:
         self._entries = entries
         self._by_doi = {each.doi.lower(): each for each in entries if each.doi}
         self._by_word: dict[str, list[int]] = defaultdict(list)
@@ -245,7 +274,7 @@ class _Index:
             for word in title_words(entry.title):
                 self._by_word[word].append(number)
 
-    def find(self, entry: Entry) -> Entry | None:
+    def find(self, entry: ReferenceEntry) -> ReferenceEntry | None:
         """The work of the same title, or else of the same DOI; None where there is none."""
         words = sorted(title_words(entry.title), key=lambda word: len(self._by_word.get(word, ())))
         shared = Counter(
@@ -259,26 +288,24 @@ class _Index:
         return best or self._by_doi.get(entry.doi.lower())
 
 
-def _unknown(paper: Paper, entry: Entry, path: Path) -> Flaw:
-    return Flaw(
-        kind="entry_not_in_bibliography",
-        severity="low",
-        message=f"no work in {path.name} has this title or DOI",
-        evidence=(paper.evidence(entry.start, entry.end),),
+def _unknown(paper: Paper, entry: ReferenceEntry, path: Path) -> Flaw:
+    return paper.flaw(
+        "entry_not_in_bibliography",
+        f"no work in {path.name} has this title or DOI",
+        (entry.start, entry.end),
     )
 
 
-def _compare(paper: Paper, entry: Entry, known: Entry) -> Iterator[Flaw]:
+def _compare(paper: Paper, entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[Flaw]:
     for what, ours, theirs in _differences(entry, known):
-        yield Flaw(
-            kind="entry_disagrees",
-            severity="low",
-            message=f"the {what} is {ours} in the paper and {theirs} in the bibliography",
-            evidence=(paper.evidence(entry.start, entry.end),),
+        yield paper.flaw(
+            "entry_disagrees",
+            f"the {what} is {ours} in the paper and {theirs} in the bibliography",
+            (entry.start, entry.end),
         )
 
 
-def _differences(entry: Entry, known: Entry) -> Iterator[tuple[str, str, str]]:
+def _differences(entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[tuple[str, str, str]]:
     if entry.year and known.year and entry.year[:4] != known.year[:4]:
         yield "year", entry.year, known.year
     if entry.authors and known.authors and not same_surname(entry.authors[0], known.authors[0]):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Flaw, Paper, Sentence
+from plumbrule.oversight.papers.document import Flaw, Paper, PaperSentence
 from plumbrule.oversight.papers.quantities import COUNT, NUMBER, read_count, read_number
 
 _PERCENT = r"\s*(?:%|percent\b|per cent\b)(?!\s*(?:CI\b|CrI\b|confidence|credib|interval))"
@@ -87,7 +87,7 @@ def _parts(side: str) -> re.Pattern[str]:
 _SIDES = tuple(tuple(_parts(words) for _, words in family) for family in _FAMILIES)
 
 
-def shares_of_counts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def shares_of_counts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Percentages beside their counts, such as `45 of 120 (38%)`; None for one that holds."""
     seen: set[int] = set()
     for pattern in _SHARES:
@@ -103,18 +103,15 @@ def shares_of_counts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
             if share.fits(exact):
                 yield None
                 continue
-            yield Flaw(
-                kind="percentage_of_count",
-                severity="low",
-                message=f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
-                evidence=(
-                    paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
-                ),
+            yield paper.flaw(
+                "percentage_of_count",
+                f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
+                (sentence.start + match.start(), sentence.start + match.end()),
             )
 
 
 def parts_of_whole(
-    paper: Paper, before: Sentence | None, sentence: Sentence
+    paper: Paper, before: PaperSentence | None, sentence: PaperSentence
 ) -> Iterator[Flaw | None]:
     """Groups that cut one whole, such as `120 participants, 64 women and 56 men`.
 
@@ -150,17 +147,46 @@ def parts_of_whole(
                 yield _wrong_parts(paper, parts, whole, start, sentence.end)
 
 
+_LISTED = re.compile(
+    rf"(?P<whole>{COUNT})\s+(?:[A-Za-z][\w-]*\s+){{0,3}}?(?:[a-z]{{3,}}s|people|children|men|women)\b"
+    r"(?:\s+\([^()]{0,80}\))?\s*(?P<intro>:|,\s+of\s+(?:which|whom|these),?)\s+(?P<list>[^.;:()]{5,300})",
+    re.IGNORECASE,
+)
+_NEXT = re.compile(r",\s+(?:and\s+)?|\s+and\s+(?=\d)")
+_ITEM = re.compile(rf"(?P<count>{COUNT})(?!\s*(?:%|percent|of\b|to\b|or\b))[^\d%]*", re.IGNORECASE)
+FEWEST_LISTED = 3
+CLOSE = 0.2
+"""Share of a whole that the parts behind a colon may lack before they are taken for some of it."""
+
+
+def listed_parts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
+    """Wholes with all their parts listed, such as `90 people: 30 in A, 30 in B and 30 in C`."""
+    for match in _LISTED.finditer(sentence.text):
+        items = [_ITEM.fullmatch(each.strip()) for each in _NEXT.split(match["list"])]
+        if len(items) < FEWEST_LISTED or None in items:
+            continue
+        parts, whole = (
+            [read_count(each["count"]) for each in items if each],
+            read_count(match["whole"]),
+        )
+        added = sum(parts)
+        if added == whole:
+            yield None
+        elif added > whole > max(parts) or (
+            match["intro"] == ":" and whole - added <= CLOSE * whole and whole > added
+        ):
+            yield _wrong_parts(paper, parts, whole, sentence.start, sentence.end)
+
+
 def _wrong_parts(paper: Paper, parts: Sequence[int], whole: int, start: int, end: int) -> Flaw:
-    return Flaw(
-        kind="subgroup_sum",
-        severity="low",
-        message=f"the groups add up to {' + '.join(map(str, parts))} = {sum(parts)}, "
-        f"the whole is {whole}",
-        evidence=(paper.evidence(start, end),),
+    return paper.flaw(
+        "subgroup_sum",
+        f"the groups add up to {' + '.join(map(str, parts))} = {sum(parts)}, the whole is {whole}",
+        (start, end),
     )
 
 
-def reversed_ranges(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def reversed_ranges(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Ranges and intervals whose lower end is above the upper; None for one that is in order."""
     seen: set[int] = set()
     for pattern in _RANGES:
@@ -172,11 +198,8 @@ def reversed_ranges(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
             if low.value <= high.value:
                 yield None
                 continue
-            yield Flaw(
-                kind="reversed_range",
-                severity="low",
-                message=f"the range begins at {low.value} and ends at {high.value}",
-                evidence=(
-                    paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
-                ),
+            yield paper.flaw(
+                "reversed_range",
+                f"the range begins at {low.value} and ends at {high.value}",
+                (sentence.start + match.start(), sentence.start + match.end()),
             )

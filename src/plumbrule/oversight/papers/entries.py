@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 
-from plumbrule.oversight.papers.document import Entry, Flaw, Paper
+from plumbrule.oversight.papers.document import Flaw, Paper, ReferenceEntry
 
 SMALL_WORDS = frozenset(
     [
@@ -185,7 +185,7 @@ _ORCID_IN_TEXT = re.compile(
 )
 
 
-def malformed_identifiers(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
+def malformed_identifiers(paper: Paper, listed: Sequence[ReferenceEntry]) -> Iterator[Flaw]:
     """Identifiers of the entries listed, and ORCIDs anywhere; kind `malformed_identifier`."""
     yield from _orcids(paper)
     for entry in listed:
@@ -193,11 +193,10 @@ def malformed_identifiers(paper: Paper, listed: Sequence[Entry]) -> Iterator[Fla
             value = getattr(entry, attribute)
             reason = error(value) if value else None
             if reason:
-                yield Flaw(
-                    kind="malformed_identifier",
-                    severity="low",
-                    message=f"the {name} `{value}` is malformed: {reason}",
-                    evidence=(paper.evidence(entry.start, entry.end),),
+                yield paper.flaw(
+                    "malformed_identifier",
+                    f"the {name} `{value}` is malformed: {reason}",
+                    (entry.start, entry.end),
                 )
 
 
@@ -206,40 +205,34 @@ def _orcids(paper: Paper) -> Iterator[Flaw]:
         value = (match[1] or match[2]).strip("-")
         reason = orcid_error(value)
         if reason:
-            yield Flaw(
-                kind="malformed_identifier",
-                severity="low",
-                message=f"the ORCID `{value}` is malformed: {reason}",
-                evidence=(paper.evidence(*match.span()),),
+            yield paper.flaw(
+                "malformed_identifier", f"the ORCID `{value}` is malformed: {reason}", match.span()
             )
 
 
-def duplicates(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
+def duplicates(paper: Paper, listed: Sequence[ReferenceEntry]) -> Iterator[Flaw]:
     """Works that are listed twice; kind `duplicate_entry`."""
-    seen: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    seen: dict[tuple[str, str], list[ReferenceEntry]] = defaultdict(list)
     for entry in listed:
         twin = next((each for each in _rivals(seen, entry) if _same_work(each, entry)), None)
         if twin is not None:
-            yield Flaw(
-                kind="duplicate_entry",
-                severity="low",
-                message=_twice(twin, entry),
-                evidence=(
-                    paper.evidence(twin.start, twin.end),
-                    paper.evidence(entry.start, entry.end),
-                ),
+            yield paper.flaw(
+                "duplicate_entry",
+                _twice(twin, entry),
+                (twin.start, twin.end),
+                (entry.start, entry.end),
             )
         for kind, value in _marks(entry):
             seen[kind, value].append(entry)
 
 
-def _twice(one: Entry, other: Entry) -> str:
+def _twice(one: ReferenceEntry, other: ReferenceEntry) -> str:
     if one.title and other.title and similar(one.title, other.title) < OTHER_TITLE:
         return f"two works of different titles have the DOI {other.doi}"
     return "the list of references names this work twice"
 
 
-def _marks(entry: Entry) -> Iterator[tuple[str, str]]:
+def _marks(entry: ReferenceEntry) -> Iterator[tuple[str, str]]:
     if entry.key:
         yield "key", entry.key
     if entry.doi:
@@ -248,12 +241,14 @@ def _marks(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "work", f"{surname_key(entry.authors[0])} {entry.year[:4]}"
 
 
-def _rivals(seen: dict[tuple[str, str], list[Entry]], entry: Entry) -> Iterator[Entry]:
+def _rivals(
+    seen: dict[tuple[str, str], list[ReferenceEntry]], entry: ReferenceEntry
+) -> Iterator[ReferenceEntry]:
     for mark in _marks(entry):
         yield from seen[mark][:50]
 
 
-def _same_work(one: Entry, other: Entry) -> bool:
+def _same_work(one: ReferenceEntry, other: ReferenceEntry) -> bool:
     if one.key and one.key == other.key:
         return True
     if one.doi and other.doi:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from plumbrule.oversight.papers.document import Check, Evidence, Flaw, Paper, in_order
+from plumbrule.oversight.papers.document import CheckResult, Paper, PaperEvidence, in_order
 
 _AI = (
     r"(?:large language models?|language models?|LLMs?|AI (?:systems?|models?|agents?|assistants?)"
@@ -66,7 +66,7 @@ _PATTERNS = tuple(
 _LONGEST_LINE = 5000
 
 
-def check_instructions(paper: Paper) -> Check:
+def check_instructions(paper: Paper) -> CheckResult:
     """Find instructions to whoever reviews the paper.
 
     Kind: `reviewer_instruction`; severity high where the words are hidden from a human reader,
@@ -74,27 +74,28 @@ def check_instructions(paper: Paper) -> Check:
     However severe, it fails nothing.
     """
     hidden = [
-        evidence
+        paper.hidden_evidence(piece.text[:_LONGEST_LINE], piece)
         for piece in paper.hidden
-        for evidence in _hidden(paper, piece.text, piece.how, piece.start)
+        if instructs(piece.text)
     ]
     words = {_plain(each.quote) for each in hidden}
     seen = [each for each in _visible(paper) if not _known(_plain(each.quote), words)]
     flaws = [
-        Flaw(
-            kind="reviewer_instruction",
+        paper.flaw(
+            "reviewer_instruction",
+            f"the paper tells its reviewer what to say ({each.hidden or 'in plain sight'})",
+            each,
             severity="high" if each.hidden not in ("", "code block") else "low",
-            message=f"the paper tells its reviewer what to say ({each.hidden or 'in plain sight'})",
-            evidence=(each,),
         )
         for each in [*hidden, *seen]
     ]
+    carried = "the text holds invisible characters that can carry a message"
     flaws += [
-        _disguise(paper, p.how, p.text, p.start)
-        for p in paper.hidden
-        if p.how == "zero-width characters"
+        paper.flaw("hidden_characters", carried, paper.hidden_evidence(piece.text, piece))
+        for piece in paper.hidden
+        if piece.how == "zero-width characters"
     ]
-    return Check(
+    return CheckResult(
         name="instructions",
         checked=len(paper.sentences) + len(paper.hidden),
         flaws=in_order(flaws),
@@ -122,19 +123,7 @@ def instructs(text: str) -> bool:
     return any(pattern.search(plain) for pattern in _PATTERNS)
 
 
-def _hidden(paper: Paper, text: str, how: str, start: int) -> Iterator[Evidence]:
-    if instructs(text):
-        yield Evidence(
-            quote=text[:_LONGEST_LINE],
-            section=paper.section_at(start),
-            start=start,
-            end=start,
-            page=paper.page_at(start),
-            hidden=how,
-        )
-
-
-def _visible(paper: Paper) -> Iterator[Evidence]:
+def _visible(paper: Paper) -> Iterator[PaperEvidence]:
     before = None
     for sentence in paper.sentences:
         if instructs(sentence.text[:_LONGEST_LINE]):
@@ -148,21 +137,3 @@ def _visible(paper: Paper) -> Iterator[Evidence]:
             ):
                 yield paper.evidence(before.start, sentence.end)
         before = sentence
-
-
-def _disguise(paper: Paper, how: str, text: str, start: int) -> Flaw:
-    return Flaw(
-        kind="hidden_characters",
-        severity="low",
-        message="the text holds invisible characters that can carry a message",
-        evidence=(
-            Evidence(
-                quote=text,
-                section=paper.section_at(start),
-                start=start,
-                end=start,
-                page=paper.page_at(start),
-                hidden=how,
-            ),
-        ),
-    )

@@ -5,10 +5,17 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from plumbrule.oversight.papers.abstract import check_abstract
-from plumbrule.oversight.papers.counts import parts_of_whole, reversed_ranges, shares_of_counts
-from plumbrule.oversight.papers.document import Check, Flaw, Paper, Sentence, in_order
-from plumbrule.oversight.papers.quantities import NUMBER, Printed, read_number
+from plumbrule.oversight.papers.abstract import changed_samples, check_abstract
+from plumbrule.oversight.papers.counts import (
+    listed_parts,
+    parts_of_whole,
+    reversed_ranges,
+    shares_of_counts,
+)
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperSentence, in_order
+from plumbrule.oversight.papers.lists import listed_counts, numbers_again
+from plumbrule.oversight.papers.quantities import NUMBER, PrintedNumber, read_number
+from plumbrule.oversight.papers.tested_rows import check_test_rows
 from plumbrule.oversight.papers.totals import check_tables
 
 _UP = r"rose|risen|rise|increas\w+|grew|grown|climb\w*"
@@ -38,7 +45,7 @@ _APART = re.compile(
 FEWEST_PARTS = 3
 
 
-def changes(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def changes(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Changes such as `rose from 12 to 15, an increase of 3`; None for one that holds.
 
     Kind: `change_mismatch`. A change in per cent may be one of points or of the first number.
@@ -51,13 +58,10 @@ def changes(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
         if problem is None:
             yield None
             continue
-        yield Flaw(
-            kind="change_mismatch",
-            severity="low",
-            message=problem,
-            evidence=(
-                paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
-            ),
+        yield paper.flaw(
+            "change_mismatch",
+            problem,
+            (sentence.start + match.start(), sentence.start + match.end()),
         )
 
 
@@ -83,7 +87,7 @@ def _other_units(one: str, other: str) -> bool:
     return first not in small and second not in small and first != second
 
 
-def _problem(match: re.Match[str], first: Printed, last: Printed) -> str | None:
+def _problem(match: re.Match[str], first: PrintedNumber, last: PrintedNumber) -> str | None:
     """What is wrong with a change; None where nothing is."""
     told = f"from {match['first']} to {match['last']}"
     if (match["up"] and last.value < first.value) or (match["down"] and last.value > first.value):
@@ -106,7 +110,7 @@ def _problem(match: re.Match[str], first: Printed, last: Printed) -> str | None:
     return f"{told} is a change of {size}, the text says {by.value}"
 
 
-def percentage_parts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def percentage_parts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Percentages of groups that part one whole: together they are no more than 100.
 
     Kind: `percentage_total`. Only lists of three and more are looked at whose groups nobody can
@@ -122,17 +126,16 @@ def percentage_parts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
         run = [match] if match is not None else []
 
 
-def _over(paper: Paper, sentence: Sentence, run: list[re.Match[str]]) -> Flaw | None:
+def _over(paper: Paper, sentence: PaperSentence, run: list[re.Match[str]]) -> Flaw | None:
     shares = [share for each in run if (share := read_number(each["share"])) is not None]
     value = sum((share.value for share in shares), Decimal(0))
     allowed = sum((share.half for share in shares), Decimal(0))
     if value <= 100 + allowed:
         return None
-    return Flaw(
-        kind="percentage_total",
-        severity="low",
-        message=f"the percentages add up to {value}, to more than 100 (rounding allows {allowed})",
-        evidence=(paper.evidence(sentence.start + run[0].start(), sentence.start + run[-1].end()),),
+    return paper.flaw(
+        "percentage_total",
+        f"the percentages add up to {value}, to more than 100 (rounding allows {allowed})",
+        (sentence.start + run[0].start(), sentence.start + run[-1].end()),
     )
 
 
@@ -154,7 +157,7 @@ _WORK_BEFORE = re.compile(
 )
 
 
-def missing_floats(paper: Paper) -> Check:
+def missing_floats(paper: Paper) -> CheckResult:
     """Compare pointers such as `Table 3` with the captions; kind `missing_float`.
 
     Where a paper has no caption of a kind at all, its tables or figures may simply not have been
@@ -182,7 +185,7 @@ def missing_floats(paper: Paper) -> Check:
                 for number in _numbers(match["list"])
                 if number not in known[kind]
             ]
-    return Check(
+    return CheckResult(
         name="cross-references",
         checked=checked,
         flaws=tuple(flaws),
@@ -217,28 +220,24 @@ def _numbers(words: str) -> Iterator[int]:
 
 
 def _flaw(paper: Paper, match: re.Match[str], message: str) -> Flaw:
-    return Flaw(
-        kind="missing_float",
-        severity="low",
-        message=message,
-        evidence=(paper.evidence(*match.span()),),
-    )
+    return paper.flaw("missing_float", message, match.span())
 
 
-def check_numbers(paper: Paper) -> Check:
+def check_numbers(paper: Paper) -> CheckResult:
     """Run every check of numbers.
 
     Kinds: `abstract_mismatch`, `table_total`, `percentage_total`, `percentage_of_count`,
-    `subgroup_sum`, `reversed_range`, `change_mismatch`, `missing_float`.
+    `subgroup_sum`, `reversed_range`, `change_mismatch`, `missing_float`, `listed_count`,
+    `number_changed`, `table_statistic`.
     """
     tables = check_tables(paper)
     text_flaws, text_checked = _sentences(paper)
-    parts = (check_abstract(paper), missing_floats(paper))
+    parts = (check_abstract(paper), missing_floats(paper), check_test_rows(paper))
     flaws = [*tables.flaws, *text_flaws, *(flaw for part in parts for flaw in part.flaws)]
     left = [*tables.not_checked, *(reason for part in parts for reason in part.not_checked)]
     if not paper.tables:
         left.append("sums of tables: no table was found")
-    return Check(
+    return CheckResult(
         name="numbers",
         checked=tables.checked + text_checked + sum(part.checked for part in parts),
         flaws=in_order(flaws),
@@ -258,6 +257,7 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
         for found in (
             *shares_of_counts(paper, sentence),
             *parts_of_whole(paper, before, sentence),
+            *listed_parts(paper, sentence),
             *reversed_ranges(paper, sentence),
             *changes(paper, sentence),
             *percentage_parts(paper, sentence),
@@ -266,4 +266,8 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
             if found is not None:
                 flaws.append(found)
         before = sentence
+    for found in (*listed_counts(paper), *numbers_again(paper), *changed_samples(paper)):
+        checked += 1
+        if found is not None:
+            flaws.append(found)
     return flaws, checked

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Cell, Evidence, Flaw, Paper, Table
-from plumbrule.oversight.papers.quantities import CellNumber, Printed, cell_number
+from plumbrule.oversight.papers.document import Flaw, Paper, Table, TableCell
+from plumbrule.oversight.papers.quantities import CellNumber, PrintedNumber, cell_number
 
 _TOTAL = re.compile(
     r"(?:(?:grand|column|row|overall)\s+)?(?:total|sum|all|overall)s?\b(?!\s*score)", re.I
@@ -173,13 +173,9 @@ class _Grid:
         self.checked += 1
         if abs(value - 100) > allowed:
             shown = [total.cell] if total else []
-            yield Flaw(
-                kind="percentage_total",
-                severity="low",
-                message=f"the percentages add up to {value}, not to 100 (rounding allows "
-                f"{allowed})",
-                evidence=_quotes(paper, [*shown, *[part.cell for part in parts]]),
-            )
+            message = f"the percentages add up to {value}, not to 100 (rounding allows {allowed})"
+            places = _places([*shown, *[part.cell for part in parts]])
+            yield paper.flaw("percentage_total", message, *places)
 
     def _shares(self, paper: Paper) -> Iterator[Flaw]:
         """Counts with their percentages, in two columns or in one."""
@@ -201,7 +197,7 @@ class _Grid:
             yield from self._against(paper, pairs, self._whole(column))
 
     def _against(
-        self, paper: Paper, pairs: Sequence[tuple[CellNumber, Printed]], whole: Decimal | None
+        self, paper: Paper, pairs: Sequence[tuple[CellNumber, PrintedNumber]], whole: Decimal | None
     ) -> list[Flaw]:
         if whole is None or whole <= 0 or len(pairs) < 2:
             return []
@@ -209,25 +205,21 @@ class _Grid:
         for count, share in pairs:
             exact = 100 * count.first.value / whole
             if not share.fits(exact):
-                wrong.append(
-                    Flaw(
-                        kind="percentage_of_count",
-                        severity="low",
-                        message=f"{count.first.value} of {whole} is {exact:.4g}%, "
-                        f"the table says {share.value}%",
-                        evidence=_quotes(paper, [self._row_of(count.cell), count.cell]),
-                    )
+                message = (
+                    f"{count.first.value} of {whole} is {exact:.4g}%, the table says {share.value}%"
                 )
+                places = _places([self._row_of(count.cell), count.cell])
+                wrong.append(paper.flaw("percentage_of_count", message, *places))
         self.checked += len(pairs)
         if 2 * len(wrong) > len(pairs):
             self.not_checked.append("percentages of counts: they refer to another whole")
             return []
         return wrong
 
-    def _row_of(self, cell: Cell) -> Cell:
+    def _row_of(self, cell: TableCell) -> TableCell:
         """The whole row around a cell, as one quote."""
         row = next(row for row in self._rows if row and row[0].start <= cell.start <= row[-1].end)
-        return Cell(text="", start=row[0].start, end=row[-1].end)
+        return TableCell(text="", start=row[0].start, end=row[-1].end)
 
     def _whole(self, column: int) -> Decimal | None:
         head = _HEAD_N.search(self.heads[column])
@@ -270,13 +262,10 @@ class _Grid:
             return None
         if whole and added % whole == 0:  # several ways of cutting one whole, below each other
             return None
-        return Flaw(
-            kind="table_total",
-            severity="low",
-            message=f"the cells add up to {added}, the total says {whole}",
-            evidence=_quotes(paper, [total.cell, *[part.cell for part in parts]]),
-        )
+        message = f"the cells add up to {added}, the total says {whole}"
+        places = _places([total.cell, *[part.cell for part in parts]])
+        return paper.flaw("table_total", message, *places)
 
 
-def _quotes(paper: Paper, cells: Sequence[Cell]) -> tuple[Evidence, ...]:
-    return tuple(paper.evidence(cell.start, cell.end) for cell in cells)
+def _places(cells: Sequence[TableCell]) -> list[tuple[int, int]]:
+    return [(cell.start, cell.end) for cell in cells]
