@@ -2,26 +2,22 @@
 
 The papers are those of the shared folder; what is right about each finding was judged by hand and
 is kept with its reason in `real_papers_judged.json`. Since hardly any of these papers is wrong,
-errors are also planted in them, and statistics that journals printed are put to the check of
-p-values (`real_statistics.json`).
+statistics that journals printed are put to the check of p-values (`real_statistics.json`), and
+errors are planted in the papers (`real_papers_planted.py`).
 """
 
 import json
-import shutil
 import tempfile
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.rows import Row, estimated, show, single
 from plumbrule.oversight.papers import (
-    Paper,
     ReportedFlaw,
-    check_citations,
     flaws_in,
     read_material,
-    read_paper,
     review_paper,
 )
 from plumbrule.oversight.papers.statistics import check_statistics
@@ -32,8 +28,6 @@ PAPERS = HERE.parent.parent / "shared" / "data" / "papers"
 JUDGED = HERE / "real_papers_judged.json"
 STATISTICS = HERE / "real_statistics.json"
 PRECISION = 0.9
-MOST_PLANTED = 3
-"""Entries taken out of one paper's bibliography, one at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,57 +129,6 @@ def _precision(measure: str, found: Sequence[Finding], least: float | None = Non
     return estimated(measure, wilson(right, len(found), unit="share"), target=target, met=met)
 
 
-def planted_rows(folder: Path, *, most: int = MOST_PLANTED) -> list[Row]:
-    """Take entries out of the bibliographies of real papers: are those and no others missed?"""
-    planted = found = told = 0
-    for path in sorted(folder.glob("*/paper.md")):
-        for key, flaws in _without_entries(path, most):
-            keys = {flaw.removeprefix("`").partition("`")[0].lower() for flaw in flaws}
-            planted += 1
-            found += key.lower() in keys
-            told += len(keys)
-    return [
-        estimated("found: a cited entry taken out of a real bibliography",
-                  wilson(found, planted, unit="recall"), target=">= 0.95",
-                  met=found >= 0.95 * planted),
-        estimated("of the entries then called missing, those that are",
-                  wilson(found, max(told, found), unit="share"), target=f">= {PRECISION}",
-                  met=found >= PRECISION * told),
-    ]  # fmt: skip
-
-
-def _without_entries(path: Path, most: int) -> Iterator[tuple[str, list[str]]]:
-    """Keys of entries that are cited, each with what is called missing once it is gone."""
-    whole = read_paper(path)
-    with tempfile.TemporaryDirectory() as name:
-        copy = Path(name)
-        for each in path.parent.iterdir():
-            shutil.copyfile(each, copy / each.name)
-        for key in _cited(whole)[:most]:
-            for file in copy.glob("*.bib"):
-                text = (path.parent / file.name).read_text("utf-8", errors="replace")
-                entry = next(each for each in whole.entries if each.key == key)
-                file.write_text(_cut(text, entry.key), encoding="utf-8")
-            yield (
-                key,
-                [
-                    flaw.message
-                    for flaw in check_citations(read_paper(copy / path.name)).flaws
-                    if flaw.kind == "missing_entry"
-                ],
-            )
-
-
-def _cited(paper: Paper) -> list[str]:
-    listed = {each.key for each in paper.entries}
-    return sorted({each.key for each in paper.citations} & listed)
-
-
-def _cut(bibliography: str, key: str) -> str:
-    """Give an entry another key, so that nothing else of the file changes."""
-    return bibliography.replace(f"{{{key},", f"{{{key}-taken-out,", 1)
-
-
 def statistics_rows() -> list[Row]:
     """Statistics as journals printed them: is what is wrong told, and what can be explained not?"""
     sure, told, wrong, found = [0, 0], [0, 0], 0, 0
@@ -211,7 +154,6 @@ def main() -> None:
     """Print every finding and the table, and write the rows where asked."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--papers", type=Path, default=PAPERS, help="folder of papers")
-    parser.add_argument("--quick", action="store_true", help="one planted error a paper")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     asked = parser.parse_args()
     if not asked.papers.is_dir():
@@ -222,8 +164,7 @@ def main() -> None:
             word = {True: "right", False: "wrong", None: "not judged"}[each.right]
             flaw = each.flaw
             print(f"{each.paper}: {flaw.severity} {flaw.kind}: {flaw.message[:200]} [{word}]")
-    planted = planted_rows(asked.papers, most=1 if asked.quick else MOST_PLANTED)
-    table = [*paper_rows(papers), *planted, *statistics_rows()]
+    table = [*paper_rows(papers), *statistics_rows()]
     show("Reviewing published papers", table, asked.json)
 
 

@@ -305,22 +305,29 @@ def _body(text: str) -> int:
 
 def try_all(folder: Path, *, sealed: bool, seed: int = 0) -> list[Tried]:
     """Review each paper once as it is and once with each plant, without a model."""
+    return [
+        each
+        for path in sorted(folder.glob("*/paper.md"))
+        if is_sealed(path.parent.name) == sealed
+        for each in try_plants(path, plants(path.parent, seed=seed))
+    ]
+
+
+def try_plants(path: Path, planted: Sequence[Plant]) -> list[Tried]:
+    """Review a paper as it is, and once with each plant."""
+    before = {_key(each) for each in _flaws(path)}
     tried = []
-    for path in sorted(folder.glob("*/paper.md")):
-        if is_sealed(path.parent.name) != sealed:
-            continue
-        before = {_key(each) for each in _flaws(path)}
-        for plant in plants(path.parent, seed=seed):
-            with tempfile.TemporaryDirectory() as name:
-                copy = Path(name) / path.parent.name
-                shutil.copytree(path.parent, copy)
-                file = copy / plant.file
-                text = file.read_text("utf-8")
-                file.write_text(text[: plant.start] + plant.new + text[plant.end :], "utf-8")
-                new = [each for each in _flaws(copy / path.name) if _key(each) not in before]
-            hits = tuple(each for each in new if _names(each, plant))
-            others = tuple(each for each in new if each not in hits)
-            tried.append(Tried(paper=path.parent.name, plant=plant, hits=hits, others=others))
+    for plant in planted:
+        with tempfile.TemporaryDirectory() as name:
+            copy = Path(name) / path.parent.name
+            shutil.copytree(path.parent, copy)
+            file = copy / plant.file
+            text = file.read_text("utf-8")
+            file.write_text(text[: plant.start] + plant.new + text[plant.end :], "utf-8")
+            new = [each for each in _flaws(copy / path.name) if _key(each) not in before]
+        hits = tuple(each for each in new if _names(each, plant))
+        others = tuple(each for each in new if each not in hits)
+        tried.append(Tried(paper=path.parent.name, plant=plant, hits=hits, others=others))
     return tried
 
 

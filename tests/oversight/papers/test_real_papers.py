@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from benchmarks import real_papers
 from benchmarks.real_papers import JUDGED, PAPERS, STATISTICS, review_all, statistics_rows
+from benchmarks.real_papers_planted import plants, try_plants
 
 from plumbrule.oversight.papers.document import MAY_FAIL
 
@@ -32,10 +32,16 @@ def test_no_published_paper_fails_without_reason_and_every_finding_was_judged():
 
 
 @pytest.mark.skipif(not PAPERS.is_dir(), reason="the shared folder of papers is not here")
-def test_an_entry_taken_out_of_a_real_bibliography_is_missed_and_nothing_else():
-    path = PAPERS / "01_effectsize" / "paper.md"
-    [(key, said)] = real_papers._without_entries(path, 1)
+def test_plants_change_what_a_paper_says_twice_and_are_found_where_they_stand():
+    folder = PAPERS / "05_correlation"
+    planted = plants(folder)
+    text = {file: (folder / file).read_text("utf-8") for file in ("paper.md", "paper.bib")}
 
-    assert said
-    assert {each.split("`")[1] for each in said} == {key}
+    assert {each.kind for each in planted} == {"p", "entry", "n"}
+    assert all(text[each.file][each.start : each.end].count(each.old) for each in planted)
+    assert planted == plants(folder)
+    assert [each.new for each in planted] != [each.new for each in plants(folder, seed=1)]
+    tried = try_plants(folder / "paper.md", [planted[0], planted[-1]])
+    assert [each.plant.kind for each in tried if each.hits] == ["p", "n"]
+    assert not [each for each in tried if each.others]
     assert "missing_entry" in MAY_FAIL

@@ -8,7 +8,9 @@ from decimal import Decimal
 from plumbrule.oversight.papers.abstract import check_abstract
 from plumbrule.oversight.papers.counts import parts_of_whole, reversed_ranges, shares_of_counts
 from plumbrule.oversight.papers.document import Check, Flaw, Paper, Sentence, in_order
+from plumbrule.oversight.papers.lists import listed_counts, numbers_again
 from plumbrule.oversight.papers.quantities import NUMBER, Printed, read_number
+from plumbrule.oversight.papers.tested_rows import check_test_rows
 from plumbrule.oversight.papers.totals import check_tables
 
 _UP = r"rose|risen|rise|increas\w+|grew|grown|climb\w*"
@@ -229,11 +231,12 @@ def check_numbers(paper: Paper) -> Check:
     """Run every check of numbers.
 
     Kinds: `abstract_mismatch`, `table_total`, `percentage_total`, `percentage_of_count`,
-    `subgroup_sum`, `reversed_range`, `change_mismatch`, `missing_float`.
+    `subgroup_sum`, `reversed_range`, `change_mismatch`, `missing_float`, `listed_count`,
+    `number_changed`, `table_statistic`.
     """
     tables = check_tables(paper)
     text_flaws, text_checked = _sentences(paper)
-    parts = (check_abstract(paper), missing_floats(paper))
+    parts = (check_abstract(paper), missing_floats(paper), check_test_rows(paper))
     flaws = [*tables.flaws, *text_flaws, *(flaw for part in parts for flaw in part.flaws)]
     left = [*tables.not_checked, *(reason for part in parts for reason in part.not_checked)]
     if not paper.tables:
@@ -266,4 +269,8 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
             if found is not None:
                 flaws.append(found)
         before = sentence
+    for found in (*listed_counts(paper), *numbers_again(paper)):
+        checked += 1
+        if found is not None:
+            flaws.append(found)
     return flaws, checked

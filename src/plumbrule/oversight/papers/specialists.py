@@ -24,7 +24,7 @@ from plumbrule.oversight.papers.statistics import StatisticFinding, check_statis
 from plumbrule.oversight.papers.support import check_sources
 from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Outcome, Quote, Report
 
-VERSION = "1"
+VERSION = "2"
 """Of the checks; changes whenever one of them may answer otherwise."""
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
