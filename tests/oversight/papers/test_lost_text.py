@@ -2,7 +2,8 @@
 
 import pytest
 
-from plumbrule.oversight.papers import check_citations, read_paper
+from plumbrule.errors import DataError
+from plumbrule.oversight.papers import check_citations, parse_bibtex, read_material, read_paper
 from plumbrule.oversight.papers.statistics import check_statistics
 
 WRONG = "Groups differed, t(30) = 2.40, p = .41."
@@ -356,3 +357,72 @@ def test_an_isbn_field_may_hold_those_of_two_editions(tmp_path):
 
 def test_a_letter_before_a_bracket_is_a_function_and_cites_nothing(tmp_path):
     assert read_paper(write(tmp_path, "p.md", "# T\n\nHere F[1, 38] = 0.40.\n")).citations == ()
+
+
+@pytest.mark.parametrize(
+    "words", ["$p = \\myp$", "$t(38) = \\stat$", "$N = \\total{}$", "$p <$ \\Sexpr{p}"]
+)
+def test_a_macro_where_a_number_belongs_is_said(tmp_path, words):
+    assert any("is not defined" in note for note in latex(tmp_path, f"So, {words}.").not_read)
+    known = latex(tmp_path, "With $p = \\frac{1}{2}$, $n = \\min(a, b)$ and $p = \\alpha$.")
+    assert not any("is not defined" in note for note in known.not_read)
+
+
+def test_divisions_of_a_list_that_pandoc_wrote_are_no_entries(tmp_path):
+    text = (
+        "# T\n\nAs Lee (2004) said.\n\n# References\n\n::: {#refs .csl-bib-body}\n::: {#ref-lee}\n"
+        "Lee, A. (2004). Sleep.\n:::\n\n::: {#ref-wu}\nWu, B. (2005). More.\n:::\n:::\n"
+    )
+    entries = read_paper(write(tmp_path, "paper.md", text)).entries
+
+    assert [each.authors for each in entries] == [("Lee",), ("Wu",)]
+
+
+@pytest.mark.parametrize("grid", ["tblr", "longtblr"])
+def test_tables_of_tabularray_are_read(tmp_path, grid):
+    rows = "A & 12 \\\\\nB & 13 \\\\\n"
+    body = f"\\begin{{{grid}}}{{colspec={{ll}}}}\n{rows}\\end{{{grid}}}"
+    [table] = latex(tmp_path, body).tables
+
+    assert [[cell.text for cell in row] for row in table.rows] == [["A", "12"], ["B", "13"]]
+
+
+@pytest.mark.parametrize(
+    "again", ["@string{{a = a # a}}", "@string{{b{0} = a # a}}\n@string{{a = b{0}}}"]
+)
+def test_a_bibliography_whose_strings_double_is_refused_in_clear_words(tmp_path, again):
+    doubling = "\n".join(again.format(number) for number in range(60))
+    entry = "@book{lee, author={Lee, A.}, title=a}"
+    write(tmp_path, "p.bib", f'@string{{a = "xxxx"}}\n{doubling}\n{entry}\n')
+    named = write(tmp_path, "p.md", "---\nbibliography: p.bib\n---\n\nAs @lee said.\n")
+    given = write(tmp_path, "q.md", "# T\n\nWords.\n")
+
+    with pytest.raises(DataError, match=r"p\.bib: expected a bibliography whose @string values"):
+        read_paper(named)
+    with pytest.raises(DataError, match="write the values out"):
+        read_material(given, bibliography=tmp_path / "p.bib")
+
+
+def test_strings_that_join_are_read():
+    text = '@string{a = "Journal"}\n@string{b = a # " of Naps"}\n@book{k, title = b # { II}}\n'
+
+    assert parse_bibtex(text).entries[0].title == "Journal of Naps II"
+
+
+def test_front_matter_that_repeats_itself_without_end_is_not_written_out(tmp_path):
+    front = f"a: &a [{','.join('x' * 10)}]\n" + "".join(
+        f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n"
+        for name, before in zip("bcdefghi", "abcdefgh", strict=True)
+    )
+    text = f"---\ntitle: T\n{front}bibliography: *i\n---\n\n# Summary\n\nWords.\n"
+
+    assert len(" ".join(read_paper(write(tmp_path, "paper.md", text)).not_read)) < 500
+
+
+def test_a_bibliography_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("plumbrule.oversight.papers.latex_parts.LARGEST_SOURCE", 10)
+    write(tmp_path, "p.bib", "@book{lee, author={Lee, A.}, title={On}}\n")
+    paper = read_paper(write(tmp_path, "p.md", "---\nbibliography: p.bib\n---\n\nAs @lee said.\n"))
+
+    assert "more than 10 bytes" in " ".join(paper.not_read)
+    assert kinds(paper) == []

@@ -22,6 +22,9 @@ _NO_ENTRIES = frozenset({"comment", "preamble"})
 MOST_NAMES = 200
 """Authors of one entry that are read; the checks need the first few."""
 
+LARGEST_GROWTH = 1_000_000
+"""Characters that a file's `@string` values may add; each that repeats others doubles them."""
+
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
@@ -54,12 +57,15 @@ def parse_bibtex(text: str) -> Bibliography:
     An entry ends where its braces close, or where the next entry begins at a line's start: a
     brace that is missing costs one entry, never the rest of the file.
 
+    Raises:
+        DataError: What its `@string` values stand for grows beyond `LARGEST_GROWTH`.
+
     Example:
         >>> parse_bibtex("@book{a, title={On}, year=1999}").entries[0].year
         '1999'
     """
     entries, broken = [], []
-    strings: dict[str, str] = {month: month for month in MONTHS}
+    strings = _Strings()
     heads = list(_HEAD.finditer(text))
     ends = [head.start() for head in heads[1:]] + [len(text)]
     line, counted = 1, 0
@@ -71,7 +77,7 @@ def parse_bibtex(text: str) -> Bibliography:
             continue
         if kind == "string":
             fields, _ = _fields(text[head.end() : end], strings)
-            strings |= fields
+            strings.define(fields)
             continue
         key = _KEY.match(text, head.end(), end)
         if key is None:
@@ -87,7 +93,30 @@ def parse_bibtex(text: str) -> Bibliography:
     return Bibliography(entries=tuple(entries), broken=tuple(broken))
 
 
-def _fields(body: str, strings: Mapping[str, str]) -> tuple[dict[str, str], str]:
+class _Strings:
+    """What `@string` defines, and how much of it was put in so far."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {month: month for month in MONTHS}
+        self._added = 0
+
+    def define(self, fields: Mapping[str, str]) -> None:
+        """Take note of values; a later one counts."""
+        self._values |= fields
+
+    def value(self, word: str) -> str:
+        """What a word outside braces stands for: itself, where nothing defines it."""
+        found = self._values.get(word.lower(), word)
+        self._added += len(found) - len(word)
+        if self._added > LARGEST_GROWTH:
+            raise DataError(
+                f"expected a bibliography whose @string values add at most {LARGEST_GROWTH:,} "
+                f"characters, they grow beyond that at `{word}`; write the values out"
+            )
+        return found
+
+
+def _fields(body: str, strings: _Strings) -> tuple[dict[str, str], str]:
     """Fields up to the end of the entry, and what is wrong; what was read before that is kept."""
     fields: dict[str, str] = {}
     at = 0
@@ -106,7 +135,7 @@ def _fields(body: str, strings: Mapping[str, str]) -> tuple[dict[str, str], str]
         fields[name] = value
 
 
-def _value(body: str, at: int, strings: Mapping[str, str]) -> tuple[str, int]:
+def _value(body: str, at: int, strings: _Strings) -> tuple[str, int]:
     """A value with its `#` joints, and where it ends; -1 where it never does."""
     parts = []
     while True:
@@ -120,7 +149,7 @@ def _value(body: str, at: int, strings: Mapping[str, str]) -> tuple[str, int]:
             bare = _BARE.match(body, at)
             if bare is None:
                 return "", -1
-            parts.append(strings.get(bare[0].lower(), bare[0]))
+            parts.append(strings.value(bare[0]))
             at = bare.end()
         joint = re.compile(r"\s*#\s*").match(body, at)
         if joint is None:

@@ -220,6 +220,12 @@ _MANY = re.compile(
     rf"\\([a-zA-Z]{{1,40}})\*?\s*((?:\[[^\[\]]{{0,50}}\])?(?:\{{{_VALUE}\}}\s*){{2,9}})"
 )
 _ONE = re.compile(r"\\([a-zA-Z]{1,40})\*?\s*\{\s*[$]?[<>=]?\s*-?\d?\.\d+\s*[$]?\s*\}")
+_VALUE_OF = re.compile(
+    r"(?:(?<![A-Za-z\\])[pPnN]|\([\d., ]{1,20}\))\s*[$]?\s*"
+    r"(?:[=<>]|\\[lg]e(?:q|qslant)?(?![a-z]))\s*[$]?\s*"
+    r"\\([a-zA-Z]{1,40})(?![a-zA-Z])"
+)
+"""A macro where a p-value, a size or the value of a test is expected."""
 _PRINTED_AS_IT_IS = frozenset(
     re.findall(
         r"\w+",
@@ -230,7 +236,13 @@ _PRINTED_AS_IT_IS = frozenset(
     sqrt small mathsf mathtt textmd textup uline num frac dfrac tfrac cfrac nicefrac sfrac binom
     fontsize rule stackrel overset underset multicolumn multirow cline cmidrule resizebox parbox
     color definecolor setlength addtolength hskip vskip kern linewidth includegraphics put line
-    vector operatorname underbrace overbrace left right input include begin end cite citep ref
+    vector operatorname Pr min max log ln exp sum prod int lim sup inf arg det dim lvert lVert
+    langle lfloor lceil vert big Big bigl Bigl displaystyle textstyle quad qquad infty alpha beta
+    gamma delta epsilon varepsilon eta theta kappa lambda mu nu pi rho sigma tau phi varphi chi psi
+    omega Gamma Delta Theta Lambda Pi Sigma Phi Psi Omega times cdot pm mp sim approx dots ldots
+    mathbb mathcal mathfrak mathscr num SI qty ang emptyset varnothing ell Re Im partial nabla
+    vec dot ddot neq ne leq le geq ge begingroup widehat widetilde underbrace
+    overbrace left right input include begin end cite citep ref
     """,
     )
 )
@@ -252,6 +264,7 @@ def unknown_numbers(text: str) -> tuple[str, tuple[str, ...]]:
 
     text = _MANY.sub(apart, text)
     names |= {m[1]: None for m in _ONE.finditer(text) if m[1] not in _PRINTED_AS_IT_IS}
+    names |= {m[1]: None for m in _VALUE_OF.finditer(text) if m[1] not in _PRINTED_AS_IT_IS}
     return text, tuple(
         f"the macro `\\{name}` is not defined in the paper's files: numbers in it were not read"
         for name in names

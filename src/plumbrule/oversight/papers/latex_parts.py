@@ -11,7 +11,7 @@ DEEPEST_INPUT = 10
 
 MOST_FILES = 500
 LARGEST_SOURCE = 20_000_000
-"""Characters of all files together."""
+"""Bytes of one file beside the paper, and characters of all LaTeX sources together."""
 
 _INPUT = re.compile(r"\\(?:input|include|subfile)\s*\{([^{}\n]{1,300})\}")
 _PACKAGE = re.compile(r"\\usepackage\s*(?:\[[^\[\]]{0,300}\]\s*)?\{([^{}]{1,300})\}")
@@ -104,6 +104,11 @@ class SourceReader:
             if is_file and not path.is_relative_to(self._folder):
                 self.notes.append(f"`{name}` was not read: it lies outside the paper's folder")
                 return None
+            if is_file and path.stat().st_size > LARGEST_SOURCE:
+                self.notes.append(
+                    f"`{name}` was not read: it has more than {LARGEST_SOURCE:,} bytes"
+                )
+                return None
             if is_file:
                 return path
         self.notes.append(f"`{name}` was not read: there is no such file in the paper's folder")
@@ -183,7 +188,7 @@ _REF = re.compile(
     r"(?:(Tables?|Figures?|Figs?\.|Tabs?\.)[~\s]*)?\\(auto|c|C|eq|page|name)?ref\*?\s*\{([^{}\n]{1,200})\}"
 )
 _TABULAR = re.compile(
-    r"\\begin\{(tabular[x*]?|longtable|tabulary|tabu|NiceTabular|xltabular)\}(?:\[[^\]]{0,20}\])?(?:\{[^{}]{0,60}\}(?=\s*\{))?"
+    r"\\begin\{(tabular[x*]?|longtable|tabulary|tabu|NiceTabular|xltabular|(?:long|tall)?tblr)\}(?:\[[^\]]{0,20}\])?(?:\{[^{}]{0,60}\}(?=\s*\{))?"
     r"\{(?:[^{}]|\{[^{}]{0,60}\}){0,400}\}(.*?)\\end\{\1\}",
     re.DOTALL,
 )

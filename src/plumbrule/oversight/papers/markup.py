@@ -6,8 +6,8 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
-import yaml
-
+from plumbrule.errors import PlumbruleError
+from plumbrule.files import parse_yaml
 from plumbrule.oversight.papers.document import Hidden
 
 _MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -223,6 +223,9 @@ _WHITE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,300}>")
+_DIVISION = re.compile(r"^[ \t]*:{3,}[^\n]{0,300}$", re.MULTILINE)
+"""Where pandoc's fenced divisions begin and end."""
+
 _IMAGE = re.compile(r"!\[([^\]\n]{0,2000})\]\([^()\s]{0,500}\)(?:\{[^{}\n]{0,200}\})?")
 _LINK = re.compile(
     r"\[([^\]\n]{1,1000})\]\(([^()\s]{1,500}(?:\([^()\s]{0,100}\)[^()\s]{0,200})?)\)"
@@ -247,7 +250,7 @@ def markdown_text(source: str, veil: Veil) -> tuple[str, tuple[str, ...]]:
     text = _COMMENT.sub(lambda match: veil.hide(match[1], "HTML comment"), source)
     text = _FENCE.sub(lambda match: veil.hide(match[2], "code block") + "\n", text)
     text = _WHITE.sub(lambda match: veil.hide(_TAG.sub("", match[2]), "white text"), text)
-    text = _TAG.sub("", text)
+    text = _DIVISION.sub("", _TAG.sub("", text))
     text = _IMAGE.sub(lambda match: match[1], text)
     text = _LINK.sub(_link, text)
     # In code an @ is no citation, nor is one behind a stroke.
@@ -264,8 +267,8 @@ def _front_matter(source: str) -> tuple[str, tuple[str, ...]]:
     if match is None:
         return source, ()
     try:
-        front: Any = yaml.safe_load(match[1])
-    except yaml.YAMLError:  # such as a colon in a title: what is needed of it is still there
+        front: Any = parse_yaml(match[1], "the front matter")
+    except PlumbruleError:  # such as a colon in a title: what is needed of it is still there
         front = {field[1]: field[2].strip(" '\"[]") for field in _FIELD.finditer(match[1])}
     if not isinstance(front, dict):
         return source, ()

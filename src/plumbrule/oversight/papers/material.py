@@ -10,6 +10,7 @@ from typing import Any
 from plumbrule.errors import DataError, PlumbruleError
 from plumbrule.oversight.papers.bibliographies import parse_bibtex
 from plumbrule.oversight.papers.document import Evidence, Paper
+from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
 from plumbrule.oversight.papers.markup import decoded
 from plumbrule.oversight.papers.reading import FORMATS, read_paper
 from plumbrule.oversight.records import Quote
@@ -123,8 +124,17 @@ def _name(name: str) -> str:
 def _bibliography(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"expected a bibliography, there is no file at {path}; check the path")
+    if path.stat().st_size > LARGEST_SOURCE:
+        raise DataError(
+            f"expected a bibliography of at most {LARGEST_SOURCE:,} bytes, {path} has more; give "
+            "one of the works that matter here"
+        )
     text = decoded(path.read_bytes())
-    if not parse_bibtex(text).entries:
+    try:
+        entries = parse_bibtex(text).entries
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if not entries:
         raise DataError(f"{path} holds no BibTeX entry that can be read; check the file")
     return text
 

@@ -210,7 +210,10 @@ def _add_files(
             missing.append(name)
             continue
         source = decoded(file.read_bytes())
-        found = parse_bibtex(source)
+        try:
+            found = parse_bibtex(source)
+        except DataError as error:
+            raise DataError(f"{file}: {error}") from error
         notes += [
             f"{file.name}, line {each.line}: the entry {each.key or 'there'} is broken: "
             f"{each.reason}"
