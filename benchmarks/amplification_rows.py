@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rows import Row, single, spread
-from plumbrule.oversight.amplification import Climb, Round
+from plumbrule.oversight.amplification import Climb, ClimbRound
 from plumbrule.oversight.amplification.climbing import COLUMNS, table
 from plumbrule.records import Estimate, strict
 
@@ -253,7 +253,7 @@ def _costs(task: str, done: Climb) -> list[Row]:
     ]  # fmt: skip
 
 
-def _predicted(name: str, each: Round) -> list[Row]:
+def _predicted(name: str, each: ClimbRound) -> list[Row]:
     """Accuracy at one depth beside what was predicted of it."""
     at = f"overseer errs by {name}, depth {each.depth}"
     made = []

@@ -33,14 +33,14 @@ from plumbrule.oversight import (
     Specialist,
     Task,
     Tax,
-    Trial,
+    TaxTrial,
     alignment_tax,
     ask,
     overrule,
     review,
     trial_of,
 )
-from plumbrule.oversight.asking import Job
+from plumbrule.oversight.asking import Assignment
 from plumbrule.oversight.papers import Material, flaws_in, read_material, review_paper, tools
 from plumbrule.statistics import wilson
 from plumbrule.store import derive_seed
@@ -81,7 +81,7 @@ def alone(material: Material, name: str) -> Report:
 
 def direct(specialist: Specialist, task: Task, sources: Mapping[str, str]) -> Report:
     """The report of one specialist on a whole."""
-    job = Job(review_id="direct", task_id=task.id, specialist=specialist.name)
+    job = Assignment(review_id="direct", task_id=task.id, specialist=specialist.name)
     return ask(specialist, Case(task=task, sources=sources), job, timeout_seconds=None)
 
 
@@ -100,7 +100,7 @@ def timed(make: Callable[[], Made]) -> Timed[Made]:
     return Timed(made, time.perf_counter() - started)
 
 
-def trial(number: int, sound: bool, done: Timed[Review], plain: Timed[Report]) -> Trial:
+def trial(number: int, sound: bool, done: Timed[Review], plain: Timed[Report]) -> TaxTrial:
     """A trial whose seconds are those on the clock."""
     made = trial_of(done.made, plain.made, id=str(number), sound=sound)
     return replace(
@@ -110,9 +110,9 @@ def trial(number: int, sound: bool, done: Timed[Review], plain: Timed[Report]) -
     )
 
 
-def paper_trials(count: int) -> dict[str, list[Trial]]:
+def paper_trials(count: int) -> dict[str, list[TaxTrial]]:
     """The same papers under a full review, one that a person finishes, and checks alone."""
-    found: dict[str, list[Trial]] = {"full": [], "finished": [], "checks": []}
+    found: dict[str, list[TaxTrial]] = {"full": [], "finished": [], "checks": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         best = best_check(count // 4, folder)
@@ -168,13 +168,13 @@ def _checks(material: Material, folder: Path) -> Review:
     )  # fmt: skip
 
 
-def village_trials(size: str, count: int, *, quick: bool) -> dict[str, list[Trial]]:
+def village_trials(size: str, count: int, *, quick: bool) -> dict[str, list[TaxTrial]]:
     """Works judged whole and sentence by sentence by one small model; then finished by a person."""
     model = schooled(schooling(size, "judge", "parcels", seed=0, quick=quick))
     judge = ModelJudge(name="judge", judge=model, wording=VILLAGE)
     rule = Rule(reliabilities={"judge": _measured(judge, count)})
     rng = np.random.default_rng(derive_seed(0, "tax"))
-    found: dict[str, list[Trial]] = {"sentences": [], "finished": []}
+    found: dict[str, list[TaxTrial]] = {"sentences": [], "finished": []}
     whole = Task(id="work", asks="Is it so?")
     with tempfile.TemporaryDirectory() as name:
         for number in range(count):
@@ -239,7 +239,7 @@ def _sentences(task: Task, sources: Mapping[str, str]) -> Sequence[Task]:
     return parts
 
 
-def tax_rows(name: str, trials: Sequence[Trial]) -> list[Row]:
+def tax_rows(name: str, trials: Sequence[TaxTrial]) -> list[Row]:
     """One tax as rows."""
     tax = alignment_tax(trials)
     made = [

@@ -22,9 +22,9 @@ from benchmarks.rows import Row, estimated, show, single
 from plumbrule.ledger.chain import GENESIS, seal
 from plumbrule.oversight import (
     Case,
-    Cost,
     Opinion,
     Reliability,
+    ReviewCost,
     Rule,
     Span,
     Task,
@@ -51,7 +51,7 @@ class Drawn:
     name: str
     kind: Any
     version: str = "1"
-    most: Cost = FREE
+    most: ReviewCost = FREE
 
     def check(self, case: Case) -> Opinion:
         """Say something, and quote a word for it."""

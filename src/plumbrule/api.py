@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
     from plumbrule.loop import RunConfig
     from plumbrule.loop.reviewing import PaperReview
-    from plumbrule.oversight import Budget, Reliability
+    from plumbrule.oversight import Reliability
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""

@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from plumbrule.oversight import Case, Cost, Opinion, Quote, Span, Task, review
+from plumbrule.oversight import Case, Opinion, Quote, ReviewCost, Span, Task, review
 from plumbrule.oversight.records import Kind
 
 TEXT = "The sum is 4. The mean is 2. The sky is green. The end is near."
-FREE = Cost()
+FREE = ReviewCost()
 FINE = Opinion(verdict="pass", rationale="fine", confidence=0.9)
 
 
@@ -19,7 +19,7 @@ class Says:
     name: str = "tool"
     version: str = "1"
     kind: Kind = "tool"
-    most: Cost = FREE
+    most: ReviewCost = FREE
     answers: dict[str, Any] = field(default_factory=dict)
     otherwise: Any = FINE
     asked: Counter[str] = field(default_factory=Counter)

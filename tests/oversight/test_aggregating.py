@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from tests.oversight.reviews import part
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight import Budget, Node, Opinion, Reliability, Rule, Task, aggregate
-from plumbrule.oversight.asking import Job, to_report
+from plumbrule.oversight import Node, Opinion, Reliability, ReviewBudget, Rule, Task, aggregate
+from plumbrule.oversight.asking import Assignment, to_report
 from plumbrule.oversight.verdicts import derive
 
 RULE = Rule(
@@ -21,7 +21,7 @@ RULE = Rule(
 def said(verdict, name="a", kind="model", task="root"):
     reasons = ("no time",) if verdict == "not checked" else ()
     opinion = Opinion(verdict=verdict, rationale="so", not_checked=reasons)
-    job = Job(review_id="r", task_id=task, specialist=name)
+    job = Assignment(review_id="r", task_id=task, specialist=name)
     return to_report(opinion, job, version="1", kind=kind)
 
 
@@ -149,7 +149,7 @@ def test_the_order_of_reports_does_not_matter(reports):
 
 
 def verdict(root, *dimensions):
-    return derive(root, review_id="r", rule=RULE, dimensions=dimensions, budget=Budget())
+    return derive(root, review_id="r", rule=RULE, dimensions=dimensions, budget=ReviewBudget())
 
 
 def test_a_dimension_nobody_looked_at_is_listed_and_keeps_the_whole_from_passing():

@@ -13,7 +13,7 @@ from plumbrule.oversight import (
     review,
     verify_review,
 )
-from plumbrule.oversight.asking import Job, ask
+from plumbrule.oversight.asking import Assignment, ask
 from plumbrule.oversight.debating import FLAWED, SOUND
 from plumbrule.oversight.hostile import REMOVED, fenced, instructions_in, without_instructions
 
@@ -122,7 +122,7 @@ def test_what_it_asked_is_its_cost_and_stays_within_what_it_declared():
 
 def test_a_sent_back_question_reaches_every_model_and_the_report():
     specialist = debate()
-    job = Job(review_id="r", task_id="root", specialist="debate", round=1, answers="d")
+    job = Assignment(review_id="r", task_id="root", specialist="debate", round=1, answers="d")
     report = ask(specialist, case(question="What of the sum?"), job, timeout_seconds=None)
 
     assert report.checked

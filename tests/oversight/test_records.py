@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 from tests.oversight.reviews import TEXT, part
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight import Budget, Case, Cost, Quote, Reliability, Span, Task
+from plumbrule.oversight import Case, Quote, Reliability, ReviewBudget, ReviewCost, Span, Task
 from plumbrule.records import from_json, to_json
 
 AMOUNTS = st.builds(
-    Cost,
+    ReviewCost,
     seconds=st.floats(0, 100),
     tokens=st.integers(0, 100),
     calls=st.integers(0, 9),
@@ -25,7 +25,7 @@ def test_costs_add_up_in_any_order(first, second):
 
 @given(st.integers(0, 20), st.lists(AMOUNTS, max_size=12))
 def test_a_kept_budget_is_never_exceeded(limit, costs):
-    budget, spent = Budget(calls=limit), Cost()
+    budget, spent = ReviewBudget(calls=limit), ReviewCost()
     for cost in costs:
         if not budget.refuses(cost, spent):
             spent += cost
@@ -59,12 +59,12 @@ def test_a_quote_stays_inside_the_pieces_of_its_task():
         (lambda: Span(source="s", start=3, end=2), DataError),
         (lambda: Quote(source="s", start=0, end=3, text="four"), DataError),
         (lambda: Quote(source="s", start=0, end=0, text=""), DataError),
-        (lambda: Cost(calls=-1), DataError),
+        (lambda: ReviewCost(calls=-1), DataError),
         (lambda: Task(id="a/", asks="?"), DataError),
         (lambda: Task(id="a\nb", asks="?"), DataError),
         (lambda: Task(id="a", asks="?", specialists=("x", "x")), DataError),
-        (lambda: Budget(calls=-1), ConfigError),
-        (lambda: Budget(seconds=float("nan")), ConfigError),
+        (lambda: ReviewBudget(calls=-1), ConfigError),
+        (lambda: ReviewBudget(seconds=float("nan")), ConfigError),
         (lambda: Reliability(sensitivity=0.0, specificity=0.5), ConfigError),
     ],
 )

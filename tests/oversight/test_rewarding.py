@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight import Cost, Opinion, Outcome, Quote, Reliability, Rule, Span, Task
+from plumbrule.oversight import Opinion, Outcome, Quote, Reliability, ReviewCost, Rule, Span, Task
 from plumbrule.oversight.debating import ChoiceJudge, measured_reliability
 from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.records import Kind
@@ -33,7 +33,7 @@ class Words:
     name: str = "judge"
     kind: Kind = "model"
     version: str = "1"
-    most: Cost = field(default_factory=Cost)
+    most: ReviewCost = field(default_factory=ReviewCost)
 
     def check(self, case):
         if "crash" in case.text:
@@ -46,7 +46,7 @@ class Words:
         if "unsure" in case.text:
             return Opinion(verdict="uncertain", rationale="who knows")
         verdict: Outcome = "fail" if "bad" in case.text else "pass"
-        return Opinion(verdict=verdict, rationale="read", cost=Cost(calls=1, tokens=3))
+        return Opinion(verdict=verdict, rationale="read", cost=ReviewCost(calls=1, tokens=3))
 
 
 @dataclass
@@ -199,7 +199,7 @@ def test_a_model_of_undeclared_reliability_moves_nothing():
 class Meeting:
     """Reads the whole: two good parts that do not go together."""
 
-    name, version, most = "whole", "1", Cost()
+    name, version, most = "whole", "1", ReviewCost()
     kind: Kind = "model"
 
     def __init__(self):
@@ -239,7 +239,7 @@ def test_many_works_give_what_each_gives_alone_and_a_panel_is_asked_once():
     assert panel.asked == [6]
     for found, each in zip(together, lines, strict=True):
         alone = reward(*each)
-        assert replace(found, cost=Cost()) == replace(alone, cost=Cost())
+        assert replace(found, cost=ReviewCost()) == replace(alone, cost=ReviewCost())
     assert together[0].cost.tokens == 6
     assert together[0].cost.calls == 2
 

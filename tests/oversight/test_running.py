@@ -13,12 +13,12 @@ from tests.oversight.reviews import ROOT, TEXT, Says, cut, failing, part, report
 
 from plumbrule.errors import ConfigError, DataError, LedgerError, OutputError
 from plumbrule.oversight import (
-    Budget,
-    Cost,
     Opinion,
     Parts,
     Quote,
     Reliability,
+    ReviewBudget,
+    ReviewCost,
     Rule,
     Span,
     Task,
@@ -114,7 +114,7 @@ def test_one_who_takes_too_long_is_left_and_charged_the_most_it_may_take(tmp_pat
         enough.wait(30)
         return Opinion(verdict="pass", rationale="at last")
 
-    slow = Says(name="slow", kind="model", otherwise=sleep, most=Cost(calls=3))
+    slow = Says(name="slow", kind="model", otherwise=sleep, most=ReviewCost(calls=3))
     started = time.perf_counter()
     done = run(
         tmp_path, slow, task=replace(ROOT, specialists=("slow",)), decompose=None,
@@ -148,10 +148,12 @@ def test_branches_run_side_by_side(tmp_path):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_budget_is_kept_and_what_was_cut_is_said(tmp_path, workers):
     paid = judge(
-        most=Cost(calls=2, tokens=100),
-        otherwise=Opinion(verdict="pass", rationale="fine", cost=Cost(calls=2, tokens=60)),
+        most=ReviewCost(calls=2, tokens=100),
+        otherwise=Opinion(verdict="pass", rationale="fine", cost=ReviewCost(calls=2, tokens=60)),
     )
-    done = run(tmp_path / "r", Says(), paid, rule=TRUSTED, budget=Budget(calls=5), workers=workers)
+    done = run(
+        tmp_path / "r", Says(), paid, rule=TRUSTED, budget=ReviewBudget(calls=5), workers=workers
+    )
 
     assert done.verdict.cost.calls == 4
     assert sum(paid.asked.values()) == 2
@@ -163,8 +165,8 @@ def test_the_budget_is_kept_and_what_was_cut_is_said(tmp_path, workers):
 
 
 def test_an_overrun_is_said(tmp_path):
-    liar = judge(otherwise=Opinion(verdict="pass", rationale="fine", cost=Cost(tokens=900)))
-    done = run(tmp_path, Says(), liar, budget=Budget(tokens=1000))
+    liar = judge(otherwise=Opinion(verdict="pass", rationale="fine", cost=ReviewCost(tokens=900)))
+    done = run(tmp_path, Says(), liar, budget=ReviewBudget(tokens=1000))
 
     assert done.verdict.over_budget == ("3600 tokens of 1000",)
 
@@ -175,7 +177,7 @@ def test_no_seconds_left_stops_everyone_after_the_first(tmp_path):
         return Opinion(verdict="pass", rationale="fine")
 
     done = run(
-        tmp_path, Says(otherwise=work), judge(), budget=Budget(seconds=0.01), workers=1,
+        tmp_path, Says(otherwise=work), judge(), budget=ReviewBudget(seconds=0.01), workers=1,
     )  # fmt: skip
 
     assert done.verdict.tally.passed == 1
@@ -231,7 +233,7 @@ def test_a_decomposition_that_fails_is_reported_and_does_not_pass(tmp_path, part
 
 def test_what_a_decomposition_costs_counts(tmp_path):
     def paid(task, sources):
-        return Parts(tasks=tuple(cut(task, sources)), cost=Cost(calls=1))
+        return Parts(tasks=tuple(cut(task, sources)), cost=ReviewCost(calls=1))
 
     done = run(tmp_path, Says(), judge(), decompose=paid)
 

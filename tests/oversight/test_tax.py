@@ -5,23 +5,23 @@ from tests.oversight.reviews import Says, part
 from plumbrule.errors import DataError
 from plumbrule.oversight import (
     Case,
-    Cost,
     Opinion,
+    ReviewCost,
     Task,
-    Trial,
+    TaxTrial,
     alignment_tax,
     ask,
     review,
     trial_of,
 )
-from plumbrule.oversight.asking import Job
+from plumbrule.oversight.asking import Assignment
 from plumbrule.statistics import paired_proportions
 
 
 def trial(number, sound, reviewed, direct="pass"):
-    return Trial(
+    return TaxTrial(
         id=str(number), sound=sound, reviewed=reviewed, direct=direct,
-        review_cost=Cost(calls=5, seconds=2.0), direct_cost=Cost(calls=1, seconds=0.5),
+        review_cost=ReviewCost(calls=5, seconds=2.0), direct_cost=ReviewCost(calls=1, seconds=0.5),
     )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_parts_are_judged_where_the_whole_is_too_long(tmp_path):
 
     def read(case):
         wrong = "5" in case.text[:20]
-        cost = Cost(calls=1, tokens=min(20, len(case.text)))
+        cost = ReviewCost(calls=1, tokens=min(20, len(case.text)))
         return Opinion(verdict="fail" if wrong else "pass", rationale="read", cost=cost)
 
     def cut(task, sources):
@@ -92,7 +92,7 @@ def test_parts_are_judged_where_the_whole_is_too_long(tmp_path):
         done = review(
             whole, {"text": text + "."}, [eye], folder=tmp_path / f"{number}", decompose=cut
         )
-        job = Job(review_id="direct", task_id="root", specialist="eye")
+        job = Assignment(review_id="direct", task_id="root", specialist="eye")
         direct = ask(eye, Case(task=whole, sources={"text": text}), job, timeout_seconds=None)
         trials.append(trial_of(done, direct, id=str(number), sound=sound))
     tax = alignment_tax(trials)

@@ -204,7 +204,7 @@ def review(
         )
     from plumbrule.cli.progress import progress_bars
     from plumbrule.loop.reviewing import answer_and_report, review_and_report
-    from plumbrule.oversight import Budget
+    from plumbrule.oversight import ReviewBudget
 
     thinking = Thinking(tokens=thinking_tokens, effort=reasoning_effort)
     how: dict[str, Any] = {
@@ -226,7 +226,7 @@ def review(
                 bibliography=bibliography,
                 sources=sources,
                 reliability=trust,
-                budget=Budget(tokens=most_tokens, calls=most_calls, seconds=most_seconds),
+                budget=ReviewBudget(tokens=most_tokens, calls=most_calls, seconds=most_seconds),
                 depth=depth,
                 seed=seed,
                 tell=tell,

@@ -8,7 +8,7 @@ from typing import Any
 
 from plumbrule.errors import ConfigError
 from plumbrule.models import LanguageModel, probe
-from plumbrule.oversight import Budget, Reliability, Review, send_back
+from plumbrule.oversight import Reliability, Review, ReviewBudget, send_back
 from plumbrule.oversight.aggregating import open_question
 from plumbrule.oversight.papers import (
     Material,
@@ -43,7 +43,7 @@ def review_and_report(
     sources: Path | None = None,
     judge: LanguageModel | None = None,
     reliability: Reliability | None = None,
-    budget: Budget | None = None,
+    budget: ReviewBudget | None = None,
     piece: int = PIECE,
     depth: int = 3,
     workers: int = 2,

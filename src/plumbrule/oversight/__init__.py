@@ -2,13 +2,13 @@
 
 from plumbrule.oversight.aggregating import Contribution, State, aggregate
 from plumbrule.oversight.asking import ask
-from plumbrule.oversight.cases import Budget, Case, Person, Reliability, Rule, Specialist
+from plumbrule.oversight.cases import Case, Person, Reliability, ReviewBudget, Rule, Specialist
 from plumbrule.oversight.debating import ChoiceJudge, ModelJudge, measured_reliability
 from plumbrule.oversight.deciding import accept, overrule, send_back
 from plumbrule.oversight.gains import (
     Gap,
     Tax,
-    Trial,
+    TaxTrial,
     alignment_tax,
     gap_recovered,
     performance_gap,
@@ -18,29 +18,27 @@ from plumbrule.oversight.hostile import InstructionWatch
 from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.plans import Decompose, Parts
 from plumbrule.oversight.records import (
-    Cost,
     Decision,
     Node,
     Opinion,
     Outcome,
     Quote,
     Report,
+    ReviewCost,
     Span,
     Task,
 )
 from plumbrule.oversight.rewarding import PartReward, Reward, reward_works
 from plumbrule.oversight.running import Review, answer_questions, review
-from plumbrule.oversight.verdicts import Coverage, Step, Verdict
+from plumbrule.oversight.verdicts import Coverage, ReviewVerdict, Step
 from plumbrule.oversight.verifying import ReviewVerification, Tampering, verify_review
 from plumbrule.oversight.whole_reader import WholeReader
 from plumbrule.oversight.wording import Wording
 
 __all__ = [
-    "Budget",
     "Case",
     "ChoiceJudge",
     "Contribution",
-    "Cost",
     "Coverage",
     "Decision",
     "Decompose",
@@ -58,6 +56,9 @@ __all__ = [
     "Reliability",
     "Report",
     "Review",
+    "ReviewBudget",
+    "ReviewCost",
+    "ReviewVerdict",
     "ReviewVerification",
     "Reward",
     "Rule",
@@ -68,8 +69,7 @@ __all__ = [
     "Tampering",
     "Task",
     "Tax",
-    "Trial",
-    "Verdict",
+    "TaxTrial",
     "WholeReader",
     "Wording",
     "Work",

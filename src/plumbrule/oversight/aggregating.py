@@ -85,7 +85,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _PartOutcome:
     """What a node needs to know of a part."""
 
     task_id: str
@@ -109,14 +109,14 @@ def aggregate(node: Node, rule: Rule) -> tuple[State, ...]:
     """
     below = [aggregate(child, rule) for child in node.children]
     parts = [
-        _Part(child.task.id, child.task.asks, child.task.required, states[0].outcome)
+        _PartOutcome(child.task.id, child.task.asks, child.task.required, states[0].outcome)
         for child, states in zip(node.children, below, strict=True)
     ]
     own = _settle(node, parts, rule)
     return (own, *[state for states in below for state in states])
 
 
-def _settle(node: Node, parts: Sequence[_Part], rule: Rule) -> State:
+def _settle(node: Node, parts: Sequence[_PartOutcome], rule: Rule) -> State:
     reports = node.current
     question = open_question(node)
     derived = _derive(reports, parts, question, rule)
@@ -164,7 +164,7 @@ def _standing(node: Node) -> tuple[Decision | None, Decision | None, tuple[str, 
 
 
 def _derive(
-    reports: Sequence[Report], parts: Sequence[_Part], question: Decision | None, rule: Rule
+    reports: Sequence[Report], parts: Sequence[_PartOutcome], question: Decision | None, rule: Rule
 ) -> _Derived:
     log_odds = rule.soft_log_odds(reports)
     failures = _hard_failures(reports, parts)
@@ -183,7 +183,7 @@ def _derive(
     return _Derived("pass", log_odds, ("every check and every required part passed",))
 
 
-def _hard_failures(reports: Sequence[Report], parts: Sequence[_Part]) -> tuple[str, ...]:
+def _hard_failures(reports: Sequence[Report], parts: Sequence[_PartOutcome]) -> tuple[str, ...]:
     failed = [
         f"{each.specialist}: {each.rationale}"
         for each in reports
@@ -198,7 +198,7 @@ def _hard_failures(reports: Sequence[Report], parts: Sequence[_Part]) -> tuple[s
 
 
 def _doubts(
-    reports: Sequence[Report], parts: Sequence[_Part], question: Decision | None
+    reports: Sequence[Report], parts: Sequence[_PartOutcome], question: Decision | None
 ) -> list[str]:
     """What keeps a node from passing whatever the odds are."""
     doubts = []
@@ -218,7 +218,7 @@ def _doubts(
 
 
 def _soft_doubts(
-    spoken: Sequence[Report], parts: Sequence[_Part], log_odds: float | None, rule: Rule
+    spoken: Sequence[Report], parts: Sequence[_PartOutcome], log_odds: float | None, rule: Rule
 ) -> list[str]:
     """What the models leave open."""
     doubts = []
@@ -246,7 +246,7 @@ def _soft_doubts(
 
 def _contributions(
     reports: Sequence[Report],
-    parts: Sequence[_Part],
+    parts: Sequence[_PartOutcome],
     question: Decision | None,
     rule: Rule,
     derived: _Derived,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from plumbrule.errors import AccessError, OutsideError
 from plumbrule.oversight.cases import Case, Specialist, is_verbatim
-from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Report, report_id
+from plumbrule.oversight.records import Failure, Kind, Opinion, Report, ReviewCost, report_id
 from plumbrule.records import from_json, to_json
 
 LONGEST_REASON = 500
@@ -15,7 +15,7 @@ LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Assignment:
     """One specialist to be asked about one task."""
 
     review_id: str
@@ -26,7 +26,9 @@ class Job:
     """Id of the decision that sent the task back."""
 
 
-def ask(specialist: Specialist, case: Case, job: Job, *, timeout_seconds: float | None) -> Report:
+def ask(
+    specialist: Specialist, case: Case, job: Assignment, *, timeout_seconds: float | None
+) -> Report:
     """Ask, measure the time, and look at the answer before believing it.
 
     Args:
@@ -73,7 +75,7 @@ def ask(specialist: Specialist, case: Case, job: Job, *, timeout_seconds: float 
         return _report(specialist, job, answer, started)
 
 
-def missed(reason: str, failure: Failure, *, cost: Cost | None = None) -> Opinion:
+def missed(reason: str, failure: Failure, *, cost: ReviewCost | None = None) -> Opinion:
     """What stands in place of a check that did not take place."""
     return Opinion(
         verdict="not checked",
@@ -81,11 +83,13 @@ def missed(reason: str, failure: Failure, *, cost: Cost | None = None) -> Opinio
         confidence_reason="nothing was checked",
         not_checked=(reason,),
         failure=failure,
-        cost=cost or Cost(),
+        cost=cost or ReviewCost(),
     )
 
 
-def not_asked(specialist: Specialist | None, job: Job, reason: str, failure: Failure) -> Report:
+def not_asked(
+    specialist: Specialist | None, job: Assignment, reason: str, failure: Failure
+) -> Report:
     """Report of a check that was never started."""
     return to_report(
         missed(reason, failure),
@@ -95,7 +99,7 @@ def not_asked(specialist: Specialist | None, job: Job, reason: str, failure: Fai
     )
 
 
-def to_report(opinion: Opinion, job: Job, *, version: str, kind: Kind) -> Report:
+def to_report(opinion: Opinion, job: Assignment, *, version: str, kind: Kind) -> Report:
     """An opinion with its place in the review.
 
     Raises:
@@ -116,6 +120,7 @@ def to_report(opinion: Opinion, job: Job, *, version: str, kind: Kind) -> Report
         confidence_reason=None if given else opinion.confidence_reason,
         rationale=opinion.rationale,
         evidence=tuple(opinion.evidence),
+        flaws=tuple(opinion.flaws),
         not_checked=tuple(opinion.not_checked),
         failure=opinion.failure,
         cost=opinion.cost,
@@ -123,7 +128,7 @@ def to_report(opinion: Opinion, job: Job, *, version: str, kind: Kind) -> Report
     return replace(report, id=report_id(report))
 
 
-def _report(specialist: Specialist, job: Job, opinion: Opinion, started: float) -> Report:
+def _report(specialist: Specialist, job: Assignment, opinion: Opinion, started: float) -> Report:
     seconds = time.perf_counter() - started
     cost = replace(opinion.cost, seconds=seconds)
     report = to_report(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight.records import COSTS, Cost, Kind, Opinion, Quote, Report, Span, Task
+from plumbrule.oversight.records import COSTS, Kind, Opinion, Quote, Report, ReviewCost, Span, Task
 from plumbrule.records import strict
 
 
@@ -57,7 +57,7 @@ class Specialist(Protocol):
 
     Example:
         >>> class Totals:
-        ...     name, version, kind, most = "totals", "1", "tool", Cost()
+        ...     name, version, kind, most = "totals", "1", "tool", ReviewCost()
         ...     def check(self, case):
         ...         wrong = case.quote("2 + 2 = 5")
         ...         if wrong is None:
@@ -83,7 +83,7 @@ class Specialist(Protocol):
         ...
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         """The most that one check costs: set aside before it starts. Seconds included."""
         ...
 
@@ -105,9 +105,9 @@ class Person:
     kind: Kind = "person"
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         """The minutes of one answer."""
-        return Cost(human_minutes=self.minutes)
+        return ReviewCost(human_minutes=self.minutes)
 
     def check(self, case: Case) -> Opinion:
         """Ask."""
@@ -141,7 +141,7 @@ def is_verbatim(quote: Quote, sources: Mapping[str, str]) -> bool:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class ReviewBudget:
     """Limits of all checks of a review together; None where there is none."""
 
     seconds: float | None = None
@@ -157,7 +157,7 @@ class Budget:
             if limit is not None and not limit >= 0:
                 raise ConfigError(f"the budget's {name} must be at least 0, got {limit}")
 
-    def exceeded(self, cost: Cost) -> tuple[str, ...]:
+    def exceeded(self, cost: ReviewCost) -> tuple[str, ...]:
         """Which limits a cost is over, in words; empty when it fits."""
         over = []
         for each in COSTS:
@@ -166,7 +166,7 @@ class Budget:
                 over.append(f"{value:g} {each.name.replace('_', ' ')} of {limit:g}")
         return tuple(over)
 
-    def refuses(self, most: Cost, spent: Cost) -> tuple[str, ...]:
+    def refuses(self, most: ReviewCost, spent: ReviewCost) -> tuple[str, ...]:
         """Why a check that costs at most this does not fit any more; empty when it does.
 
         A limit that is used up refuses only those who draw on it: tools without calls go on

@@ -12,7 +12,7 @@ from plumbrule.models import LanguageModel, Sampling
 from plumbrule.oversight.asking import missed
 from plumbrule.oversight.cases import Case, Reliability
 from plumbrule.oversight.hostile import INSTRUCTION, addressed, withheld
-from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Outcome, total
+from plumbrule.oversight.records import Failure, Kind, Opinion, Outcome, ReviewCost, total
 from plumbrule.oversight.wording import (
     Side,
     Wording,
@@ -60,10 +60,10 @@ class ModelJudge:
         return fingerprint([models, words])[:16]
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         """Questions asked, and tokens of the arguments; what is read is not known beforehand."""
         written = sum(each is not None for each in (self.critic, self.defender))
-        return Cost(calls=2 + written, tokens=written * self.max_new_tokens)
+        return ReviewCost(calls=2 + written, tokens=written * self.max_new_tokens)
 
     def check(self, case: Case) -> Opinion:
         """Hear the sides, then judge in both orders.
@@ -73,7 +73,7 @@ class ModelJudge:
             orders agree, `uncertain` otherwise. Evidence: words the critic quoted that stand in
             the work, and every sentence to the reviewer, which no model was shown.
         """
-        costs: list[Cost] = []
+        costs: list[ReviewCost] = []
         arguments: dict[Side, str] = {}
         sides: tuple[tuple[Side, LanguageModel | None], ...] = (
             ("flawed", self.critic),
@@ -96,7 +96,7 @@ class ModelJudge:
 
     def _write(
         self, model: LanguageModel, dialogue: Dialogue, seed: int
-    ) -> tuple[str, Failure | None, Cost]:
+    ) -> tuple[str, Failure | None, ReviewCost]:
         """One argument, or why there is none."""
         sampling = Sampling(temperature=0.0, max_new_tokens=self.max_new_tokens)
         with alone(model) as spent:
@@ -108,7 +108,7 @@ class ModelJudge:
 
     def _judge(
         self, case: Case, arguments: Mapping[Side, str]
-    ) -> tuple[tuple[float, float] | None, str, Cost]:
+    ) -> tuple[tuple[float, float] | None, str, ReviewCost]:
         """Probability of a flaw, straight and swapped; or why there is none."""
         asked = judge_dialogues(self.wording, case, arguments)
         options = judge_options(self.wording)
@@ -124,7 +124,7 @@ class ModelJudge:
 
 
 def _opinion(
-    case: Case, arguments: Mapping[Side, str], odds: tuple[float, float], cost: Cost
+    case: Case, arguments: Mapping[Side, str], odds: tuple[float, float], cost: ReviewCost
 ) -> Opinion:
     flaw, lean = sum(odds) / 2, abs(odds[0] - odds[1])
     verdict: Outcome = "uncertain"
@@ -145,15 +145,15 @@ def _opinion(
 
 
 @contextmanager
-def alone(model: LanguageModel, *, questions: int = 1) -> Iterator[list[Cost]]:
+def alone(model: LanguageModel, *, questions: int = 1) -> Iterator[list[ReviewCost]]:
     """Use a handle while nobody else does; the list then holds what that cost."""
-    spent: list[Cost] = []
+    spent: list[ReviewCost] = []
     with _LOCKS.setdefault(id(model), threading.Lock()):
         before = replace(model.usage)
         yield spent
         after = model.usage
         spent.append(
-            Cost(
+            ReviewCost(
                 calls=questions,
                 tokens=after.tokens_generated
                 + after.tokens_scored
@@ -196,9 +196,9 @@ class ChoiceJudge:
         return fingerprint([self.model.identity, asks, self.words, self.fails_below])[:16]
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         """One question; what is read is not known beforehand."""
-        return Cost(calls=1)
+        return ReviewCost(calls=1)
 
     def check(self, case: Case) -> Opinion:
         """Judge one case."""
@@ -213,7 +213,7 @@ class ChoiceJudge:
             seeds=[case.seed for case in cases],
         )
         read = (self.model.usage.tokens_scored - before) // max(1, len(cases))
-        cost = Cost(calls=1, tokens=read)
+        cost = ReviewCost(calls=1, tokens=read)
         found = []
         for choice in choices:
             if choice.probabilities is None or choice.covered < LEAST_COVERED:

@@ -7,7 +7,7 @@ from pathlib import Path
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.records import Action, Decision, Node, Outcome, decision_id
 from plumbrule.oversight.running import Review, conclude
-from plumbrule.oversight.trail import Trail, reopen_trail
+from plumbrule.oversight.trail import ReviewTrail, reopen_trail
 
 
 def accept(
@@ -118,7 +118,7 @@ def _decide(
         return conclude(trail)
 
 
-def _node(trail: Trail, task_id: str) -> Node:
+def _node(trail: ReviewTrail, task_id: str) -> Node:
     nodes = {node.task.id: node for node in trail.records.tree.walk()}
     if task_id not in nodes:
         raise ConfigError(f"no node {task_id!r} in this review; there are {', '.join(nodes)}")

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight.records import COSTS, Cost, Outcome, Report, total
+from plumbrule.oversight.records import COSTS, Outcome, Report, ReviewCost, total
 from plumbrule.oversight.running import Review
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import paired_proportions, wilson
@@ -165,7 +165,7 @@ def _fieller(
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TaxTrial:
     """One piece of work whose truth is known, judged with and without oversight."""
 
     id: str
@@ -175,11 +175,11 @@ class Trial:
     reviewed: Outcome
     """What the review came to."""
 
-    review_cost: Cost
+    review_cost: ReviewCost
     direct: Outcome
     """What one direct judgment came to."""
 
-    direct_cost: Cost
+    direct_cost: ReviewCost
 
 
 @strict
@@ -192,10 +192,10 @@ class Tax:
     """
 
     trials: int
-    review_cost: Cost
+    review_cost: ReviewCost
     """Of all reviews together."""
 
-    direct_cost: Cost
+    direct_cost: ReviewCost
     per_review: dict[str, float]
     """Mean extra cost of a review over a direct judgment, by kind of cost."""
 
@@ -224,7 +224,7 @@ class Tax:
     """Why there is no such price; None where there is one."""
 
 
-def trial_of(done: Review, direct: Report, *, id: str, sound: bool) -> Trial:
+def trial_of(done: Review, direct: Report, *, id: str, sound: bool) -> TaxTrial:
     """What a review and a direct judgment of the same work came to, beside its truth.
 
     Args:
@@ -233,7 +233,7 @@ def trial_of(done: Review, direct: Report, *, id: str, sound: bool) -> Trial:
         id: Of the work.
         sound: Whether it is.
     """
-    return Trial(
+    return TaxTrial(
         id=id,
         sound=sound,
         reviewed=done.verdict.outcome,
@@ -243,7 +243,7 @@ def trial_of(done: Review, direct: Report, *, id: str, sound: bool) -> Trial:
     )
 
 
-def alignment_tax(trials: Sequence[Trial], *, level: float = 0.95) -> Tax:
+def alignment_tax(trials: Sequence[TaxTrial], *, level: float = 0.95) -> Tax:
     """Compare reviews with passing everything and with one direct judgment, on the same work.
 
     Args:

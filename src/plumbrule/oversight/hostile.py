@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Quote
+from plumbrule.oversight.records import FREE, Kind, Opinion, Quote, ReviewCost
 
 REMOVED = "[a sentence to the reviewer was removed here]"
 
@@ -143,7 +143,7 @@ class InstructionWatch:
     name: str = "instructions"
     version: str = "1"
     kind: Kind = "tool"
-    most: Cost = FREE
+    most: ReviewCost = FREE
 
     def check(self, case: Case) -> Opinion:
         """`uncertain` with each such sentence as evidence, `pass` where there is none."""

@@ -10,11 +10,11 @@ from itertools import groupby
 from typing import Protocol, runtime_checkable
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.asking import Job, ask
+from plumbrule.oversight.asking import Assignment, ask
 from plumbrule.oversight.cases import Case, Specialist
 from plumbrule.oversight.plans import (
     Decompose,
-    Plan,
+    TaskPlan,
     build_tree,
     cut_tasks,
     expected_jobs,
@@ -22,7 +22,7 @@ from plumbrule.oversight.plans import (
     report_unasked,
     turn,
 )
-from plumbrule.oversight.records import Cost, Kind, Node, Opinion, Report, Task
+from plumbrule.oversight.records import Kind, Node, Opinion, Report, ReviewCost, Task
 from plumbrule.store import derive_seed
 
 IN_MEMORY = "in memory"
@@ -55,15 +55,15 @@ def judge_works(
     seed: int,
 ) -> list[Node]:
     """Cut each work, ask everyone about everything, and return the trees with their reports."""
-    trees = [_Tree(work, _plans(work, decompose, depth)) for work in works]
+    trees = [_WorkTree(work, _plans(work, decompose, depth)) for work in works]
     _ask_all(trees, specialists, depth, seed)
     return [tree.root for tree in trees]
 
 
-class _Tree:
+class _WorkTree:
     """A work, how it is cut, and the reports on it so far."""
 
-    def __init__(self, work: Work, plans: Mapping[str, Plan]) -> None:
+    def __init__(self, work: Work, plans: Mapping[str, TaskPlan]) -> None:
         self.work, self.plans = work, plans
         self.reports: list[Report] = []
 
@@ -76,8 +76,8 @@ class _Tree:
 class _Call:
     """One check that is called for."""
 
-    tree: _Tree
-    job: Job
+    tree: _WorkTree
+    job: Assignment
     task: Task
 
     def case(self, seed: int) -> Case:
@@ -115,7 +115,7 @@ class _Answered:
         return self.specialist.kind
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         return self.specialist.most
 
     def check(self, case: Case) -> Opinion:
@@ -124,9 +124,9 @@ class _Answered:
         return self.answer
 
 
-def _plans(work: Work, decompose: Decompose | None, depth: int) -> dict[str, Plan]:
+def _plans(work: Work, decompose: Decompose | None, depth: int) -> dict[str, TaskPlan]:
     """How a work is cut, level by level."""
-    plans, tasks, level = dict[str, Plan](), [work.task], 0
+    plans, tasks, level = dict[str, TaskPlan](), [work.task], 0
     while tasks:
         made = [make_plan(task, decompose, work.sources, cut=level >= depth) for task in tasks]
         plans |= {plan.task_id: plan for plan in made}
@@ -136,7 +136,7 @@ def _plans(work: Work, decompose: Decompose | None, depth: int) -> dict[str, Pla
 
 
 def _ask_all(
-    trees: Sequence[_Tree], known: Mapping[str, Specialist], depth: int, seed: int
+    trees: Sequence[_WorkTree], known: Mapping[str, Specialist], depth: int, seed: int
 ) -> None:
     """Make every report: tools first, then models, then people; the deepest parts first."""
     calls = []

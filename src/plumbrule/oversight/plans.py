@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.oversight.asking import Job, not_asked
-from plumbrule.oversight.cases import Budget, Rule, Specialist, spans_of
-from plumbrule.oversight.records import FREE, KINDS, Cost, Decision, Kind, Node, Report, Task
+from plumbrule.oversight.asking import Assignment, not_asked
+from plumbrule.oversight.cases import ReviewBudget, Rule, Specialist, spans_of
+from plumbrule.oversight.records import FREE, KINDS, Decision, Kind, Node, Report, ReviewCost, Task
 from plumbrule.records import strict, to_json
 from plumbrule.store import fingerprint
+
+FORM = 2
+"""Of the records of a review; 2 since reports hold their flaws as records."""
 
 DECOMPOSITION = "decomposition"
 """Name under which a decomposition that failed stands in the reports."""
@@ -21,7 +24,7 @@ class Parts:
     """What a decomposition returns when it has costs of its own."""
 
     tasks: tuple[Task, ...]
-    cost: Cost = FREE
+    cost: ReviewCost = FREE
 
 
 Decompose = Callable[[Task, Mapping[str, str]], Parts | Sequence[Task]]
@@ -30,7 +33,7 @@ Decompose = Callable[[Task, Mapping[str, str]], Parts | Sequence[Task]]
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AskedSpecialist:
     """A specialist as it was when the review began."""
 
     name: str
@@ -47,16 +50,16 @@ class Manifest:
     sources: dict[str, str]
     """SHA-256 of each source's text in UTF-8, by its id."""
 
-    specialists: tuple[Asked, ...]
+    specialists: tuple[AskedSpecialist, ...]
     decomposition: str
     """Name of what cuts tasks into parts."""
 
     dimensions: tuple[str, ...]
     rule: Rule
-    budget: Budget
+    budget: ReviewBudget
     depth: int
     seed: int
-    form: int = 1
+    form: int = FORM
     """Version of the form of these records."""
 
     @property
@@ -67,7 +70,7 @@ class Manifest:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TaskPlan:
     """How one task was cut."""
 
     task_id: str
@@ -78,7 +81,7 @@ class Plan:
     trouble: str | None
     """Why there are no parts although some were wanted; None where nothing went wrong."""
 
-    cost: Cost
+    cost: ReviewCost
 
 
 @strict
@@ -90,7 +93,7 @@ class Level:
     depth: int
     """0 for the whole."""
 
-    plans: tuple[Plan, ...]
+    plans: tuple[TaskPlan, ...]
 
 
 def text_sha256(text: str) -> str:
@@ -116,7 +119,7 @@ def make_manifest(
     decompose: Decompose | None,
     dimensions: Sequence[str],
     rule: Rule,
-    budget: Budget,
+    budget: ReviewBudget,
     depth: int,
     seed: int,
 ) -> Manifest:
@@ -139,7 +142,8 @@ def make_manifest(
         task=task,
         sources={name: text_sha256(text) for name, text in sources.items()},
         specialists=tuple(
-            Asked(name=each.name, version=each.version, kind=each.kind) for each in specialists
+            AskedSpecialist(name=each.name, version=each.version, kind=each.kind)
+            for each in specialists
         ),
         decomposition="none" if decompose is None else what,
         dimensions=tuple(dimensions),
@@ -152,7 +156,7 @@ def make_manifest(
 
 def make_plan(
     task: Task, decompose: Decompose | None, sources: Mapping[str, str], *, cut: bool
-) -> Plan:
+) -> TaskPlan:
     """Cut one task; whatever goes wrong stands in the plan."""
     started, parts, trouble = time.perf_counter(), Parts(tasks=()), None
     try:
@@ -164,7 +168,7 @@ def make_plan(
             f"the decomposition failed: {' '.join(f'{type(error).__name__}: {error}'.split())}"
         )
         parts = replace(parts, tasks=())
-    return Plan(
+    return TaskPlan(
         task_id=task.id,
         parts=parts.tasks,
         cut=cut and bool(parts.tasks),
@@ -193,7 +197,7 @@ def check_parts(task: Task, parts: Sequence[Task], sources: Mapping[str, str]) -
 
 def build_tree(
     task: Task,
-    plans: Mapping[str, Plan],
+    plans: Mapping[str, TaskPlan],
     reports: Iterable[Report],
     decisions: Iterable[Decision],
 ) -> Node:
@@ -214,19 +218,24 @@ def build_tree(
             reports=tuple(sorted(own, key=lambda each: (each.round, order.index(each.specialist)))),
             decisions=tuple(sorted(said.get(task.id, []), key=lambda each: each.number)),
             children=tuple(node(part) for part in plan.parts) if plan else (),
-            planning=plan.cost if plan else Cost(),
+            planning=plan.cost if plan else ReviewCost(),
         )
 
     return node(task)
 
 
-def cut_tasks(plans: Mapping[str, Plan]) -> set[str]:
+def cut_tasks(plans: Mapping[str, TaskPlan]) -> set[str]:
     """Ids of the parts that lie deeper than the review goes."""
     return {part.id for plan in plans.values() if plan.cut for part in plan.parts}
 
 
 def report_unasked(
-    job: Job, specialist: Specialist | None, plans: Mapping[str, Plan], cut: set[str], *, depth: int
+    job: Assignment,
+    specialist: Specialist | None,
+    plans: Mapping[str, TaskPlan],
+    cut: set[str],
+    *,
+    depth: int,
 ) -> Report | None:
     """The report of a check that cannot take place; None where it can.
 
@@ -246,12 +255,12 @@ def report_unasked(
     return None
 
 
-def turn(job: Job, specialist: Specialist) -> tuple[int, int, int]:
+def turn(job: Assignment, specialist: Specialist) -> tuple[int, int, int]:
     """When a check is made: later rounds later; tools, models, people; the deepest parts first."""
     return job.round, KINDS.index(specialist.kind), -job.task_id.count("/")
 
 
-def expected_jobs(root: Node, plans: Mapping[str, Plan], *, review_id: str) -> list[Job]:
+def expected_jobs(root: Node, plans: Mapping[str, TaskPlan], *, review_id: str) -> list[Assignment]:
     """Every report that the plans and the people who sent back call for, in the tree's order."""
     jobs = []
     cut = cut_tasks(plans)
@@ -260,13 +269,15 @@ def expected_jobs(root: Node, plans: Mapping[str, Plan], *, review_id: str) -> l
         names = [*node.task.specialists]
         if (plan is not None and plan.trouble) or (node.task.id in cut and not names):
             names.append(DECOMPOSITION)
-        jobs += [Job(review_id=review_id, task_id=node.task.id, specialist=name) for name in names]
+        jobs += [
+            Assignment(review_id=review_id, task_id=node.task.id, specialist=name) for name in names
+        ]
         rounds = dict.fromkeys(names, 0)
         for decision in node.decisions:
             for name in decision.asked:
                 rounds[name] = rounds.get(name, 0) + 1
                 jobs.append(
-                    Job(
+                    Assignment(
                         review_id=review_id,
                         task_id=node.task.id,
                         specialist=name,

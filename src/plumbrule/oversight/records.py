@@ -64,7 +64,7 @@ class Quote:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class ReviewCost:
     """What a check took; costs add up."""
 
     seconds: float = 0.0
@@ -79,14 +79,33 @@ class Cost:
         if min(vars(self).values()) < 0:
             raise DataError(f"a cost is never negative, got {self}")
 
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
+    def __add__(self, other: "ReviewCost") -> "ReviewCost":
+        return ReviewCost(
             **{each.name: getattr(self, each.name) + getattr(other, each.name) for each in COSTS}
         )
 
 
-COSTS = fields(Cost)
-FREE = Cost()
+Severity = Literal["info", "low", "medium", "high"]
+"""How much a flaw weighs. `medium` and `high` can fail a work, and are given only to kinds that
+were right in at least nine of ten cases on real ones; `low` is advice, `info` moves nothing."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class ReportedFlaw:
+    """One thing that is wrong, as a report tells it."""
+
+    severity: Severity
+    kind: str
+    message: str
+    """What was expected, what stands there."""
+
+    quotes: tuple[Quote, ...]
+    """Its words, all of them among the report's evidence; empty where they stand in no source."""
+
+
+COSTS = fields(ReviewCost)
+FREE = ReviewCost()
 
 
 @strict
@@ -135,13 +154,16 @@ class Opinion:
     """Why there is no confidence; unused where there is one."""
 
     evidence: tuple[Quote, ...] = ()
+    flaws: tuple[ReportedFlaw, ...] = ()
+    """What is wrong one by one, where the specialist can tell; their quotes are evidence too."""
+
     not_checked: tuple[str, ...] = ()
     """What it left out, one reason each."""
 
     failure: Failure | None = None
     """`refusal` where the model or person declined to answer; the verdict is then `not checked`."""
 
-    cost: Cost = FREE
+    cost: ReviewCost = FREE
     """Seconds are measured by the runner and added."""
 
 
@@ -171,9 +193,10 @@ class Report:
 
     rationale: str
     evidence: tuple[Quote, ...]
+    flaws: tuple[ReportedFlaw, ...]
     not_checked: tuple[str, ...]
     failure: Failure | None
-    cost: Cost
+    cost: ReviewCost
 
     def __post_init__(self) -> None:
         if (self.confidence is None) == (self.confidence_reason is None):
@@ -184,6 +207,8 @@ class Report:
             raise DataError("a report without a check says why, got no reason")
         if self.failure is not None and self.verdict != "not checked":
             raise DataError(f"a failed check has no verdict, got {self.verdict!r}")
+        if not {quote for flaw in self.flaws for quote in flaw.quotes} <= set(self.evidence):
+            raise DataError("the words of a flaw are among the report's evidence, got others")
         if (self.round == 0) != (self.answers is None):
             raise DataError("a report after the first round names the decision it answers")
 
@@ -250,7 +275,7 @@ class Node:
 
     decisions: tuple[Decision, ...]
     children: tuple["Node", ...]
-    planning: Cost = FREE
+    planning: ReviewCost = FREE
     """What cutting it into parts took."""
 
     @property
@@ -292,6 +317,6 @@ def decision_id(decision: Decision) -> str:
     return fingerprint({**to_json(decision), "id": ""})[:32]
 
 
-def total(costs: Sequence[Cost]) -> Cost:
+def total(costs: Sequence[ReviewCost]) -> ReviewCost:
     """Costs added up."""
-    return sum(costs, Cost())
+    return sum(costs, ReviewCost())

@@ -16,7 +16,7 @@ from plumbrule.oversight.aggregating import State, aggregate
 from plumbrule.oversight.cases import Rule, Specialist
 from plumbrule.oversight.in_memory import Work, judge_works
 from plumbrule.oversight.plans import Decompose
-from plumbrule.oversight.records import FAILURES, Cost, Node, Outcome
+from plumbrule.oversight.records import FAILURES, Node, Outcome, ReviewCost
 from plumbrule.oversight.verdicts import cost_of
 from plumbrule.records import strict
 
@@ -70,7 +70,7 @@ class Reward:
     failures: dict[str, int]
     """Those of them with a reason that a review knows, by reason."""
 
-    cost: Cost
+    cost: ReviewCost
     """Its share of what judging all works of the call took."""
 
 

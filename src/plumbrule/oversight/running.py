@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import Path
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight.asking import Job, ask, not_asked
-from plumbrule.oversight.cases import Budget, Case, Rule, Specialist
+from plumbrule.oversight.asking import Assignment, ask, not_asked
+from plumbrule.oversight.cases import Case, ReviewBudget, Rule, Specialist
 from plumbrule.oversight.plans import (
     Decompose,
     Level,
@@ -19,9 +19,9 @@ from plumbrule.oversight.plans import (
     report_unasked,
     turn,
 )
-from plumbrule.oversight.records import Cost, Node, Report, Task, total
-from plumbrule.oversight.trail import Trail, open_trail, reopen_trail
-from plumbrule.oversight.verdicts import Verdict, cost_of, derive
+from plumbrule.oversight.records import Node, Report, ReviewCost, Task, total
+from plumbrule.oversight.trail import ReviewTrail, open_trail, reopen_trail
+from plumbrule.oversight.verdicts import ReviewVerdict, cost_of, derive
 from plumbrule.store import Progress, derive_seed
 
 
@@ -30,7 +30,7 @@ class Review:
     """A review as it stands."""
 
     root: Node
-    verdict: Verdict
+    verdict: ReviewVerdict
     head: str
     """Hash of the ledger's last entry. Kept elsewhere, it vouches for the whole review."""
 
@@ -44,7 +44,7 @@ def review(
     decompose: Decompose | None = None,
     dimensions: Sequence[str] = (),
     rule: Rule | None = None,
-    budget: Budget | None = None,
+    budget: ReviewBudget | None = None,
     depth: int = 3,
     workers: int = 2,
     timeout_seconds: float | None = None,
@@ -87,7 +87,7 @@ def review(
         )
     manifest = make_manifest(
         task, sources, specialists, decompose=decompose, dimensions=dimensions,
-        rule=rule or Rule(), budget=budget or Budget(), depth=depth, seed=seed,
+        rule=rule or Rule(), budget=budget or ReviewBudget(), depth=depth, seed=seed,
     )  # fmt: skip
     with open_trail(folder, manifest, sources) as trail:
         _plan(trail, decompose)
@@ -120,7 +120,7 @@ def answer_questions(
         return conclude(trail)
 
 
-def conclude(trail: Trail) -> Review:
+def conclude(trail: ReviewTrail) -> Review:
     """Work out the verdict on what is recorded so far, and record it."""
     records = trail.records
     root = records.tree
@@ -136,7 +136,7 @@ def conclude(trail: Trail) -> Review:
     return Review(root=root, verdict=verdict, head=trail.ledger.head.hash)
 
 
-def _plan(trail: Trail, decompose: Decompose | None) -> None:
+def _plan(trail: ReviewTrail, decompose: Decompose | None) -> None:
     """Cut tasks until nothing is left to cut or the depth is reached; what is planned stays."""
     manifest, levels = trail.records.manifest, trail.records.levels
     tasks, depth = [manifest.task], 0
@@ -152,7 +152,7 @@ def _plan(trail: Trail, decompose: Decompose | None) -> None:
 
 
 def _ask_all(
-    trail: Trail,
+    trail: ReviewTrail,
     specialists: Sequence[Specialist],
     workers: int,
     timeout_seconds: float | None,
@@ -175,7 +175,7 @@ def _ask_all(
         else:
             trail.record(report)
 
-    def rank(job: Job) -> tuple[int, int, int]:
+    def rank(job: Assignment) -> tuple[int, int, int]:
         return turn(job, known[job.specialist])
 
     with ThreadPoolExecutor(workers, thread_name_prefix="review") as pool:
@@ -186,7 +186,7 @@ def _ask_all(
                     progress(len(records.reports), len(jobs))
 
 
-def _check_kinds(trail: Trail, known: Mapping[str, Specialist]) -> None:
+def _check_kinds(trail: ReviewTrail, known: Mapping[str, Specialist]) -> None:
     """A model that comes back as a tool would weigh what only tools weigh."""
     for each in trail.records.manifest.specialists:
         if each.name in known and known[each.name].kind != each.kind:
@@ -197,9 +197,9 @@ def _check_kinds(trail: Trail, known: Mapping[str, Specialist]) -> None:
 
 
 def _side_by_side(
-    jobs: Sequence[Job],
+    jobs: Sequence[Assignment],
     known: Mapping[str, Specialist],
-    trail: Trail,
+    trail: ReviewTrail,
     pool: ThreadPoolExecutor,
     workers: int,
     timeout_seconds: float | None,
@@ -211,7 +211,7 @@ def _side_by_side(
     """
     budget, root = trail.records.manifest.budget, trail.records.tree
     nodes = {node.task.id: node for node in root.walk()}
-    spent, running = cost_of(root), dict[Future[Report], Cost]()
+    spent, running = cost_of(root), dict[Future[Report], ReviewCost]()
 
     def finished() -> Iterator[Report]:
         nonlocal spent
@@ -240,7 +240,7 @@ def _side_by_side(
         yield from finished()
 
 
-def _case(job: Job, node: Node, trail: Trail) -> Case:
+def _case(job: Assignment, node: Node, trail: ReviewTrail) -> Case:
     questions = {each.id: each.text for each in node.decisions}
     return Case(
         task=node.task,

@@ -15,20 +15,20 @@ from typing import Any
 from plumbrule.errors import DataError, LedgerError
 from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger, LedgerEntry, read_entries, verify
-from plumbrule.oversight.plans import Level, Manifest, Plan, build_tree, text_sha256
+from plumbrule.oversight.plans import FORM, Level, Manifest, TaskPlan, build_tree, text_sha256
 from plumbrule.oversight.records import Decision, Node, Report
-from plumbrule.oversight.verdicts import Verdict
+from plumbrule.oversight.verdicts import ReviewVerdict
 from plumbrule.records import from_json, to_json
 from plumbrule.store import canonical, fingerprint, write_atomic
 
-Record = Manifest | Level | Report | Decision | Verdict
+Record = Manifest | Level | Report | Decision | ReviewVerdict
 
 KINDS: Mapping[str, type[Record]] = {
     "review manifest": Manifest,
     "review plan": Level,
     "review report": Report,
     "review decision": Decision,
-    "review verdict": Verdict,
+    "review verdict": ReviewVerdict,
 }
 """What the ledger of a review holds, by the kind of the entry."""
 
@@ -43,10 +43,10 @@ class Records:
 
     reports: list[Report] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[ReviewVerdict] = field(default_factory=list)
 
     @property
-    def plans(self) -> dict[str, Plan]:
+    def plans(self) -> dict[str, TaskPlan]:
         """How each task was cut, by its id."""
         return {plan.task_id: plan for level in self.levels for plan in level.plans}
 
@@ -63,12 +63,12 @@ class Records:
             self.reports.append(record)
         elif isinstance(record, Decision):
             self.decisions.append(record)
-        elif isinstance(record, Verdict):
+        elif isinstance(record, ReviewVerdict):
             self.verdicts.append(record)
 
 
 @dataclass(kw_only=True)
-class Trail:
+class ReviewTrail:
     """An open review folder, held by this process."""
 
     folder: Path
@@ -105,7 +105,7 @@ def key_of(record: Record) -> str:
             return f"report/{record.task_id}/{name}/{record.round}"
         case Decision():
             return f"decision/{record.number}/{record.task_id}"
-        case Verdict():
+        case ReviewVerdict():
             return f"verdict/{record.basis}"
 
 
@@ -120,7 +120,7 @@ def file_of(record: Record) -> str:
             return f"reports/{record.id}.json"
         case Decision():
             return f"decisions/{record.number:04d}-{record.id}.json"
-        case Verdict():
+        case ReviewVerdict():
             return f"verdicts/{record.basis}.json"
 
 
@@ -156,12 +156,18 @@ def read_records(folder: Path) -> Records:
         LedgerError: There is no ledger.
         DataError: It does not hold a review.
     """
-    records = [read_record(entry) for entry in read_entries(folder / "ledger.db")]
-    if not records or not isinstance(records[0], Manifest):
+    entries = list(read_entries(folder / "ledger.db"))
+    manifest = read_record(entries[0]) if entries else None
+    if not isinstance(manifest, Manifest):
         raise DataError(f"{folder} holds no review: its ledger does not begin with a manifest")
-    found = Records(manifest=records[0])
-    for record in records[1:]:
-        found.add(record)
+    if manifest.form != FORM:
+        raise DataError(
+            f"expected a review whose records have form {FORM}, {folder} holds one of form "
+            f"{manifest.form}; review the work anew in another folder"
+        )
+    found = Records(manifest=manifest)
+    for entry in entries[1:]:
+        found.add(read_record(entry))
     return found
 
 
@@ -185,7 +191,9 @@ def read_sources(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 
 @contextmanager
-def open_trail(folder: Path, manifest: Manifest, sources: Mapping[str, str]) -> Iterator[Trail]:
+def open_trail(
+    folder: Path, manifest: Manifest, sources: Mapping[str, str]
+) -> Iterator[ReviewTrail]:
     """Open the folder of a review, new or to go on with.
 
     Raises:
@@ -203,11 +211,11 @@ def open_trail(folder: Path, manifest: Manifest, sources: Mapping[str, str]) -> 
             records = read_records(folder)
             for record in _all(records):
                 _restore(folder / file_of(record), text_of(record))
-            yield Trail(folder=folder, ledger=ledger, records=records, sources=sources)
+            yield ReviewTrail(folder=folder, ledger=ledger, records=records, sources=sources)
 
 
 @contextmanager
-def reopen_trail(folder: Path) -> Iterator[Trail]:
+def reopen_trail(folder: Path) -> Iterator[ReviewTrail]:
     """Open the folder of a review that was begun.
 
     Raises:

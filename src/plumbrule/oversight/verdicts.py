@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plumbrule.oversight.aggregating import State, aggregate
-from plumbrule.oversight.cases import Budget, Rule
-from plumbrule.oversight.records import FAILURES, Cost, Node, Outcome, Quote, total
+from plumbrule.oversight.cases import ReviewBudget, Rule
+from plumbrule.oversight.records import FAILURES, Node, Outcome, Quote, ReviewCost, total
 from plumbrule.records import strict
 from plumbrule.store import fingerprint
 
@@ -35,7 +35,7 @@ class NotChecked:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Tally:
+class ReportTally:
     """What came of everyone who was asked; the current reports only."""
 
     asked: int
@@ -64,7 +64,7 @@ class Step:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class ReviewVerdict:
     """What a review comes to, derived from its records alone."""
 
     review_id: str
@@ -75,10 +75,10 @@ class Verdict:
     """Of every node, the root first."""
 
     coverage: tuple[Coverage, ...]
-    tally: Tally
+    tally: ReportTally
     not_checked: tuple[NotChecked, ...]
     trail: tuple[Step, ...]
-    cost: Cost
+    cost: ReviewCost
     """Of everything, also what was answered anew, and of people's decisions."""
 
     over_budget: tuple[str, ...]
@@ -97,8 +97,8 @@ class Verdict:
 
 
 def derive(
-    root: Node, *, review_id: str, rule: Rule, dimensions: Sequence[str], budget: Budget
-) -> Verdict:
+    root: Node, *, review_id: str, rule: Rule, dimensions: Sequence[str], budget: ReviewBudget
+) -> ReviewVerdict:
     """Work out the verdict of a tree; the same tree gives the same verdict.
 
     Args:
@@ -118,7 +118,7 @@ def derive(
         because = (f"no check covers {', '.join(uncovered)}", *because)
     nodes = root.walk()
     cost = cost_of(root)
-    return Verdict(
+    return ReviewVerdict(
         review_id=review_id,
         outcome=outcome,
         because=because,
@@ -140,12 +140,12 @@ def derive(
     )
 
 
-def cost_of(root: Node) -> Cost:
+def cost_of(root: Node) -> ReviewCost:
     """What a tree took: planning, all reports, and the minutes of people's decisions."""
     nodes = root.walk()
     minutes = sum(each.human_minutes for node in nodes for each in node.decisions)
     reports = [report.cost for node in nodes for report in node.reports]
-    return total([*reports, *[node.planning for node in nodes], Cost(human_minutes=minutes)])
+    return total([*reports, *[node.planning for node in nodes], ReviewCost(human_minutes=minutes)])
 
 
 def basis_of(root: Node, rule: Rule) -> str:
@@ -172,11 +172,11 @@ def _coverage(root: Node, dimensions: Sequence[str]) -> tuple[Coverage, ...]:
     )
 
 
-def _tally(nodes: Sequence[Node]) -> Tally:
+def _tally(nodes: Sequence[Node]) -> ReportTally:
     reports = [report for node in nodes for report in node.current]
     verdicts = [report.verdict for report in reports]
     failures = [report.failure for report in reports]
-    return Tally(
+    return ReportTally(
         asked=len(reports),
         passed=verdicts.count("pass"),
         failed=verdicts.count("fail"),

@@ -25,7 +25,7 @@ from plumbrule.oversight.trail import (
     source_file,
     text_of,
 )
-from plumbrule.oversight.verdicts import Verdict, derive
+from plumbrule.oversight.verdicts import ReviewVerdict, derive
 
 FOLDERS = ("plans", "reports", "decisions", "verdicts", "sources")
 """Where a review keeps files; anything else in them was added."""
@@ -49,7 +49,7 @@ class Tampering:
 class ReviewVerification:
     """What an examination of a review's folder found."""
 
-    verdict: Verdict | None
+    verdict: ReviewVerdict | None
     """As derived now from the recorded reports; None where they cannot be read."""
 
     problems: tuple[Tampering, ...]
@@ -217,7 +217,7 @@ def _evidence(folder: Path, records: Records) -> Iterator[Tampering]:
                 yield Tampering(place=file_of(report), kind="changed", detail=detail)
 
 
-def _derive(records: Records) -> Verdict:
+def _derive(records: Records) -> ReviewVerdict:
     manifest = records.manifest
     return derive(
         records.tree,
@@ -235,14 +235,16 @@ def _verdicts(history: list[tuple[LedgerEntry, Record]]) -> Iterator[Tampering]:
         if records is None:
             records = Records(manifest=record) if isinstance(record, Manifest) else None
             continue
-        if isinstance(record, Verdict) and record != _derive(records):
+        if isinstance(record, ReviewVerdict) and record != _derive(records):
             detail = "the records before it give another verdict"
             yield Tampering(place=_place(entry), kind="changed", detail=detail)
             yield from _unlike(record, _derive(records), records)
         records.add(record)
 
 
-def _unlike(recorded: Verdict, derived: Verdict, records: Records) -> Iterator[Tampering]:
+def _unlike(
+    recorded: ReviewVerdict, derived: ReviewVerdict, records: Records
+) -> Iterator[Tampering]:
     """Which reports and decisions a recorded verdict does not rest on, although it should."""
     before, now = set(recorded.rests_on), set(derived.rests_on)
     known = {report.id: file_of(report) for report in records.reports}
@@ -283,7 +285,7 @@ def _lost(
     A review that goes on after a question, or was killed on the way, has records after its last
     verdict; what is missing there was never written.
     """
-    last = max(at for at, (_, record) in enumerate(history) if isinstance(record, Verdict))
+    last = max(at for at, (_, record) in enumerate(history) if isinstance(record, ReviewVerdict))
     if last == len(history) - 1:
         open_now = {
             f"report/{job.task_id} by {job.specialist}"

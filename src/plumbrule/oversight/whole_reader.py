@@ -16,7 +16,16 @@ from plumbrule.oversight.asking import missed
 from plumbrule.oversight.cases import Case
 from plumbrule.oversight.debating import LARGEST_LEAN, alone
 from plumbrule.oversight.hostile import INSTRUCTION, addressed, fenced, instruction_quotes, withheld
-from plumbrule.oversight.records import Cost, Failure, Kind, Opinion, Outcome, Quote, Span, total
+from plumbrule.oversight.records import (
+    Failure,
+    Kind,
+    Opinion,
+    Outcome,
+    Quote,
+    ReviewCost,
+    Span,
+    total,
+)
 from plumbrule.records import Dialogue, Message
 from plumbrule.store import derive_seed, fingerprint
 
@@ -84,10 +93,10 @@ class WholeReader:
         )[:16]
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         """Questions for the longest text, and tokens of the notes and the quotes."""
         written = self.most_chunks + 1
-        return Cost(calls=written + 2, tokens=written * self.note_tokens)
+        return ReviewCost(calls=written + 2, tokens=written * self.note_tokens)
 
     def check(self, case: Case) -> Opinion:
         """Read everything, then decide in both orders of the options.
@@ -101,7 +110,7 @@ class WholeReader:
         if len(chunks) > self.most_chunks:
             reason = f"the text has {len(chunks)} pieces, more than the {self.most_chunks} allowed"
             return missed(f"{self.name}: {reason}", "budget")
-        costs: list[Cost] = []
+        costs: list[ReviewCost] = []
         notes = ""
         for number, chunk in enumerate(chunks, start=1):
             asked = _ask(
@@ -126,7 +135,7 @@ class WholeReader:
         return _opinion(case, odds, notes, said, quotes, total(costs))
 
     def _write(
-        self, dialogue: Dialogue, seed: int, costs: list[Cost]
+        self, dialogue: Dialogue, seed: int, costs: list[ReviewCost]
     ) -> tuple[str, Failure | None]:
         sampling = Sampling(temperature=0.0, max_new_tokens=self.note_tokens)
         with alone(self.model) as spent:
@@ -138,7 +147,7 @@ class WholeReader:
         return reply.text, None
 
     def _decide(
-        self, case: Case, notes: str, costs: list[Cost]
+        self, case: Case, notes: str, costs: list[ReviewCost]
     ) -> tuple[tuple[float, float] | None, str]:
         """Probability that the whole leans, straight and with the options swapped; or why none."""
         asked = [
@@ -222,7 +231,7 @@ def _opinion(
     notes: str,
     said: str,
     quotes: Sequence[Quote],
-    cost: Cost,
+    cost: ReviewCost,
 ) -> Opinion:
     verdict, left = _verdict(odds), []
     if verdict == "fail" and len(quotes) < FEWEST_PLACES:

@@ -22,10 +22,10 @@ from plumbrule.lab.ladders.student import (
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.oversight.amplification import (
     Climb,
+    ClimbRound,
     ClimbSettings,
     Distilled,
-    Lesson,
-    Round,
+    LadderLesson,
     Student,
     climb,
 )
@@ -111,8 +111,8 @@ class DistillIntoTransformer:
     def __call__(
         self,
         student: Student | None,
-        fresh: Sequence[Lesson],
-        old: Sequence[Lesson],
+        fresh: Sequence[LadderLesson],
+        old: Sequence[LadderLesson],
         *,
         seed: int,
         tell: Progress,
@@ -141,7 +141,7 @@ class DistillIntoTransformer:
         return file_sha256(folder / "model.safetensors")
 
 
-def _rows(student: LadderStudent, lessons: Sequence[Lesson]) -> Lessons:
+def _rows(student: LadderStudent, lessons: Sequence[LadderLesson]) -> Lessons:
     return join_lessons(
         [
             Lessons(
@@ -239,7 +239,7 @@ def amplify_into(
         Ledger.open(folder / "ledger.db") as ledger,
     ):
 
-        def sealed(found: Round) -> None:
+        def sealed(found: ClimbRound) -> None:
             ledger.record(f"round-{found.level}", "amplification round", to_json(found))
 
         done = climb(

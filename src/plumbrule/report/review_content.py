@@ -135,6 +135,7 @@ class _TreeLayout:
             "not_checked": list(report["not_checked"]),
             "current": latest[report["specialist"]] == report["id"],
             "evidence": evidence,
+            "flaws": _flaws(report, evidence),
             "contribution": _contribution(state, report["id"]),
         }
 
@@ -171,6 +172,20 @@ def walk(node: Json) -> Iterator[Json]:
     yield node
     for part in node["parts"]:
         yield from walk(part)
+
+
+def _flaws(report: Json, evidence: list[Json]) -> list[Json]:
+    """What a report found wrong, each with its quotes as they stand in the report's evidence."""
+    places = {(each["source"], each["start"], each["end"]): each for each in evidence}
+    return [
+        {
+            **flaw,
+            "quotes": [
+                places[each["source"], each["start"], each["end"]] for each in flaw["quotes"]
+            ],
+        }
+        for flaw in report.get("flaws", ())
+    ]
 
 
 def _standing(decision: Json, state: Json | None) -> str:

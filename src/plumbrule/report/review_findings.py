@@ -1,6 +1,5 @@
 """What a review found, surest first, each with its words and where they stand in the paper."""
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +11,6 @@ Json = dict[str, Any]
 RANKS = ("high", "fails", "medium", "model", "low", "info", "overruled")
 """How sure a finding is: those of tools that may fail a work first, what was overruled last."""
 
-_LINE = re.compile(r"\[(-|\d+(?:-\d+)?)\] (info|low|medium|high), ([\w -]+): (.*)")
 LONGEST_SECTION = 80
 
 
@@ -51,14 +49,11 @@ def _all(node: Json, *, overruled: bool) -> Iterator[Json]:
 
 
 def _of(report: Json) -> Iterator[Json]:
-    """Findings of one report: a line each where a tool wrote such, else the whole of a failure."""
-    lines = [_LINE.fullmatch(line) for line in report["rationale"].split("\n")]
-    told = [match for match in lines if match is not None] if report["kind"] == "tool" else []
-    for match in told:
-        ends = [] if match[1] == "-" else [int(each) for each in match[1].split("-")]
-        quotes = report["evidence"][ends[0] - 1 : ends[-1]] if ends else []
-        yield {"rank": match[2], "kind": match[3], "message": match[4], "quotes": quotes}
-    if not told and report["verdict"] == "fail":
+    """Findings of one report: its flaws one by one, else the whole of a failure."""
+    for flaw in report["flaws"]:
+        names = ("kind", "message", "quotes")
+        yield {"rank": flaw["severity"], **{name: flaw[name] for name in names}}
+    if not report["flaws"] and report["verdict"] == "fail":
         yield {
             "rank": "model" if report["kind"] == "model" else "fails",
             "kind": "",

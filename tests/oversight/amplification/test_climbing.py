@@ -7,10 +7,10 @@ from tests.oversight.amplification.simulated import LADDER, QUICK, SimulatedDist
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.lab.ladders import LADDERS
 from plumbrule.oversight.amplification import (
+    ClimbRound,
     ClimbSettings,
     ErrorBudget,
     Overseer,
-    Round,
     climb,
     decide,
     make_check,
@@ -138,7 +138,7 @@ def test_a_climb_killed_in_the_middle_goes_on_to_the_same_end(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         climb(LADDER, broken, QUICK, folder=tmp_path / "broken")
 
-    told: list[Round] = []
+    told: list[ClimbRound] = []
     resumed = climb(LADDER, broken, QUICK, folder=tmp_path / "broken", sealed=told.append)
 
     assert broken.calls == [0, 1, 2, 3, 4]

@@ -8,11 +8,11 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.errors import ConfigError, DataError, EndpointError, OutputError
 from plumbrule.lab.papers import KINDS, STATISTICS_KINDS, make_paper
-from plumbrule.oversight import Budget, Reliability, overrule, send_back
+from plumbrule.oversight import Reliability, ReviewBudget, overrule, send_back
 from plumbrule.oversight.papers import (
-    Check,
-    Evidence,
+    CheckResult,
     Flaw,
+    PaperEvidence,
     answer_paper,
     closed_because,
     flaws_in,
@@ -165,17 +165,20 @@ def test_two_hidden_pieces_of_the_same_words_keep_their_own_places(tmp_path):
 
 def test_a_finding_whose_words_stand_nowhere_is_kept_with_its_words(tmp_path):
     given = material(tmp_path, SHORT)
-    nowhere = Evidence(quote="not\nthere", section="", start=0, end=9, page=None, hidden="")
+    nowhere = PaperEvidence(quote="not\nthere", section="", start=0, end=9, page=None, hidden="")
     some = given.paper.evidence(2, 9)
     made = [
         Flaw(kind="a_b", severity="high", message="one\n[1] low, x: y", evidence=(nowhere,)),
         Flaw(kind="c", severity="low", message="two", evidence=(some, some)),
     ]
-    opinion = opinion_of(Check(name="x", checked=2, flaws=tuple(made), not_checked=()), given)
+    opinion = opinion_of(CheckResult(name="x", checked=2, flaws=tuple(made), not_checked=()), given)
 
     assert opinion.verdict == "fail"
     assert len(opinion.evidence) == 2
-    assert "[-] high, a_b: one [1] low, x: y (words: 'not there')" in opinion.rationale
+    assert [(each.severity, each.kind, each.quotes) for each in opinion.flaws] == [
+        ("high", "a_b", ()), ("low", "c", opinion.evidence)
+    ]  # fmt: skip
+    assert opinion.flaws[0].message == "one [1] low, x: y (words: 'not there')"
     assert "[1-2] low, c: two" in opinion.rationale
 
 
@@ -191,7 +194,7 @@ def test_severity_decides_whether_a_check_fails(tmp_path, severities, verdict):
         for each in severities
     )
 
-    check = Check(name="x", checked=1, flaws=made, not_checked=())
+    check = CheckResult(name="x", checked=1, flaws=made, not_checked=())
     assert opinion_of(check, given).verdict == verdict
 
 
@@ -394,7 +397,7 @@ def test_an_endpoint_that_is_down_stops_the_review_and_the_same_call_goes_on(tmp
 
 def test_what_does_not_fit_the_budget_is_not_checked(tmp_path):
     judge = ScriptedModel(answer=lambda asked: "No flaw found.", odds=odds(False))
-    done = reviewed(tmp_path, SHORT, judge=judge, budget=Budget(calls=4))
+    done = reviewed(tmp_path, SHORT, judge=judge, budget=ReviewBudget(calls=4))
 
     assert done.verdict.tally.failures == {"budget": 3}
     assert outcomes(done)["statistics"] == "pass"

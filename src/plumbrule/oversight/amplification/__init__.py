@@ -5,7 +5,7 @@ from plumbrule.oversight.amplification.ladder import (
     Distill,
     Distilled,
     Ladder,
-    Lesson,
+    LadderLesson,
     Student,
     VoteErrors,
     effective_votes,
@@ -15,11 +15,11 @@ from plumbrule.oversight.amplification.ladder import (
     voted_error,
 )
 from plumbrule.oversight.amplification.overseer import Amplified, Overseer, amplify
-from plumbrule.oversight.amplification.records import Climb, ClimbSettings, Labels, Round
+from plumbrule.oversight.amplification.records import Climb, ClimbRound, ClimbSettings, Labels
 from plumbrule.oversight.amplification.stopping import (
-    Check,
     ErrorBudget,
-    Planted,
+    PlantedAnswers,
+    PlantedQuestions,
     Stop,
     decide,
     make_check,
@@ -34,18 +34,18 @@ from plumbrule.oversight.amplification.stopping import (
 
 __all__ = [
     "Amplified",
-    "Check",
     "Climb",
+    "ClimbRound",
     "ClimbSettings",
     "Distill",
     "Distilled",
     "ErrorBudget",
     "Labels",
     "Ladder",
-    "Lesson",
+    "LadderLesson",
     "Overseer",
-    "Planted",
-    "Round",
+    "PlantedAnswers",
+    "PlantedQuestions",
     "Stop",
     "Student",
     "VoteErrors",

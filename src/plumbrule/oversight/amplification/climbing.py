@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.oversight.amplification.ladder import Distill, Ladder, Tell
-from plumbrule.oversight.amplification.records import Climb, ClimbSettings, Round
-from plumbrule.oversight.amplification.teaching import Job, ladder_settings, make_round
+from plumbrule.oversight.amplification.records import Climb, ClimbRound, ClimbSettings
+from plumbrule.oversight.amplification.teaching import StudentJob, ladder_settings, make_round
 from plumbrule.records import Estimate, to_json
 from plumbrule.store import Shards, fingerprint
 
@@ -20,7 +20,7 @@ def table(climb: Climb) -> list[tuple[str, ...]]:
     return [_row(each) for each in climb.rounds]
 
 
-def _row(found: Round) -> tuple[str, ...]:
+def _row(found: ClimbRound) -> tuple[str, ...]:
     own = found.accuracy[-1] if found.accuracy else None
     votes = found.teacher_votes
     return (
@@ -36,7 +36,7 @@ def _row(found: Round) -> tuple[str, ...]:
     )
 
 
-def _effective(found: Round) -> str:
+def _effective(found: ClimbRound) -> str:
     votes = found.teacher_votes
     if votes is None or votes.effective is None:
         return "?"
@@ -118,7 +118,7 @@ def _why(climb: Climb) -> str:
     return f"stopped at depth {stopped.depth}: {stopped.stop.why}"
 
 
-def _by_depth(rounds: Sequence[Round]) -> Mapping[str, Any]:
+def _by_depth(rounds: Sequence[ClimbRound]) -> Mapping[str, Any]:
     """Accuracy of each round's student at every depth it was taught."""
     series = [
         {
@@ -136,7 +136,7 @@ def _by_depth(rounds: Sequence[Round]) -> Mapping[str, Any]:
     }
 
 
-def _errors(rounds: Sequence[Round]) -> Mapping[str, Any]:
+def _errors(rounds: Sequence[ClimbRound]) -> Mapping[str, Any]:
     """Error at each round's own depth: teacher, student, and the bound said before."""
 
     def error(estimate: Estimate | None) -> float | None:
@@ -173,7 +173,7 @@ def climb(
     *,
     folder: Path,
     tell: Tell = _silent,
-    sealed: Callable[[Round], None] = lambda found: None,
+    sealed: Callable[[ClimbRound], None] = lambda found: None,
 ) -> Climb:
     """Teach a student ever greater depths, each from its own answers at half the depth.
 
@@ -201,14 +201,14 @@ def climb(
         once, from an ever better copy of itself; here a round is one depth, so that each can be
         checked and refused.
     """
-    job = Job(
+    job = StudentJob(
         ladder=ladder,
         distill=distill,
         settings=settings or ClimbSettings(),
         folder=folder,
         tell=tell,
     )
-    rounds: list[Round] = []
+    rounds: list[ClimbRound] = []
     for level in range(job.settings.rounds + 1):
         found = _sealed_round(job, level, rounds)
         rounds.append(found)
@@ -218,7 +218,7 @@ def climb(
     return Climb(ladder=ladder.name, settings=job.settings, rounds=tuple(rounds))
 
 
-def _sealed_round(job: Job, level: int, before: list[Round]) -> Round:
+def _sealed_round(job: StudentJob, level: int, before: list[ClimbRound]) -> ClimbRound:
     """A round as it lies on disk; where it does not yet, made and sealed."""
     inputs = {
         "version": CODE_VERSION,
@@ -230,7 +230,7 @@ def _sealed_round(job: Job, level: int, before: list[Round]) -> Round:
     (found,) = Shards(folder=job.folder / "rounds", inputs=inputs).map(
         [level],
         lambda levels, seed: [make_round(job, levels[0], before)],
-        kind=Round,
+        kind=ClimbRound,
         size=1,
         seed=job.settings.seed,
     )

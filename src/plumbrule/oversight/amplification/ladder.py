@@ -91,7 +91,7 @@ class Student(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class LadderLesson:
     """Questions of one kind and level, with the answers to learn."""
 
     contexts: Contexts
@@ -125,8 +125,8 @@ class Distill(Protocol):
     def __call__(
         self,
         student: Student | None,
-        fresh: Sequence[Lesson],
-        old: Sequence[Lesson],
+        fresh: Sequence[LadderLesson],
+        old: Sequence[LadderLesson],
         *,
         seed: int,
         tell: Callable[[int, int], None],

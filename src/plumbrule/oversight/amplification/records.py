@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.amplification.ladder import VoteErrors
 from plumbrule.oversight.amplification.overseer import Overseer
-from plumbrule.oversight.amplification.stopping import Check, ErrorBudget, Stop
+from plumbrule.oversight.amplification.stopping import ErrorBudget, PlantedAnswers, Stop
 from plumbrule.records import Estimate, strict
 
 
@@ -77,7 +77,7 @@ class Labels:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Round:
+class ClimbRound:
     """One level: predicted, taught, learned and checked."""
 
     level: int
@@ -88,15 +88,15 @@ class Round:
     expected: float | None
     """Error if the student only copies and every combination errs at the rate that is put in."""
 
-    overseer: Check | None
+    overseer: PlantedAnswers | None
     """The overseer alone, by its first vote, given true parts; at level 1 only."""
 
     overseer_votes: VoteErrors | None
-    teacher: Check | None
+    teacher: PlantedAnswers | None
     """By plurality; None at level 0, where the oracle teaches."""
 
     teacher_votes: VoteErrors | None
-    student: Check | None
+    student: PlantedAnswers | None
     """None where the level was not taught."""
 
     teacher_accuracy: Estimate | None
@@ -128,15 +128,15 @@ class Climb:
 
     ladder: str
     settings: ClimbSettings
-    rounds: tuple[Round, ...]
+    rounds: tuple[ClimbRound, ...]
 
     @property
-    def stopped(self) -> Round | None:
+    def stopped(self) -> ClimbRound | None:
         """The first round that the rule would not keep; None where it kept all."""
         return next((each for each in self.rounds if each.stop is not None), None)
 
     @property
-    def top(self) -> Round | None:
+    def top(self) -> ClimbRound | None:
         """The highest round that the rule kept; None where it did not even keep depth 1."""
         fallen = self.stopped
         kept = self.rounds if fallen is None else self.rounds[: fallen.level]

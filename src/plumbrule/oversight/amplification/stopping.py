@@ -23,7 +23,7 @@ from plumbrule.store import derive_seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planted:
+class PlantedQuestions:
     """Questions of one depth with their true answers."""
 
     level: int
@@ -42,7 +42,7 @@ class Planted:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class PlantedAnswers:
     """How planted questions were answered."""
 
     wrong: int
@@ -59,7 +59,7 @@ class Check:
         return self.wrong / self.asked
 
 
-def plant(ladder: Ladder, count: int, level: int, *, seed: int) -> Planted:
+def plant(ladder: Ladder, count: int, level: int, *, seed: int) -> PlantedQuestions:
     """Draw questions of one depth and have the oracle answer them: `count` labels.
 
     Args:
@@ -78,7 +78,9 @@ def plant(ladder: Ladder, count: int, level: int, *, seed: int) -> Planted:
     kinds = tuple(ladder.kinds[each] for each in rng.integers(0, len(ladder.kinds), count))
     places = rng.integers(0, ladder.size, count)
     answers = pick(contexts, kinds, places, lambda some, kind: ladder.answer(some, kind, 2**level))
-    return Planted(level=level, contexts=contexts, kinds=kinds, places=places, answers=answers)
+    return PlantedQuestions(
+        level=level, contexts=contexts, kinds=kinds, places=places, answers=answers
+    )
 
 
 def pick(
@@ -95,7 +97,7 @@ def pick(
     return found
 
 
-def student_wrong(planted: Planted, student: Student) -> Bool[np.ndarray, " questions"]:
+def student_wrong(planted: PlantedQuestions, student: Student) -> Bool[np.ndarray, " questions"]:
     """Which planted questions a student answers wrong."""
     given = pick(
         planted.contexts,
@@ -108,7 +110,7 @@ def student_wrong(planted: Planted, student: Student) -> Bool[np.ndarray, " ques
 
 
 def teacher_wrong(
-    planted: Planted,
+    planted: PlantedQuestions,
     ladder: Ladder,
     believe: Believe,
     *,
@@ -147,7 +149,7 @@ def teacher_wrong(
     return wrong[0], wrong[1:]
 
 
-def make_check(wrong: Bool[np.ndarray, " questions"], *, confidence: float) -> Check:
+def make_check(wrong: Bool[np.ndarray, " questions"], *, confidence: float) -> PlantedAnswers:
     """Count wrong answers, and bound the rate from above.
 
     Source:
@@ -163,7 +165,7 @@ def make_check(wrong: Bool[np.ndarray, " questions"], *, confidence: float) -> C
     interval = clopper_pearson(
         count, len(wrong), level=1 - 2 * (1 - confidence), unit="wrong answers per question"
     )
-    return Check(wrong=count, asked=len(wrong), upper=interval.high, confidence=confidence)
+    return PlantedAnswers(wrong=count, asked=len(wrong), upper=interval.high, confidence=confidence)
 
 
 Gate = Literal["prediction", "teacher", "student"]
@@ -255,7 +257,12 @@ def most_parts(ladder: Ladder) -> int:
 
 
 def predict(
-    ladder: Ladder, *, student: Check, overseer: Check, votes: int, correlation: float
+    ladder: Ladder,
+    *,
+    student: PlantedAnswers,
+    overseer: PlantedAnswers,
+    votes: int,
+    correlation: float,
 ) -> float:
     """Upper bound of the teacher's error at the next level.
 
@@ -277,7 +284,11 @@ def correlation_known(measured: Sequence[VoteErrors | None]) -> float:
 
 
 def decide(
-    budget: ErrorBudget, *, predicted: float | None, teacher: Check | None, student: Check | None
+    budget: ErrorBudget,
+    *,
+    predicted: float | None,
+    teacher: PlantedAnswers | None,
+    student: PlantedAnswers | None,
 ) -> Stop | None:
     """Whether a level goes over budget, and by what; None where it does not.
 

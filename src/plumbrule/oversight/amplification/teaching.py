@@ -12,7 +12,7 @@ from plumbrule.errors import DataError
 from plumbrule.oversight.amplification.ladder import (
     Distill,
     Ladder,
-    Lesson,
+    LadderLesson,
     Student,
     Tell,
     VoteErrors,
@@ -20,10 +20,10 @@ from plumbrule.oversight.amplification.ladder import (
     voted_error,
 )
 from plumbrule.oversight.amplification.overseer import Believe, amplify, student_beliefs
-from plumbrule.oversight.amplification.records import ClimbSettings, Labels, Round
+from plumbrule.oversight.amplification.records import ClimbRound, ClimbSettings, Labels
 from plumbrule.oversight.amplification.stopping import (
-    Check,
-    Planted,
+    PlantedAnswers,
+    PlantedQuestions,
     correlation_known,
     decide,
     make_check,
@@ -66,14 +66,14 @@ def examine_teacher(
     return wilson(len(wrong) - int(wrong.sum()), len(wrong), unit=UNIT)
 
 
-def questions(ladder: Ladder, level: int, settings: ClimbSettings) -> Planted:
+def questions(ladder: Ladder, level: int, settings: ClimbSettings) -> PlantedQuestions:
     """The questions of one level, the same for every student of a climb."""
     seed = derive_seed(settings.seed, ladder.name, "exam", level)
     return plant(ladder, settings.exam, level, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class StudentJob:
     """What all rounds of a climb share."""
 
     ladder: Ladder
@@ -94,25 +94,25 @@ class Job:
         """The oracle, as somebody to ask."""
         return lambda contexts, kind: self.ladder.answer(contexts, kind, 2**level)
 
-    def check(self, wrong: Bool[np.ndarray, " questions"]) -> Check:
+    def check(self, wrong: Bool[np.ndarray, " questions"]) -> PlantedAnswers:
         """Bound a rate at the confidence that is each bound's share."""
         return make_check(wrong, confidence=self.settings.confidence)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class StudentTrial:
     """What was found out about a teacher before anything was taught."""
 
     predicted: float
-    overseer: Check | None
+    overseer: PlantedAnswers | None
     overseer_votes: VoteErrors | None
-    check: Check
+    check: PlantedAnswers
     votes: VoteErrors
     labels: int
     """Oracle's answers that checking the overseer alone took."""
 
 
-def make_round(job: Job, level: int, before: list[Round]) -> Round:
+def make_round(job: StudentJob, level: int, before: list[ClimbRound]) -> ClimbRound:
     """Try the teacher of one level; unless the rule forbids it, teach the level and check it."""
     started = time.perf_counter()
     settings = job.settings
@@ -129,7 +129,7 @@ def make_round(job: Job, level: int, before: list[Round]) -> Round:
     return _timed(found, started)
 
 
-def open_student(job: Job, level: int, weights: str | None) -> Student:
+def open_student(job: StudentJob, level: int, weights: str | None) -> Student:
     """The student that a round left, if it is still the one that was sealed.
 
     Raises:
@@ -145,7 +145,9 @@ def open_student(job: Job, level: int, weights: str | None) -> Student:
     return student
 
 
-def try_teacher(job: Job, planted: Planted, student: Student, before: list[Round]) -> Trial:
+def try_teacher(
+    job: StudentJob, planted: PlantedQuestions, student: Student, before: list[ClimbRound]
+) -> StudentTrial:
     """Check the overseer alone, once; predict; then check it with the student's help.
 
     Raises:
@@ -165,7 +167,7 @@ def try_teacher(job: Job, planted: Planted, student: Student, before: list[Round
     voted, votes = _teacher_wrong(
         job, planted, student_beliefs(student, level - 1), "teacher check", level
     )
-    return Trial(
+    return StudentTrial(
         predicted=predict(
             job.ladder,
             student=below,
@@ -182,7 +184,7 @@ def try_teacher(job: Job, planted: Planted, student: Student, before: list[Round
 
 
 def _teacher_wrong(
-    job: Job, planted: Planted, believe: Believe, *names: object
+    job: StudentJob, planted: PlantedQuestions, believe: Believe, *names: object
 ) -> tuple[Bool[np.ndarray, " questions"], Bool[np.ndarray, "votes questions"]]:
     return teacher_wrong(
         planted,
@@ -194,14 +196,16 @@ def _teacher_wrong(
     )
 
 
-def _untaught(job: Job, level: int, planted: Planted, trial: Trial | None) -> Round:
+def _untaught(
+    job: StudentJob, level: int, planted: PlantedQuestions, trial: StudentTrial | None
+) -> ClimbRound:
     """A round as it stands before anything is taught."""
     settings = job.settings
     lessons = settings.first_contexts * job.ladder.size * len(job.ladder.kinds)
     stop = None
     if trial is not None:
         stop = decide(settings.budget, predicted=trial.predicted, teacher=trial.check, student=None)
-    return Round(
+    return ClimbRound(
         level=level,
         depth=2**level,
         predicted=trial.predicted if trial else None,
@@ -227,7 +231,7 @@ def _untaught(job: Job, level: int, planted: Planted, trial: Trial | None) -> Ro
     )
 
 
-def _combination_error(job: Job) -> float:
+def _combination_error(job: StudentJob) -> float:
     """Error of one combination of true parts, after voting, as it was put in."""
     overseer, ladder = job.settings.overseer, job.ladder
     rates = [overseer.rate(ladder.size, ladder.choices(kind)) for kind in ladder.kinds]
@@ -235,7 +239,9 @@ def _combination_error(job: Job) -> float:
     return voted_error(sum(rates) / len(rates), job.settings.votes, correlation)
 
 
-def _teach(job: Job, planted: Planted, student: Student | None, found: Round) -> Round:
+def _teach(
+    job: StudentJob, planted: PlantedQuestions, student: Student | None, found: ClimbRound
+) -> ClimbRound:
     """Give lessons, let a student learn them, check and examine it."""
     level, settings = found.level, job.settings
     fresh, old, questions = make_lessons(job, level, student)
@@ -261,19 +267,21 @@ def _teach(job: Job, planted: Planted, student: Student | None, found: Round) ->
     )
 
 
-def _timed(found: Round, started: float) -> Round:
+def _timed(found: ClimbRound, started: float) -> ClimbRound:
     return replace(found, seconds=time.perf_counter() - started)
 
 
 def make_lessons(
-    job: Job, level: int, student: Student | None
-) -> tuple[list[Lesson], list[Lesson], int]:
+    job: StudentJob, level: int, student: Student | None
+) -> tuple[list[LadderLesson], list[LadderLesson], int]:
     """What is new, what is to be kept up, and how many questions the student was asked for it."""
     ladder, settings = job.ladder, job.settings
     if student is None:
         contexts = ladder.draw(settings.first_contexts, seed=job.seed("first contexts"), exam=False)
         first = [
-            Lesson(contexts=contexts, kind=kind, level=0, answers=ladder.answer(contexts, kind, 1))
+            LadderLesson(
+                contexts=contexts, kind=kind, level=0, answers=ladder.answer(contexts, kind, 1)
+            )
             for kind in ladder.kinds
         ]
         return first, [], 0
@@ -291,14 +299,14 @@ def make_lessons(
             votes=settings.votes,
             seed=job.seed("lessons", level),
         )
-        fresh.append(Lesson(contexts=contexts, kind=kind, level=level, answers=said.answers))
+        fresh.append(LadderLesson(contexts=contexts, kind=kind, level=level, answers=said.answers))
         questions += settings.votes * said.answers.size * sum(ladder.parts(kind).values())
     for below in range(level):
         seed = job.seed("rehearsal", level, below)
         contexts = ladder.draw(settings.rehearsal, seed=seed, exam=False)
         for kind in ladder.kinds:
             answers = student.ask(contexts, kind, below)
-            old.append(Lesson(contexts=contexts, kind=kind, level=below, answers=answers))
+            old.append(LadderLesson(contexts=contexts, kind=kind, level=below, answers=answers))
             questions += answers.size
     return fresh, old, questions
 

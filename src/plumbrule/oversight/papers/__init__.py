@@ -8,17 +8,17 @@ from plumbrule.oversight.papers.bibliographies import (
 )
 from plumbrule.oversight.papers.citations import check_citations
 from plumbrule.oversight.papers.document import (
-    Cell,
-    Check,
+    CheckResult,
     Citation,
-    Entry,
-    Evidence,
     Flaw,
     Hidden,
     Paper,
+    PaperEvidence,
+    PaperSentence,
+    ReferenceEntry,
     Section,
-    Sentence,
     Table,
+    TableCell,
 )
 from plumbrule.oversight.papers.instructions import check_instructions
 from plumbrule.oversight.papers.material import (
@@ -38,33 +38,33 @@ from plumbrule.oversight.papers.reviewing import (
 )
 from plumbrule.oversight.papers.specialists import (
     CheckSpecialist,
-    ReportedFlaw,
     flaws_in,
     opinion_of,
     tools,
 )
 from plumbrule.oversight.papers.support import Support, SupportCheck, check_sources
 from plumbrule.oversight.papers.tree import judges
+from plumbrule.oversight.records import ReportedFlaw
 
 __all__ = [
     "Bibliography",
     "BrokenEntry",
-    "Cell",
-    "Check",
+    "CheckResult",
     "CheckSpecialist",
     "Citation",
-    "Entry",
-    "Evidence",
     "Flaw",
     "Hidden",
     "Material",
     "Paper",
+    "PaperEvidence",
+    "PaperSentence",
+    "ReferenceEntry",
     "ReportedFlaw",
     "Section",
-    "Sentence",
     "Support",
     "SupportCheck",
     "Table",
+    "TableCell",
     "answer_paper",
     "check_bibliography",
     "check_citations",

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from plumbrule.oversight.papers.document import Check, Evidence, Flaw, Paper
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence
 from plumbrule.oversight.papers.quantities import Quantity, quantities, stem
 from plumbrule.oversight.papers.quantities import cells as cells_of
 
@@ -31,14 +31,14 @@ _CONTRASTS = frozenset(
 )
 
 
-def check_abstract(paper: Paper) -> Check:
+def check_abstract(paper: Paper) -> CheckResult:
     """Find numbers of the abstract that the rest of the paper contradicts.
 
     Kind: `abstract_mismatch`, with both places as evidence.
     """
     if paper.abstract is None:
         reason = "numbers of the abstract: no part of the paper is called an abstract"
-        return Check(name="abstract", checked=0, flaws=(), not_checked=(reason,))
+        return CheckResult(name="abstract", checked=0, flaws=(), not_checked=(reason,))
     spans = paper.body()
     inside = [s for s in paper.sentences if paper.abstract.start <= s.start < paper.abstract.end]
     outside = [s for s in paper.sentences if any(a <= s.start < b for a, b in spans)]
@@ -63,7 +63,7 @@ def check_abstract(paper: Paper) -> Check:
     left = (
         (f"numbers of the abstract that stand nowhere else: {', '.join(alone)}",) if alone else ()
     )
-    return Check(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
+    return CheckResult(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
 
 
 PEOPLE = (
@@ -186,14 +186,14 @@ def _flaw(paper: Paper, quantity: Quantity, rival: Quantity) -> Flaw:
     )
 
 
-def _around(paper: Paper, quantity: Quantity) -> Evidence:
+def _around(paper: Paper, quantity: Quantity) -> PaperEvidence:
     """The sentence around a number, or the cell."""
     if quantity.cell:
         return paper.evidence(quantity.start, quantity.end)
     return _sentence(paper, quantity.start)
 
 
-def _sentence(paper: Paper, place: int) -> Evidence:
+def _sentence(paper: Paper, place: int) -> PaperEvidence:
     for sentence in paper.sentences:
         if sentence.start <= place < sentence.end:
             return paper.evidence(sentence.start, sentence.end)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.document import Check, Entry, Flaw, Paper, in_order
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
 from plumbrule.oversight.papers.entries import SAME_TITLE, same_surname, similar, title_words
 from plumbrule.oversight.papers.markup import accents, letters
 from plumbrule.records import strict
@@ -47,7 +47,7 @@ class BrokenEntry:
 class Bibliography:
     """The entries of a file, and those that are broken."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ReferenceEntry, ...]
     broken: tuple[BrokenEntry, ...]
 
 
@@ -202,11 +202,11 @@ def surnames(authors: str) -> tuple[str, ...]:
 
 def _entry(
     key: str, fields: Mapping[str, str], text: str, start: int, end: int, line: int
-) -> Entry:
+) -> ReferenceEntry:
     year = fields.get("year") or fields.get("date", "")[:4]
     prefix = fields.get("archiveprefix", fields.get("eprinttype", "")).lower()
     doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:\s*)", "", plain(fields.get("doi", "")))
-    return Entry(
+    return ReferenceEntry(
         key=key,
         authors=surnames(fields.get("author", fields.get("editor", ""))),
         year=plain(year),
@@ -229,7 +229,7 @@ MOST_CANDIDATES = 20
 """Works of the bibliography whose titles are compared with one entry's, the closest first."""
 
 
-def check_bibliography(paper: Paper, path: Path) -> Check:
+def check_bibliography(paper: Paper, path: Path) -> CheckResult:
     """Compare each entry of a paper with the same work in a `.bib` file.
 
     Works are the same if their DOI is, or if their titles are alike. Kinds: `entry_disagrees`,
@@ -255,7 +255,7 @@ def check_bibliography(paper: Paper, path: Path) -> Check:
             continue
         known = index.find(entry)
         flaws += [_unknown(paper, entry, path)] if known is None else _compare(paper, entry, known)
-    return Check(
+    return CheckResult(
         name="bibliography",
         checked=len(paper.entries),
         flaws=in_order(flaws),
@@ -266,7 +266,7 @@ def check_bibliography(paper: Paper, path: Path) -> Check:
 class _Index:
     """Finds the work that an entry means without comparing it with all of them."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[ReferenceEntry]) -> None:
         self._entries = entries
         self._by_doi = {each.doi.lower(): each for each in entries if each.doi}
         self._by_word: dict[str, list[int]] = defaultdict(list)
@@ -274,7 +274,7 @@ class _Index:
             for word in title_words(entry.title):
                 self._by_word[word].append(number)
 
-    def find(self, entry: Entry) -> Entry | None:
+    def find(self, entry: ReferenceEntry) -> ReferenceEntry | None:
         """The work of the same title, or else of the same DOI; None where there is none."""
         words = sorted(title_words(entry.title), key=lambda word: len(self._by_word.get(word, ())))
         shared = Counter(
@@ -288,7 +288,7 @@ class _Index:
         return best or self._by_doi.get(entry.doi.lower())
 
 
-def _unknown(paper: Paper, entry: Entry, path: Path) -> Flaw:
+def _unknown(paper: Paper, entry: ReferenceEntry, path: Path) -> Flaw:
     return Flaw(
         kind="entry_not_in_bibliography",
         severity="low",
@@ -297,7 +297,7 @@ def _unknown(paper: Paper, entry: Entry, path: Path) -> Flaw:
     )
 
 
-def _compare(paper: Paper, entry: Entry, known: Entry) -> Iterator[Flaw]:
+def _compare(paper: Paper, entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[Flaw]:
     for what, ours, theirs in _differences(entry, known):
         yield Flaw(
             kind="entry_disagrees",
@@ -307,7 +307,7 @@ def _compare(paper: Paper, entry: Entry, known: Entry) -> Iterator[Flaw]:
         )
 
 
-def _differences(entry: Entry, known: Entry) -> Iterator[tuple[str, str, str]]:
+def _differences(entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[tuple[str, str, str]]:
     if entry.year and known.year and entry.year[:4] != known.year[:4]:
         yield "year", entry.year, known.year
     if entry.authors and known.authors and not same_surname(entry.authors[0], known.authors[0]):

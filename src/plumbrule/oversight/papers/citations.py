@@ -4,7 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from plumbrule.oversight.papers.document import Check, Citation, Entry, Flaw, Paper, in_order
+from plumbrule.oversight.papers.document import (
+    CheckResult,
+    Citation,
+    Flaw,
+    Paper,
+    ReferenceEntry,
+    in_order,
+)
 from plumbrule.oversight.papers.entries import (
     duplicates,
     malformed_identifiers,
@@ -25,13 +32,13 @@ class _Matching:
     """Which entry each citation means, while it is being worked out."""
 
     paper: Paper
-    by_key: dict[str, Entry] = field(default_factory=dict)
+    by_key: dict[str, ReferenceEntry] = field(default_factory=dict)
     by_name: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     cited: set[int] = field(default_factory=set)
     flaws: list[Flaw] = field(default_factory=list)
 
 
-def check_citations(paper: Paper) -> Check:
+def check_citations(paper: Paper) -> CheckResult:
     """Check every citation against the list of references, and every entry of the list.
 
     Kinds: `missing_entry`, `uncited_entry`, `duplicate_entry`, `year_mismatch`,
@@ -54,7 +61,7 @@ def check_citations(paper: Paper) -> Check:
         not_checked.append(
             f"citations that only a bibliography could hold that was not found: {names}"
         )
-    return Check(
+    return CheckResult(
         name="citations",
         checked=len(paper.citations) + len(paper.entries),
         flaws=in_order(flaws),
@@ -62,7 +69,7 @@ def check_citations(paper: Paper) -> Check:
     )
 
 
-def _printed(paper: Paper) -> Sequence[Entry]:
+def _printed(paper: Paper) -> Sequence[ReferenceEntry]:
     """The entries that a reader sees: of a bibliography's file, only cited ones are printed."""
     if paper.printed_entries:
         return paper.entries
@@ -116,7 +123,7 @@ def _same_year(entry: str, cited: str) -> bool:
     return entry[4:] == cited[4:] or not entry[4:] or not cited[4:]
 
 
-def _authors_agree(names: Sequence[str], entry: Entry) -> bool:
+def _authors_agree(names: Sequence[str], entry: ReferenceEntry) -> bool:
     """Whether the names of a citation are the first ones of an entry.
 
     Only what is sure counts: an entry of which one author was read may have had more.
@@ -231,7 +238,7 @@ def _missing(paper: Paper, citation: Citation, words: str) -> Flaw:
     )
 
 
-def _disagrees(paper: Paper, citation: Citation, entry: Entry, what: str) -> Flaw:
+def _disagrees(paper: Paper, citation: Citation, entry: ReferenceEntry, what: str) -> Flaw:
     said = citation.year if what == "year" else ", ".join(citation.authors)
     listed = entry.year if what == "year" else ", ".join(entry.authors)
     return Flaw(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Flaw, Paper, Sentence
+from plumbrule.oversight.papers.document import Flaw, Paper, PaperSentence
 from plumbrule.oversight.papers.quantities import COUNT, NUMBER, read_count, read_number
 
 _PERCENT = r"\s*(?:%|percent\b|per cent\b)(?!\s*(?:CI\b|CrI\b|confidence|credib|interval))"
@@ -87,7 +87,7 @@ def _parts(side: str) -> re.Pattern[str]:
 _SIDES = tuple(tuple(_parts(words) for _, words in family) for family in _FAMILIES)
 
 
-def shares_of_counts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def shares_of_counts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Percentages beside their counts, such as `45 of 120 (38%)`; None for one that holds."""
     seen: set[int] = set()
     for pattern in _SHARES:
@@ -114,7 +114,7 @@ def shares_of_counts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
 
 
 def parts_of_whole(
-    paper: Paper, before: Sentence | None, sentence: Sentence
+    paper: Paper, before: PaperSentence | None, sentence: PaperSentence
 ) -> Iterator[Flaw | None]:
     """Groups that cut one whole, such as `120 participants, 64 women and 56 men`.
 
@@ -160,7 +160,7 @@ def _wrong_parts(paper: Paper, parts: Sequence[int], whole: int, start: int, end
     )
 
 
-def reversed_ranges(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def reversed_ranges(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Ranges and intervals whose lower end is above the upper; None for one that is in order."""
     seen: set[int] = set()
     for pattern in _RANGES:

@@ -8,11 +8,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
+from plumbrule.oversight.records import Severity
 from plumbrule.records import strict
-
-Severity = Literal["info", "low", "medium", "high"]
-"""How much a finding weighs. `medium` and `high` can fail a paper, and are given only to kinds that
-were right in at least nine of ten cases on real papers (`MAY_FAIL`); `low` is advice."""
 
 MAY_FAIL = ("missing_entry", "p-value")
 """Kinds of findings that may be `medium` or `high` and fail a paper: a key that is cited and stands
@@ -34,7 +31,7 @@ class Section:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Sentence:
+class PaperSentence:
     """One sentence, or one heading or line of a list where there is no sentence."""
 
     text: str
@@ -44,7 +41,7 @@ class Sentence:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class TableCell:
     """What stands in one cell of a table."""
 
     text: str
@@ -61,7 +58,7 @@ class Table:
     """Such as `Table 1`; empty where no caption was found."""
 
     caption: str
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     start: int
     end: int
 
@@ -88,7 +85,7 @@ class Citation:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ReferenceEntry:
     """One entry of a list of references, as far as it could be read."""
 
     key: str
@@ -135,10 +132,10 @@ class Paper:
     format: Format
     text: str
     sections: tuple[Section, ...]
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[PaperSentence, ...]
     tables: tuple[Table, ...]
     citations: tuple[Citation, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ReferenceEntry, ...]
 
     abstract: Section | None
     """None where no part of the paper is called an abstract."""
@@ -167,9 +164,9 @@ class Paper:
         """Page around a position, counted from 1; None where the format has no pages."""
         return bisect_right(self.page_starts, position) or None
 
-    def evidence(self, start: int, end: int) -> "Evidence":
+    def evidence(self, start: int, end: int) -> "PaperEvidence":
         """Quote a span."""
-        return Evidence(
+        return PaperEvidence(
             quote=self.text[start:end],
             section=self.section_at(start),
             start=start,
@@ -191,7 +188,7 @@ class Paper:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class PaperEvidence:
     """Words of the paper, verbatim, and where they stand."""
 
     quote: str
@@ -215,12 +212,12 @@ class Flaw:
     message: str
     """What was expected, what stands there."""
 
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[PaperEvidence, ...]
 
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class CheckResult:
     """What one specialist looked at, what it found, and what it had to leave out."""
 
     name: str

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 
-from plumbrule.oversight.papers.document import Entry, Flaw, Paper
+from plumbrule.oversight.papers.document import Flaw, Paper, ReferenceEntry
 
 SMALL_WORDS = frozenset(
     [
@@ -185,7 +185,7 @@ _ORCID_IN_TEXT = re.compile(
 )
 
 
-def malformed_identifiers(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
+def malformed_identifiers(paper: Paper, listed: Sequence[ReferenceEntry]) -> Iterator[Flaw]:
     """Identifiers of the entries listed, and ORCIDs anywhere; kind `malformed_identifier`."""
     yield from _orcids(paper)
     for entry in listed:
@@ -214,9 +214,9 @@ def _orcids(paper: Paper) -> Iterator[Flaw]:
             )
 
 
-def duplicates(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
+def duplicates(paper: Paper, listed: Sequence[ReferenceEntry]) -> Iterator[Flaw]:
     """Works that are listed twice; kind `duplicate_entry`."""
-    seen: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    seen: dict[tuple[str, str], list[ReferenceEntry]] = defaultdict(list)
     for entry in listed:
         twin = next((each for each in _rivals(seen, entry) if _same_work(each, entry)), None)
         if twin is not None:
@@ -233,13 +233,13 @@ def duplicates(paper: Paper, listed: Sequence[Entry]) -> Iterator[Flaw]:
             seen[kind, value].append(entry)
 
 
-def _twice(one: Entry, other: Entry) -> str:
+def _twice(one: ReferenceEntry, other: ReferenceEntry) -> str:
     if one.title and other.title and similar(one.title, other.title) < OTHER_TITLE:
         return f"two works of different titles have the DOI {other.doi}"
     return "the list of references names this work twice"
 
 
-def _marks(entry: Entry) -> Iterator[tuple[str, str]]:
+def _marks(entry: ReferenceEntry) -> Iterator[tuple[str, str]]:
     if entry.key:
         yield "key", entry.key
     if entry.doi:
@@ -248,12 +248,14 @@ def _marks(entry: Entry) -> Iterator[tuple[str, str]]:
         yield "work", f"{surname_key(entry.authors[0])} {entry.year[:4]}"
 
 
-def _rivals(seen: dict[tuple[str, str], list[Entry]], entry: Entry) -> Iterator[Entry]:
+def _rivals(
+    seen: dict[tuple[str, str], list[ReferenceEntry]], entry: ReferenceEntry
+) -> Iterator[ReferenceEntry]:
     for mark in _marks(entry):
         yield from seen[mark][:50]
 
 
-def _same_work(one: Entry, other: Entry) -> bool:
+def _same_work(one: ReferenceEntry, other: ReferenceEntry) -> bool:
     if one.key and one.key == other.key:
         return True
     if one.doi and other.doi:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from plumbrule.oversight.papers.document import Check, Evidence, Flaw, Paper, in_order
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence, in_order
 
 _AI = (
     r"(?:large language models?|language models?|LLMs?|AI (?:systems?|models?|agents?|assistants?)"
@@ -66,7 +66,7 @@ _PATTERNS = tuple(
 _LONGEST_LINE = 5000
 
 
-def check_instructions(paper: Paper) -> Check:
+def check_instructions(paper: Paper) -> CheckResult:
     """Find instructions to whoever reviews the paper.
 
     Kind: `reviewer_instruction`; severity high where the words are hidden from a human reader,
@@ -94,7 +94,7 @@ def check_instructions(paper: Paper) -> Check:
         for p in paper.hidden
         if p.how == "zero-width characters"
     ]
-    return Check(
+    return CheckResult(
         name="instructions",
         checked=len(paper.sentences) + len(paper.hidden),
         flaws=in_order(flaws),
@@ -122,9 +122,9 @@ def instructs(text: str) -> bool:
     return any(pattern.search(plain) for pattern in _PATTERNS)
 
 
-def _hidden(paper: Paper, text: str, how: str, start: int) -> Iterator[Evidence]:
+def _hidden(paper: Paper, text: str, how: str, start: int) -> Iterator[PaperEvidence]:
     if instructs(text):
-        yield Evidence(
+        yield PaperEvidence(
             quote=text[:_LONGEST_LINE],
             section=paper.section_at(start),
             start=start,
@@ -134,7 +134,7 @@ def _hidden(paper: Paper, text: str, how: str, start: int) -> Iterator[Evidence]
         )
 
 
-def _visible(paper: Paper) -> Iterator[Evidence]:
+def _visible(paper: Paper) -> Iterator[PaperEvidence]:
     before = None
     for sentence in paper.sentences:
         if instructs(sentence.text[:_LONGEST_LINE]):
@@ -156,7 +156,7 @@ def _disguise(paper: Paper, how: str, text: str, start: int) -> Flaw:
         severity="low",
         message="the text holds invisible characters that can carry a message",
         evidence=(
-            Evidence(
+            PaperEvidence(
                 quote=text,
                 section=paper.section_at(start),
                 start=start,

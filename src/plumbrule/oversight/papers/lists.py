@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from plumbrule.oversight.papers.document import Flaw, Paper, Sentence
+from plumbrule.oversight.papers.document import Flaw, Paper, PaperSentence
 from plumbrule.oversight.papers.quantities import COUNT_WORD, read_count, stem
 
 MOST = 20
@@ -67,7 +67,7 @@ def listed_counts(paper: Paper) -> Iterator[Flaw | None]:
         )
 
 
-def _listed(paper: Paper, sentence: Sentence) -> tuple[int, int, str, int, int] | None:
+def _listed(paper: Paper, sentence: PaperSentence) -> tuple[int, int, str, int, int] | None:
     """Place, number and name of what is counted, how many are listed, and where the list ends."""
     words = sentence.text
     plain = re.sub(r"(?:\[\^[^\]]{1,20}\])", "", words).rstrip()
@@ -213,7 +213,7 @@ def numbers_again(paper: Paper) -> Iterator[Flaw | None]:
             )
 
 
-def _said(sentences: Sequence[Sentence], things: str) -> dict[int, Sentence]:
+def _said(sentences: Sequence[PaperSentence], things: str) -> dict[int, PaperSentence]:
     """Numbers of some things that sentences name, each with one of its sentences."""
     return {
         read_count(match["count"]): sentence

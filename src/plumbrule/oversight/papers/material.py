@@ -9,7 +9,7 @@ from typing import Any
 
 from plumbrule.errors import DataError, PlumbruleError
 from plumbrule.oversight.papers.bibliographies import parse_bibtex
-from plumbrule.oversight.papers.document import Evidence, Paper
+from plumbrule.oversight.papers.document import Paper, PaperEvidence
 from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
 from plumbrule.oversight.papers.markup import decoded
 from plumbrule.oversight.papers.reading import FORMATS, read_paper
@@ -59,7 +59,7 @@ class Material:
             found[BIBLIOGRAPHY] = self.bibliography
         return found | {f"{CITED}{name}": text for name, text in (self.cited or {}).items()}
 
-    def quote(self, evidence: Evidence) -> Quote | None:
+    def quote(self, evidence: PaperEvidence) -> Quote | None:
         """Evidence of a check as a quote of a source; None where its words stand in none."""
         start, text = evidence.start, self.paper.text
         if evidence.quote and text[start : evidence.end] == evidence.quote:
@@ -70,7 +70,7 @@ class Material:
         end = at + len(evidence.quote)
         return Quote(source=HIDDEN, start=at, end=end, text=evidence.quote)
 
-    def _hidden_place(self, evidence: Evidence) -> int:
+    def _hidden_place(self, evidence: PaperEvidence) -> int:
         """Where hidden words stand in their list: in their own piece, or else in any."""
         at = 0
         for piece, line in zip(self.paper.hidden, _listed(self.paper), strict=True):

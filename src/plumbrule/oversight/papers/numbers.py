@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from plumbrule.oversight.papers.abstract import check_abstract
 from plumbrule.oversight.papers.counts import parts_of_whole, reversed_ranges, shares_of_counts
-from plumbrule.oversight.papers.document import Check, Flaw, Paper, Sentence, in_order
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperSentence, in_order
 from plumbrule.oversight.papers.lists import listed_counts, numbers_again
-from plumbrule.oversight.papers.quantities import NUMBER, Printed, read_number
+from plumbrule.oversight.papers.quantities import NUMBER, PrintedNumber, read_number
 from plumbrule.oversight.papers.tested_rows import check_test_rows
 from plumbrule.oversight.papers.totals import check_tables
 
@@ -40,7 +40,7 @@ _APART = re.compile(
 FEWEST_PARTS = 3
 
 
-def changes(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def changes(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Changes such as `rose from 12 to 15, an increase of 3`; None for one that holds.
 
     Kind: `change_mismatch`. A change in per cent may be one of points or of the first number.
@@ -85,7 +85,7 @@ def _other_units(one: str, other: str) -> bool:
     return first not in small and second not in small and first != second
 
 
-def _problem(match: re.Match[str], first: Printed, last: Printed) -> str | None:
+def _problem(match: re.Match[str], first: PrintedNumber, last: PrintedNumber) -> str | None:
     """What is wrong with a change; None where nothing is."""
     told = f"from {match['first']} to {match['last']}"
     if (match["up"] and last.value < first.value) or (match["down"] and last.value > first.value):
@@ -108,7 +108,7 @@ def _problem(match: re.Match[str], first: Printed, last: Printed) -> str | None:
     return f"{told} is a change of {size}, the text says {by.value}"
 
 
-def percentage_parts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
+def percentage_parts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
     """Percentages of groups that part one whole: together they are no more than 100.
 
     Kind: `percentage_total`. Only lists of three and more are looked at whose groups nobody can
@@ -124,7 +124,7 @@ def percentage_parts(paper: Paper, sentence: Sentence) -> Iterator[Flaw | None]:
         run = [match] if match is not None else []
 
 
-def _over(paper: Paper, sentence: Sentence, run: list[re.Match[str]]) -> Flaw | None:
+def _over(paper: Paper, sentence: PaperSentence, run: list[re.Match[str]]) -> Flaw | None:
     shares = [share for each in run if (share := read_number(each["share"])) is not None]
     value = sum((share.value for share in shares), Decimal(0))
     allowed = sum((share.half for share in shares), Decimal(0))
@@ -156,7 +156,7 @@ _WORK_BEFORE = re.compile(
 )
 
 
-def missing_floats(paper: Paper) -> Check:
+def missing_floats(paper: Paper) -> CheckResult:
     """Compare pointers such as `Table 3` with the captions; kind `missing_float`.
 
     Where a paper has no caption of a kind at all, its tables or figures may simply not have been
@@ -184,7 +184,7 @@ def missing_floats(paper: Paper) -> Check:
                 for number in _numbers(match["list"])
                 if number not in known[kind]
             ]
-    return Check(
+    return CheckResult(
         name="cross-references",
         checked=checked,
         flaws=tuple(flaws),
@@ -227,7 +227,7 @@ def _flaw(paper: Paper, match: re.Match[str], message: str) -> Flaw:
     )
 
 
-def check_numbers(paper: Paper) -> Check:
+def check_numbers(paper: Paper) -> CheckResult:
     """Run every check of numbers.
 
     Kinds: `abstract_mismatch`, `table_total`, `percentage_total`, `percentage_of_count`,
@@ -241,7 +241,7 @@ def check_numbers(paper: Paper) -> Check:
     left = [*tables.not_checked, *(reason for part in parts for reason in part.not_checked)]
     if not paper.tables:
         left.append("sums of tables: no table was found")
-    return Check(
+    return CheckResult(
         name="numbers",
         checked=tables.checked + text_checked + sum(part.checked for part in parts),
         flaws=in_order(flaws),

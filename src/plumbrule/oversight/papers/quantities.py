@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Cell, Sentence, Table
+from plumbrule.oversight.papers.document import PaperSentence, Table, TableCell
 from plumbrule.oversight.papers.entries import SMALL_WORDS
 
 NUMBER = (
@@ -57,7 +57,7 @@ COUNT = rf"(?:(?<![\d.,])(?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}})(?![\d%]|[.,]\d)|\b
 
 
 @dataclass(frozen=True)
-class Printed:
+class PrintedNumber:
     """A number as it stands on paper."""
 
     value: Decimal
@@ -73,23 +73,23 @@ class Printed:
         """Whether an exact value can have been printed like this, rounded in either direction."""
         return abs(self.value - exact) <= self.half
 
-    def agrees(self, other: "Printed") -> bool:
+    def agrees(self, other: "PrintedNumber") -> bool:
         """Whether both can be one number printed with more or fewer digits."""
         coarse, fine = (self, other) if self.decimals <= other.decimals else (other, self)
         return coarse.fits(fine.value)
 
 
-def read_number(text: str) -> Printed | None:
+def read_number(text: str) -> PrintedNumber | None:
     """Read one printed number; None where the text is none.
 
     Example:
         >>> read_number("1,234.50")
-        Printed(value=Decimal('1234.50'), decimals=2)
+        PrintedNumber(value=Decimal('1234.50'), decimals=2)
     """
     plain = text.strip().replace(",", "").replace("−", "-").replace("–", "-").lstrip("+")
     if not re.fullmatch(r"-?(?:\d+(?:\.\d+)?|\.\d+)", plain):
         return None
-    return Printed(Decimal(plain), len(plain.partition(".")[2]))
+    return PrintedNumber(Decimal(plain), len(plain.partition(".")[2]))
 
 
 def read_count(text: str) -> int:
@@ -111,7 +111,7 @@ def read_count(text: str) -> int:
 _FINDER = re.compile(NUMBER)
 
 
-def numbers_in(text: str) -> list[tuple[int, int, Printed]]:
+def numbers_in(text: str) -> list[tuple[int, int, PrintedNumber]]:
     """Every number of a text with its span."""
     found = []
     for match in _FINDER.finditer(text):
@@ -130,13 +130,13 @@ _CELL = re.compile(
 class CellNumber:
     """A cell that holds a number, with a second one in brackets where there is one."""
 
-    cell: Cell
-    first: Printed
-    second: Printed | None
+    cell: TableCell
+    first: PrintedNumber
+    second: PrintedNumber | None
     percent: bool
 
 
-def cell_number(cell: Cell) -> CellNumber | None:
+def cell_number(cell: TableCell) -> CellNumber | None:
     """Read a cell such as `45`, `37.5%` or `45 (37.5)`; None for a cell that holds more or less."""
     match = _CELL.fullmatch(cell.text)
     if match is None:
@@ -178,7 +178,7 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z’'-]*")
 class Quantity:
     """A number with what it is a number of."""
 
-    number: Printed
+    number: PrintedNumber
     unit: str
     words: frozenset[str]
     start: int
@@ -186,7 +186,7 @@ class Quantity:
     cell: bool = False
 
 
-def quantities(sentences: Iterable[Sentence]) -> Iterator[Quantity]:
+def quantities(sentences: Iterable[PaperSentence]) -> Iterator[Quantity]:
     """Quantities of sentences; statistics, years and small bare counts are left out."""
     for sentence in sentences:
         text, last = sentence.text, 0
@@ -228,7 +228,7 @@ def _unit(before: str, after: str) -> str | None:
     return stem(word) if word not in _SMALL else ""
 
 
-def _is_bare(number: Printed, unit: str) -> bool:
+def _is_bare(number: PrintedNumber, unit: str) -> bool:
     whole = number.decimals == 0 and unit != "%"
     return whole and (abs(number.value) < SMALLEST_BARE or 1900 <= number.value < 2100)
 

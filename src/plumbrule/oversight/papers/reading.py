@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plumbrule.errors import DataError
 from plumbrule.oversight.papers.bibliographies import parse_bibtex
-from plumbrule.oversight.papers.document import Citation, Entry, Format, Paper, Section
+from plumbrule.oversight.papers.document import Citation, Format, Paper, ReferenceEntry, Section
 from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
 from plumbrule.oversight.papers.latex_parts import SourceReader
 from plumbrule.oversight.papers.markup import AT, Veil, decoded, markdown_text, uncover
@@ -136,7 +136,7 @@ def _assemble(
     if not marked:
         text = text.replace("@", AT)  # nobody cites by key in print
     references = find_references(text, find_sections(text, marked=marked))
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ReferenceEntry, ...] = ()
     missing: list[str] = []
     if files and (form == "latex" or references is None or not _lists(text, references)):
         text, entries, missing = _add_files(text, path, files, notes)
@@ -174,7 +174,7 @@ def _lists(text: str, references: Section) -> bool:
 
 
 def _citations(
-    text: str, references: Section | None, entries: Sequence[Entry]
+    text: str, references: Section | None, entries: Sequence[ReferenceEntry]
 ) -> tuple[Citation, ...]:
     """Citations outside the list of references."""
     found = find_citations(text, citation_style(text, entries))
@@ -183,7 +183,7 @@ def _citations(
     return tuple(each for each in found if not references.start <= each.start < references.end)
 
 
-def _quiet(keys: Sequence[str], entries: Sequence[Entry], text: str) -> list[Citation]:
+def _quiet(keys: Sequence[str], entries: Sequence[ReferenceEntry], text: str) -> list[Citation]:
     r"""Works that `\nocite` names: used, but at no place of the text."""
     every = [entry.key for entry in entries] if "*" in keys else []
     return [
@@ -194,7 +194,7 @@ def _quiet(keys: Sequence[str], entries: Sequence[Entry], text: str) -> list[Cit
 
 def _add_files(
     text: str, path: Path, names: Sequence[str], notes: list[str]
-) -> tuple[str, tuple[Entry, ...], list[str]]:
+) -> tuple[str, tuple[ReferenceEntry, ...], list[str]]:
     """Print the entries of `.bib` files under the text, as a compiler would.
 
     Returns:
@@ -243,15 +243,15 @@ def _named(key: str, source: str) -> bool:
     return entry is not None or alias is not None
 
 
-def _only_key(key: str) -> Entry:
+def _only_key(key: str) -> ReferenceEntry:
     """An entry of which nothing else could be read: whoever cites it cites something."""
-    return Entry(
+    return ReferenceEntry(
         key=key, authors=(), year="", title="", doi="", arxiv="", isbn="", pmid="", text=key,
         start=0, end=0, line=1,
     )  # fmt: skip
 
 
-def printed(entry: Entry) -> str:
+def printed(entry: ReferenceEntry) -> str:
     """An entry of a `.bib` file on one line."""
     parts = [", ".join(entry.authors), f"({entry.year})" if entry.year else "", entry.title]
     parts += [
@@ -265,7 +265,7 @@ def printed(entry: Entry) -> str:
     return ". ".join(part for part in parts if part) + "."
 
 
-def _doubts(text: str, references: Section | None, entries: Sequence[Entry]) -> list[str]:
+def _doubts(text: str, references: Section | None, entries: Sequence[ReferenceEntry]) -> list[str]:
     notes = []
     words = re.findall(r"[^\W\d_]+", text[:200_000].lower())
     share = sum(word in _ENGLISH for word in words) / max(1, len(words))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from plumbrule.oversight.papers.document import Citation, Entry, Section
+from plumbrule.oversight.papers.document import Citation, ReferenceEntry, Section
 
 _KEYED = re.compile(r"^[ \t]*(?:[-*+] )?\[((?!\^)[^\]\n]{1,100})\][ \t:]*", re.MULTILINE)
 _FOOTNOTE = re.compile(r"^\[\^[^\]\n]{1,40}\]:.*$", re.MULTILINE)
@@ -39,7 +39,7 @@ MOST_CHARACTERS = 2000
 """Of one entry; what is longer is text that was taken for an entry."""
 
 
-def parse_references(text: str, section: Section) -> tuple[Entry, ...]:
+def parse_references(text: str, section: Section) -> tuple[ReferenceEntry, ...]:
     """Cut a section of references into entries and read each."""
     start = text.find("\n", section.start, section.end) + 1
     if start == 0:
@@ -79,7 +79,7 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield begin, end
 
 
-def read_entry(key: str, words: str, start: int) -> Entry:
+def read_entry(key: str, words: str, start: int) -> ReferenceEntry:
     """Read the parts of one printed entry; a part that is not there is empty."""
     line = words[:MOST_CHARACTERS]
     for pattern in _BROKEN_DOI:
@@ -87,7 +87,7 @@ def read_entry(key: str, words: str, start: int) -> Entry:
     line = " ".join(line.split())
     head, year, rest = _around_year(line)
     doi = _DOI.search(line)
-    return Entry(
+    return ReferenceEntry(
         key=key,
         authors=_authors(head),
         year=year,
@@ -193,7 +193,7 @@ _NO_NAMES = frozenset(
 )
 
 
-def citation_style(text: str, entries: Sequence[Entry]) -> Style:
+def citation_style(text: str, entries: Sequence[ReferenceEntry]) -> Style:
     """Tell how a paper cites, from its entries, or else from what is most frequent."""
     keys = [each.key for each in entries if each.key]
     if keys and len(keys) == len(entries):

@@ -7,7 +7,7 @@ from pathlib import Path
 from plumbrule.errors import DataError, OutputError
 from plumbrule.models import LanguageModel
 from plumbrule.oversight.aggregating import State, open_question
-from plumbrule.oversight.cases import Budget, Reliability, Rule, Specialist
+from plumbrule.oversight.cases import Reliability, ReviewBudget, Rule, Specialist
 from plumbrule.oversight.papers.material import (
     FILE,
     Material,
@@ -86,7 +86,7 @@ def review_paper(
     judge: LanguageModel | None = None,
     reliability: Reliability | None = None,
     piece: int = PIECE,
-    budget: Budget | None = None,
+    budget: ReviewBudget | None = None,
     depth: int = 3,
     workers: int = 2,
     timeout_seconds: float | None = None,

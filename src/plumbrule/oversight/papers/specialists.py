@@ -15,14 +15,24 @@ from typing import get_args
 from plumbrule.oversight.cases import Case
 from plumbrule.oversight.papers.bibliographies import check_bibliography
 from plumbrule.oversight.papers.citations import check_citations
-from plumbrule.oversight.papers.document import Check, Flaw, Paper, Severity
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper
 from plumbrule.oversight.papers.instructions import check_instructions
 from plumbrule.oversight.papers.material import Material
 from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import NOT_ENGLISH
 from plumbrule.oversight.papers.statistics import StatisticFinding, check_statistics
 from plumbrule.oversight.papers.support import check_sources
-from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Outcome, Quote, Report
+from plumbrule.oversight.records import (
+    FREE,
+    Kind,
+    Opinion,
+    Outcome,
+    Quote,
+    Report,
+    ReportedFlaw,
+    ReviewCost,
+    Severity,
+)
 
 VERSION = "2"
 """Of the checks; changes whenever one of them may answer otherwise."""
@@ -37,8 +47,6 @@ STANDING_NOTES = ("tables of a PDF were not read",)
 """What is never read of a format; it is said, and keeps nothing from passing."""
 NO_REFERENCES = "no list of references was found"
 
-_LINE = re.compile(r"\[(-|\d+(?:-\d+)?)\] (info|low|medium|high), ([\w -]+): (.*)")
-
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSpecialist:
@@ -46,12 +54,12 @@ class CheckSpecialist:
 
     name: str
     material: Material
-    run: Callable[[Case], Check]
+    run: Callable[[Case], CheckResult]
     watches: bool = False
     """Whether it only reports: what it finds leaves it `uncertain` and never fails."""
 
     kind: Kind = "tool"
-    most: Cost = FREE
+    most: ReviewCost = FREE
 
     @property
     def version(self) -> str:
@@ -67,18 +75,7 @@ class CheckSpecialist:
         return replace(opinion, rationale=opinion.rationale + asked)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReportedFlaw:
-    """A flaw as a report tells it."""
-
-    severity: Severity
-    kind: str
-    message: str
-    quotes: tuple[Quote, ...]
-    """Its words with their places; empty where they stand in no source, as the message says."""
-
-
-def opinion_of(check: Check, material: Material, *, watches: bool = False) -> Opinion:
+def opinion_of(check: CheckResult, material: Material, *, watches: bool = False) -> Opinion:
     """What a check comes to, with every flaw and its words.
 
     Args:
@@ -86,17 +83,12 @@ def opinion_of(check: Check, material: Material, *, watches: bool = False) -> Op
         material: Where the words are looked up.
         watches: Let flaws of any severity make it `uncertain` and none make it fail.
     """
+    told = [_reported(flaw, material) for flaw in check.flaws]
     lines, quotes = [], list[Quote]()
-    for flaw in check.flaws:
-        found = [quote for each in flaw.evidence if (quote := material.quote(each)) is not None]
-        message = " ".join(flaw.message.split())
-        if not found:
-            words = "; ".join(each.quote for each in flaw.evidence)
-            message += f" (words: {' '.join(words.split())!r})" if words.strip() else ""
-        lines.append(
-            f"[{_numbers(len(quotes), len(found))}] {flaw.severity}, {flaw.kind}: {message}"
-        )
-        quotes += found
+    for flaw in told:
+        numbers = _numbers(len(quotes), len(flaw.quotes))
+        lines.append(f"[{numbers}] {flaw.severity}, {flaw.kind}: {flaw.message}")
+        quotes += flaw.quotes
     verdict, first = _verdict(check, material.paper, watches=watches)
     reasons = check.not_checked
     if verdict == "not checked":
@@ -106,28 +98,25 @@ def opinion_of(check: Check, material: Material, *, watches: bool = False) -> Op
         rationale="\n".join([first, *lines]),
         confidence_reason=CERTAIN,
         evidence=tuple(quotes),
+        flaws=tuple(told),
         not_checked=reasons,
+    )
+
+
+def _reported(flaw: Flaw, material: Material) -> ReportedFlaw:
+    quotes = [quote for each in flaw.evidence if (quote := material.quote(each)) is not None]
+    message = " ".join(flaw.message.split())
+    words = " ".join("; ".join(each.quote for each in flaw.evidence).split())
+    if words and not quotes:
+        message += f" (words: {words!r})"
+    return ReportedFlaw(
+        severity=flaw.severity, kind=flaw.kind, message=message, quotes=tuple(quotes)
     )
 
 
 def flaws_in(report: Report) -> list[ReportedFlaw]:
     """The flaws of a check's report; empty for a report of someone else."""
-    found = []
-    for line in report.rationale.split("\n"):
-        match = _LINE.fullmatch(line)
-        if match is None or report.kind != "tool":
-            continue
-        ends = [] if match[1] == NO_PLACE else [int(each) for each in match[1].split("-")]
-        quotes = report.evidence[ends[0] - 1 : ends[-1]] if ends else ()
-        found.append(
-            ReportedFlaw(
-                severity=match[2],  # type: ignore[arg-type]
-                kind=match[3],
-                message=match[4],
-                quotes=quotes,
-            )
-        )
-    return found
+    return list(report.flaws)
 
 
 def _numbers(before: int, count: int) -> str:
@@ -136,7 +125,7 @@ def _numbers(before: int, count: int) -> str:
     return str(before + 1) if count == 1 else f"{before + 1}-{before + count}"
 
 
-def _verdict(check: Check, paper: Paper, *, watches: bool) -> tuple[Outcome, str]:
+def _verdict(check: CheckResult, paper: Paper, *, watches: bool) -> tuple[Outcome, str]:
     counts = Counter(flaw.severity for flaw in check.flaws)
     looked = f"{check.checked} item{'s' * (check.checked != 1)} looked at"
     if not check.flaws and check.checked == 0:
@@ -158,7 +147,9 @@ def tools(material: Material) -> list[CheckSpecialist]:
     paper = material.paper
     statistics = StatisticsChecks(material)
 
-    def make(name: str, run: Callable[[Case], Check], *, watches: bool = False) -> CheckSpecialist:
+    def make(
+        name: str, run: Callable[[Case], CheckResult], *, watches: bool = False
+    ) -> CheckSpecialist:
         return CheckSpecialist(name=name, material=material, run=run, watches=watches)
 
     found = [
@@ -175,12 +166,12 @@ def tools(material: Material) -> list[CheckSpecialist]:
     return found
 
 
-def check_reading(material: Material) -> Check:
+def check_reading(material: Material) -> CheckResult:
     """Whether the paper could be read whole; what could not is a flaw of the reading."""
     notes = material.paper.not_read
     # Without a single citation nothing is lost where no list of references was found.
     standing = STANDING_NOTES if material.paper.citations else (*STANDING_NOTES, NO_REFERENCES)
-    return Check(
+    return CheckResult(
         name="reading",
         checked=1,
         flaws=tuple(
@@ -192,7 +183,7 @@ def check_reading(material: Material) -> Check:
     )
 
 
-def compare_bibliography(material: Material) -> Check:
+def compare_bibliography(material: Material) -> CheckResult:
     """Compare the entries of the paper with the bibliography that was given."""
     with tempfile.TemporaryDirectory() as folder:
         # The name may come from a stranger's folder: only its last part, never a way out.
@@ -201,7 +192,7 @@ def compare_bibliography(material: Material) -> Check:
         return check_bibliography(material.paper, path)
 
 
-def compare_sources(material: Material) -> Check:
+def compare_sources(material: Material) -> CheckResult:
     """Look up numbers and quotations in the cited works that were given."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in (material.cited or {}).items():
@@ -217,7 +208,7 @@ class StatisticsChecks:
         self.paper = material.paper
         self.findings = check_statistics(material.paper.text)
 
-    def check(self, case: Case) -> Check:
+    def check(self, case: Case) -> CheckResult:
         """Those whose words begin in the pieces that the task is about."""
         spans = [span for span in case.spans if span.source == "paper"]
         return self.told(
@@ -228,9 +219,9 @@ class StatisticsChecks:
             ]
         )
 
-    def told(self, findings: Sequence[StatisticFinding]) -> Check:
+    def told(self, findings: Sequence[StatisticFinding]) -> CheckResult:
         """Findings as a check."""
-        return Check(
+        return CheckResult(
             name="statistics",
             checked=sum(each.verdict != "not checked" for each in findings),
             flaws=tuple(

@@ -4,7 +4,7 @@
 import re
 from collections.abc import Iterator
 
-from plumbrule.oversight.papers.document import Cell, Section, Sentence, Table
+from plumbrule.oversight.papers.document import PaperSentence, Section, Table, TableCell
 
 _BLOCK = re.compile(r"\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
 _OWN_LINE = re.compile(r"\s*(?:#{1,6} |\||[-*+] |\[[^\]\s]{1,60}\] |\d{1,3}\. )")
@@ -38,7 +38,7 @@ def blocks(text: str) -> Iterator[tuple[int, int]]:
             yield start, match.end()
 
 
-def split_sentences(text: str) -> tuple[Sentence, ...]:
+def split_sentences(text: str) -> tuple[PaperSentence, ...]:
     """Cut a text at full stops, question and exclamation marks that end a sentence.
 
     Abbreviations and initials end none. Rows of tables and headings come as they are.
@@ -67,10 +67,10 @@ def _abbreviated(before: str) -> bool:
     return word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha())
 
 
-def _sentence(text: str, start: int, end: int) -> Sentence:
+def _sentence(text: str, start: int, end: int) -> PaperSentence:
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
-    return Sentence(text=piece.strip(), start=start, end=start + len(piece.strip()))
+    return PaperSentence(text=piece.strip(), start=start, end=start + len(piece.strip()))
 
 
 _MARKED = re.compile(r"^(#{1,6})[ \t]*([^\n]*)$", re.MULTILINE)
@@ -260,7 +260,7 @@ def _columns(line: str) -> int:
     return len(_GAP.split(line.strip())) if line.strip() else 0
 
 
-def _barred(line: str, start: int) -> tuple[Cell, ...]:
+def _barred(line: str, start: int) -> tuple[TableCell, ...]:
     inner_start = line.find("|") + 1 if line.lstrip().startswith("|") else 0
     inner_end = line.rfind("|") if line.rstrip().endswith("|") else len(line)
     cells, at = [], inner_start
@@ -270,7 +270,7 @@ def _barred(line: str, start: int) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def _spaced(line: str, start: int) -> tuple[Cell, ...]:
+def _spaced(line: str, start: int) -> tuple[TableCell, ...]:
     cells, at = [], len(line) - len(line.lstrip())
     stripped_end = len(line.rstrip())
     for match in _GAP.finditer(line, at, stripped_end):
@@ -280,10 +280,10 @@ def _spaced(line: str, start: int) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def _cell(piece: str, start: int) -> Cell:
+def _cell(piece: str, start: int) -> TableCell:
     lead = len(piece) - len(piece.lstrip())
     words = piece.strip()
-    return Cell(text=words, start=start + lead, end=start + lead + len(words))
+    return TableCell(text=words, start=start + lead, end=start + lead + len(words))
 
 
 def _caption(lines: list[str], at: int, end: int) -> tuple[str, str]:

@@ -13,13 +13,13 @@ from typing import Literal
 
 from plumbrule.errors import DataError, PlumbruleError
 from plumbrule.oversight.papers.document import (
-    Check,
+    CheckResult,
     Citation,
-    Entry,
-    Evidence,
     Flaw,
     Paper,
-    Sentence,
+    PaperEvidence,
+    PaperSentence,
+    ReferenceEntry,
 )
 from plumbrule.oversight.papers.entries import folded
 from plumbrule.oversight.papers.quantities import numbers_in
@@ -43,7 +43,7 @@ class Support:
     source: str
     """Name of the source's file; empty where none was given."""
 
-    sentence: Evidence
+    sentence: PaperEvidence
     found: tuple[str, ...]
     missing: tuple[str, ...]
     reason: str
@@ -56,7 +56,7 @@ class SupportCheck:
     """Support of every sentence that cites, and the flaws among them."""
 
     supports: tuple[Support, ...]
-    check: Check
+    check: CheckResult
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def check_sources(paper: Paper, folder: Path) -> SupportCheck:
     supports = [_support(paper, paper.sentences[n], works, library) for n, works in cited.items()]
     flaws = [flaw for each in supports for flaw in _flaws(each)]
     unread = [f"{each.sentence.quote[:80]!r}: {each.reason}" for each in supports if each.reason]
-    check = Check(
+    check = CheckResult(
         name="sources",
         checked=sum(each.status != "not checked" for each in supports),
         flaws=tuple(flaws),
@@ -134,7 +134,7 @@ class _Library:
             names += [f"{citation.authors[0]}{citation.year}"]
         return names
 
-    def _by_name(self, citation: Citation) -> Entry | None:
+    def _by_name(self, citation: Citation) -> ReferenceEntry | None:
         if not citation.authors:
             return None
         first = folded(citation.authors[0])
@@ -159,7 +159,9 @@ class _Library:
         return _Source(path.name, f" {folded(text)} ", values)
 
 
-def _support(paper: Paper, sentence: Sentence, works: list[Citation], library: _Library) -> Support:
+def _support(
+    paper: Paper, sentence: PaperSentence, works: list[Citation], library: _Library
+) -> Support:
     evidence = paper.evidence(sentence.start, sentence.end)
     opened = [library.source(work) for work in works]
     sources = list({each.name: each for each in opened if each is not None}.values())
@@ -187,13 +189,13 @@ def _support(paper: Paper, sentence: Sentence, works: list[Citation], library: _
     )
 
 
-def _unchecked(evidence: Evidence, name: str, reason: str) -> Support:
+def _unchecked(evidence: PaperEvidence, name: str, reason: str) -> Support:
     return Support(
         status="not checked", source=name, sentence=evidence, found=(), missing=(), reason=reason
     )
 
 
-def _claims(sentence: Sentence, works: list[Citation]) -> tuple[list[str], dict[str, Decimal]]:
+def _claims(sentence: PaperSentence, works: list[Citation]) -> tuple[list[str], dict[str, Decimal]]:
     """Quotations and numbers of a sentence, without those of the citations themselves."""
     quotes = [
         match[1].strip(" ,.")

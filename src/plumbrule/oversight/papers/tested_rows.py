@@ -10,7 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.document import Check, Evidence, Flaw, Hidden, Paper, Table
+from plumbrule.oversight.papers.document import (
+    CheckResult,
+    Flaw,
+    Hidden,
+    Paper,
+    PaperEvidence,
+    Table,
+)
 from plumbrule.oversight.papers.statistics import Recomputed, recompute
 from plumbrule.oversight.papers.statistics.p_values import Comparison, TestName
 from plumbrule.oversight.papers.statistics.text import all_one_sided, corrects_somewhere
@@ -43,17 +50,17 @@ _BARS = re.compile(r"^(?:#>|##|#)?[ \t]*(?P<row>[^|\n]{0,200}\|[^\n]{1,600})$", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Row:
+class _TestRow:
     cells: tuple[str, ...]
-    quote: Evidence
+    quote: PaperEvidence
 
 
 @dataclass(kw_only=True)
-class _Grid:
+class _TestGrid:
     """A table by its headings; a heading that stands twice stands for nothing."""
 
     heads: tuple[str, ...]
-    rows: list[_Row] = field(default_factory=list)
+    rows: list[_TestRow] = field(default_factory=list)
 
     def column(self, pattern: re.Pattern[str]) -> int | None:
         """The one column whose heading fits."""
@@ -63,11 +70,11 @@ class _Grid:
 
 @dataclass(frozen=True, kw_only=True)
 class _Wrong:
-    row: _Row
+    row: _TestRow
     message: str
 
 
-def check_test_rows(paper: Paper) -> Check:
+def check_test_rows(paper: Paper) -> CheckResult:
     """Check every table that has a column of p-values or of sizes.
 
     Kind: `table_statistic`. Where most rows of a table disagree, its columns mean something else,
@@ -94,39 +101,39 @@ def check_test_rows(paper: Paper) -> Check:
                 )
                 for each in wrong
             ]
-    return Check(name="tests", checked=checked, flaws=tuple(flaws), not_checked=tuple(left))
+    return CheckResult(name="tests", checked=checked, flaws=tuple(flaws), not_checked=tuple(left))
 
 
-def _visible(paper: Paper) -> Iterator[_Grid]:
+def _visible(paper: Paper) -> Iterator[_TestGrid]:
     for table in paper.tables:
         yield _grid(paper, table)
 
 
-def _grid(paper: Paper, table: Table) -> _Grid:
+def _grid(paper: Paper, table: Table) -> _TestGrid:
     rows = [
-        _Row(
+        _TestRow(
             cells=tuple(_bare(cell.text) for cell in row),
             quote=paper.evidence(row[0].start, row[-1].end),
         )
         for row in table.rows[1:]
         if row
     ]
-    return _Grid(heads=tuple(_bare(cell.text) for cell in table.rows[0]), rows=rows)
+    return _TestGrid(heads=tuple(_bare(cell.text) for cell in table.rows[0]), rows=rows)
 
 
-def _printed(paper: Paper, piece: Hidden) -> Iterator[_Grid]:
+def _printed(paper: Paper, piece: Hidden) -> Iterator[_TestGrid]:
     """Tables of a block of code: lines with as many bars as the one above them."""
     if piece.how != "code block":
         return
-    grid: _Grid | None = None
+    grid: _TestGrid | None = None
     for match in _BARS.finditer(piece.text):
         cells = tuple(_bare(each) for each in match["row"].strip().strip("|").split("|"))
         if grid is None or len(cells) != len(grid.heads) or not any(c.isdigit() for c in match[0]):
             if grid is not None and grid.rows:
                 yield grid
-            grid = _Grid(heads=cells)
+            grid = _TestGrid(heads=cells)
             continue
-        quote = Evidence(
+        quote = PaperEvidence(
             quote=match["row"].strip(),
             section=paper.section_at(piece.start),
             start=piece.start,
@@ -134,7 +141,7 @@ def _printed(paper: Paper, piece: Hidden) -> Iterator[_Grid]:
             page=paper.page_at(piece.start),
             hidden=piece.how,
         )
-        grid.rows.append(_Row(cells=cells, quote=quote))
+        grid.rows.append(_TestRow(cells=cells, quote=quote))
     if grid is not None and grid.rows:
         yield grid
 
@@ -143,7 +150,7 @@ def _bare(cell: str) -> str:
     return re.sub(r"[*`$\\]|(?<=\s)_|_(?=\s)", "", cell).strip()
 
 
-def _p_values(grid: _Grid, *, raised: bool, one_sided: bool) -> tuple[int, list[_Wrong]]:
+def _p_values(grid: _TestGrid, *, raised: bool, one_sided: bool) -> tuple[int, list[_Wrong]]:
     """How many p-values could be recomputed, and those that do not follow."""
     found = [
         (name, at, match["df"] if "df" in match.groupdict() else None)
@@ -176,8 +183,8 @@ def _p_values(grid: _Grid, *, raised: bool, one_sided: bool) -> tuple[int, list[
 
 
 def _recomputed(
-    grid: _Grid, row: _Row, test: TestName, column: int, head: str | None, told: re.Match[str],
-    *, one_sided: bool,
+    grid: _TestGrid, row: _TestRow, test: TestName, column: int, head: str | None,
+    told: re.Match[str], *, one_sided: bool,
 ) -> Recomputed | None:  # fmt: skip
     degrees = _degrees(grid, row, test, head or "")
     if degrees is None or not _STATISTIC.fullmatch(row.cells[column]):
@@ -193,7 +200,7 @@ def _recomputed(
         return None
 
 
-def _plainly_not_raised(seen: Sequence[tuple[_Row, re.Match[str], Recomputed]]) -> bool:
+def _plainly_not_raised(seen: Sequence[tuple[_TestRow, re.Match[str], Recomputed]]) -> bool:
     """Whether some p stands as it was computed; corrections leave at most the largest alone."""
     largest = max((result.p for _, _, result in seen), default=1.0)
     return any(
@@ -208,7 +215,7 @@ def _disagrees(seen: Recomputed, p: str) -> bool:
 
 
 def _degrees(
-    grid: _Grid, row: _Row, test: TestName, given: str
+    grid: _TestGrid, row: _TestRow, test: TestName, given: str
 ) -> tuple[float | None, float | None] | None:
     """Degrees of freedom of a row, as `recompute` takes them; None where they are not given."""
     if test == "z":
@@ -233,7 +240,7 @@ def _degrees(
 FEWEST_ROWS = 3
 
 
-def _sizes(grid: _Grid) -> tuple[int, list[_Wrong]]:
+def _sizes(grid: _TestGrid) -> tuple[int, list[_Wrong]]:
     """Rows whose size is not as far from its degrees of freedom as in all other rows."""
     size, freedom = grid.column(_SIZE), grid.column(_FREEDOM)
     if size is None or freedom is None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Cell, Evidence, Flaw, Paper, Table
-from plumbrule.oversight.papers.quantities import CellNumber, Printed, cell_number
+from plumbrule.oversight.papers.document import Flaw, Paper, PaperEvidence, Table, TableCell
+from plumbrule.oversight.papers.quantities import CellNumber, PrintedNumber, cell_number
 
 _TOTAL = re.compile(
     r"(?:(?:grand|column|row|overall)\s+)?(?:total|sum|all|overall)s?\b(?!\s*score)", re.I
@@ -201,7 +201,7 @@ class _Grid:
             yield from self._against(paper, pairs, self._whole(column))
 
     def _against(
-        self, paper: Paper, pairs: Sequence[tuple[CellNumber, Printed]], whole: Decimal | None
+        self, paper: Paper, pairs: Sequence[tuple[CellNumber, PrintedNumber]], whole: Decimal | None
     ) -> list[Flaw]:
         if whole is None or whole <= 0 or len(pairs) < 2:
             return []
@@ -224,10 +224,10 @@ class _Grid:
             return []
         return wrong
 
-    def _row_of(self, cell: Cell) -> Cell:
+    def _row_of(self, cell: TableCell) -> TableCell:
         """The whole row around a cell, as one quote."""
         row = next(row for row in self._rows if row and row[0].start <= cell.start <= row[-1].end)
-        return Cell(text="", start=row[0].start, end=row[-1].end)
+        return TableCell(text="", start=row[0].start, end=row[-1].end)
 
     def _whole(self, column: int) -> Decimal | None:
         head = _HEAD_N.search(self.heads[column])
@@ -278,5 +278,5 @@ class _Grid:
         )
 
 
-def _quotes(paper: Paper, cells: Sequence[Cell]) -> tuple[Evidence, ...]:
+def _quotes(paper: Paper, cells: Sequence[TableCell]) -> tuple[PaperEvidence, ...]:
     return tuple(paper.evidence(cell.start, cell.end) for cell in cells)

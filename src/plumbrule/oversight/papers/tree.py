@@ -13,7 +13,7 @@ from plumbrule.oversight.debating import ModelJudge
 from plumbrule.oversight.papers.document import Paper
 from plumbrule.oversight.papers.material import PAPER, Material
 from plumbrule.oversight.papers.specialists import StatisticsChecks
-from plumbrule.oversight.records import FREE, Cost, Kind, Opinion, Span, Task
+from plumbrule.oversight.records import FREE, Kind, Opinion, ReviewCost, Span, Task
 from plumbrule.oversight.whole_reader import WholeReader
 
 ASKS: Mapping[str, str] = {
@@ -54,7 +54,7 @@ class NoJudge:
     reason: str = NO_MODEL
     version: str = "none"
     kind: Kind = "model"
-    most: Cost = FREE
+    most: ReviewCost = FREE
 
     def check(self, case: Case) -> Opinion:
         """Say so; no failure of anyone's, since nobody was asked."""
@@ -122,7 +122,7 @@ class PaperJudge:
         return f"{self.inner.version}-{self.piece}"
 
     @property
-    def most(self) -> Cost:
+    def most(self) -> ReviewCost:
         """As of the judge within."""
         return self.inner.most
 
