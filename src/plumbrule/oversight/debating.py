@@ -83,7 +83,9 @@ class ModelJudge:
             if model is None:
                 continue
             asked = argument_dialogue(self.wording, case, side, critique=arguments.get("flawed"))
-            text, failure, cost = self._write(model, asked, derive_seed(case.seed, side))
+            text, failure, cost = written(
+                model, asked, seed=derive_seed(case.seed, side), most=self.max_new_tokens
+            )
             costs.append(cost)
             if failure is not None:
                 return missed(f"{self.name}: {text}", failure, cost=total(costs))
@@ -94,33 +96,44 @@ class ModelJudge:
             return missed(f"the judge gave no answer: {reason}", "refusal", cost=total(costs))
         return _opinion(case, arguments, odds, total(costs))
 
-    def _write(
-        self, model: LanguageModel, dialogue: Dialogue, seed: int
-    ) -> tuple[str, Failure | None, ReviewCost]:
-        """One argument, or why there is none."""
-        sampling = Sampling(temperature=0.0, max_new_tokens=self.max_new_tokens)
-        with alone(model) as spent:
-            [reply] = model.sample([dialogue], sampling=sampling, seeds=[seed])
-        if reply.finish_reason in ("refused", "errored"):
-            failure: Failure = "refusal" if reply.finish_reason == "refused" else "error"
-            return f"no argument: {reply.finish_reason} {reply.text}".strip(), failure, spent[0]
-        return reply.text, None, replace(spent[0], tokens=max(spent[0].tokens, reply.tokens))
-
     def _judge(
         self, case: Case, arguments: Mapping[Side, str]
     ) -> tuple[tuple[float, float] | None, str, ReviewCost]:
         """Probability of a flaw, straight and swapped; or why there is none."""
         asked = judge_dialogues(self.wording, case, arguments)
         options = judge_options(self.wording)
-        with alone(self.judge, questions=2) as spent:
-            # One seed for both: the orders must differ in the order alone.
-            choices = self.judge.choose(asked, options, seeds=[derive_seed(case.seed, "judge")] * 2)
-        for choice in choices:
-            if choice.probabilities is None or choice.covered < LEAST_COVERED:
-                covered = f"only {choice.covered:.0%} of the answer fell on {' and '.join(options)}"
-                return None, choice.reason or covered, spent[0]
-        straight, swapped = (choice.probabilities or (0.5, 0.5) for choice in choices)
-        return flaw_odds(self.wording, straight, swapped), "", spent[0]
+        seed = derive_seed(case.seed, "judge")
+        pair, reason, cost = both_orders(self.judge, asked, options, seed=seed)
+        return (flaw_odds(self.wording, *pair) if pair else None), reason, cost
+
+
+def written(
+    model: LanguageModel, dialogue: Dialogue, *, seed: int, most: int
+) -> tuple[str, Failure | None, ReviewCost]:
+    """One text of a model, or why there is none, and what it took."""
+    sampling = Sampling(temperature=0.0, max_new_tokens=most)
+    with alone(model) as spent:
+        [reply] = model.sample([dialogue], sampling=sampling, seeds=[seed])
+    cost = replace(spent[0], tokens=max(spent[0].tokens, reply.tokens))
+    if reply.finish_reason in ("refused", "errored"):
+        failure: Failure = "refusal" if reply.finish_reason == "refused" else "error"
+        return f"no answer: {reply.finish_reason} {reply.text}".strip(), failure, cost
+    return reply.text, None, cost
+
+
+def both_orders(
+    model: LanguageModel, asked: Sequence[Dialogue], options: tuple[str, str], *, seed: int
+) -> tuple[tuple[Sequence[float], Sequence[float]] | None, str, ReviewCost]:
+    """Probabilities of both options, asked straight and swapped; or why there are none."""
+    with alone(model, questions=2) as spent:
+        # One seed for both: the orders must differ in the order alone.
+        choices = model.choose(asked, options, seeds=[seed] * 2)
+    for choice in choices:
+        if choice.probabilities is None or choice.covered < LEAST_COVERED:
+            covered = f"only {choice.covered:.0%} of the answer fell on {' and '.join(options)}"
+            return None, choice.reason or covered, spent[0]
+    straight, swapped = (choice.probabilities or (0.5, 0.5) for choice in choices)
+    return (straight, swapped), "", spent[0]
 
 
 def _opinion(

@@ -7,14 +7,13 @@ parts. A contradiction is a relation between places: an answer without quotes of
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from plumbrule.judging.comparison import DECISIVE
-from plumbrule.judging.grading import LEAST_COVERED
-from plumbrule.models import LanguageModel, Sampling
+from plumbrule.models import LanguageModel
 from plumbrule.oversight.asking import missed
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.debating import LARGEST_LEAN, alone
+from plumbrule.oversight.debating import LARGEST_LEAN, both_orders, written
 from plumbrule.oversight.hostile import INSTRUCTION, addressed, fenced, instruction_quotes, withheld
 from plumbrule.oversight.records import (
     Failure,
@@ -137,14 +136,9 @@ class WholeReader:
     def _write(
         self, dialogue: Dialogue, seed: int, costs: list[ReviewCost]
     ) -> tuple[str, Failure | None]:
-        sampling = Sampling(temperature=0.0, max_new_tokens=self.note_tokens)
-        with alone(self.model) as spent:
-            [reply] = self.model.sample([dialogue], sampling=sampling, seeds=[seed])
-        costs.append(replace(spent[0], tokens=max(spent[0].tokens, reply.tokens)))
-        if reply.finish_reason in ("refused", "errored"):
-            failure: Failure = "refusal" if reply.finish_reason == "refused" else "error"
-            return f"no answer: {reply.finish_reason} {reply.text}".strip(), failure
-        return reply.text, None
+        text, failure, cost = written(self.model, dialogue, seed=seed, most=self.note_tokens)
+        costs.append(cost)
+        return text, failure
 
     def _decide(
         self, case: Case, notes: str, costs: list[ReviewCost]
@@ -154,18 +148,10 @@ class WholeReader:
             _ask(case, DECIDE, notes=notes, first=first, second=second)
             for first, second in ((LEANS, HOLDS), (HOLDS, LEANS))
         ]
-        with alone(self.model, questions=2) as spent:
-            # One seed for both: the orders must differ in the order alone.
-            choices = self.model.choose(
-                asked, ("A", "B"), seeds=[derive_seed(case.seed, DECIDE)] * 2
-            )
-        costs.append(spent[0])
-        for choice in choices:
-            if choice.probabilities is None or choice.covered < LEAST_COVERED:
-                covered = f"only {choice.covered:.0%} of the answer fell on A and B"
-                return None, f"no answer: {choice.reason or covered}"
-        straight, swapped = (choice.probabilities or (0.5, 0.5) for choice in choices)
-        return (straight[0], swapped[1]), ""
+        seed = derive_seed(case.seed, DECIDE)
+        pair, reason, cost = both_orders(self.model, asked, ("A", "B"), seed=seed)
+        costs.append(cost)
+        return (None, f"no answer: {reason}") if pair is None else ((pair[0][0], pair[1][1]), "")
 
 
 def _chunks(case: Case, size: int) -> Iterator[Span]:

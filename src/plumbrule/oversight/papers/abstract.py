@@ -100,12 +100,9 @@ def _sample(paper: Paper) -> Flaw | None:
     near = min(outside, key=lambda each: abs(each[0] - size))
     if abs(near[0] - size) > FARTHEST * size:
         return None
-    return Flaw(
-        kind="abstract_mismatch",
-        severity="low",
-        message=f"the abstract speaks of {size}, the text of {near[0]} and nowhere of {size}",
-        evidence=(_sentence(paper, place), _sentence(paper, near[1])),
-    )
+    message = f"the abstract speaks of {size}, the text of {near[0]} and nowhere of {size}"
+    places = _sentence(paper, place), _sentence(paper, near[1])
+    return paper.flaw("abstract_mismatch", message, *places)
 
 
 def _sizes(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -178,12 +175,8 @@ def _rival_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | Non
 
 def _flaw(paper: Paper, quantity: Quantity, rival: Quantity) -> Flaw:
     place = "a table" if rival.cell else "the text"
-    return Flaw(
-        kind="abstract_mismatch",
-        severity="low",
-        message=f"the abstract says {quantity.number.value}, {place} says {rival.number.value}",
-        evidence=(_around(paper, quantity), _around(paper, rival)),
-    )
+    message = f"the abstract says {quantity.number.value}, {place} says {rival.number.value}"
+    return paper.flaw("abstract_mismatch", message, _around(paper, quantity), _around(paper, rival))
 
 
 def _around(paper: Paper, quantity: Quantity) -> PaperEvidence:

@@ -289,21 +289,19 @@ class _Index:
 
 
 def _unknown(paper: Paper, entry: ReferenceEntry, path: Path) -> Flaw:
-    return Flaw(
-        kind="entry_not_in_bibliography",
-        severity="low",
-        message=f"no work in {path.name} has this title or DOI",
-        evidence=(paper.evidence(entry.start, entry.end),),
+    return paper.flaw(
+        "entry_not_in_bibliography",
+        f"no work in {path.name} has this title or DOI",
+        (entry.start, entry.end),
     )
 
 
 def _compare(paper: Paper, entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[Flaw]:
     for what, ours, theirs in _differences(entry, known):
-        yield Flaw(
-            kind="entry_disagrees",
-            severity="low",
-            message=f"the {what} is {ours} in the paper and {theirs} in the bibliography",
-            evidence=(paper.evidence(entry.start, entry.end),),
+        yield paper.flaw(
+            "entry_disagrees",
+            f"the {what} is {ours} in the paper and {theirs} in the bibliography",
+            (entry.start, entry.end),
         )
 
 

@@ -227,39 +227,35 @@ def _may_be_handle(paper: Paper, citation: Citation) -> bool:
 
 
 def _missing(paper: Paper, citation: Citation, words: str) -> Flaw:
-    return Flaw(
-        kind="missing_entry",
-        # Keys are exact; numbers and names are told from intervals and dates by their looks.
+    return paper.flaw(
+        "missing_entry",
+        f"`{words}` is cited, and the list of references has no such entry",
+        (citation.start, citation.end),
         severity="medium"
         if citation.style == "key" and not _may_be_handle(paper, citation)
         else "low",
-        message=f"`{words}` is cited, and the list of references has no such entry",
-        evidence=(paper.evidence(citation.start, citation.end),),
     )
 
 
 def _disagrees(paper: Paper, citation: Citation, entry: ReferenceEntry, what: str) -> Flaw:
     said = citation.year if what == "year" else ", ".join(citation.authors)
     listed = entry.year if what == "year" else ", ".join(entry.authors)
-    return Flaw(
-        kind="year_mismatch" if what == "year" else "author_mismatch",
-        severity="low",
-        message=f"the text says {said}, the entry says {listed}",
-        evidence=(
-            paper.evidence(citation.start, citation.end),
-            paper.evidence(entry.start, entry.end),
-        ),
+    return paper.flaw(
+        "year_mismatch" if what == "year" else "author_mismatch",
+        f"the text says {said}, the entry says {listed}",
+        (citation.start, citation.end),
+        (entry.start, entry.end),
     )
 
 
 def _uncited(state: _Matching) -> Iterator[Flaw]:
     for number, entry in enumerate(state.paper.entries):
         if number not in state.cited:
-            yield Flaw(
-                kind="uncited_entry",
-                severity="low" if state.paper.printed_entries else "info",
-                message="the entry is in the list of references and is cited nowhere"
+            yield state.paper.flaw(
+                "uncited_entry",
+                "the entry is in the list of references and is cited nowhere"
                 if state.paper.printed_entries
                 else "the entry is in the bibliography's file and is cited nowhere",
-                evidence=(state.paper.evidence(entry.start, entry.end),),
+                (entry.start, entry.end),
+                severity="low" if state.paper.printed_entries else "info",
             )

@@ -103,13 +103,10 @@ def shares_of_counts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | N
             if share.fits(exact):
                 yield None
                 continue
-            yield Flaw(
-                kind="percentage_of_count",
-                severity="low",
-                message=f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
-                evidence=(
-                    paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
-                ),
+            yield paper.flaw(
+                "percentage_of_count",
+                f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
+                (sentence.start + match.start(), sentence.start + match.end()),
             )
 
 
@@ -151,12 +148,10 @@ def parts_of_whole(
 
 
 def _wrong_parts(paper: Paper, parts: Sequence[int], whole: int, start: int, end: int) -> Flaw:
-    return Flaw(
-        kind="subgroup_sum",
-        severity="low",
-        message=f"the groups add up to {' + '.join(map(str, parts))} = {sum(parts)}, "
-        f"the whole is {whole}",
-        evidence=(paper.evidence(start, end),),
+    return paper.flaw(
+        "subgroup_sum",
+        f"the groups add up to {' + '.join(map(str, parts))} = {sum(parts)}, the whole is {whole}",
+        (start, end),
     )
 
 
@@ -172,11 +167,8 @@ def reversed_ranges(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | No
             if low.value <= high.value:
                 yield None
                 continue
-            yield Flaw(
-                kind="reversed_range",
-                severity="low",
-                message=f"the range begins at {low.value} and ends at {high.value}",
-                evidence=(
-                    paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
-                ),
+            yield paper.flaw(
+                "reversed_range",
+                f"the range begins at {low.value} and ends at {high.value}",
+                (sentence.start + match.start(), sentence.start + match.end()),
             )

@@ -175,6 +175,30 @@ class Paper:
             hidden="",
         )
 
+    def hidden_evidence(self, words: str, piece: Hidden) -> "PaperEvidence":
+        """Quote words of a piece that a reader does not see."""
+        return PaperEvidence(
+            quote=words,
+            section=self.section_at(piece.start),
+            start=piece.start,
+            end=piece.start,
+            page=self.page_at(piece.start),
+            hidden=piece.how,
+        )
+
+    def flaw(
+        self,
+        kind: str,
+        message: str,
+        *places: "tuple[int, int] | PaperEvidence",
+        severity: Severity = "low",
+    ) -> "Flaw":
+        """A flaw with the words of some places as its evidence."""
+        evidence = tuple(
+            self.evidence(*each) if isinstance(each, tuple) else each for each in places
+        )
+        return Flaw(kind=kind, severity=severity, message=message, evidence=evidence)
+
     def body(self) -> tuple[tuple[int, int], ...]:
         """Spans of the text outside the abstract and the list of references."""
         skip = sorted((each.start, each.end) for each in (self.abstract, self.references) if each)

@@ -193,11 +193,10 @@ def malformed_identifiers(paper: Paper, listed: Sequence[ReferenceEntry]) -> Ite
             value = getattr(entry, attribute)
             reason = error(value) if value else None
             if reason:
-                yield Flaw(
-                    kind="malformed_identifier",
-                    severity="low",
-                    message=f"the {name} `{value}` is malformed: {reason}",
-                    evidence=(paper.evidence(entry.start, entry.end),),
+                yield paper.flaw(
+                    "malformed_identifier",
+                    f"the {name} `{value}` is malformed: {reason}",
+                    (entry.start, entry.end),
                 )
 
 
@@ -206,11 +205,8 @@ def _orcids(paper: Paper) -> Iterator[Flaw]:
         value = (match[1] or match[2]).strip("-")
         reason = orcid_error(value)
         if reason:
-            yield Flaw(
-                kind="malformed_identifier",
-                severity="low",
-                message=f"the ORCID `{value}` is malformed: {reason}",
-                evidence=(paper.evidence(*match.span()),),
+            yield paper.flaw(
+                "malformed_identifier", f"the ORCID `{value}` is malformed: {reason}", match.span()
             )
 
 
@@ -220,14 +216,11 @@ def duplicates(paper: Paper, listed: Sequence[ReferenceEntry]) -> Iterator[Flaw]
     for entry in listed:
         twin = next((each for each in _rivals(seen, entry) if _same_work(each, entry)), None)
         if twin is not None:
-            yield Flaw(
-                kind="duplicate_entry",
-                severity="low",
-                message=_twice(twin, entry),
-                evidence=(
-                    paper.evidence(twin.start, twin.end),
-                    paper.evidence(entry.start, entry.end),
-                ),
+            yield paper.flaw(
+                "duplicate_entry",
+                _twice(twin, entry),
+                (twin.start, twin.end),
+                (entry.start, entry.end),
             )
         for kind, value in _marks(entry):
             seen[kind, value].append(entry)

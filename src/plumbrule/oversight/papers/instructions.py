@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence, in_order
+from plumbrule.oversight.papers.document import CheckResult, Paper, PaperEvidence, in_order
 
 _AI = (
     r"(?:large language models?|language models?|LLMs?|AI (?:systems?|models?|agents?|assistants?)"
@@ -74,25 +74,26 @@ def check_instructions(paper: Paper) -> CheckResult:
     However severe, it fails nothing.
     """
     hidden = [
-        evidence
+        paper.hidden_evidence(piece.text[:_LONGEST_LINE], piece)
         for piece in paper.hidden
-        for evidence in _hidden(paper, piece.text, piece.how, piece.start)
+        if instructs(piece.text)
     ]
     words = {_plain(each.quote) for each in hidden}
     seen = [each for each in _visible(paper) if not _known(_plain(each.quote), words)]
     flaws = [
-        Flaw(
-            kind="reviewer_instruction",
+        paper.flaw(
+            "reviewer_instruction",
+            f"the paper tells its reviewer what to say ({each.hidden or 'in plain sight'})",
+            each,
             severity="high" if each.hidden not in ("", "code block") else "low",
-            message=f"the paper tells its reviewer what to say ({each.hidden or 'in plain sight'})",
-            evidence=(each,),
         )
         for each in [*hidden, *seen]
     ]
+    carried = "the text holds invisible characters that can carry a message"
     flaws += [
-        _disguise(paper, p.how, p.text, p.start)
-        for p in paper.hidden
-        if p.how == "zero-width characters"
+        paper.flaw("hidden_characters", carried, paper.hidden_evidence(piece.text, piece))
+        for piece in paper.hidden
+        if piece.how == "zero-width characters"
     ]
     return CheckResult(
         name="instructions",
@@ -122,18 +123,6 @@ def instructs(text: str) -> bool:
     return any(pattern.search(plain) for pattern in _PATTERNS)
 
 
-def _hidden(paper: Paper, text: str, how: str, start: int) -> Iterator[PaperEvidence]:
-    if instructs(text):
-        yield PaperEvidence(
-            quote=text[:_LONGEST_LINE],
-            section=paper.section_at(start),
-            start=start,
-            end=start,
-            page=paper.page_at(start),
-            hidden=how,
-        )
-
-
 def _visible(paper: Paper) -> Iterator[PaperEvidence]:
     before = None
     for sentence in paper.sentences:
@@ -148,21 +137,3 @@ def _visible(paper: Paper) -> Iterator[PaperEvidence]:
             ):
                 yield paper.evidence(before.start, sentence.end)
         before = sentence
-
-
-def _disguise(paper: Paper, how: str, text: str, start: int) -> Flaw:
-    return Flaw(
-        kind="hidden_characters",
-        severity="low",
-        message="the text holds invisible characters that can carry a message",
-        evidence=(
-            PaperEvidence(
-                quote=text,
-                section=paper.section_at(start),
-                start=start,
-                end=start,
-                page=paper.page_at(start),
-                hidden=how,
-            ),
-        ),
-    )

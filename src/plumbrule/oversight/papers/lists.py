@@ -59,11 +59,10 @@ def listed_counts(paper: Paper) -> Iterator[Flaw | None]:
         if count == listed:
             yield None
             continue
-        yield Flaw(
-            kind="listed_count",
-            severity="low",
-            message=f"the text speaks of {count} {things} and lists {listed}",
-            evidence=(paper.evidence(sentence.start + place, max(stop, sentence.end)),),
+        yield paper.flaw(
+            "listed_count",
+            f"the text speaks of {count} {things} and lists {listed}",
+            (sentence.start + place, max(stop, sentence.end)),
         )
 
 
@@ -202,14 +201,11 @@ def numbers_again(paper: Paper) -> Iterator[Flaw | None]:
             if number == count:
                 yield None
                 continue
-            yield Flaw(
-                kind="number_changed",
-                severity="low",
-                message=f"the text speaks of {number} {match['things']}, and then of {match[0]}",
-                evidence=(
-                    paper.evidence(source.start, source.end),
-                    paper.evidence(sentence.start, sentence.end),
-                ),
+            yield paper.flaw(
+                "number_changed",
+                f"the text speaks of {number} {match['things']}, and then of {match[0]}",
+                (source.start, source.end),
+                (sentence.start, sentence.end),
             )
 
 

@@ -53,13 +53,10 @@ def changes(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
         if problem is None:
             yield None
             continue
-        yield Flaw(
-            kind="change_mismatch",
-            severity="low",
-            message=problem,
-            evidence=(
-                paper.evidence(sentence.start + match.start(), sentence.start + match.end()),
-            ),
+        yield paper.flaw(
+            "change_mismatch",
+            problem,
+            (sentence.start + match.start(), sentence.start + match.end()),
         )
 
 
@@ -130,11 +127,10 @@ def _over(paper: Paper, sentence: PaperSentence, run: list[re.Match[str]]) -> Fl
     allowed = sum((share.half for share in shares), Decimal(0))
     if value <= 100 + allowed:
         return None
-    return Flaw(
-        kind="percentage_total",
-        severity="low",
-        message=f"the percentages add up to {value}, to more than 100 (rounding allows {allowed})",
-        evidence=(paper.evidence(sentence.start + run[0].start(), sentence.start + run[-1].end()),),
+    return paper.flaw(
+        "percentage_total",
+        f"the percentages add up to {value}, to more than 100 (rounding allows {allowed})",
+        (sentence.start + run[0].start(), sentence.start + run[-1].end()),
     )
 
 
@@ -219,12 +215,7 @@ def _numbers(words: str) -> Iterator[int]:
 
 
 def _flaw(paper: Paper, match: re.Match[str], message: str) -> Flaw:
-    return Flaw(
-        kind="missing_float",
-        severity="low",
-        message=message,
-        evidence=(paper.evidence(*match.span()),),
-    )
+    return paper.flaw("missing_float", message, match.span())
 
 
 def check_numbers(paper: Paper) -> CheckResult:

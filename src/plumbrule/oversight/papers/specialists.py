@@ -206,7 +206,12 @@ class StatisticsChecks:
 
     def __init__(self, material: Material) -> None:
         self.paper = material.paper
-        self.findings = check_statistics(material.paper.text)
+        # Counts beside their percentage belong to the check of numbers: nothing is told twice.
+        self.findings = tuple(
+            each
+            for each in check_statistics(material.paper.text)
+            if each.check != "percentage" or "percent" not in each.values
+        )
 
     def check(self, case: Case) -> CheckResult:
         """Those whose words begin in the pieces that the task is about."""
@@ -225,12 +230,12 @@ class StatisticsChecks:
             name="statistics",
             checked=sum(each.verdict != "not checked" for each in findings),
             flaws=tuple(
-                Flaw(
-                    kind=each.check,
-                    severity="high" if _is_sure(each) else "low",
-                    message=f"{each.verdict}: {each.reason}"
+                self.paper.flaw(
+                    each.check,
+                    f"{each.verdict}: {each.reason}"
                     + (f"; {each.recomputed}" if each.recomputed else ""),
-                    evidence=(self.paper.evidence(each.start, each.end),),
+                    (each.start, each.end),
+                    severity="high" if _is_sure(each) else "low",
                 )
                 for each in findings
                 if each.flagged

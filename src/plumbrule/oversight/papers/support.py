@@ -88,7 +88,7 @@ def check_sources(paper: Paper, folder: Path) -> SupportCheck:
                 cited[number].append(places[at])
             at += 1
     supports = [_support(paper, paper.sentences[n], works, library) for n, works in cited.items()]
-    flaws = [flaw for each in supports for flaw in _flaws(each)]
+    flaws = [flaw for each in supports for flaw in _flaws(paper, each)]
     unread = [f"{each.sentence.quote[:80]!r}: {each.reason}" for each in supports if each.reason]
     check = CheckResult(
         name="sources",
@@ -224,17 +224,12 @@ def _holds(source: _Source, quote: str) -> bool:
     return all(f" {part} " in source.words for part in parts if part)
 
 
-def _flaws(support: Support) -> list[Flaw]:
+def _flaws(paper: Paper, support: Support) -> list[Flaw]:
     flaws = []
     for item in support.missing:
         quoted = item.startswith("“")
         what = "quotation" if quoted else "number"
-        flaws.append(
-            Flaw(
-                kind="quote_not_in_source" if quoted else "number_not_in_source",
-                severity="low",
-                message=f"the {what} {item} does not occur in {support.source}",
-                evidence=(support.sentence,),
-            )
-        )
+        kind = "quote_not_in_source" if quoted else "number_not_in_source"
+        message = f"the {what} {item} does not occur in {support.source}"
+        flaws.append(paper.flaw(kind, message, support.sentence))
     return flaws

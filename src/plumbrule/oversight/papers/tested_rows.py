@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from plumbrule.errors import DataError
 from plumbrule.oversight.papers.document import (
     CheckResult,
-    Flaw,
     Hidden,
     Paper,
     PaperEvidence,
@@ -92,15 +91,7 @@ def check_test_rows(paper: Paper) -> CheckResult:
             if 2 * len(wrong) > max(count, 2):
                 left.append(f"tests of a table ({' | '.join(grid.heads)[:80]}): most rows disagree")
                 continue
-            flaws += [
-                Flaw(
-                    kind="table_statistic",
-                    severity="low",
-                    message=each.message,
-                    evidence=(each.row.quote,),
-                )
-                for each in wrong
-            ]
+            flaws += [paper.flaw("table_statistic", each.message, each.row.quote) for each in wrong]
     return CheckResult(name="tests", checked=checked, flaws=tuple(flaws), not_checked=tuple(left))
 
 
@@ -133,14 +124,7 @@ def _printed(paper: Paper, piece: Hidden) -> Iterator[_TestGrid]:
                 yield grid
             grid = _TestGrid(heads=cells)
             continue
-        quote = PaperEvidence(
-            quote=match["row"].strip(),
-            section=paper.section_at(piece.start),
-            start=piece.start,
-            end=piece.start,
-            page=paper.page_at(piece.start),
-            hidden=piece.how,
-        )
+        quote = paper.hidden_evidence(match["row"].strip(), piece)
         grid.rows.append(_TestRow(cells=cells, quote=quote))
     if grid is not None and grid.rows:
         yield grid

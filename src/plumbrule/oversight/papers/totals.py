@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Flaw, Paper, PaperEvidence, Table, TableCell
+from plumbrule.oversight.papers.document import Flaw, Paper, Table, TableCell
 from plumbrule.oversight.papers.quantities import CellNumber, PrintedNumber, cell_number
 
 _TOTAL = re.compile(
@@ -173,13 +173,9 @@ class _Grid:
         self.checked += 1
         if abs(value - 100) > allowed:
             shown = [total.cell] if total else []
-            yield Flaw(
-                kind="percentage_total",
-                severity="low",
-                message=f"the percentages add up to {value}, not to 100 (rounding allows "
-                f"{allowed})",
-                evidence=_quotes(paper, [*shown, *[part.cell for part in parts]]),
-            )
+            message = f"the percentages add up to {value}, not to 100 (rounding allows {allowed})"
+            places = _places([*shown, *[part.cell for part in parts]])
+            yield paper.flaw("percentage_total", message, *places)
 
     def _shares(self, paper: Paper) -> Iterator[Flaw]:
         """Counts with their percentages, in two columns or in one."""
@@ -209,15 +205,11 @@ class _Grid:
         for count, share in pairs:
             exact = 100 * count.first.value / whole
             if not share.fits(exact):
-                wrong.append(
-                    Flaw(
-                        kind="percentage_of_count",
-                        severity="low",
-                        message=f"{count.first.value} of {whole} is {exact:.4g}%, "
-                        f"the table says {share.value}%",
-                        evidence=_quotes(paper, [self._row_of(count.cell), count.cell]),
-                    )
+                message = (
+                    f"{count.first.value} of {whole} is {exact:.4g}%, the table says {share.value}%"
                 )
+                places = _places([self._row_of(count.cell), count.cell])
+                wrong.append(paper.flaw("percentage_of_count", message, *places))
         self.checked += len(pairs)
         if 2 * len(wrong) > len(pairs):
             self.not_checked.append("percentages of counts: they refer to another whole")
@@ -270,13 +262,10 @@ class _Grid:
             return None
         if whole and added % whole == 0:  # several ways of cutting one whole, below each other
             return None
-        return Flaw(
-            kind="table_total",
-            severity="low",
-            message=f"the cells add up to {added}, the total says {whole}",
-            evidence=_quotes(paper, [total.cell, *[part.cell for part in parts]]),
-        )
+        message = f"the cells add up to {added}, the total says {whole}"
+        places = _places([total.cell, *[part.cell for part in parts]])
+        return paper.flaw("table_total", message, *places)
 
 
-def _quotes(paper: Paper, cells: Sequence[TableCell]) -> tuple[PaperEvidence, ...]:
-    return tuple(paper.evidence(cell.start, cell.end) for cell in cells)
+def _places(cells: Sequence[TableCell]) -> list[tuple[int, int]]:
+    return [(cell.start, cell.end) for cell in cells]
