@@ -83,6 +83,7 @@ if __name__ == "__main__":
         ("running", "real_run"),
         ("review_papers", "papers"),
         ("review_papers", "real_papers"),
+        ("review_papers", "real_papers_planted"),
         ("review_statistics", "statistics_checks"),
         ("amplify", "amplification"),
         ("recursive_reward", "recursive_reward"),

@@ -132,3 +132,82 @@ def test_a_row_that_a_program_printed_is_quoted_on_the_page(tmp_path):
         if flaw.kind == "table_statistic"
     ]
     assert "0.582" in flaw.quotes[0].text
+
+
+def flaws(folder, text):
+    path = folder / "paper.md"
+    path.write_text(text, encoding="utf-8")
+    return [flaw.kind for flaw in check_numbers(read_paper(path)).flaws]
+
+
+TABLE = (
+    "Table 1: Reaction times.\n\n| Group | Time (ms) |\n|---|---|\n| Nap | {} |\n| Wake | 560 |\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("abstract", "body", "expected"),
+    [
+        ("It covers 1,204 households.", "Data from 1,240 households were used.", 1),
+        ("It covers 1,204 households.", "Data from 1,204 households were used.", 0),
+        ("It covers 1,204 households.", "Data from 1,340 households were used.", 0),
+        ("It covers 1,204 households.", "We had 1,240 households, 1,204 of them urban.", 0),
+        ("Memory fell by 30%.", "Memory fell by 35% compared with before.", 1),
+        ("Memory fell by 30%.", "Speed rose by 35% compared with before.", 0),
+        ("Errors were 35% in the treatment group.", "Errors were 30% in the control group.", 0),
+        ("In the nap group the reaction time was 512 ms.", TABLE.format(521), 1),
+        ("In the nap group the reaction time was 512 ms.", TABLE.format(512), 0),
+        ("In the nap group the reaction time was 566 ms.", TABLE.format(512), 1),
+        ("In the wake group the reaction time was 521 ms.", TABLE.format(512), 1),
+        ("In one group the reaction took 521 ms.", TABLE.format(512), 0),
+    ],
+)
+def test_a_number_of_the_abstract_that_a_slip_changed_is_told(tmp_path, abstract, body, expected):
+    text = f"# Abstract\n\n{abstract}\n\n# Results\n\n{body}\n"
+
+    assert flaws(tmp_path, text) == ["abstract_mismatch"] * expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "The sample consisted of a sample of 84 people.\n\nIn our sample of 48 people it held.",
+            1,
+        ),
+        ("We tested 84 people.\n\n36 left. In our sample of 48 people it held.", 0),
+        ("We tested 84 people.\n\nAfter exclusions a sample of 48 people was analyzed.", 0),
+        ("In Study 1 we tested 84 people.\n\nIn Study 2 we tested 48 people.", 0),
+        ("We tested 84 people.\n\nIn our sample of 35 people it held.", 0),
+        ("We tested 84 people.\n\nLee (2004) tested 48 people.", 0),
+        ("We tested 84 people.\n\nEarlier studies had a sample of 48 people.", 0),
+    ],
+)
+def test_a_sample_that_a_slip_changed_is_told_once(tmp_path, text, expected):
+    assert flaws(tmp_path, f"# Method\n\n{text}\n") == ["number_changed"] * expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("We saw 120 people: 40 in the nap group, 42 in the walk group, and 40 at rest.", 1),
+        ("We saw 120 people: 40 in the nap group, 40 in the walk group and 38 at rest.", 1),
+        ("We saw 120 people: 40 in the nap group, 40 in the walk group and 40 at rest.", 0),
+        ("We saw 120 people: 20 in the nap group, 20 in the walk group and 20 at rest.", 0),
+        ("It has 500 texts, of which 300 are for training, 100 for tuning and 150 for tests.", 1),
+        ("It has 500 texts, of which 300 are long, 100 hard and 50 both.", 0),
+        ("It has 500 texts: 30% in English, 40% in Dutch, and 30% in Danish.", 0),
+    ],
+)
+def test_parts_that_are_listed_behind_their_whole_are_added_up(tmp_path, text, expected):
+    assert flaws(tmp_path, f"# Method\n\n{text}\n") == ["subgroup_sum"] * expected
+
+
+def test_t_without_its_freedom_bounds_p_from_above(tmp_path):
+    table = (
+        "| x | b | t | p |\n|---|---|---|---|\n| a | 0.4 | 3.00 | {} |\n| c | 0.1 | 1.00 | .32 |\n"
+    )
+
+    assert flaws(tmp_path, f"# T\n\n{table.format('.30')}") == ["table_statistic"]
+    assert flaws(tmp_path, f"# T\n\n{table.format('.003')}") == []
+    assert flaws(tmp_path, f"# T\n\n{table.format('.010')}") == []

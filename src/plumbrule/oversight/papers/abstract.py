@@ -6,10 +6,17 @@ number of the abstract that stands nowhere else is no flaw: it is listed as not 
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence
-from plumbrule.oversight.papers.quantities import Quantity, quantities, stem
+from plumbrule.oversight.papers.quantities import (
+    Quantity,
+    numbers_in,
+    quantities,
+    slipped,
+    stem,
+)
 from plumbrule.oversight.papers.quantities import cells as cells_of
 
 AGREES, CONFLICTS = 0.5, 0.75
@@ -47,12 +54,17 @@ def check_abstract(paper: Paper) -> CheckResult:
         body[each.unit].append(each)
     cells = [each for table in paper.tables for each in cells_of(table)]
     flaws, alone, checked = [], [], 0
+    told = {number.value for a, b in spans for _, _, number in numbers_in(paper.text[a:b])}
+    here = {each.number.value for each in quantities(inside)}
     for quantity in quantities(inside):
         checked += 1
         same = body[quantity.unit]
         if any(_repeats(quantity, each) for each in [*same, *cells]):
             continue
         rival = _rival(quantity, same) or _rival_cell(quantity, cells)
+        if rival is None and quantity.number.value not in told:
+            rival = _slip(quantity, [each for each in same if each.number.value not in here])
+            rival = rival or _slip_cell(quantity, cells)
         if rival is None:
             alone.append(paper.text[quantity.start : quantity.end])
         else:
@@ -76,6 +88,20 @@ _SAMPLE = re.compile(
     r"\s+(?:a total of |data (?:of|from) )?(?P<one>\d{1,3}(?:,\d{3})+|\d{2,7})(?![\d.%]|,\d)"
     rf"|(?<![\d.,])(?P<two>\d{{1,3}}(?:,\d{{3}})+|\d{{2,7}})\s+(?:[a-z-]+\s+){{0,2}}{PEOPLE}\b"
 )
+_SEVERAL = re.compile(
+    r"\b(?:Stud(?:y|ies)|Experiments?|Samples?|Waves?|Cohorts?|Phases?|Sites?|Trials?)\s+(?:[2-9B]|two|II)\b"
+    r"|\b(?:second|pilot|both|two|three|replication)\s+(?:stud|experiment|sample|wave|cohort|trial)",
+    re.IGNORECASE,
+)
+_SOME = re.compile(
+    r"exclud|remov|dropp|withdr|lost|declin|discard|except|omit|remain|missing|complet|respond|return"
+    r"|eligib|screen|invit|analy[sz]ed|another|additional|subset|of (?:them|these|whom|which)"
+    r"|(?:fewer|more|less) than|at least|up to|about|studies|samples|previous|earlier|prior",
+    re.IGNORECASE,
+)
+LONG = 3
+"""Digits from which two numbers of the same things are seldom a slip apart by chance."""
+
 FARTHEST = 0.5
 """Relative distance up to which two sizes are taken for one sample's."""
 
@@ -103,6 +129,37 @@ def _sample(paper: Paper) -> Flaw | None:
     message = f"the abstract speaks of {size}, the text of {near[0]} and nowhere of {size}"
     places = _sentence(paper, place), _sentence(paper, near[1])
     return paper.flaw("abstract_mismatch", message, *places)
+
+
+def changed_samples(paper: Paper) -> Iterator[Flaw]:
+    """A sample size that stands once, where a slip would make another of it that the text has too.
+
+    Kind: `number_changed`. Papers of several samples are left alone, and sentences that say that
+    some people left or came.
+    """
+    if _SEVERAL.search(paper.text):
+        return
+    found = [each for a, b in paper.body() for each in _sizes(paper.text, a, b)]
+    body = " ".join(paper.text[a:b] for a, b in paper.body())
+    numbers = [int(each.replace(",", "")) for each in re.findall(r"\d[\d,]*\d|\d", body)]
+    for size, place in found:
+        others = {other: at for other, at in found if slipped(Decimal(size), Decimal(other))}
+        if numbers.count(size) != 1 or len(others) != 1:
+            continue
+        other, at = others.popitem()
+        quotes = _sentence(paper, place), _sentence(paper, at)
+        apart = abs(size - other)
+        others_work = any(
+            each.start <= citation.start < each.end
+            for each in quotes
+            for citation in paper.citations
+        )
+        if apart in numbers or others_work or any(_SOME.search(each.quote) for each in quotes):
+            continue
+        if numbers.count(other) == 1 and place < at:
+            continue  # told once, at the second place
+        message = f"the sample has {size} here and {other} there"
+        yield paper.flaw("number_changed", message, *quotes)
 
 
 def _sizes(text: str, start: int, end: int) -> list[tuple[int, int]]:
@@ -171,6 +228,39 @@ def _rival_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | Non
     ]
     values = {each.number.value for each in fitting}
     return fitting[0] if len(values) == 1 else None
+
+
+def _slip(quantity: Quantity, same: Sequence[Quantity]) -> Quantity | None:
+    """The place whose number a slip of the hand makes of one that stands nowhere else."""
+    named = quantity.unit not in ("", "%")
+    long = len(str(quantity.number.value).replace(".", "")) >= LONG
+    least = 0 if named and long else 1 if named else FEWEST_WORDS
+    fitting = [
+        each
+        for each in same
+        if slipped(quantity.number.value, each.number.value)
+        and len(quantity.words & each.words) >= least
+        and not (
+            _contrast(quantity.words) - _contrast(each.words)
+            and _contrast(each.words) - _contrast(quantity.words)
+        )
+    ]
+    return fitting[0] if len({each.number.value for each in fitting}) == 1 else None
+
+
+def _slip_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | None:
+    """The same for the cell whose row and column share most with what the abstract says."""
+    shared = {id(each): len(each.words & quantity.words) for each in cells}
+    most = max(shared.values(), default=0)
+    fitting = [
+        each
+        for each in cells
+        if most and shared[id(each)] == most
+        and slipped(quantity.number.value, each.number.value)
+        and (each.unit == "%") == (quantity.unit == "%")
+        and _contrast(each.words) <= _contrast(quantity.words)
+    ]  # fmt: skip
+    return fitting[0] if len({each.number.value for each in fitting}) == 1 else None
 
 
 def _flaw(paper: Paper, quantity: Quantity, rival: Quantity) -> Flaw:

@@ -147,6 +147,37 @@ def parts_of_whole(
                 yield _wrong_parts(paper, parts, whole, start, sentence.end)
 
 
+_LISTED = re.compile(
+    rf"(?P<whole>{COUNT})\s+(?:[A-Za-z][\w-]*\s+){{0,3}}?(?:[a-z]{{3,}}s|people|children|men|women)\b"
+    r"(?:\s+\([^()]{0,80}\))?\s*(?P<intro>:|,\s+of\s+(?:which|whom|these),?)\s+(?P<list>[^.;:()]{5,300})",
+    re.IGNORECASE,
+)
+_NEXT = re.compile(r",\s+(?:and\s+)?|\s+and\s+(?=\d)")
+_ITEM = re.compile(rf"(?P<count>{COUNT})(?!\s*(?:%|percent|of\b|to\b|or\b))[^\d%]*", re.IGNORECASE)
+FEWEST_LISTED = 3
+CLOSE = 0.2
+"""Share of a whole that the parts behind a colon may lack before they are taken for some of it."""
+
+
+def listed_parts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
+    """Wholes with all their parts listed, such as `90 people: 30 in A, 30 in B and 30 in C`."""
+    for match in _LISTED.finditer(sentence.text):
+        items = [_ITEM.fullmatch(each.strip()) for each in _NEXT.split(match["list"])]
+        if len(items) < FEWEST_LISTED or None in items:
+            continue
+        parts, whole = (
+            [read_count(each["count"]) for each in items if each],
+            read_count(match["whole"]),
+        )
+        added = sum(parts)
+        if added == whole:
+            yield None
+        elif added > whole > max(parts) or (
+            match["intro"] == ":" and whole - added <= CLOSE * whole and whole > added
+        ):
+            yield _wrong_parts(paper, parts, whole, sentence.start, sentence.end)
+
+
 def _wrong_parts(paper: Paper, parts: Sequence[int], whole: int, start: int, end: int) -> Flaw:
     return paper.flaw(
         "subgroup_sum",

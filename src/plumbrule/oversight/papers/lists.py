@@ -168,6 +168,7 @@ def _in_code(words: str) -> tuple[int, int]:
     return (begin, len(re.findall(_CODE, found["run"]))) if alone else (0, 0)
 
 
+_STATED = re.compile(_COUNTED.pattern.replace("(?P<count>", r"(?P<count>\d{1,4}|"), re.IGNORECASE)
 _AGAIN = re.compile(
     rf"\b(?:these|those|all)\s+(?P<count>{COUNT_WORD}|\d{{1,4}})\s+(?:{_FILLER}\s+){{0,2}}?"
     rf"(?!{_NO_THINGS})(?P<things>[a-z][a-z-]{{2,}}s)(?!\w)",
@@ -214,6 +215,6 @@ def _said(sentences: Sequence[PaperSentence], things: str) -> dict[int, PaperSen
     return {
         read_count(match["count"]): sentence
         for sentence in sentences
-        for match in _COUNTED.finditer(sentence.text)
+        for match in _STATED.finditer(sentence.text)
         if stem(match["things"].lower()) == stem(things.lower())
     }

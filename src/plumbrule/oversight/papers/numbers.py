@@ -5,8 +5,13 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from plumbrule.oversight.papers.abstract import check_abstract
-from plumbrule.oversight.papers.counts import parts_of_whole, reversed_ranges, shares_of_counts
+from plumbrule.oversight.papers.abstract import changed_samples, check_abstract
+from plumbrule.oversight.papers.counts import (
+    listed_parts,
+    parts_of_whole,
+    reversed_ranges,
+    shares_of_counts,
+)
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperSentence, in_order
 from plumbrule.oversight.papers.lists import listed_counts, numbers_again
 from plumbrule.oversight.papers.quantities import NUMBER, PrintedNumber, read_number
@@ -252,6 +257,7 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
         for found in (
             *shares_of_counts(paper, sentence),
             *parts_of_whole(paper, before, sentence),
+            *listed_parts(paper, sentence),
             *reversed_ranges(paper, sentence),
             *changes(paper, sentence),
             *percentage_parts(paper, sentence),
@@ -260,7 +266,7 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
             if found is not None:
                 flaws.append(found)
         before = sentence
-    for found in (*listed_counts(paper), *numbers_again(paper)):
+    for found in (*listed_counts(paper), *numbers_again(paper), *changed_samples(paper)):
         checked += 1
         if found is not None:
             flaws.append(found)

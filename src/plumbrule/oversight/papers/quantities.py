@@ -79,6 +79,23 @@ class PrintedNumber:
         return coarse.fits(fine.value)
 
 
+def slipped(one: Decimal, other: Decimal) -> bool:
+    """Whether a slip makes one number of another: one digit, or two neighbors that changed places.
+
+    Example:
+        >>> slipped(Decimal("1204"), Decimal("1240")), slipped(Decimal("35"), Decimal("46"))
+        (True, False)
+    """
+    first, second = str(abs(one)), str(abs(other))
+    if len(first) != len(second) or first.find(".") != second.find(".") or len(first) < 2:
+        return False
+    first, second = first.replace(".", ""), second.replace(".", "")
+    wrong = [at for at, pair in enumerate(zip(first, second, strict=True)) if pair[0] != pair[1]]
+    if len(wrong) == 2 and wrong[1] == wrong[0] + 1:
+        return first[wrong[0] : wrong[1] + 1] == second[wrong[0] : wrong[1] + 1][::-1]
+    return len(wrong) == 1
+
+
 def read_number(text: str) -> PrintedNumber | None:
     """Read one printed number; None where the text is none.
 
@@ -252,6 +269,9 @@ def stem(word: str) -> str:
     return word.rstrip("e") if len(word) > 4 else word
 
 
+_UNIT_IN_HEAD = re.compile(r"[(\[][^()\[\]]{1,6}[)\]]")
+
+
 def cells(table: Table) -> Iterator[Quantity]:
     """Quantities of a table: the words of each are those of its row and its column."""
     heads = [cell.text for cell in table.rows[0]]
@@ -265,7 +285,7 @@ def cells(table: Table) -> Iterator[Quantity]:
             yield Quantity(
                 number=number,
                 unit="%" if match[2] or "%" in head else "",
-                words=stems(f"{row[0].text} {head}"),
+                words=stems(f"{row[0].text} {_UNIT_IN_HEAD.sub('', head)}"),
                 start=cell.start,
                 end=cell.end,
                 cell=True,

@@ -156,14 +156,21 @@ def _p_values(grid: _TestGrid, *, raised: bool, one_sided: bool) -> tuple[int, l
     wrong = [each for each in seen if _disagrees(each[2], each[1]["p"])]
     if raised and not _plainly_not_raised(seen):
         wrong = [each for each in wrong if float(each[1]["p"]) < each[2].p]
+    known = bool(head) or test != "t" or grid.column(_FREEDOM) is not None
     return len(seen), [
         _Wrong(
             row=row,
-            message=f"{grid.heads[column]} = {row.cells[column]} gives p = {result.p:.4g}, within "
-            f"[{result.p_low:.4g}, {result.p_high:.4g}] by rounding; the table says {told[0]}",
+            message=f"{grid.heads[column]} = {row.cells[column]} gives {_in_words(result, known)}; "
+            f"the table says {told[0]}",
         )
         for row, told, result in wrong
     ]
+
+
+def _in_words(seen: Recomputed, known: bool) -> str:
+    if known:
+        return f"p = {seen.p:.4g}, within [{seen.p_low:.4g}, {seen.p_high:.4g}] by rounding"
+    return f"at most p = {seen.p_high:.4g} with {FEWEST_FREEDOM} degrees of freedom or more"
 
 
 def _recomputed(
@@ -171,7 +178,11 @@ def _recomputed(
     told: re.Match[str], *, one_sided: bool,
 ) -> Recomputed | None:  # fmt: skip
     degrees = _degrees(grid, row, test, head or "")
-    if degrees is None or not _STATISTIC.fullmatch(row.cells[column]):
+    if not _STATISTIC.fullmatch(row.cells[column]):
+        return None
+    if degrees is None and test == "t" and grid.column(_FREEDOM) is None:
+        return _beyond_any(row.cells[column], told)
+    if degrees is None:
         return None
     sign: Comparison = "<" if told["sign"] in ("<", "≤") else ">" if told["sign"] == ">" else "="
     value = row.cells[column].replace("−", "-").replace("–", "-")
@@ -182,6 +193,21 @@ def _recomputed(
         )  # fmt: skip
     except DataError:
         return None
+
+
+def _beyond_any(value: str, told: re.Match[str]) -> Recomputed | None:
+    """A t without degrees of freedom, where p is above what the fewest give; else None."""
+    if told["sign"] not in ("", "="):
+        return None
+    try:
+        seen = recompute("t", value.lstrip("-−–"), comparison="=", p=told["p"], df2=FEWEST_FREEDOM)
+    except DataError:
+        return None
+    return seen if float(told["p"]) > seen.p_high else None
+
+
+FEWEST_FREEDOM = 10
+"""Degrees of freedom that a test in a table of several is taken to have at least."""
 
 
 def _plainly_not_raised(seen: Sequence[tuple[_TestRow, re.Match[str], Recomputed]]) -> bool:
