@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
     from plumbrule.loop import RunConfig
     from plumbrule.loop.reviewing import PaperReview
-    from plumbrule.oversight import Reliability
+    from plumbrule.oversight import Reliability, ReviewBudget
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
@@ -616,7 +616,7 @@ def review(
     sources: Path | str | None = None,
     judge: LanguageModel | str | None = None,
     reliability: "Reliability | None" = None,
-    budget: "Budget | None" = None,
+    budget: "ReviewBudget | None" = None,
     tell: Tell = silent,
     **settings: Any,
 ) -> Reviewed:
