@@ -369,6 +369,11 @@ def recall_rows(tried: Sequence[Tried], *, sealed: bool, seeds: Sequence[int]) -
         found = sum(bool(each.hits) for each in ours)
         rows.append(estimated(f"{which}: {words}", clopper_pearson(found, len(ours), unit="recall"),
                               seeds=seeds))  # fmt: skip
+    rest = [each for each in tried if each.plant.kind != "entry"]
+    if rest:
+        found = sum(bool(each.hits) for each in rest)
+        share = clopper_pearson(found, len(rest), unit="recall")
+        rows.append(estimated(f"{which}: all kinds but entries", share, seeds=seeds))
     found = sum(bool(each.hits) for each in tried)
     others = sum(len(each.others) for each in tried)
     return [
