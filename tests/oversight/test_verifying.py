@@ -1,12 +1,15 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 from benchmarks.review_trail import WAYS, Rows, chained, make_review, tamper
 from tests.oversight.reviews import Says, failing, run
 
-from plumbrule.errors import ConfigError
+from plumbrule.errors import ConfigError, DataError
 from plumbrule.ledger import read_entries
 from plumbrule.oversight import overrule, send_back, verify_review
+from plumbrule.oversight.records import ReportedFlaw
+from plumbrule.oversight.trail import read_records
 
 
 def test_a_hundred_tamperings_are_all_noticed_and_placed():
@@ -100,3 +103,29 @@ def test_every_record_is_in_the_ledger(tmp_path):
 def test_what_is_no_folder_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="folder of a review"):
         verify_review(tmp_path / "none")
+
+
+def test_a_review_in_the_form_of_another_version_is_refused_and_not_called_altered(
+    tmp_path, monkeypatch
+):
+    run(tmp_path / "r", Says())
+    monkeypatch.setattr("plumbrule.oversight.trail.FORM", 3)
+
+    for read in (verify_review, read_records):
+        with pytest.raises(DataError, match=r"form 3, .* holds one of form 2; use the version"):
+            read(tmp_path / "r")
+
+
+def test_flaws_are_kept_as_records_and_their_words_are_evidence(tmp_path):
+    wrong = failing("green")
+    flaw = ReportedFlaw(severity="low", kind="color", message="not green", quotes=wrong.evidence)
+    told = replace(wrong, flaws=(flaw,))
+    done = run(tmp_path / "r", Says(answers={"root/sum": told}))
+
+    found = read_records(tmp_path / "r").reports
+    [report] = [each for each in found if (each.task_id, each.specialist) == ("root/sum", "tool")]
+    assert report.flaws == (flaw,)
+    assert done.verdict.outcome == "fail"
+    lost = run(tmp_path / "s", Says(answers={"root/sum": replace(told, evidence=())}))
+    [report] = [node.current[0] for node in lost.root.walk() if node.task.id == "root/sum"]
+    assert (report.verdict, report.failure) == ("not checked", "error")

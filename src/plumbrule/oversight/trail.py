@@ -149,6 +149,20 @@ def read_record(entry: LedgerEntry) -> Record:
     return record
 
 
+def refuse_other_form(manifest: Manifest, folder: Path) -> None:
+    """Records of another form were written by another version, which alone can read them.
+
+    Raises:
+        DataError: The manifest names another form.
+    """
+    if manifest.form != FORM:
+        raise DataError(
+            f"expected a review whose records have form {FORM}, {folder} holds one of form "
+            f"{manifest.form}; use the version that wrote it, or review the work anew in another "
+            "folder"
+        )
+
+
 def read_records(folder: Path) -> Records:
     """All records of a review, from its ledger.
 
@@ -160,11 +174,7 @@ def read_records(folder: Path) -> Records:
     manifest = read_record(entries[0]) if entries else None
     if not isinstance(manifest, Manifest):
         raise DataError(f"{folder} holds no review: its ledger does not begin with a manifest")
-    if manifest.form != FORM:
-        raise DataError(
-            f"expected a review whose records have form {FORM}, {folder} holds one of form "
-            f"{manifest.form}; review the work anew in another folder"
-        )
+    refuse_other_form(manifest, folder)
     found = Records(manifest=manifest)
     for entry in entries[1:]:
         found.add(read_record(entry))

@@ -22,6 +22,7 @@ from plumbrule.oversight.trail import (
     file_of,
     read_record,
     read_sources,
+    refuse_other_form,
     source_file,
     text_of,
 )
@@ -78,6 +79,7 @@ def verify_review(folder: Path, *, expected_head: str | None = None) -> ReviewVe
 
     Raises:
         ConfigError: There is no such folder.
+        DataError: Its records have the form of another version.
     """
     if not folder.is_dir():
         raise ConfigError(f"expected the folder of a review, {folder} is none")
@@ -92,6 +94,8 @@ def verify_review(folder: Path, *, expected_head: str | None = None) -> ReviewVe
         unread = Tampering(place="ledger.db", kind="changed", detail=str(error))
         return _unreadable(*problems, unread, head=chain.head)
     records, history, misread = _read(entries)
+    if records is not None and chain.sound:
+        refuse_other_form(records.manifest, folder)
     problems += misread
     if records is None:
         lost = Tampering(place="ledger entry 1", kind="dropped", detail="there is no manifest")
