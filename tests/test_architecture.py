@@ -109,10 +109,6 @@ def test_a_circle_is_seen_however_its_files_import_each_other():
     assert circles(graph) == {frozenset("abc")}
 
 
-DOUBLED = {"Check", "Job", "Printed", "Trial"}
-"""Names of classes that still mean two things, all of them in `oversight`."""
-
-
 def test_one_class_name_means_one_thing():
     defined = Counter(
         node.name
@@ -121,7 +117,7 @@ def test_one_class_name_means_one_thing():
         if isinstance(node, ast.ClassDef)
     )
 
-    assert {name for name, count in defined.items() if count > 1} <= DOUBLED
+    assert {name for name, count in defined.items() if count > 1} == set()
 
 
 def test_only_one_file_knows_trl():
