@@ -24,6 +24,23 @@ class PlumbruleError(Exception):
     exit_code = 2
 
 
+def brief(error: BaseException, most: int = 300) -> str:
+    """What a library says of an error, on one line and not without end.
+
+    Args:
+        error: The error.
+        most: Characters.
+
+    Example:
+        >>> brief(KeyError("a"))
+        "KeyError: 'a'"
+    """
+    said = " ".join(str(error).split())
+    if isinstance(error, KeyError) or not said:  # its text is the bare key
+        said = f"{type(error).__name__}: {said}".rstrip(": ")
+    return said if len(said) <= most else f"{said[: most - 1]}…"
+
+
 class ConfigError(PlumbruleError, ValueError):
     """A setting is out of range or contradicts another."""
 

@@ -80,10 +80,24 @@ def parse_yaml(text: str, origin: str, *, error: type[PlumbruleError] = ConfigEr
         finally:
             loader.dispose()
     except RecursionError as trouble:
-        raise error(f"{origin} is nested more than {DEEPEST} levels deep; flatten it") from trouble
+        raise error(
+            f"{origin} is nested more than {DEEPEST} levels deep; it must be flatter"
+        ) from trouble
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as trouble:
         # Values that look like dates or numbers and are none are no YAML errors to the library.
-        raise error(f"{origin} cannot be read as YAML: {trouble}") from trouble
+        raise error(
+            f"{origin} cannot be read as YAML: {_in_a_line(trouble)}; correct it"
+        ) from trouble
+
+
+def _in_a_line(trouble: Exception) -> str:
+    """What is wrong with YAML and where, without the picture that the library draws of it."""
+    if isinstance(trouble, yaml.MarkedYAMLError):
+        mark = trouble.problem_mark or trouble.context_mark
+        place = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        said = ", ".join(filter(None, (trouble.context, trouble.problem, trouble.note)))
+        return " ".join(f"{place}{said}".split())
+    return " ".join(str(trouble).split())
 
 
 def _check(root: yaml.Node) -> None:

@@ -30,6 +30,24 @@ def check_ranges(record: Any, **bounds: tuple[float, float]) -> None:
             raise ConfigError(f"{name} must be between {least:,g} and {most:,g}, got {value!r:.40}")
 
 
+def refuse_truths(given: Any, read: Any, place: str = "") -> None:
+    """Refuse true and false where a number belongs: they would count as 1 and 0.
+
+    Args:
+        given: Plain values as a user wrote them.
+        read: The same as they were read.
+        place: Where they stand, for the message.
+
+    Raises:
+        ConfigError: One stands there.
+    """
+    if isinstance(given, Mapping) and isinstance(read, Mapping):
+        for name, value in given.items():
+            refuse_truths(value, read.get(name), f"{place}.{name}" if place else str(name))
+    elif isinstance(given, bool) and not isinstance(read, bool):
+        raise ConfigError(f"{place} must be a number, got {str(given).lower()}")
+
+
 strict = with_config(ConfigDict(extra="forbid", allow_inf_nan=False))
 """Of a record: fields that it does not know, NaN and infinity are refused when it is read."""
 

@@ -29,7 +29,7 @@ from plumbrule.behavior.subgroups import (
     Subgroup,
 )
 from plumbrule.behavior.surrogate import covering, moved_nearby, predict, rankings
-from plumbrule.records import Prompt
+from plumbrule.records import Prompt, check_ranges
 from plumbrule.store import derive_seed
 
 
@@ -73,6 +73,23 @@ class Exploring:
 
     per_subgroup: int = 2
     """Hypotheses a subgroup."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            random=(0, 10**7),
+            covering=(0, 10**7),
+            pulled=(0, 10**7),
+            pull=(1, 10**6),
+            followed=(0, 10**6),
+            neighbors=(0, 10**6),
+            doubted=(0, 10**6),
+            read=(0, 10**6),
+            told=(0, 10**6),
+            least_movement=(0, 1),
+            most_subgroups=(0, 10**5),
+            per_subgroup=(0, 10**5),
+        )
 
 
 ROUNDS_OF_DOUBT = 2

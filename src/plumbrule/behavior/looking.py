@@ -19,7 +19,7 @@ from plumbrule.behavior.pair import PairedReply
 from plumbrule.behavior.proposing import Proposal, propose
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.subgroups import SelectorTable, Subgroup
-from plumbrule.records import Prompt, strict
+from plumbrule.records import Prompt, check_ranges, strict
 from plumbrule.store import derive_seed
 
 SOME = 24
@@ -62,6 +62,18 @@ class Looking:
 
     most_proposals: int = 16
     """Hypotheses that are tested."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            pairs=(1, 10**7),
+            blind=(0, 1),
+            blind_if_sharp=(0, 10**7),
+            sharp=(0, 1),
+            transferred=(0, 10**5),
+            rounds=(0, 10**3),
+            most_proposals=(0, 10**5),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,9 @@
 nobody foresaw, an interruption and a reader that went away each have a code of their own.
 """
 
+import errno
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -29,6 +31,26 @@ NOBODY_READS = 141
 
 LONGEST = 300
 """Characters of an unforeseen error that the message shows."""
+
+LONGEST_MESSAGE, LONGEST_WORD = 1400, 300
+"""Characters: what was typed may be of any length, and is repeated in what is said of it."""
+
+_NAMES = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.EROFS,
+        errno.ETXTBSY,
+    }
+)
+"""What is wrong with a file that a user named, wherever it shows."""
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE})
+"""What is wrong with the machine's disk: the same command goes on once it is mended."""
 
 _PACKAGES = ("plumbrule", "torch", "transformers", "trl", "peft", "tokenizers", "numpy", "httpx")
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -59,6 +81,15 @@ def end_well(work: Callable[[], None]) -> None:
         raise
     except BrokenPipeError:
         os._exit(NOBODY_READS)
+    except OSError as error:
+        if error.filename is None or error.errno not in _NAMES | _DISK:
+            _say(_unforeseen(error))
+            sys.exit(UNEXPECTED)
+        _say(
+            f"expected {error.filename} to be a file or folder that can be used, it cannot: "
+            f"{error.strerror}. Check its name, its rights and the room on its disk."
+        )
+        sys.exit(3 if error.errno in _DISK else 2)
     except BaseException as error:
         _say(_unforeseen(error))
         sys.exit(UNEXPECTED)
@@ -100,7 +131,22 @@ def _interrupted(leave: Callable[[int], None] = sys.exit) -> None:
 
 def _say(message: str) -> None:
     console = Console(stderr=True, soft_wrap=True)
-    console.print(f"[bold red]plumbrule:[/] {escape(message)}", highlight=False)
+    console.print(f"[bold red]plumbrule:[/] {escape(shortened(message))}", highlight=False)
+
+
+def shortened(message: str) -> str:
+    """A message with what is very long in it cut in the middle.
+
+    Example:
+        >>> len(shortened("expected a name, got " + "a" * 5000)) < 400
+        True
+    """
+    words = re.sub(
+        rf"\S{{{LONGEST_WORD + 1},}}", lambda found: f"{found[0][:200]} … {found[0][-60:]}", message
+    )
+    if len(words) <= LONGEST_MESSAGE:
+        return words
+    return f"{words[: LONGEST_MESSAGE - 400]} … {words[-390:]}"
 
 
 def _comes_of(error: BaseException, kind: type[BaseException]) -> bool:

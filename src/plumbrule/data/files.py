@@ -27,14 +27,19 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     if not path.is_file():
         raise DataError(f"expected a file of prompts, there is none at {path}; check --prompts")
-    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(
+            f"expected a file of prompts, {path} cannot be read: {error.strerror}; check its rights"
+        ) from error
     if size > LARGEST_FILE:
         raise DataError(
             f"expected at most {LARGEST_FILE / 2**20:.0f} MiB of prompts, {path} has "
             f"{size / 2**20:.0f} MiB; draw a sample of it, such as `shuf -n 2000 FILE`"
         )
-    with path.open("rb") as file:
-        start = file.read(4)
     if start == b"PAR1":
         yield from _parquet(path)
     elif path.suffix.lower() in (".csv", ".tsv"):

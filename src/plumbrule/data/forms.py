@@ -82,11 +82,11 @@ def _turns(value: object, place: str, key: str) -> list[Message]:
 
 def _turn(turn: object, place: str) -> Message:
     if not isinstance(turn, dict):
-        raise DataError(f"{place}: a message has `role` and `content`, got {turn!r:.60}")
+        raise DataError(f"{place}: a message must have `role` and `content`, got {turn!r:.60}")
     role = turn.get("role", turn.get("from"))
     content = turn.get("content", turn.get("value", turn.get("text")))
     if role is None or (content is None and not turn.get("tool_calls")):
-        raise DataError(f"{place}: a message has `role` and `content`, got {turn!r:.60}")
+        raise DataError(f"{place}: a message must have `role` and `content`, got {turn!r:.60}")
     known = _ALSO.get(role.casefold(), role.casefold()) if isinstance(role, str) else None
     if turn.get("tool_calls") or known in ("tool", "function", "observation", "function_call"):
         raise DataError(
@@ -95,8 +95,8 @@ def _turn(turn: object, place: str) -> Message:
         )
     if known not in ROLES:
         raise DataError(
-            f"{place}: a message's role is one of {', '.join(ROLES)} and its content text, got "
-            f"{turn!r:.60}"
+            f"{place}: a message's role must be one of {', '.join(ROLES)} and its content text, "
+            f"got {turn!r:.60}"
         )
     return Message(known, _content(content, place))  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def _content(value: object, place: str) -> str:
         if isinstance(part, dict) and part.get("type", "text") in ("text", "input_text"):
             text = part.get("text")
         if not isinstance(text, str):
-            raise DataError(f"{place}: a message's content is text, got {part!r:.60}")
+            raise DataError(f"{place}: a message's content must be text, got {part!r:.60}")
         texts.append(text)
     return "".join(texts)
 
@@ -120,7 +120,7 @@ def _asked(turns: Sequence[Message], place: str) -> list[Message]:
     """A conversation up to the user's last turn."""
     last = max((at for at, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
-        raise DataError(f"{place}: the conversation has no turn of the user's")
+        raise DataError(f"{place}: the conversation must have a turn of the user's, it has none")
     return list(turns[: last + 1])
 
 
@@ -132,7 +132,8 @@ def _common(row: Mapping[str, Any], place: str) -> list[Message]:
         spoken = _spoken(value) if isinstance(value, str) else None
         if isinstance(value, str) and spoken is None:
             raise DataError(
-                f"{place}: `{key}` is a reply without what it replies to; add the key `prompt`"
+                f"{place}: `{key}` must hold what it replies to, it is a reply alone; add "
+                "the key `prompt`"
             )
         sides.append(spoken if spoken is not None else _turns(value, place, key))
     same = 0
@@ -169,7 +170,9 @@ def _checked(turns: Sequence[Message], place: str) -> Dialogue:
     if turns[-1].role != "user":
         raise DataError(f"{place}: the last message must be the user's, got {turns[-1].role!r}")
     if not turns[-1].content.strip():
-        raise DataError(f"{place}: the last message is empty; remove the line or fill it in")
+        raise DataError(
+            f"{place}: the last message must hold text, it is empty; remove the line or fill it in"
+        )
     return tuple(turns)
 
 

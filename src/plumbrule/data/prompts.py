@@ -149,7 +149,8 @@ def _check_same(prompt: Prompt, first: Prompt, place: str, where: str) -> None:
     for name in ("deserves_help", "held_out"):
         if getattr(prompt, name) != getattr(first, name):
             raise DataError(
-                f"{place} asks what {where} asks and says otherwise of {name}; remove one of them"
+                f"{place} must say of {name} what {where} says, which asks the same; remove one of "
+                "them"
             )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from plumbrule.constitution import Principle
 from plumbrule.errors import ConfigError
 from plumbrule.files import parse_yaml, read_small_text
-from plumbrule.records import Dialogue, Message
+from plumbrule.records import Dialogue, Message, problems_of
 from plumbrule.store import fingerprint
 
 Task = Literal[
@@ -30,6 +31,9 @@ OPTIONAL: tuple[Task, ...] = ("grade_again", "applies")
 the question about the principle."""
 
 _SHIPPED = ("default", "village")
+_SLOTS = (
+    "principle", "statement", "request", "reply", "critique", "first", "second", "condition",
+)  # fmt: skip
 _TAG = re.compile(r"<(?=/?\s*(?:principle|request|reply|reply_a|reply_b|critique)\b)", re.I)
 
 
@@ -52,7 +56,7 @@ class Template(_Strict):
     no_problem: tuple[str, ...] = ()
     """How a critique begins that found nothing to mend."""
 
-    max_new_tokens: Annotated[int, Field(ge=1)] = 256
+    max_new_tokens: Annotated[int, Field(ge=1, le=10**6)] = 256
     """Tokens a written answer may have."""
 
 
@@ -60,7 +64,7 @@ class _File(_Strict):
     name: str
     version: int
     single_line: bool = False
-    few_shot: Annotated[int, Field(ge=0)] = 0
+    few_shot: Annotated[int, Field(ge=0, le=1000)] = 0
     critique: Template
     revise: Template
     revise_directly: Template
@@ -192,10 +196,11 @@ def load_prompts(name_or_path: str) -> PromptSet:
             if task not in OPTIONAL or getattr(prompts.content, task) is not None:
                 _check_slots(prompts.template(task))
         _check_grading(prompts)
-    except (ValidationError, KeyError, IndexError, ValueError) as error:
+    except (ValidationError, ValueError) as error:
+        said = problems_of(error) if isinstance(error, ValidationError) else str(error)
         raise ConfigError(
-            f"{name_or_path} does not hold a prompt set: {error}. "
-            "Start from a shipped one; docs/judging.md lists the fields."
+            f"{name_or_path} does not hold a prompt set: {said}. "
+            "Start from a shipped one; docs/judging.md lists the fields that it must have."
         ) from error
     return prompts
 
@@ -213,5 +218,10 @@ def _check_grading(prompts: PromptSet) -> None:
 
 def _check_slots(template: Template) -> None:
     """Refuse a slot nobody fills, before a run is under way."""
-    known = ("principle", "statement", "request", "reply", "critique", "first", "second")
-    template.user.format(**dict.fromkeys((*known, "condition"), ""))
+    for _, slot, form, conversion in Formatter().parse(template.user):
+        # A form such as `:>99999999999` would fill the memory, an attribute show what is no text.
+        if slot is not None and (slot not in _SLOTS or form or conversion):
+            raise ConfigError(
+                f"a slot must be one of {', '.join(f'{{{name}}}' for name in _SLOTS)}, without "
+                f"anything else in its braces, got {slot!r}; a brace of your own is written twice"
+            )

@@ -62,8 +62,8 @@ def locate(target: str | Path) -> LedgerLocation:
             url = sa.make_url(target)
         except sa.exc.ArgumentError as error:
             raise ConfigError(
-                "a ledger's address is a path or a URL such as postgresql+psycopg://host/name, "
-                f"got {target!r}"
+                "a ledger's address must be a path or a URL such as postgresql+psycopg://host/"
+                f"name, got {target!r}"
             ) from error
         in_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
         if not in_file:
@@ -97,7 +97,8 @@ def _engine(place: LedgerLocation) -> sa.Engine:
         return sa.create_engine(place.url, connect_args=options)
     except (sa.exc.NoSuchModuleError, ImportError) as error:
         raise ConfigError(
-            f"no driver for {place.name}: {error}. Install the one the URL names, e.g. psycopg"
+            f"there is no driver for {place.name}: {error}. Install the one the URL names, e.g. "
+            "psycopg"
         ) from error
 
 
@@ -147,7 +148,9 @@ def reading(place: LedgerLocation) -> Iterator[list[StoredRow]]:
             yield _rows_in(engine, place, open_things)
             return
         if not place.file.is_file():
-            raise LedgerError(f"no ledger at {place.file}; name a run's folder or its ledger.db")
+            raise LedgerError(
+                f"there is no ledger at {place.file}; give a run's folder or its ledger.db"
+            )
         try:
             rows = _rows_in(_engine_of_file(place.file, mode="ro"), place, open_things)
         except StorageError:

@@ -30,6 +30,9 @@ class Ends:
         return head == self.head or (self.announced is not None and head == following)
 
 
+_LARGEST = 4096
+"""Bytes; ours have some hundred."""
+
 EMPTY = Ends(head=LedgerHead(entries=0, hash=GENESIS))
 
 
@@ -52,10 +55,13 @@ def read_ends(path: Path) -> Ends | None:
         LedgerError: It is not what was written there.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():  # a pipe, or something that is read without end
+            raise LedgerError(f"{path} must be a head file as it was written there, it is no file")
+        with path.open("rb") as file:
+            text = file.read(_LARGEST).decode("utf-8")
     except FileNotFoundError:
         return None
-    except ValueError:
+    except UnicodeDecodeError:
         text = ""
     try:
         value = json.loads(text)
@@ -66,7 +72,7 @@ def read_ends(path: Path) -> Ends | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         ends = None
     if ends is None or text != _text(ends) or not _is_plausible(ends):
-        raise LedgerError(f"{path} is not a head file as it was written there")
+        raise LedgerError(f"{path} must be a head file as it was written there, it is another")
     return ends
 
 

@@ -12,7 +12,7 @@ from plumbrule.behavior import CompareSettings
 from plumbrule.errors import ConfigError
 from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.models import Sampling
-from plumbrule.records import check_ranges, problems_of, strict
+from plumbrule.records import check_ranges, problems_of, refuse_truths, strict
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
@@ -225,22 +225,13 @@ def make_config(content: Mapping[str, Any], origin: str) -> RunConfig:
     """
     try:
         config = _adapter.validate_python(dict(content))
-        _refuse_truths(dict(content), _adapter.dump_python(config), "")
+        refuse_truths(dict(content), _adapter.dump_python(config))
         return config
     except ValidationError as error:
         raise ConfigError(
             f"{origin} is not a run's configuration: {problems_of(error)}. docs/running.md lists "
             "the fields."
         ) from error
-
-
-def _refuse_truths(given: Any, read: Any, place: str) -> None:
-    """Refuse true and false where a number belongs: they would count as 1 and 0."""
-    if isinstance(given, Mapping) and isinstance(read, Mapping):
-        for name, value in given.items():
-            _refuse_truths(value, read.get(name), f"{place}.{name}" if place else str(name))
-    elif isinstance(given, bool) and not isinstance(read, bool):
-        raise ConfigError(f"{place} must be a number, got {str(given).lower()}")
 
 
 def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:

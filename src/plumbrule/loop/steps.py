@@ -239,7 +239,9 @@ def best_and_worst(
             continue
         best = max(group, key=lambda each: each.reward)
         worst = min(group, key=lambda each: each.reward)
-        if best.reward - worst.reward >= least_margin:
+        # With a margin of 0 both may be the same words, which teach nothing.
+        same = best.exchange.response == worst.exchange.response
+        if best.reward - worst.reward >= least_margin and not same:
             pairs.append(
                 PreferencePair(
                     id=best.exchange.id,

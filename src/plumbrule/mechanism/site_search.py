@@ -210,6 +210,11 @@ def _writes(
     import torch
 
     added = (call.given - call.taken).double()
+    if not bool(added.isfinite().all()):
+        raise ModelError(
+            f"expected weights that give numbers, {call.path} gives NaN or infinity for ordinary "
+            "text; they are damaged: copy them again"
+        )
     # In half precision the sum itself is rounded.
     rounding = max(ADDS_UP, 2 * torch.finfo(call.given.dtype).eps)
     error = rounding * float(call.given.double().norm())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from plumbrule.errors import ModelError
+from plumbrule.errors import ModelError, brief
 
 PROBED = 24
 """Tokens, spread over the vocabulary, on which the folded model is held against the other."""
@@ -41,7 +41,10 @@ def merge_unchanged(adapted: Any) -> Any | None:
     """
     adapted.eval()
     before = _logits(adapted)
-    merged = adapted.merge_and_unload(safe_merge=True).eval()
+    try:
+        merged = adapted.merge_and_unload(safe_merge=True).eval()
+    except RuntimeError:  # a kind that cannot be folded in here, as one with a bias of its own
+        return None
     after = _logits(merged)
     if before is None or after is None:
         return None
@@ -100,7 +103,10 @@ def wrapped(module: Any, folder: Path) -> Any:
         try:
             return PeftModel.from_pretrained(module, str(folder), is_trainable=False)
         except Exception as error:  # the library raises anything, KeyError among it
-            raise ModelError(f"the adapter in {folder} does not fit its model: {error}") from error
+            raise ModelError(
+                f"expected an adapter made for its model, that in {folder} does not fit its model: "
+                f"{brief(error)}"
+            ) from error
 
 
 def _make_room(module: Any, folder: Path) -> None:

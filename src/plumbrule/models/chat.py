@@ -17,6 +17,9 @@ MOST_KNOWN = 50_000
 """Dialogues whose tokens are kept: a comparison reads each prompt a dozen times, and templates are
 slow to render."""
 
+MOST_TIMES = 1000
+"""Times that a template may repeat something."""
+
 TODAY = date(2026, 1, 1)
 """The day that it is for every chat template: else the same command would ask something else each
 day, and a run that goes on after midnight would go on with other prompts."""
@@ -67,6 +70,7 @@ class Chat:
                 "take the instruction-tuned variant, or give a template file with "
                 "chat_template=PATH."
             )
+        _refuse_multiplying(tokenizer.chat_template)
         self.reads_date = asks_date(tokenizer.chat_template)
         if self.reads_date:
             self._arguments = {"date_string": TODAY.strftime("%d %b %Y"), **self._arguments}
@@ -204,6 +208,40 @@ class Chat:
             if self.tokenizer.decode([token]).strip():
                 return None
         return None
+
+
+def _refuse_multiplying(template: Any) -> None:
+    """Refuse a template that asks for a text or a number without end, before it is rendered.
+
+    The sandbox that it runs in bounds what is counted up to, not what is multiplied: one short line
+    would take all memory, and whatever runs beside it.
+
+    Raises:
+        ModelError: It does.
+    """
+    from jinja2 import TemplateError, nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    if not isinstance(template, str):
+        return
+    environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
+    try:
+        tree = environment.parse(template)
+    except (TemplateError, RecursionError):
+        return  # rendering says what is wrong with it
+    for node in tree.find_all((nodes.Pow, nodes.Mul)):
+        sides = (node.left, node.right)
+        far = any(
+            isinstance(side, nodes.Const)
+            and isinstance(side.value, int | float)
+            and abs(side.value) > MOST_TIMES
+            for side in sides
+        )
+        if isinstance(node, nodes.Pow) or far:
+            raise ModelError(
+                f"expected a chat template that writes messages, line {node.lineno} of this one "
+                "multiplies without end; give another template with chat_template=PATH"
+            )
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plumbrule.errors import ConfigError, ModelError
+from plumbrule.errors import ConfigError, ModelError, brief
 from plumbrule.models.adapters import put_on
 from plumbrule.models.identity import folder_identity
 from plumbrule.models.local import LocalModel
@@ -68,11 +68,23 @@ def load_model(folder: Path, base: Path | None, spec: str, load: Load) -> LocalM
         )
     module.eval()
     folders = [folder] if base is None else [base, folder]
-    identity = folder_identity(folders, module, tokenizer, load.settings.template_arguments)
+    try:
+        identity = folder_identity(folders, module, tokenizer, load.settings.template_arguments)
+    except ValueError as error:
+        raise ModelError(
+            f"expected plain numbers in the settings of {spec}, one is NaN or infinite "
+            f"({brief(error)}); correct config.json or generation_config.json"
+        ) from error
     try:
         return LocalModel(module, tokenizer, spec=spec, identity=identity, settings=load.settings)
     except ModelError as error:
         raise ModelError(f"{spec}: {error}") from error
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
+        # The library reads a tokenizer's settings as they are and fails when it uses them.
+        raise ModelError(
+            f"expected a tokenizer that can be used, that of {spec} cannot: {brief(error)}; "
+            "correct its settings or take the model's own files"
+        ) from error
 
 
 def check_folder(folder: Path, *, trust_remote_code: bool) -> None:
@@ -265,7 +277,7 @@ def _tokenizer(folder: Path, load: Load) -> Any:
             folder, trust_remote_code=load.trust_remote_code, local_files_only=True
         )
     except Exception as error:  # the library raises anything from KeyError to Exception itself
-        raise ModelError(f"the tokenizer in {folder} cannot be read: {error}") from error
+        raise ModelError(f"the tokenizer in {folder} cannot be read: {brief(error)}") from error
     if load.chat_template is not None:
         tokenizer.chat_template = _template(load.chat_template)
     elif load.plain_text and not tokenizer.chat_template:
@@ -302,7 +314,7 @@ def _module(folder: Path, load: Load, device: str) -> Any:
                 output_loading_info=True,
             )
         except Exception as error:  # the library lets anything through that a file brings about
-            raise ModelError(f"the model in {folder} cannot be loaded: {error}") from error
+            raise ModelError(f"the model in {folder} cannot be loaded: {brief(error)}") from error
     missing = sorted(report["missing_keys"])
     if missing:  # the library would fill them with random numbers and go on
         raise ModelError(

@@ -92,6 +92,12 @@ def model_folder(spec: str, *, revision: str | None = None, code: bool = False) 
     if spec.startswith("lab:"):
         return _specimen(spec.removeprefix("lab:"))
     path = Path(spec).expanduser()
+    try:
+        path.exists()
+    except OSError as error:
+        raise ModelError(
+            f"expected a folder or a hub id, {spec:.60} can be neither: {error.strerror}"
+        ) from error
     if path.is_dir() or path.is_file():
         file = gguf_in(path)
         if file is not None:

@@ -30,7 +30,7 @@ from plumbrule.oversight.amplification import (
     climb,
 )
 from plumbrule.oversight.amplification.climbing import content
-from plumbrule.records import from_json, strict, to_json
+from plumbrule.records import from_json, refuse_truths, strict, to_json
 from plumbrule.report import write_report
 from plumbrule.store import Progress, Tell, file_sha256, silent
 from plumbrule.version import __version__
@@ -186,7 +186,9 @@ def read_amplification(path: Path) -> Amplification:
             "`student` and `climb` where they differ"
         )
     try:
-        return from_json(Amplification, held, origin=str(path))
+        found = from_json(Amplification, held, origin=str(path))
+        refuse_truths(held, to_json(found))
+        return found
     except DataError as error:
         raise ConfigError(str(error)) from error
 

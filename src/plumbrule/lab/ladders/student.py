@@ -18,7 +18,7 @@ import numpy as np
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.lab.ladders.drawing import Answers, Contexts
 from plumbrule.lab.ladders.lessons import Lessons, join_lessons, split_lessons
-from plumbrule.records import strict
+from plumbrule.records import check_ranges, strict
 from plumbrule.store import Progress, derive_seed, file_sha256, silent, write_atomic
 
 CODE_VERSION = 1
@@ -67,6 +67,19 @@ class StudentSettings:
             )
         if min(self.batch, self.most_steps, self.every, self.patience) < 1:
             raise ConfigError("batch, most_steps, every and patience must be at least 1")
+        check_ranges(
+            self,
+            width=(1, 2**14),
+            layers=(1, 256),
+            levels=(1, 64),
+            batch=(1, 10**5),
+            most_steps=(1, 10**8),
+            every=(1, 10**8),
+            learned=(0, 1),
+            patience=(1, 10**6),
+            settled=(0, 1),
+            learning_rate=(1e-9, 10),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import ConfigError, DataError
+from plumbrule.files import read_small_text
 from plumbrule.mechanism.circuits.tasks import PromptPair, task_file, tasks
 from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.records import Message, read_jsonl, strict
+
+LARGEST_PAIRS = 64 * 2**20
+"""Bytes of a file of pairs."""
 
 
 @strict
@@ -127,7 +131,7 @@ def read_pairs(
 def _lines(path: Path) -> list[PairLine]:
     if not path.is_file():
         raise DataError(f"expected a file of pairs, there is no {path}")
-    if not path.read_bytes().strip():
+    if not read_small_text(path, "a file of pairs", most=LARGEST_PAIRS, error=DataError).strip():
         raise DataError(f"expected pairs of prompts in {path}, it is empty")
     return list(read_jsonl(PairLine, path))
 

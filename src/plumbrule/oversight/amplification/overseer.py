@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.amplification.ladder import Answers, Contexts, Ladder, Student, plurality
-from plumbrule.records import strict
+from plumbrule.records import check_ranges, strict
 from plumbrule.store import derive_seed
 
 Believe = Callable[[Contexts, str], Answers]
@@ -41,6 +41,7 @@ class Overseer:
         """Refuse a rate that is none."""
         if not 0.0 <= self.error <= 1.0:
             raise ConfigError(f"an overseer's error is a rate from 0 to 1, got {self.error}")
+        check_ranges(self, seed=(-(2**63), 2**63 - 1))
 
     def misread(self, answers: Answers, choices: int, *, name: object) -> Answers:
         """Replace some answers by wrong ones.

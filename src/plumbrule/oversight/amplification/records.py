@@ -6,7 +6,7 @@ from plumbrule.errors import ConfigError
 from plumbrule.oversight.amplification.ladder import VoteErrors
 from plumbrule.oversight.amplification.overseer import Overseer
 from plumbrule.oversight.amplification.stopping import ErrorBudget, PlantedAnswers, Stop
-from plumbrule.records import Estimate, strict
+from plumbrule.records import Estimate, check_ranges, strict
 
 
 @strict
@@ -48,6 +48,14 @@ class ClimbSettings:
             value = getattr(self, name)
             if value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
+        counts = ("first_contexts", "pool", "rehearsal", "planted", "exam")
+        check_ranges(
+            self,
+            **dict.fromkeys(counts, (1, 10**8)),
+            rounds=(1, 64),
+            votes=(1, 10**4),
+            seed=(-(2**63), 2**63 - 1),
+        )
 
     @property
     def confidence(self) -> float:

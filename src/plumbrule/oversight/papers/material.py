@@ -124,12 +124,19 @@ def _name(name: str) -> str:
 def _bibliography(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"expected a bibliography, there is no file at {path}; check the path")
-    if path.stat().st_size > LARGEST_SOURCE:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_SOURCE + 1)
+    except OSError as error:
+        raise DataError(
+            f"expected a bibliography that can be read, {path} cannot: {error.strerror}"
+        ) from error
+    if len(raw) > LARGEST_SOURCE:
         raise DataError(
             f"expected a bibliography of at most {LARGEST_SOURCE:,} bytes, {path} has more; give "
             "one of the works that matter here"
         )
-    text = decoded(path.read_bytes())
+    text = decoded(raw)
     try:
         entries = parse_bibtex(text).entries
     except DataError as error:

@@ -97,7 +97,13 @@ def _format(path: Path) -> Format:
             f"expected a paper as {', '.join(FORMATS)}, got {path.name}; convert it, such as with "
             "pandoc, or give it the ending of what it is"
         )
-    size = path.stat().st_size
+    try:
+        with path.open("rb"):
+            size = path.stat().st_size
+    except OSError as error:
+        raise DataError(
+            f"expected a paper that can be read, {path} cannot: {error.strerror}; check its rights"
+        ) from error
     if size == 0:
         raise DataError(f"{path} is empty; give the file that holds the paper")
     if size > LARGEST_FILE:

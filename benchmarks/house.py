@@ -1,0 +1,105 @@
+"""Rough treatment of the whole command: malformed inputs, odd endpoints, tampering, `kill -9`.
+
+    python -m benchmarks.house --json benchmarks/results/house.json [--part inputs] [--work DIR]
+
+Each part keeps what it has seen in its folder, one JSON line a case, and goes on from there when it
+is started again; `--part` may be given several times, and rows of other parts stay in the JSON.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rows import Row, show
+
+WORK = Path("runs/house")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a part has seen so far: one JSON line a case, in a file."""
+
+    path: Path
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """All cases by name."""
+        if not self.path.exists():
+            return {}
+        found = {}
+        for line in self.path.read_text("utf-8").splitlines():
+            try:
+                each = json.loads(line)
+            except ValueError:  # the last line of a part that was killed
+                continue
+            found[each["id"]] = each
+        return found
+
+    def add(self, case: Mapping[str, Any]) -> None:
+        """Keep one more."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(case, ensure_ascii=True) + "\n")
+
+
+def parts() -> Mapping[str, Callable[[Path], Sequence[Row]]]:
+    """Every part by name; each is given the folder to work in."""
+    from benchmarks import (
+        house_cases,
+        house_counts,
+        house_endpoint,
+        house_kill,
+        house_refusals,
+        house_tampering,
+    )
+
+    return {
+        "inputs": house_refusals.rows,
+        "endpoint": house_endpoint.rows,
+        "tampering": house_tampering.rows,
+        "kill": house_kill.rows,
+        "cases": house_cases.rows,
+        "counts": house_counts.rows,
+    }
+
+
+def main() -> None:
+    """Run parts and print the table."""
+    known = parts()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", action="append", choices=list(known))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--work", type=Path, default=WORK)
+    given = parser.parse_args()
+    work = given.work.resolve()
+    done: dict[str, list[Row]] = _earlier(given.json)
+    for name in given.part or list(known):
+        done[name] = list(known[name](work / name))
+        table = [row for part in known for row in done.get(part, [])]
+        show(f"Rough treatment: {name}", done[name], None)
+        if given.json is not None:
+            show("Rough treatment", table, given.json)
+            _remember(given.json, {part: len(done[part]) for part in known if part in done})
+
+
+def _earlier(path: Path | None) -> dict[str, list[Row]]:
+    """Rows of earlier parts, told apart by a file beside the rows."""
+    if path is None or not path.exists() or not _index(path).exists():
+        return {}
+    rows: Iterator[Row] = (Row(**each) for each in json.loads(path.read_text("utf-8")))
+    counts: dict[str, int] = json.loads(_index(path).read_text("utf-8"))
+    return {part: [next(rows) for _ in range(count)] for part, count in counts.items()}
+
+
+def _remember(path: Path, counts: Mapping[str, int]) -> None:
+    _index(path).write_text(json.dumps(counts) + "\n", "utf-8")
+
+
+def _index(path: Path) -> Path:
+    return path.with_name(f".{path.stem}_parts.json")
+
+
+if __name__ == "__main__":
+    main()
