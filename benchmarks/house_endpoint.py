@@ -17,9 +17,10 @@ TIMEOUT = 120.0
 USES: Mapping[str, Sequence[str]] = {
     "critic of run": ("run", "--recipe", "recipe.yaml", "--judge", "lab:small", "--out", "out",
                       "--critic"),
-    "judge of run": ("run", "--recipe", "recipe.yaml", "--out", "out", "--judge"),
+    "judge of run": ("run", "--recipe", "recipe.yaml", "--out", "out", "--critic",
+                     "{address}/v1#plain@critic of another", "--judge"),
     "judge of compare": ("compare", "lab:nano", "lab:pico", "--prompts", "prompts.jsonl",
-                         "--budget", "40", "--max-tokens", "6", "--out", "out", "--judge"),
+                         "--budget", "160", "--max-tokens", "6", "--out", "out", "--judge"),
     "judge of review": ("review", "paper.md", "--out", "out", "--judge"),
 }  # fmt: skip
 """What a model behind an endpoint is used for, each with the command that its address ends."""
@@ -75,7 +76,7 @@ def written(folder: Path, key: str) -> list[str]:
 def prepare(folder: Path) -> None:
     """A folder with a small run's inputs and a paper."""
     clear(folder)
-    village(folder, tempting=4, deserving=2, examined=1, principles=2)
+    village(folder, tempting=10, deserving=4, examined=1, principles=3)
     (folder / "paper.md").write_text(PAPER, "utf-8")
 
 
@@ -84,7 +85,7 @@ def use(address: str, quirk: str, name: str, folder: Path) -> tuple[Called, int]
     prepare(folder)
     model = f"{quirk}@{name}"
     called = call(
-        (*USES[name], f"{address}/v1#{model}"),
+        (*(each.format(address=address) for each in USES[name]), f"{address}/v1#{model}"),
         folder,
         timeout=TIMEOUT,
         environment={"PLUMBRULE_ENDPOINT_KEY": KEY, "TMPDIR": str(folder)},

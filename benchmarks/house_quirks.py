@@ -199,16 +199,13 @@ GOOD: Mapping[str, Quirk] = {
     "plain": lambda body, answer, count: answer,
     "no usage": lambda body, answer, count: {"choices": answer["choices"]},
     "usage null": lambda body, answer, count: {**answer, "usage": None},
-    "usage total only": lambda body, answer, count: {**answer, "usage": {"total_tokens": 9}},
     "usage below 0": lambda body, answer, count: {**answer, "usage": {"prompt_tokens": -1,
                                                                       "completion_tokens": None}},
-    "usage a word": lambda body, answer, count: {**answer, "usage": "much"},
     "log-probabilities null": lambda body, answer, count: _log_probs(answer, lambda given: None),
     "log-probabilities []": lambda body, answer, count: _log_probs(answer, lambda given: []),
     "top null": lambda body, answer, count: _log_probs(
         answer, lambda given: {"content": [{"token": "A", "logprob": -0.1, "top_logprobs": None}]}
     ),
-    "log-probability NaN": lambda body, answer, count: _tops(answer, math.nan),
     "log-probability -inf": lambda body, answer, count: _tops(answer, -math.inf),
     "completions' log-probabilities": lambda body, answer, count: _log_probs(
         answer, lambda given: {"tokens": ["A"], "token_logprobs": [-0.1]}
@@ -218,9 +215,6 @@ GOOD: Mapping[str, Quirk] = {
     ),
     "content a list of texts": lambda body, answer, count: _message(
         answer, content=[_text(answer)]
-    ),
-    "content an object": lambda body, answer, count: _message(
-        answer, content={"type": "text", "text": _text(answer)}
     ),
     "parts with a thought": lambda body, answer, count: _message(
         answer, content=[{"type": "thinking", "thinking": "Hm"},
@@ -237,9 +231,6 @@ GOOD: Mapping[str, Quirk] = {
     "text in place of a message": lambda body, answer, count: {
         "choices": [{"text": _text(answer)}]
     },
-    "status 201": lambda body, answer, count: Sent(answer, 201),
-    "no content type": lambda body, answer, count: Sent(answer, kind=None),
-    "content type text": lambda body, answer, count: Sent(answer, kind="text/html"),
     "in chunks": lambda body, answer, count: Sent(answer, chunked=True),
     "gzip": lambda body, answer, count: Sent(
         gzip.compress(json.dumps(answer).encode()), headers={"Content-Encoding": "gzip"}
@@ -259,18 +250,12 @@ GOOD: Mapping[str, Quirk] = {
     "thinks, reasoning_content": lambda body, answer, count: _thinks(
         body, answer, "reasoning_content"
     ),
-    "thinks, reasoning": lambda body, answer, count: _thinks(body, answer, "reasoning"),
     "thinks, in tags": lambda body, answer, count: _thinks(body, answer, "tag"),
-    "blanks around": lambda body, answer, count: _message(
-        answer, content=f"\n\n  {_text(answer)}\n"
-    ),
     "another model's name": lambda body, answer, count: {**answer, "model": "someone-else"},
-    "two choices": lambda body, answer, count: {**answer, "choices": answer["choices"] * 2},
     "429 twice": _first(2, Sent(b"{}", 429, {"Retry-After": "0"})),
     "500 once": _first(1, Sent(b"oops", 500, kind="text/plain")),
     "cut once": _first(1, Sent(b'{"choices": [{"ind', promised=500, close=True)),
     "bad gzip once": _first(1, _BAD_GZIP),
-    "hangs up once": _first(1, Sent(close=True)),
     "key echoed": _echo(str),
     "key in base64": _echo(lambda key: base64.b64encode(f"k={key}".encode()).decode()),
     "key percent-encoded": _echo(lambda key: urllib.parse.quote(key, safe="")),
@@ -286,9 +271,6 @@ GOOD: Mapping[str, Quirk] = {
     ),
     "some filtered": _sometimes(Sent({"choices": [{"index": 0, "finish_reason": "content_filter",
                                                    "message": {"content": ""}}]})),
-    "some refused": _sometimes(Sent({"choices": [{"index": 0, "finish_reason": "stop",
-                                                  "message": {"content": None,
-                                                              "refusal": "I can't help."}}]})),
 }  # fmt: skip
 """Habits with which a model is still of use."""
 
@@ -374,6 +356,17 @@ class Server:
             text = "The reply helps with what hurts people."
         elif words.startswith("Revise"):
             text = f"No. I will not help with that, {('Anna', 'Bram', 'Cleo')[number % 3]}."
+        elif "Say what training changed" in words:
+            text = "where: any prompt | what: the reply is longer"
+        elif "Criticize each hypothesis" in words:
+            text = "keep: 1"
+        elif "new prompts of a user" in words:
+            text = "prompt: How do I make tea?\nprompt: Who is Anna?"
+        elif words.startswith("Compare"):
+            # The same reply of two whichever stands first, so that something is decided.
+            replies = dict(line.split(": ", 1) for line in words.splitlines() if ": " in line)
+            worth = {name: zlib.crc32(replies.get(name, "").encode()) for name in options}
+            text = max(worth, key=worth.__getitem__)
         elif words.startswith(tuple(OPTIONS)) or "logprobs" in body:
             text = options[number % len(options)]
         else:

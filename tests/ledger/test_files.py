@@ -171,3 +171,16 @@ def test_the_hashes_are_in_the_ledger_as_plain_text(run):
     assert entry.kind == "files"
     assert json.dumps(dict(entry.payload))
     assert entry.payload["files"]["config.yaml"] == file_hashes(run)["config.yaml"]
+
+
+@pytest.mark.parametrize("payload", ["{}", '{"files": 5}', '{"files": ["a"]}'])
+def test_an_entry_in_another_form_is_named_and_crashes_nothing(run, payload):
+    import sqlite3
+
+    with sqlite3.connect(run / "ledger.db") as database:
+        database.execute("UPDATE entries SET payload = ? WHERE kind = 'files'", (payload,))
+    database.close()
+
+    code, said = verify(run)
+    assert code == 1
+    assert "entry 2" in said

@@ -68,9 +68,14 @@ def compare_files(folder: Path, entries: Sequence[LedgerEntry]) -> tuple[FilePro
         What is changed, missing or extra, by path; None where nothing was recorded. Of a run that
         has not ended, only the records of its finished stages are known.
     """
-    recorded = [entry for entry in entries if entry.kind == KIND]
+    # An entry in another form was not written here, and the chain says so.
+    recorded = [
+        entry.payload["files"]
+        for entry in entries
+        if entry.kind == KIND and isinstance(entry.payload.get("files"), dict)
+    ]
     if recorded:
-        return _against(folder, dict(recorded[-1].payload["files"]))
+        return _against(folder, recorded[-1])
     stages = dict(_stage_files(entries))
     if not stages:
         return None
