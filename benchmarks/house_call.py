@@ -6,7 +6,9 @@ interpreter, to check that a fork ends as the command does.
 """
 
 import codecs
+import importlib
 import os
+import pkgutil
 import re
 import resource
 import signal
@@ -60,17 +62,12 @@ def preload() -> None:
     """Load what verbs load, so that forks need not; nothing here may start a thread."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
-    import transformers  # noqa: F401
-    import trl  # noqa: F401
 
-    import plumbrule.api
-    import plumbrule.cli
-    import plumbrule.cli.progress
-    import plumbrule.lab
-    import plumbrule.loop
-    import plumbrule.oversight.papers
-    import plumbrule.recipes
-    import plumbrule.report.review  # noqa: F401
+    import plumbrule
+
+    for module in pkgutil.walk_packages(plumbrule.__path__, "plumbrule."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     from plumbrule.models import open_model
 
     torch.set_num_threads(1)

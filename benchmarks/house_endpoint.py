@@ -15,13 +15,13 @@ from benchmarks.rows import Row, single
 
 TIMEOUT = 120.0
 USES: Mapping[str, Sequence[str]] = {
+    "judge of review": ("review", "paper.md", "--out", "out", "--judge"),
+    "judge of compare": ("compare", "lab:nano", "lab:pico", "--prompts", "prompts.jsonl",
+                         "--budget", "160", "--max-tokens", "6", "--out", "out", "--judge"),
     "critic of run": ("run", "--recipe", "recipe.yaml", "--judge", "lab:small", "--out", "out",
                       "--critic"),
     "judge of run": ("run", "--recipe", "recipe.yaml", "--out", "out", "--critic",
                      "{address}/v1#plain@critic of another", "--judge"),
-    "judge of compare": ("compare", "lab:nano", "lab:pico", "--prompts", "prompts.jsonl",
-                         "--budget", "160", "--max-tokens", "6", "--out", "out", "--judge"),
-    "judge of review": ("review", "paper.md", "--out", "out", "--judge"),
 }  # fmt: skip
 """What a model behind an endpoint is used for, each with the command that its address ends."""
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -385,16 +386,24 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """Serve in a process of its own; yields the address in front of `/v1`."""
+def serving(kept: Path | None = None) -> Iterator[str]:
+    """Serve in a process of its own; yields the address in front of `/v1`.
+
+    Args:
+        kept: File with the port to serve at, so that records of an earlier run name the same.
+    """
     reading, writing = os.pipe()
+    wanted = int(kept.read_text("utf-8")) if kept is not None and kept.exists() else 0
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _serve(writing)
+        _serve(writing, wanted)
     os.close(writing)
     port = int(os.read(reading, 16))
     os.close(reading)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(str(port), "utf-8")
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -409,7 +418,7 @@ def asked(address: str, model: str) -> int:
         return int(response.read())
 
 
-def _serve(writing: int) -> None:
+def _serve(writing: int, port: int) -> None:
     """Never returns."""
     server = Server()
 
@@ -465,7 +474,7 @@ def _serve(writing: int) -> None:
 
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        listening = Quiet(("127.0.0.1", 0), Handler)
+        listening = Quiet(("127.0.0.1", port), Handler)
         os.write(writing, str(listening.server_address[1]).encode())
         os.close(writing)
         listening.serve_forever()

@@ -1,0 +1,119 @@
+"""Counts of the source: lines, files, import circles, class names, names in the reference."""
+
+import ast
+import importlib.util
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import plumbrule
+from benchmarks.rows import Row, single
+
+SOURCE = Path(plumbrule.__file__).parent
+MOST_LINES, MOST_OVERSIGHT_LINES, MOST_OVERSIGHT_FILES, MOST_DOUBLED = 56, 11, 60, 5
+"""Bounds: lines in thousands, files, names."""
+
+
+def lines(folder: Path) -> float:
+    """Thousands of lines of all Python files below a folder."""
+    texts = (path.read_text("utf-8") for path in folder.rglob("*.py"))
+    return sum(len(text.splitlines()) for text in texts) / 1000
+
+
+def modules() -> dict[str, Path]:
+    """Every file by the name it is imported by."""
+    return {
+        ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path
+        for path in SOURCE.rglob("*.py")
+    }
+
+
+def imports(path: Path, known: Mapping[str, Path]) -> set[str]:
+    """Files that a file imports: at its top, within functions, or for types alone."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else str(node.module) for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(known)
+
+
+def circles() -> set[frozenset[str]]:
+    """Groups of files that import one another in a circle."""
+    known = modules()
+    reached = {name: imports(path, known) - {name} for name, path in known.items()}
+    for middle in reached:
+        for targets in reached.values():
+            if middle in targets:
+                targets |= reached[middle]
+    within = [name for name, targets in reached.items() if name in targets]
+    return {
+        frozenset({one, *(two for two in within if two in reached[one] and one in reached[two])})
+        for one in within
+    }
+
+
+def doubled() -> list[str]:
+    """Names of classes that are defined in more than one place."""
+    defined = Counter(
+        node.name
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    return sorted(name for name, count in defined.items() if count > 1)
+
+
+def missing_names() -> list[str] | None:
+    """Exported names that the reference lacks; None where there is no reference."""
+    path = Path(__file__).parents[1] / "docs" / "reference.py"
+    if not path.is_file():
+        return None
+    found = importlib.util.spec_from_file_location("reference", path)
+    if found is None or found.loader is None:
+        return None
+    reference = importlib.util.module_from_spec(found)
+    found.loader.exec_module(reference)
+    shown = set(reference.public_modules())
+    names = ["plumbrule", *(each.name for each in walk_packages(plumbrule.__path__, "plumbrule."))]
+    lacking = []
+    for name in names:
+        if name.endswith("__main__") or name.split(".")[1:2] == ["cli"]:
+            continue
+        module = import_module(name)
+        for each in getattr(module, "__all__", ()):
+            value = getattr(module, each)
+            undocumented = callable(value) and not getattr(value, "__doc__", None)
+            if name not in shown or undocumented:
+                lacking.append(f"{name}.{each}")
+    return lacking
+
+
+def rows(work: Path) -> Sequence[Row]:
+    """The counts."""
+    del work
+    oversight = SOURCE / "oversight"
+    files = sum(1 for _ in oversight.rglob("*.py"))
+    lacking = missing_names()
+
+    def most(measure: str, value: float, bound: int, unit: str) -> Row:
+        return single(
+            measure, value, unit=unit, n=1, target=f"at most {bound:,}", met=value <= bound
+        )
+
+    found = [
+        most("source lines", lines(SOURCE), MOST_LINES, "thousand lines"),
+        most("source lines of oversight", lines(oversight), MOST_OVERSIGHT_LINES, "thousand lines"),
+        most("files of oversight", files, MOST_OVERSIGHT_FILES, "files"),
+        most("circles of imports between files", len(circles()), 0, "circles"),
+        most("class names with two meanings", len(doubled()), MOST_DOUBLED, "names"),
+    ]
+    if lacking is not None:
+        found.append(most("exported names missing from the reference", len(lacking), 0, "names"))
+    return found
