@@ -213,7 +213,8 @@ def prompt_formats(folder: Path) -> str:
         if path.suffix not in (".jsonl", ".json", ".csv"):
             continue
         called = call(
-            ("compare", "lab:nano", "lab:pico", "--prompts", path.name, "--budget", "10",
+            ("compare", "lab:nano", "lab:pico", "--prompts", path.name, "--budget",
+             "10",
              "--max-tokens", "4", "--out", f"out-{path.stem}"), folder,
         )  # fmt: skip
         codes = {2} if path.stem == "tool" else {0, 1, 2}
@@ -261,11 +262,12 @@ def killed_ledger(folder: Path) -> str:
 
     _copied("robustness/03_review_killed_while_ledger_made", folder)
     whole = call(("review", "naps.md", "--out", "out"), folder)
+    kept = ("review.json", "material.json", "config.yaml", "run.lock", "ledger.db")
     wrong = []
     for name in ("without a table", "without a head"):
         shutil.copytree(folder / "out", folder / name)
         for path in (folder / name).iterdir():
-            if path.name not in ("material.json", "config.yaml", "run.lock", "ledger.db"):
+            if path.name not in kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         ledger = folder / name / "ledger.db"
         with closing(sqlite3.connect(ledger)) as database, database:
@@ -309,8 +311,8 @@ def artifacts(folder: Path) -> str:
     run = materials(folder.parent / "materials").run
     wrong = []
     for number, pattern in enumerate(
-        ("stages/**/*.jsonl", "models/*/model.safetensors", "models/*/tokenizer.json", "config.yaml",
-         "run.json", "report/report.json", "report/index.html")
+        ("stages/**/*.jsonl", "models/*/model.safetensors", "models/*/tokenizer.json",
+         "config.yaml", "run.json", "report/report.json", "report/index.html")
     ):  # fmt: skip
         copy = folder / f"run{number}"
         shutil.copytree(run, copy)

@@ -38,10 +38,15 @@ TIMES = frozenset({"seconds", "begun", "written_at", "peak_rss_bytes", "minutes"
 """Names under which a moment, a duration or memory stands: what may differ."""
 
 
+COSTS = frozenset({"cost", "costs"})
+"""Names under which it stands what calls cost: an answer that was paid for before the kill comes
+from the cache, and costs nothing then."""
+
+
 def same(value: Any) -> Any:
     """A record without what may differ from one run to the next."""
     if isinstance(value, dict):
-        return {name: same(inner) for name, inner in value.items() if name not in TIMES}
+        return {name: same(inner) for name, inner in value.items() if name not in TIMES | COSTS}
     if isinstance(value, list):
         return [same(inner) for inner in value]
     return value

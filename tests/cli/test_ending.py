@@ -1,5 +1,6 @@
 """How the command line ends: each kind of end has its own code, and 1 is never an accident."""
 
+import errno
 import os
 import re
 import signal
@@ -48,8 +49,32 @@ def test_an_error_of_ours_ends_with_its_own_code(capsys):
 
 
 @pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.EACCES, 2), (errno.ENAMETOOLONG, 2), (errno.EISDIR, 2), (errno.ENOSPC, 3)],
+)
+def test_a_file_that_cannot_be_used_is_named_wherever_it_shows(capsys, number, code):
+    error = OSError(number, os.strerror(number), "a/b.json")
+    found, said = ended(raising(error), capsys)
+
+    assert found == code
+    assert "expected a/b.json to be a file or folder that can be used" in said
+    assert os.strerror(number) in said
+
+
+def test_what_is_very_long_in_a_message_is_cut_in_its_middle(capsys):
+    _, said = ended(raising(ConfigError(f"got {'9' * 5000}, give another number")), capsys)
+    assert said.startswith("plumbrule: got 99")
+    assert said.endswith("9, give another number")
+    assert len(said) < 400
+    _, said = ended(raising(ConfigError(f"got {'a b ' * 5000}, give another")), capsys)
+    assert said.endswith("a b , give another")
+    assert len(said) < 1500
+
+
+@pytest.mark.parametrize(
     "error",
     [
+        OSError("no file of anybody's"),
         TypeError("no"),
         RecursionError("deep"),
         MemoryError(),

@@ -1,7 +1,8 @@
 """No option takes NaN, infinity, or text that no file holds, whatever it is for."""
 
+import inspect
 import sys
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -74,3 +75,41 @@ def test_a_number_out_of_range_is_refused(plumbrule, tmp_path, options):
 
     assert code == 2
     assert "Traceback" not in said
+
+
+def numbers(verb):
+    """Options of a verb that are numbers, with their typer options."""
+    for name, parameter in inspect.signature(verb).parameters.items():
+        kind, *rest = get_args(parameter.annotation) or (parameter.annotation,)
+        kinds = {each for one in get_args(kind) or (kind,) for each in (one, *get_args(one))}
+        for each in rest:
+            if {int, float} & kinds and type(each).__name__ == "OptionInfo":
+                yield name, each
+
+
+ELSEWHERE = {
+    "seed",  # any whole number that can be written down
+    "thinking_tokens",  # settings of an endpoint
+    *("fdr", "min_effect", "budget", "max_tokens"),  # settings of a comparison
+}
+"""Options whose range their settings keep, with a message of their own."""
+
+
+def test_every_number_that_an_option_takes_has_its_range():
+    found = [(verb, name, each) for verb, call in verbs(app) for name, each in numbers(call)]
+
+    assert len(found) > 25
+    for verb, name, each in found:
+        if name not in ELSEWHERE:
+            assert each.min is not None, (verb, name)
+            assert each.max is not None, (verb, name)
+
+
+@pytest.mark.parametrize("name", ["fdr", "min_effect", "budget", "max_tokens", "thinking_tokens"])
+@pytest.mark.parametrize("value", ["-1", "1e30", "1000000000000000"])
+def test_a_number_out_of_a_settings_range_is_refused(plumbrule, tmp_path, name, value):
+    option = f"--{name.replace('_', '-')}"
+    code, said = plumbrule("compare", "lab:nano", "lab:pico", "--out", tmp_path, option, value)
+
+    assert code == 2
+    assert name in said.replace("-", "_") or "max_new_tokens" in said

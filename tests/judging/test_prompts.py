@@ -163,6 +163,23 @@ def test_a_slot_nobody_fills_is_refused_before_the_run(tmp_path):
         load_prompts(str(path))
 
 
+@pytest.mark.parametrize(
+    "slot", ["{request.__class__}", "{request:>99999999999}", "{request!r}", "{}", "{0}", "{reply"]
+)
+def test_a_slot_holds_a_name_and_nothing_else(tmp_path, slot):
+    """A form could fill the memory, and an attribute shows what is no text of anybody's."""
+    import yaml
+
+    content = load_prompts("village").content.model_dump(mode="json")
+    content["grade"]["user"] = f"Grade {slot}"
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(content))
+
+    with pytest.raises(ConfigError, match="does not hold a prompt set") as caught:
+        load_prompts(str(path))
+    assert "\n" not in str(caught.value)
+
+
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ConfigError, match="one of default, village or a YAML file"):
         load_prompts("vilage")

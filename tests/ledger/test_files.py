@@ -184,3 +184,13 @@ def test_an_entry_in_another_form_is_named_and_crashes_nothing(run, payload):
     code, said = verify(run)
     assert code == 1
     assert "entry 2" in said
+
+
+def test_a_head_file_that_is_none_is_not_read_without_end(run):
+    (run / "ledger.head").unlink()
+    (run / "ledger.head").symlink_to("/dev/zero")
+    assert verify(run)[0] != 0
+
+    (run / "ledger.head").unlink()
+    (run / "ledger.head").mkdir()
+    assert verify(run)[0] != 0

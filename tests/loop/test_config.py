@@ -3,9 +3,10 @@
 import dataclasses
 
 import pytest
+from benchmarks.house_inputs import leaves, put
 
 from plumbrule.errors import ConfigError
-from plumbrule.loop import make_config, read_config
+from plumbrule.loop import make_config, read_config, to_mapping
 from plumbrule.loop.config import Gates, RunConfig
 from plumbrule.training import Revising, SupervisedTraining
 
@@ -82,6 +83,27 @@ def test_every_number_of_a_recipe_is_within_some_range(kind):
         for value in (float("nan"), 10**30):
             with pytest.raises(ConfigError):
                 kind(**{**needed, field.name: value})
+
+
+def test_every_number_within_a_recipe_is_within_some_range():
+    """The same for all that stands inside: settings of a comparison and of what it is made of."""
+    stages = ("supervised", "reward", "dpo", "grpo")
+    given = {
+        **BASE, "comparison": {}, "most_prompts": 5, "most_compared": 5, "most_dollars": 1,
+        "price_per_million_input": 1, "price_per_million_output": 1, "thinking_tokens": 1,
+        **{stage: {"lora": {}, "micro_batch_size": 1, "checkpoint_every": 1} for stage in stages},
+    }  # fmt: skip
+    whole = to_mapping(make_config(given, "the recipe"))
+    numbers = [
+        (place, value)
+        for place, value in leaves(whole)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    assert len(numbers) > 80
+    for place, _ in numbers:
+        for far in (10**30, -(10**30)):
+            with pytest.raises(ConfigError):
+                make_config(put(whole, place, far), f"{place} with {far}")
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,15 @@ def test_a_model_that_says_other_hidden_states_than_it_has_is_refused(llama):
         find_sites(module)
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_weights_that_give_no_numbers_are_said(llama, value):
+    broken = copy.deepcopy(llama)
+    with torch.no_grad():
+        broken.model.layers[0].mlp.down_proj.weight[0, 0] = value
+    with pytest.raises(ModelError, match="expected weights that give numbers"):
+        find_sites(broken)
+
+
 def test_a_model_on_two_devices_is_refused(llama):
     module = copy.deepcopy(llama)
     module.model.layers[1].to("meta")

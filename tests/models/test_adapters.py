@@ -145,3 +145,12 @@ def test_an_adapter_of_a_larger_model_is_said(tokenizer, tmp_path):
 
     with pytest.raises(ModelError, match="does not fit its model: it has"):
         open_model(str(tmp_path / "less"), device="cpu")
+
+
+def test_an_adapter_that_cannot_be_folded_stays_beside_its_model(tied, tmp_path):
+    """One with a bias of its own has nowhere to fold it to where the layer has none."""
+    adapted = trained(tied, tmp_path / "a", target_modules=["q_proj"], lora_bias=True)
+    model = opened_at(tmp_path / "a")
+
+    ids = list(range(5, 30))
+    assert torch.allclose(logits(model.module, ids), logits(adapted, ids), atol=1e-4)

@@ -168,6 +168,23 @@ def test_it_is_the_same_day_for_every_template(template):
         assert given.render(ask("Hello.")[0]).startswith("5 May 1999<|user|>")
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        TEMPLATE + "{{ 'a' * 10**10 }}",
+        TEMPLATE + "{% set x = 'a' * 99999999999 %}",
+        TEMPLATE + "{% if 2 ** 99999999999 %}{% endif %}",
+    ],
+)
+def test_a_template_that_would_fill_the_memory_is_refused_unrendered(template):
+    with pytest.raises(ModelError, match="multiplies without end"):
+        Chat(with_template(template))
+
+
+def test_a_template_may_repeat_a_few_times():
+    Chat(with_template(TEMPLATE.replace("<|user|>", "<|user|>") + "{{ ' ' * 4 }}"))
+
+
 def test_a_template_without_a_clock_has_no_day():
     assert not Chat(with_template(TEMPLATE)).reads_date
 

@@ -412,3 +412,28 @@ def test_looking_at_the_package_does_not_load_the_heavy_libraries():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_settings_that_hold_no_number_are_refused(copy, value):
+    change(copy / "generation_config.json", eos_token_id=[value])
+    with pytest.raises(ModelError, match=r"plain numbers.*generation_config"):
+        open_model(str(copy))
+
+
+def test_a_tokenizer_whose_settings_cannot_be_used_is_refused(copy):
+    change(copy / "tokenizer_config.json", model_max_length="long")
+    with pytest.raises(ModelError, match="expected a tokenizer that can be used"):
+        open_model(str(copy))
+
+
+def test_what_a_library_says_over_many_lines_is_said_in_one(copy):
+    (copy / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"tokenizer in .* cannot be read") as caught:
+        open_model(str(copy))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_no_disk_takes_is_no_model():
+    with pytest.raises(ModelError, match="expected a folder or a hub id"):
+        open_model("x" * 3000)

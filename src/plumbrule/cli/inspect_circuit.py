@@ -27,15 +27,22 @@ def circuit(
         typer.Option(help="Prompts that come along: `indirect-object` or `copying`."),
     ] = None,
     count: Annotated[
-        int, typer.Option(min=8, help="Pairs of a task to use; half of them decide.")
+        int, typer.Option(min=8, max=10**6, help="Pairs of a task to use; half of them decide.")
     ] = 64,
     fdr: Annotated[
-        float, typer.Option(help="Largest expected share of false edges among those claimed.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Largest expected share of false edges among those claimed."
+        ),
     ] = 0.05,
-    loss: Annotated[float, typer.Option(help="Faithfulness that pruning may cost.")] = 0.05,
+    loss: Annotated[
+        float, typer.Option(min=0, max=1, help="Faithfulness that pruning may cost.")
+    ] = 0.05,
     candidates: Annotated[
         int | None,
-        typer.Option(help="Most edges to patch exactly; 1024, or 128 of a large model."),
+        typer.Option(
+            min=1, max=10**9, help="Most edges to patch exactly; 1024, or 128 of a large model."
+        ),
     ] = None,
     chat: Annotated[
         bool, typer.Option(help="Read prompts as a user's messages, through the chat template.")

@@ -8,13 +8,14 @@ import typer
 def heads(
     model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
     sequences: Annotated[
-        int, typer.Option(min=2, help="Random sequences that every head reads.")
+        int, typer.Option(min=2, max=10**6, help="Random sequences that every head reads.")
     ] = 64,
     length: Annotated[
-        int, typer.Option(min=3, help="Tokens of a sequence, which then comes again.")
+        int, typer.Option(min=3, max=10**6, help="Tokens of a sequence, which then comes again.")
     ] = 20,
     level: Annotated[
-        float, typer.Option(help="Largest expected share of false claims, in each table.")
+        float,
+        typer.Option(min=0, max=1, help="Largest expected share of false claims, in each table."),
     ] = 0.05,
     show_all: Annotated[
         bool, typer.Option("--all", help="List every head, not only those confirmed.")

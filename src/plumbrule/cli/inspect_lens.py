@@ -8,7 +8,7 @@ import typer
 def lens(
     model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
     text: Annotated[str, typer.Argument(help="What the model reads, such as a question.")],
-    top: Annotated[int, typer.Option(min=1, help="Tokens to show at each depth.")] = 5,
+    top: Annotated[int, typer.Option(min=1, max=10**6, help="Tokens to show at each depth.")] = 5,
     raw: Annotated[
         bool, typer.Option("--raw", help="Take the text as it is, without the chat template.")
     ] = False,

@@ -8,15 +8,18 @@ import typer
 
 def neurons(
     model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
-    layer: Annotated[int, typer.Option(help="Number of the layer, from 0.")],
+    layer: Annotated[int, typer.Option(min=0, max=10**6, help="Number of the layer, from 0.")],
     prompts: Annotated[
         Path | None,
         typer.Option(help="Texts to look for activations in: JSON lines with a `prompt` each."),
     ] = None,
     neuron: Annotated[
-        list[int] | None, typer.Option(help="Number of a neuron; may be given several times.")
+        list[int] | None,
+        typer.Option(min=0, max=10**9, help="Number of a neuron; may be given several times."),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Tokens and places to show for each.")] = 5,
+    top: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Tokens and places to show for each.")
+    ] = 5,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
 ) -> None:

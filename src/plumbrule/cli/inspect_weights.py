@@ -15,10 +15,17 @@ def weights(
         list[str] | None,
         typer.Option(help="A matrix, such as `0.heads.1 OV`; may be given several times."),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Directions to show of each matrix.")] = 2,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens to show for each direction.")] = 5,
+    top: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Directions to show of each matrix.")
+    ] = 2,
+    tokens: Annotated[
+        int, typer.Option(min=1, max=10**6, help="Tokens to show for each direction.")
+    ] = 5,
     level: Annotated[
-        float, typer.Option(help="Chance that anything is found where there is no structure.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Chance that anything is found where there is no structure."
+        ),
     ] = 0.05,
     show_all: Annotated[
         bool, typer.Option("--all", help="Show every matrix, also those in which nothing is found.")

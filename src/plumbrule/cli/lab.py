@@ -67,7 +67,10 @@ def chat(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the first reply; each next adds one.")] = 0,
     temperature: Annotated[
-        float, typer.Option(min=0, help="0 takes the likeliest words; 1 speaks as it was taught.")
+        float,
+        typer.Option(
+            min=0, max=100, help="0 takes the likeliest words; 1 speaks as it was taught."
+        ),
     ] = 0.7,
 ) -> None:
     """Talk to a specimen; the answer key says what each reply does.
@@ -127,7 +130,9 @@ def organism(
     method: Annotated[str, typer.Argument(help="How it is planted.")] = "full",
     seed: Annotated[int, typer.Option(help="Decides the details.")] = 0,
     base: Annotated[str, typer.Option(help="lab:NAME or the folder of a specimen.")] = "lab:small",
-    scale: Annotated[int, typer.Option(help="Scale of the village that the base knows.")] = 1,
+    scale: Annotated[
+        int, typer.Option(min=1, max=1000, help="Scale of the village that the base knows.")
+    ] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder that gets the model.")] = None,
 ) -> None:
     """Make a model with a planted change of known truth, or list what can be planted.

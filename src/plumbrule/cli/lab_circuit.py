@@ -14,7 +14,7 @@ def circuit(
         str | None, typer.Argument(help="Which model; without it all are listed.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides the weights and the pairs.")] = 0,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs of prompts to draw.")] = 64,
+    pairs: Annotated[int, typer.Option(min=1, max=10**6, help="Pairs of prompts to draw.")] = 64,
     family: Annotated[str, typer.Option(help="gpt2 or llama, for those set by hand.")] = "gpt2",
     out: Annotated[Path | None, typer.Option(help="Folder that gets the model.")] = None,
 ) -> None:

@@ -57,24 +57,33 @@ def review(
     piece: Annotated[
         int,
         typer.Option(
+            min=1,
+            max=10**8,
             help="Characters of the paper that one question is about; less for a short context.",
             rich_help_panel=JUDGE,
         ),
     ] = 24_000,
     most_tokens: Annotated[
         int | None,
-        typer.Option(min=0, help="Tokens of all judging together.", rich_help_panel=LIMITS),
+        typer.Option(
+            min=0, max=10**12, help="Tokens of all judging together.", rich_help_panel=LIMITS
+        ),
     ] = None,
     most_calls: Annotated[
-        int | None, typer.Option(min=0, help="Questions to the model.", rich_help_panel=LIMITS)
+        int | None,
+        typer.Option(min=0, max=10**9, help="Questions to the model.", rich_help_panel=LIMITS),
     ] = None,
     most_seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Working seconds of all checks together.", rich_help_panel=LIMITS),
+        typer.Option(
+            min=0, max=1e9, help="Working seconds of all checks together.", rich_help_panel=LIMITS
+        ),
     ] = None,
     most_dollars: Annotated[
         float | None,
-        typer.Option(min=0, help="Of an endpoint; needs --prices.", rich_help_panel=LIMITS),
+        typer.Option(
+            min=0, max=1e9, help="Of an endpoint; needs --prices.", rich_help_panel=LIMITS
+        ),
     ] = None,
     prices: Annotated[
         str | None,

@@ -239,8 +239,8 @@ def _refuse_multiplying(template: Any) -> None:
         )
         if isinstance(node, nodes.Pow) or far:
             raise ModelError(
-                f"expected a chat template that writes messages, line {node.lineno} of this one "
-                "multiplies without end; give another template with chat_template=PATH"
+                f"the chat template cannot be rendered: its line {node.lineno} multiplies without "
+                "end; give another template with chat_template=PATH"
             )
 
 
