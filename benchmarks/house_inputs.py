@@ -985,7 +985,7 @@ def pairs(rng: random.Random, materials: Materials) -> Iterator[dict[str, Any]]:
         if way < 2:
             row = dict(rng.choice(PAIRS))
             key = rng.choice(sorted(row))
-            new = rng.choice(
+            new: Any = rng.choice(
                 [5, None, "", [], {}, "a b c d e f", "\ud800", "word " * 3000, Raw("NaN")]
             )
             text = lines(PAIRS[:1]) + to_json_text({**row, key: new}) + "\n"

@@ -38,7 +38,7 @@ TIMES = frozenset({"seconds", "begun", "written_at", "peak_rss_bytes", "minutes"
 """Names under which a moment, a duration or memory stands: what may differ."""
 
 
-COSTS = frozenset({"cost", "costs"})
+COSTS = frozenset({"cost", "costs", "tokens_generated"})
 """Names under which it stands what calls cost: an answer that was paid for before the kill comes
 from the cache, and costs nothing then."""
 
@@ -183,12 +183,12 @@ def counting(kill_at: int | None, told: Path | None = None) -> Callable[[], None
         connect = sqlite3.connect
 
         def traced(*arguments: Any, **settings: Any) -> sqlite3.Connection:
-            made = connect(*arguments, **settings)
+            made: sqlite3.Connection = connect(*arguments, **settings)
             made.set_trace_callback(statement)
             return made
 
         sqlite3.connect = sqlite3.dbapi2.connect = traced  # type: ignore[assignment]
-        os.fsync = fsync
+        os.fsync = fsync  # type: ignore[assignment]
         sys.addaudithook(hook)
         if told is not None:
             ending = os._exit

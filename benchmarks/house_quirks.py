@@ -73,7 +73,8 @@ def _raw(answer: dict[str, Any], before: bytes = b"", after: bytes = b"", **more
 
 def _stream(answer: dict[str, Any]) -> Sent:
     text = _text(answer)
-    pieces = [{"delta": {"role": "assistant"}}, {"delta": {"content": text[:3]}},
+    pieces: list[dict[str, Any]] = [
+              {"delta": {"role": "assistant"}}, {"delta": {"content": text[:3]}},
               {"delta": {"content": text[3:]}}, {"delta": {}, "finish_reason": "stop"}]  # fmt: skip
     lines = [f"data: {json.dumps({'choices': [{'index': 0, **each}]})}\n\n" for each in pieces]
     return Sent(

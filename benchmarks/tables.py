@@ -81,6 +81,7 @@ if __name__ == "__main__":
     )
     for page, name in (
         ("running", "real_run"),
+        ("robustness", "house"),
         ("review_papers", "papers"),
         ("review_papers", "real_papers"),
         ("review_papers", "real_papers_planted"),
