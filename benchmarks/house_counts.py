@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -89,7 +90,9 @@ def missing_names() -> list[str] | None:
         module = import_module(name)
         for each in getattr(module, "__all__", ()):
             value = getattr(module, each)
-            undocumented = callable(value) and not getattr(value, "__doc__", None)
+            # A name for a type has no docstring of its own; the reference shows what it stands for.
+            own = inspect.isclass(value) or inspect.isroutine(value)
+            undocumented = own and not value.__doc__
             if name not in shown or undocumented:
                 lacking.append(f"{name}.{each}")
     return lacking

@@ -98,32 +98,41 @@ def rows(work: Path) -> Sequence[Row]:
         kept.add(seen[bad.id])
         if seen[bad.id]["fault"]:
             print(bad.id, seen[bad.id]["fault"], bad.what, file=sys.stderr, flush=True)
-    return _table(inputs, seen, _afresh(work, inputs, seen))
+    _afresh(work, inputs)
+    return table(work)
 
 
-def _afresh(work: Path, inputs: Sequence[Bad], seen: Mapping[str, Mapping[str, Any]]) -> list[bool]:
-    """Whether a new interpreter ends as the fork did, for a sample."""
+def table(work: Path) -> Sequence[Row]:
+    """The rows of what was done so far."""
+    from benchmarks.house import Kept
+
+    seen = Kept(work / "inputs.jsonl").read()
+    again = Kept(work / "afresh.jsonl").read()
+    same = [again[name]["code"] == seen[name]["code"] for name in again if name in seen]
+    return _table(list(seen.values()), same)
+
+
+def _afresh(work: Path, inputs: Sequence[Bad]) -> None:
+    """Give a sample to a new interpreter too."""
     from benchmarks.house import Kept
 
     kept = Kept(work / "afresh.jsonl")
     known = kept.read()
     can = [bad for bad in inputs if not bad.unprivileged and "\udcff" not in "".join(bad.arguments)]
-    sample = random.Random(SEED).sample(can, AFRESH)
-    for bad in sample:
+    for bad in random.Random(SEED).sample(can, AFRESH):
         if bad.id not in known:
             called = tried(bad, work / "case", afresh=True)
-            known[bad.id] = {
-                "id": bad.id, "code": called.code, "fault": fault(bad.ends, called),
-                "message": called.message[:2000],
-            }  # fmt: skip
-            kept.add(known[bad.id])
-    return [known[bad.id]["code"] == seen[bad.id]["code"] for bad in sample]
+            kept.add(
+                {
+                    "id": bad.id,
+                    "code": called.code,
+                    "fault": fault(bad.ends, called),
+                    "message": called.message[:2000],
+                }
+            )
 
 
-def _table(
-    inputs: Sequence[Bad], seen: Mapping[str, Mapping[str, Any]], same: Sequence[bool]
-) -> list[Row]:
-    cases = [seen[bad.id] for bad in inputs]
+def _table(cases: Sequence[Mapping[str, Any]], same: Sequence[bool]) -> list[Row]:
     faults = Counter(str(case["fault"]) for case in cases if case["fault"])
     count, unit = len(cases), "of inputs"
 

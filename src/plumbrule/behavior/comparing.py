@@ -319,12 +319,12 @@ class _Work:
 
         evidence = ScreenEvidence(prompts=looked.furthest(), pairs=looked.telling())
         with self.recorder.part("reasoning"):
-            before = self.judge.usage.tokens_generated
             found = reason_about(
                 self.judge, evidence, seed=derive_seed(self.settings.seed, "reasoning")
             )
             spent = self.recorder.costs["reasoning"]
-            spent.tokens_generated += self.judge.usage.tokens_generated - before
+            # All that it wrote, also where a kill came between and the cache answered.
+            spent.tokens_generated += found.tokens
             spent.calls += found.calls
             standing = self._standing(found)
         unusable = "; ".join(f"{step}: {why}" for step, why in found.unusable.items())
