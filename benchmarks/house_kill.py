@@ -38,15 +38,20 @@ TIMES = frozenset({"seconds", "begun", "written_at", "peak_rss_bytes", "minutes"
 """Names under which a moment, a duration or memory stands: what may differ."""
 
 
-COSTS = frozenset({"cost", "costs", "tokens_generated"})
+COSTS = frozenset({"cost", "costs", "calls", "tokens_generated"})
 """Names under which it stands what calls cost: an answer that was paid for before the kill comes
 from the cache, and costs nothing then."""
+
+RESUMED = frozenset({"resumed_from"})
+"""Names under which it stands that work was gone on with."""
+
+MAY_DIFFER = TIMES | COSTS | RESUMED
 
 
 def same(value: Any) -> Any:
     """A record without what may differ from one run to the next."""
     if isinstance(value, dict):
-        return {name: same(inner) for name, inner in value.items() if name not in TIMES | COSTS}
+        return {name: same(inner) for name, inner in value.items() if name not in MAY_DIFFER}
     if isinstance(value, list):
         return [same(inner) for inner in value]
     return value
@@ -66,7 +71,7 @@ def state(folder: Path) -> dict[str, Any]:
             "run.lock",
             "progress.log",
         )
-        if path.is_dir() or own or path.suffix in (".html", ".svg"):
+        if path.is_dir() or own or path.name.endswith((".html", ".svg", ".cost.json")):
             continue
         if path.name == "ledger.db":
             found[name] = _entries(path)

@@ -20,7 +20,7 @@ TIMEOUT = 60.0
 _EXPECTS = re.compile(
     r"\b(expected|must|should|needs?|takes?|give|choose|cannot|can not|no such|not a|is not|"
     r"Missing|Invalid|unexpected|required|requires|there is no|there are|holds|has no|"
-    r"put|check that|at most|at least|known|mend|has more|shorten|too)\b",
+    r"put|try another|check that|at most|at least|known|mend|has more|shorten|too)\b",
     re.IGNORECASE,
 )
 LONGEST = 1500
