@@ -68,7 +68,7 @@ def plan(texts: Sequence[Sequence[int]], most: Sequence[int], limits: BatchLimit
         one batch. The first stem is empty.
 
     Example:
-        >>> limits = Limits(rows=8, tokens=100, own=100, overhead=1)
+        >>> limits = BatchLimits(rows=8, tokens=100, own=100, overhead=1)
         >>> [(stem.start, stem.stop, stem.batches) for stem in plan(
         ...     [[1, 2, 3, 4, 5], [1, 2, 3, 4, 6], [7, 8]], [4, 4, 1], limits)]
         [(0, 0, [[2]]), (0, 4, [[0, 1]])]
