@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -33,22 +33,30 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imports(path: Path, known: Mapping[str, Path]) -> set[str]:
-    """Files that a file imports: at its top, within functions, or for types alone."""
+def imported_files(source: str, files: Collection[str]) -> set[str]:
+    """Files that a file imports by name: at its top, within functions, or for types alone."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in known else str(node.module) for name in names}
+            found |= {name if name in files else str(node.module) for name in names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    return found & set(known)
+    return found & set(files)
 
 
-def circles() -> set[frozenset[str]]:
-    """Groups of files that import one another in a circle."""
+def import_graph() -> dict[str, set[str]]:
+    """Each file of the package with the files that it imports."""
     known = modules()
-    reached = {name: imports(path, known) - {name} for name, path in known.items()}
+    return {
+        name: imported_files(path.read_text("utf-8"), known) - {name}
+        for name, path in known.items()
+    }
+
+
+def circles(graph: Mapping[str, Collection[str]]) -> set[frozenset[str]]:
+    """Groups of nodes that can be reached from one another."""
+    reached = {name: set(targets) for name, targets in graph.items()}
     for middle in reached:
         for targets in reached.values():
             if middle in targets:
@@ -114,7 +122,7 @@ def rows(work: Path) -> Sequence[Row]:
         most("source lines", lines(SOURCE), MOST_LINES, "thousand lines"),
         most("source lines of oversight", lines(oversight), MOST_OVERSIGHT_LINES, "thousand lines"),
         most("files of oversight", files, MOST_OVERSIGHT_FILES, "files"),
-        most("circles of imports between files", len(circles()), 0, "circles"),
+        most("circles of imports between files", len(circles(import_graph())), 0, "circles"),
         most("class names with two meanings", len(doubled()), MOST_DOUBLED, "names"),
     ]
     if lacking is not None:

@@ -1,10 +1,10 @@
 """Who may import whom: arrows point down, and the stages meet only through the core."""
 
 import ast
-from collections import Counter
 from pathlib import Path
 
 import pytest
+from benchmarks.house_counts import circles, doubled, import_graph, imported_files
 
 import plumbrule
 
@@ -58,43 +58,8 @@ def test_a_file_imports_only_what_lies_below_it(path):
     assert not above, f"{path.relative_to(ROOT)} imports {above}"
 
 
-FILES = {
-    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in ROOT.rglob("*.py")
-}
-
-
-def imported_files(source, files):
-    """Files that a file imports by name: at its top, within functions, or for types alone."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom):
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in files else str(node.module) for name in names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found & set(files)
-
-
-def circles(graph):
-    """Groups of nodes that can be reached from one another."""
-    reached = {name: set(targets) for name, targets in graph.items()}
-    for middle in reached:
-        for targets in reached.values():
-            if middle in targets:
-                targets |= reached[middle]
-    in_circle = [name for name, targets in reached.items() if name in targets]
-    return {frozenset({a, *(b for b in in_circle if b in reached[a] and a in reached[b])})
-            for a in in_circle}  # fmt: skip
-
-
 def test_no_file_imports_itself_in_a_circle():
-    graph = {
-        name: imported_files(path.read_text(encoding="utf-8"), FILES) - {name}
-        for name, path in FILES.items()
-    }
-
-    assert [sorted(each) for each in circles(graph)] == []
+    assert [sorted(each) for each in circles(import_graph())] == []
 
 
 def test_a_circle_is_seen_however_its_files_import_each_other():
@@ -110,14 +75,7 @@ def test_a_circle_is_seen_however_its_files_import_each_other():
 
 
 def test_one_class_name_means_one_thing():
-    defined = Counter(
-        node.name
-        for path in FILES.values()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    )
-
-    assert {name for name, count in defined.items() if count > 1} == set()
+    assert doubled() == []
 
 
 def test_only_one_file_knows_trl():

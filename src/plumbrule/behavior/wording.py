@@ -69,16 +69,13 @@ def typical(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> list[str]:
         for rule in subgroup.rules
         if any(selector.role in ("topic", "label") for selector in rule)
     ]
+    each = most if len(noted) == 1 else 1
     shown: dict[str, None] = {}
-    for turn in range(most):
-        for rule in noted:
-            inside = [pool.explore[at] for at in pool.exploring([Subgroup(selectors=rule)])]
-            ranked = _typical_first(
-                inside, {word for selector in rule for word in words_of(selector.words)}
-            )
-            fresh = [each for each in map(_asked, ranked) if each not in shown]
-            if len(shown) < max(most, len(noted) if turn == 0 else 0) and fresh:
-                shown[fresh[0]] = None
+    for rule in noted:
+        inside = [pool.explore[at] for at in pool.exploring([Subgroup(selectors=rule)])]
+        words = {word for selector in rule for word in words_of(selector.words)}
+        asked = dict.fromkeys(map(_asked, _typical_first(inside, words)))
+        shown |= dict.fromkeys([text for text in asked if text not in shown][:each])
     return list(shown)
 
 

@@ -100,7 +100,7 @@ def prefill(
             longest = len(whole[0])
             mine = None
             if state:
-                mine = _copied(state, [stem.members.get(item, 0) for item in items], longest)
+                mine = _copied(state, [stem.members[item] for item in items], longest)
             elif remember:
                 mine = KeyValues(longest)
             first = min(wanted[item] for item in items)
