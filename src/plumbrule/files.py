@@ -123,3 +123,17 @@ def _check(root: yaml.Node) -> None:
         return total
 
     size(root, 0)
+
+
+def absent(path: Path) -> str:
+    """What stands at a path where a file was expected, and what to do.
+
+    Example:
+        >>> absent(Path("."))
+        'no file at ., which is a folder; name a file in it'
+        >>> absent(Path("nowhere.md"))
+        'no file at nowhere.md; check the path'
+    """
+    if path.is_dir():
+        return f"no file at {path}, which is a folder; name a file in it"
+    return f"no file at {path}; check the path"

@@ -90,7 +90,7 @@ def arguments(
 ) -> dict[str, Any]:
     """What every trainer's configuration is given.
 
-    The whole run is one epoch of the trainer's: the order is ours, see `feeding.order`.
+    The whole run is one epoch of the trainer's: the order is ours, see `tokenized_data.order`.
     """
     large = sum(parameter.numel() for parameter in module.parameters()) >= _LARGE
     recompute = settings.gradient_checkpointing

@@ -221,8 +221,10 @@ def test_what_is_no_paper_is_refused_in_clear_words(tmp_path, name, content, wor
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match=r"got no file at .*gone\.md; check the path"):
         read_paper(tmp_path / "gone.md")
+    with pytest.raises(DataError, match=r"got no file at .*, which is a folder; name a file"):
+        read_paper(tmp_path)
 
 
 def test_another_language_is_said_and_the_paper_is_read(tmp_path):

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.errors import DataError
+from plumbrule.files import absent
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
 from plumbrule.oversight.papers.entries import SAME_TITLE, same_surname, similar, title_words
-from plumbrule.oversight.papers.markup import accents, letters
+from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
+from plumbrule.oversight.papers.markup import accents, decoded, letters
 from plumbrule.records import strict
 
 _HEAD = re.compile(r"^[ \t]*@([a-zA-Z]+)[ \t]*([{(])", re.MULTILINE)
@@ -229,6 +231,36 @@ MOST_CANDIDATES = 20
 """Works of the bibliography whose titles are compared with one entry's, the closest first."""
 
 
+def read_bibliography(path: Path) -> str:
+    """The text of a `.bib` file in which at least one entry can be read.
+
+    Raises:
+        DataError: The file is missing, too large, cannot be read or holds no entry.
+    """
+    if not path.is_file():
+        raise DataError(f"expected a bibliography, got {absent(path)}")
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_SOURCE + 1)
+    except OSError as error:
+        raise DataError(
+            f"expected a bibliography that can be read, {path} cannot: {error.strerror}"
+        ) from error
+    if len(raw) > LARGEST_SOURCE:
+        raise DataError(
+            f"expected a bibliography of at most {LARGEST_SOURCE:,} bytes, {path} has more; give "
+            "one of the works that matter here"
+        )
+    text = decoded(raw)
+    try:
+        entries = parse_bibtex(text).entries
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if not entries:
+        raise DataError(f"{path} holds no BibTeX entry that can be read; check the file")
+    return text
+
+
 def check_bibliography(paper: Paper, path: Path) -> CheckResult:
     """Compare each entry of a paper with the same work in a `.bib` file.
 
@@ -236,13 +268,9 @@ def check_bibliography(paper: Paper, path: Path) -> CheckResult:
     `entry_not_in_bibliography`, `broken_entry`.
 
     Raises:
-        DataError: The file is missing or holds no entry that can be read.
+        DataError: As `read_bibliography` says.
     """
-    if not path.is_file():
-        raise DataError(f"expected a bibliography, there is no file at {path}; check the path")
-    found = parse_bibtex(path.read_text(encoding="utf-8", errors="replace"))
-    if not found.entries:
-        raise DataError(f"{path} holds no BibTeX entry that can be read; check the file")
+    found = parse_bibtex(read_bibliography(path))
     index = _Index(found.entries)
     flaws: list[Flaw] = []
     not_checked = [

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import DataError, PlumbruleError
-from plumbrule.oversight.papers.bibliographies import parse_bibtex
+from plumbrule.oversight.papers.bibliographies import read_bibliography
 from plumbrule.oversight.papers.document import Paper, PaperEvidence
-from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
-from plumbrule.oversight.papers.markup import decoded
 from plumbrule.oversight.papers.reading import FORMATS, read_paper
 from plumbrule.oversight.records import Quote
 from plumbrule.records import from_json, strict, to_json
@@ -110,7 +108,7 @@ def read_material(
     return Material(
         paper=replace(found, name=_name(found.name)),
         bibliography_name="" if bibliography is None else _name(bibliography.name),
-        bibliography="" if bibliography is None else _bibliography(bibliography),
+        bibliography="" if bibliography is None else read_bibliography(bibliography),
         cited=cited,
         not_read=tuple(unread),
     )
@@ -119,31 +117,6 @@ def read_material(
 def _name(name: str) -> str:
     """A file's name as text that can be written; file systems allow bytes that are none."""
     return name.encode("utf-8", "replace").decode()
-
-
-def _bibliography(path: Path) -> str:
-    if not path.is_file():
-        raise DataError(f"expected a bibliography, there is no file at {path}; check the path")
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_SOURCE + 1)
-    except OSError as error:
-        raise DataError(
-            f"expected a bibliography that can be read, {path} cannot: {error.strerror}"
-        ) from error
-    if len(raw) > LARGEST_SOURCE:
-        raise DataError(
-            f"expected a bibliography of at most {LARGEST_SOURCE:,} bytes, {path} has more; give "
-            "one of the works that matter here"
-        )
-    text = decoded(raw)
-    try:
-        entries = parse_bibtex(text).entries
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    if not entries:
-        raise DataError(f"{path} holds no BibTeX entry that can be read; check the file")
-    return text
 
 
 def _cited(folder: Path) -> tuple[dict[str, str], list[str]]:

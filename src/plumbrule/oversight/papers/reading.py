@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plumbrule.errors import DataError
+from plumbrule.files import absent
 from plumbrule.oversight.papers.bibliographies import parse_bibtex
 from plumbrule.oversight.papers.document import Citation, Format, Paper, ReferenceEntry, Section
 from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
@@ -90,7 +91,7 @@ def read_paper(path: Path) -> Paper:
 
 def _format(path: Path) -> Format:
     if not path.is_file():
-        raise DataError(f"expected a paper, there is no file at {path}; check the path")
+        raise DataError(f"expected a paper, got {absent(path)}")
     form = FORMATS.get(path.suffix.lower())
     if form is None:
         raise DataError(
