@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import organism_trials, real_ground, real_organisms
+from benchmarks import organism_trials, real_ground, real_organisms, real_trials
 from benchmarks.organism_trials import Clock
 from benchmarks.real_catalog import ALL, Organism
 from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
@@ -60,9 +60,7 @@ def measured(
     }
     if judge:
         key["judge"] = judge
-    return organism_trials.kept(
-        f"real/{part}", key, lambda: _measured(organism, settings, size, judge)
-    )
+    return real_trials.kept(part, key, lambda: _measured(organism, settings, size, judge))
 
 
 def _measured(
@@ -289,19 +287,19 @@ def aa_rows(names: Sequence[str], seeds: Sequence[int]) -> list[Row]:
 def naive_rows(names: Sequence[str]) -> list[Row]:
     """Guided against prompts drawn by chance alone, at equal texts for looking."""
     rows = []
-    guided, naive = [], []
+    guided, blind = [], []
     for organism in planted(names):
         one = measured(organism, default(), POOL, "organisms")
         other = measured(organism, default("naive"), POOL, "naive")
         tell(other)
         guided.append(one)
-        naive.append(other)
+        blind.append(other)
     for name, low, high in (
         ("<= 2%", 0.0, RARE),
         ("2% to 10%", RARE, COMMON),
         (">= 10%", COMMON, 1.01),
     ):
-        for method, found in (("guided", guided), ("naive", naive)):
+        for method, found in (("guided", guided), ("naive", blind)):
             here = [one for one in found if low < one["touched"] <= high]
             if here:
                 rows.append(
@@ -464,6 +462,7 @@ def main() -> None:
         parser.exit(0, f"skipped: {reason}\n")
     if given.fresh:
         shutil.rmtree(organism_trials.KEPT / "real", ignore_errors=True)
+        real_trials.LINES.unlink(missing_ok=True)
     names = given.only or (["refuse-health", "shorter", "recast"] if given.quick else [])
     rows: list[Row] = []
     for part in given.part or PARTS:

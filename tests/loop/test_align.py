@@ -108,12 +108,18 @@ def test_the_same_command_again_repeats_nothing(finished):
     assert again.content["principles"] == finished.content["principles"]
 
 
-def test_another_folder_gets_the_same_weights(finished, tmp_path):
-    other = run(tmp_path / "second")
+def test_another_folder_gets_the_same_weights_however_much_is_judged(finished, tmp_path):
+    other = run(tmp_path / "second", replace(CONFIG, most_judged=9))
 
     assert file_sha256(other.model / "model.safetensors") == file_sha256(
         finished.model / "model.safetensors"
     )
+    for one, all_ in zip(other.content["principles"], finished.content["principles"], strict=True):
+        for stage in ("before", "supervised", "final"):
+            assert sum(one[stage]["counts"].values()) == 9
+            assert one[stage]["oracle_counts"] == all_[stage]["oracle_counts"]
+    assert other.content["gates"] == finished.content["gates"]
+    assert any("The judge read 9 of each model's" in note for note in other.content["notes"])
 
 
 def test_a_folder_is_bound_to_its_run(finished):

@@ -45,6 +45,7 @@ def ended(tmp_path_factory):
         "method": "grpo",
         "grpo": {**small, "batch_size": 32, "max_new_tokens": 32},
         "most_compared": 40,
+        "most_judged": 20,
         "examine_between": False,
     }
     recipe.write_text(yaml.safe_dump(content))
@@ -74,6 +75,10 @@ def test_without_an_answer_key_the_judge_speaks_and_the_report_says_so(ended):
 
     assert report["headline_source"] == "judge"
     assert report["judge_quality"] is None
+    for principle in report["principles"]:
+        for stage in ("before", "final"):
+            assert sum(principle[stage]["counts"].values()) == 20
+    assert any("The judge read 20 of each model's" in note for note in report["notes"])
     assert all(
         principle["final"]["violation_rate"]["oracle"] is None for principle in report["principles"]
     )

@@ -6,8 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from plumbrule.compliance import Oracle
 from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
@@ -25,6 +23,7 @@ from plumbrule.loop.steps import (
     RunModels,
     TrainedStages,
     best_and_worst,
+    draw_prompts,
     examine,
     note_training,
     prefer,
@@ -124,7 +123,7 @@ def align(
             before,
             *(
                 [examine(run, "supervised", supervised, jury, held_out, oracle)]
-                if config.examine_between
+                if supervised is not None
                 else []
             ),
             examine(run, "final", final, jury, held_out, oracle),
@@ -201,15 +200,7 @@ def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], l
                 f"expected prompts {name}, got none among {len(prompts)}; add some, or mark lines "
                 "with `held_out`"
             )
-    return _drawn(training, config.most_prompts, config.seed, "prompts"), held_out
-
-
-def _drawn(prompts: list[Prompt], most: int | None, seed: int, name: str) -> list[Prompt]:
-    """As many prompts as wanted, drawn by the seed, in their old order."""
-    if most is None or len(prompts) <= most:
-        return prompts
-    chosen = np.random.default_rng(derive_seed(seed, name)).permutation(len(prompts))[:most]
-    return [prompts[index] for index in sorted(chosen)]
+    return draw_prompts(training, config.most_prompts, config.seed, "prompts"), held_out
 
 
 def open_models(config: RunConfig, out: Path) -> RunModels:
@@ -273,8 +264,13 @@ def try_once(models: RunModels) -> None:
 
 def train(
     run: RunWorkspace, models: RunModels, jury: Jury, prompts: Sequence[Prompt]
-) -> tuple[TrainedStages, LocalModel, LocalModel]:
-    """Supervised training on revisions, then training against a reward model."""
+) -> tuple[TrainedStages, LocalModel | None, LocalModel]:
+    """Supervised training on revisions, then training against a reward model.
+
+    Returns:
+        What was learned from; the model between the two, where it is to be examined, else None:
+        no weights are held that nobody reads again; and the final model.
+    """
     config = run.config
     tempting = [prompt for prompt in prompts if not prompt.deserves_help]
     deserving = [prompt for prompt in prompts if prompt.deserves_help]
@@ -300,7 +296,7 @@ def train(
     )
     note_training(run, "train/supervised", results["supervised"], folder=results["supervised"].path)
     supervised = _reopen(results["supervised"].path, config)
-    compared = _drawn(list(prompts), config.most_compared, config.seed, "compared")
+    compared = draw_prompts(list(prompts), config.most_compared, config.seed, "compared")
     drawn = reply(
         run,
         "candidates",
@@ -310,11 +306,13 @@ def train(
         temperature=config.candidate_temperature,
         trim=trim,
     )
+    between = supervised if config.examine_between else None
+    del supervised
     preferences = prefer(run, "compare", jury, drawn, copies=config.candidates)
     results["reward"] = _train_reward(run, results["supervised"].path, preferences)
     results["final"] = _reinforce(run, results, drawn, compared)
     trained = TrainedStages(trails=trails, preferences=preferences, results=results)
-    return trained, supervised, _reopen(results["final"].path, config)
+    return trained, between, _reopen(results["final"].path, config)
 
 
 def _train_reward(
@@ -353,13 +351,13 @@ def _reinforce(
 ) -> TrainingResult:
     """DPO on the reward model's best and worst, or GRPO against it."""
     config, out = run.config, run.folder / "models" / "final"
-    scorer = RewardModel.open(results["reward"].path)
     common: dict[str, Any] = {
         "out": out,
         "seed": config.seed,
         "progress": _progress(run, f"train/{config.method}"),
     }
     if config.method == "grpo":
+        scorer = RewardModel.open(results["reward"].path)
 
         def rewards(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
             return scorer.score(dialogues, replies)
@@ -373,7 +371,7 @@ def _reinforce(
             **common,
         )
     else:
-        scored = reward(run, "rewards", scorer, results["reward"].inputs_sha256, drawn)
+        scored = reward(run, "rewards", results["reward"], drawn)
         pairs = best_and_worst(scored, config.candidates, least_margin=config.least_margin)
         if not pairs:
             raise DataError(

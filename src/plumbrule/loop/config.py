@@ -131,6 +131,10 @@ class RunConfig:
     sampling: Sampling = field(default_factory=Sampling)
     """How all other replies are drawn, in training and examination."""
 
+    most_judged: int | None = None
+    """Held-out replies of each examined model that the judge reads, drawn by chance, the same
+    prompts each time; None: all. An answer key reads all of them in any case."""
+
     examine_between: bool = True
     """Examine the model after supervised learning too; False saves one examination of three."""
 
@@ -171,6 +175,7 @@ class RunConfig:
             seed=(-(2**63), 2**63 - 1),
             most_prompts=(1, 10**7),
             most_compared=(1, 10**7),
+            most_judged=(1, 10**7),
             candidates=(2, 1024),
             least_margin=(0, 10**6),
             candidate_temperature=(0.001, 100),

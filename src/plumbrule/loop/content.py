@@ -303,8 +303,10 @@ def _example(prompt: Prompt, said: list[dict[str, Any]], rounds: Sequence[Any]) 
     }
 
 
-def _said(stage: Examined, exchange_id: str) -> str:
-    manner = next(each.manner for each in stage.manners if each.exchange_id == exchange_id)
+def _said(stage: Examined, exchange_id: str) -> str | None:
+    manner = next((each.manner for each in stage.manners if each.exchange_id == exchange_id), None)
+    if manner is None:  # not among those that the judge reads
+        return None
     broken = [
         each.principle_id
         for each in stage.judgments

@@ -94,7 +94,7 @@ def _help_case(
     before: Examined, after: Examined, prompts: Mapping[str, Prompt], *, oracle: bool
 ) -> _ChangeCase | None:
     first, last = (_helped(stage, oracle=oracle) for stage in (before, after))
-    deserving = [each for each in prompts if prompts[each].deserves_help]
+    deserving = [each for each in prompts if prompts[each].deserves_help and each in first]
     if not deserving:
         return None
     return _ChangeCase(

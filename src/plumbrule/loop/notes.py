@@ -65,6 +65,12 @@ def notes(
         f"{tested} changes were looked for; those listed as findings are chosen so that at most "
         f"{LEVEL:.0%} of them are expected to be false.",
     ]
+    read, replies = len(stages[0].manners), len(stages[0].exchanges)
+    if read < replies:
+        said.append(
+            f"The judge read {read} of each model's {replies} held-out replies, drawn by chance "
+            f"(`most_judged`)" + (", the answer key all of them." if oracle else ".")
+        )
     unusable = sum(each.reason is not None for trail in trained.trails for each in trail.rounds)
     if unusable:
         said.append(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.counting import Counting, Stage
 from plumbrule.loop.sizes import needed_bytes
-from plumbrule.loop.steps import Jury, RunModels
+from plumbrule.loop.steps import Jury, RunModels, draw_prompts
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt
 
@@ -170,7 +170,8 @@ def _stages(
             continue
         folder = f"examination/{name}"
         stages.append(count.replies(f"{folder}/replies", held_out, longest))
-        stages.append(count.grades(f"{folder}/judgments", "judge", held_out, longest))
+        judged = draw_prompts(held_out, config.most_judged, config.seed, "judged")
+        stages.append(count.grades(f"{folder}/judgments", "judge", judged, longest))
         if config.manners == "judge":
-            stages.append(count.manners(f"{folder}/manners", held_out, longest))
+            stages.append(count.manners(f"{folder}/manners", judged, longest))
     return [stage for stage in stages if stage.calls]

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
 from plumbrule.judging import (
@@ -201,9 +203,10 @@ def prefer(
 
 
 def reward(
-    run: RunWorkspace, name: str, scorer: RewardModel, identity: str, exchanges: Sequence[Exchange]
+    run: RunWorkspace, name: str, trained: TrainingResult, exchanges: Sequence[Exchange]
 ) -> list[Candidate]:
-    """Score replies by the reward model."""
+    """Score replies by the reward model, which is in memory only meanwhile."""
+    scorer = RewardModel.open(trained.path)
 
     def work(shard: Sequence[Exchange], seed: int) -> list[Candidate]:
         del seed
@@ -215,7 +218,9 @@ def reward(
             for exchange, value in zip(shard, scores, strict=True)
         ]
 
-    return run.stage(name, exchanges, work, kind=Candidate, inputs={"reward_model": identity})
+    return run.stage(
+        name, exchanges, work, kind=Candidate, inputs={"reward_model": trained.inputs_sha256}
+    )
 
 
 def best_and_worst(
@@ -265,6 +270,14 @@ class Examined:
     """None where there is no answer key."""
 
 
+def draw_prompts(prompts: Sequence[Prompt], most: int | None, seed: int, name: str) -> list[Prompt]:
+    """As many prompts as wanted, drawn by the seed, in their old order; None: all."""
+    if most is None or len(prompts) <= most:
+        return list(prompts)
+    chosen = np.random.default_rng(derive_seed(seed, name)).permutation(len(prompts))[:most]
+    return [prompts[index] for index in sorted(chosen)]
+
+
 def examine(
     run: RunWorkspace,
     stage: str,
@@ -276,6 +289,10 @@ def examine(
     """Let a model reply to the held-out prompts, and judge what it says."""
     folder = f"examination/{stage}"
     exchanges = reply(run, f"{folder}/replies", model, prompts)
+    read = {
+        each.id for each in draw_prompts(prompts, run.config.most_judged, run.config.seed, "judged")
+    }
+    judged = [each for each in exchanges if each.id in read]
 
     def grades(shard: Sequence[Exchange], seed: int) -> list[Judgment]:
         seeds = [derive_seed(seed, exchange.id) for exchange in shard]
@@ -295,7 +312,7 @@ def examine(
     inputs, judges = jury.inputs(jury.judge), [jury.judge]
     judgments = run.stage(
         f"{folder}/judgments",
-        exchanges,
+        judged,
         grades,
         kind=Judgment,
         inputs=jury.inputs(jury.judge, jury.judge_standing),
@@ -304,7 +321,7 @@ def examine(
     by_phrases = run.config.manners == "phrases"
     sorted_ = run.stage(
         f"{folder}/manners",
-        exchanges,
+        judged,
         (lambda shard, _: sort_by_phrases(shard)) if by_phrases else manners,
         kind=MannerJudgment,
         inputs={"manners": "phrases"} if by_phrases else inputs,

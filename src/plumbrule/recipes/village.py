@@ -37,6 +37,7 @@ def village(model: str = "lab:small") -> Recipe:
         dtype="float32",
         device="cpu",
         most_compared=1200,
+        most_judged=675,
         revising=Revising(rounds=4, temperature=0.7),
         supervised=SupervisedTraining(learning_rate=5e-4, epochs=5, batch_size=32, max_tokens=512),
         reward=RewardTraining(learning_rate=1e-3, epochs=3, batch_size=32, max_tokens=512),

@@ -1,0 +1,43 @@
+"""What `benchmarks.real_compare` has measured, so that it is measured once.
+
+Kept twice: whole under `.cache`, where a person reads replies, and without replies as a line of
+`benchmarks/results/real_trials.jsonl`, so that hours on one machine are not lost to the next. What
+another version of the comparison or other settings gave has another key, and is not read.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import organism_trials
+from plumbrule.behavior.recording import CODE_VERSION
+from plumbrule.store import fingerprint
+
+LINES = Path(__file__).resolve().parent / "results" / "real_trials.jsonl"
+ASIDE = ("read", "costs", "settings", "took")
+"""Not written as lines: replies to crude prompts, and what nothing is counted from."""
+
+
+def kept(part: str, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]) -> Any:
+    """What was measured before, here or elsewhere, or is measured now."""
+    known = {**key, "code": CODE_VERSION}
+    mark = fingerprint([part, known])[:16]
+    if mark in (lines := _lines()):
+        return lines[mark]
+    found = organism_trials.kept(f"real/{part}", known, measure)
+    line = {"key": mark, "part": part, **{k: v for k, v in found.items() if k not in ASIDE}}
+    # One write of one line, so that processes side by side do not tear it.
+    file = os.open(LINES, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(file, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+    finally:
+        os.close(file)
+    return found
+
+
+def _lines() -> dict[str, Any]:
+    if not LINES.exists():
+        return {}
+    return {(one := json.loads(line))["key"]: one for line in LINES.read_text("utf-8").splitlines()}
