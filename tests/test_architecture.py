@@ -30,7 +30,8 @@ LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
 LAYERS["loop"] = CORE | STAGES | {"report"}
 LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
-LAYERS["api"] = CORE | STAGES | {"loop", "report"}
+LAYERS["results"] = CORE | STAGES | {"loop", "report"}
+LAYERS["api"] = LAYERS["results"] | {"results"}
 LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
 
 

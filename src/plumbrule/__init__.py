@@ -22,18 +22,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from plumbrule.api import (
-        Aligned,
-        Compared,
-        FoundCircuit,
-        Model,
-        Reviewed,
-        align,
-        as_prompts,
-        compare,
-        open_model,
-        review,
-    )
+    from plumbrule.api import Model, align, as_prompts, compare, open_model, review
+    from plumbrule.results import Aligned, Compared, FoundCircuit, Reviewed
 
 
 def __getattr__(name: str) -> Any:

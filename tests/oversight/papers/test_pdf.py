@@ -1,5 +1,7 @@
 """PDF is read page by page; scans and locked files are refused, white letters are noticed."""
 
+import logging
+
 import pytest
 
 from plumbrule.errors import DataError
@@ -113,3 +115,14 @@ def test_five_hundred_pages_are_read_in_bounded_time(tmp_path):
 
     assert paper.page_at(len(paper.text) - 1) == 500
     assert time.process_time() - started < 15
+
+
+def test_the_library_says_nothing_of_its_own(tmp_path, caplog):
+    whole = pdf([FIRST, SECOND])
+    level = logging.getLogger("pypdf").level
+
+    with pytest.raises(DataError, match="cannot be read as a PDF"):
+        read_paper(write(tmp_path, whole[: len(whole) // 3]))
+
+    assert caplog.records == []
+    assert logging.getLogger("pypdf").level == level

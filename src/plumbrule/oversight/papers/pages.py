@@ -1,7 +1,9 @@
 """Reads printed pages: those of a PDF, line numbers off, columns one after the other."""
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,14 +146,15 @@ def pdf_pages(path: Path, veil: Veil) -> tuple[list[str], tuple[str, ...]]:
     notes: list[str] = []
     pages: list[str] = []
     try:
-        reader = pypdf.PdfReader(path)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise DataError(
-                f"{path} is encrypted; save a copy without a password and give that one"
-            )
-        count = len(reader.pages)
-        for number in range(min(count, MOST_PAGES)):
-            pages.append(_page(reader.pages[number], number, veil, notes))
+        with _silent("pypdf"):
+            reader = pypdf.PdfReader(path)
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise DataError(
+                    f"{path} is encrypted; save a copy without a password and give that one"
+                )
+            count = len(reader.pages)
+            for number in range(min(count, MOST_PAGES)):
+                pages.append(_page(reader.pages[number], number, veil, notes))
     except DataError:
         raise
     except (PyPdfError, ValueError, KeyError, TypeError, RecursionError, OSError) as error:
@@ -168,6 +171,18 @@ def pdf_pages(path: Path, veil: Veil) -> tuple[list[str], tuple[str, ...]]:
         )
     notes.append("tables of a PDF were not read: their columns are lost")
     return pages, tuple(notes)
+
+
+@contextmanager
+def _silent(library: str) -> Iterator[None]:
+    """Without a library's own lines: what was not read is said once, in our words."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _page(page: Any, number: int, veil: Veil, notes: list[str]) -> str:
