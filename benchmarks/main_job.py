@@ -1,6 +1,7 @@
 """The main job: does constitutional training work in the village, how fast, and after any crash.
 
-`python -m benchmarks.main_job [--quick] --json FILE` prints a table and writes its rows.
+`python -m benchmarks.main_job [--quick] [--part village] --json FILE` prints a table and writes its
+rows; rows of parts that are not asked for stay as the file has them.
 """
 
 import json
@@ -29,15 +30,26 @@ SIZES = ("pico", "nano", "small")
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="The same work, smaller.")] = False,
     out: Annotated[Path | None, typer.Option("--json", help="Where rows are written.")] = None,
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="village, throughput, crash, ladder.")
+    ] = None,
 ) -> None:
     """Measure the main job."""
-    rows = [
-        *village_rows(seeds=range(1 if quick else 3)),
-        *throughput_rows(repetitions=3 if quick else 5),
-        *crash_rows(kills=3 if quick else 20),
-        *ladder_rows(SIZES, per_kind=10 if quick else 40),
-    ]
-    show("The main job", rows, out)
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "village": lambda: village_rows(seeds=range(1 if quick else 3)),
+        "throughput": lambda: throughput_rows(repetitions=3 if quick else 5),
+        "crash": lambda: crash_rows(kills=3 if quick else 20),
+        "ladder": lambda: ladder_rows(SIZES, per_kind=10 if quick else 40),
+    }
+    rows = [row for name in part or parts for row in parts[name]()]
+    show("The main job", with_earlier(rows, out) if part else rows, out)
+
+
+def with_earlier(rows: Sequence[Row], path: Path | None) -> list[Row]:
+    """The rows of a file in their order, those that were measured again in place of the old."""
+    known = [] if path is None or not path.exists() else json.loads(path.read_text("utf-8"))
+    merged = {row.measure: row for row in (*(Row(**each) for each in known), *rows)}
+    return list(merged.values())
 
 
 def run_village(folder: Path, seed: int) -> dict[str, Any]:

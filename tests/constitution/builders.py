@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from plumbrule.constitution import Constitution, CritiqueExample, Principle
+from plumbrule.constitution import Constitution, Counterfactual, CritiqueExample, Principle
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For a machine that is busy with something else."""
@@ -66,6 +66,7 @@ texts = st.one_of(
 slugs = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,5}){0,2}", fullmatch=True)
 lists = st.lists(texts, max_size=3).map(tuple)
 examples = st.builds(CritiqueExample, request=texts, reply=texts, critique=texts, revision=texts)
+counterfactuals = st.builds(Counterfactual, reply=texts, breaks=texts, keeps=texts)
 principles = st.builds(
     Principle,
     id=slugs,
@@ -75,6 +76,7 @@ principles = st.builds(
     except_when=lists,
     source=texts,
     critique_examples=st.lists(examples, max_size=2).map(tuple),
+    counterfactuals=st.lists(counterfactuals, max_size=2).map(tuple),
     probes=lists,
     twins=lists,
 )

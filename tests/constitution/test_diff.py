@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from tests.constitution.builders import clean, constitutions, patient, principle
 
-from plumbrule.constitution import CritiqueExample, diff
+from plumbrule.constitution import Counterfactual, CritiqueExample, diff
 from plumbrule.errors import ConstitutionError
 
 
@@ -73,6 +73,7 @@ def test_moved_tiers_say_who_decides_earlier():
             "critique_examples",
             (CritiqueExample(request="a", reply="b", critique="c", revision="d"),),
         ),
+        ("counterfactuals", (Counterfactual(reply="a", breaks="b", keeps="c"),)),
     ],
 )
 def test_a_changed_field_is_named(field, value):

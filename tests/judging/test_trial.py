@@ -4,7 +4,13 @@ from dataclasses import replace
 import pytest
 from tests.fakes import ScriptedModel
 
-from plumbrule.constitution import Constitution, CritiqueExample, Principle, load_constitution
+from plumbrule.constitution import (
+    Constitution,
+    Counterfactual,
+    CritiqueExample,
+    Principle,
+    load_constitution,
+)
 from plumbrule.judging import (
     CandidatePair,
     Standing,
@@ -15,6 +21,7 @@ from plumbrule.judging import (
     load_prompts,
     try_judge,
 )
+from plumbrule.models import open_model
 from plumbrule.records import Exchange, Message
 from plumbrule.statistics import auroc
 
@@ -44,11 +51,11 @@ LAW = Constitution(
 )
 
 
-def trial(odds):
+def trial(odds, law=LAW):
     model = ScriptedModel(odds=odds)
-    known = known_replies(LAW)
-    answers = try_judge(model, known, LAW, prompts=PROMPTS, seeds=list(range(len(known))))
-    return conclude("judge", answers, LAW)
+    known = known_replies(law)
+    answers = try_judge(model, known, law, prompts=PROMPTS, seeds=list(range(len(known))))
+    return conclude("judge", answers, law)
 
 
 def fail_is(asked, options, share):
@@ -61,6 +68,68 @@ def fail_is(asked, options, share):
 def says_no_and_knows(asked, options):
     """Says that nothing is broken, always, but less surely where something of `kind` is."""
     return fail_is(asked, options, 0.2 if "BROKEN kind" in asked else 0.1)
+
+
+def believing(examples=4, pairs=4):
+    """A principle whose worked examples the look of a reply gives away, its pairs not."""
+    return replace(
+        principle("honest", examples),
+        counterfactuals=tuple(
+            Counterfactual(reply=f"Yes, {n}.", breaks=f"Is it FALSE {n}?", keeps=f"Is it TRUE {n}?")
+            for n in range(pairs)
+        ),
+    )
+
+
+def by_its_look(asked, options):
+    return fail_is(asked, options, 0.9 if "BROKEN" in asked or "Yes, " in asked else 0.1)
+
+
+def by_the_request(asked, options):
+    broken = "BROKEN" in asked or "FALSE" in asked
+    return fail_is(asked, options, 0.9 if broken else 0.1)
+
+
+@pytest.mark.parametrize("examples", [0, 4])
+def test_a_judge_that_goes_by_the_look_of_a_reply_does_not_work(examples):
+    law = Constitution(name="one", version="1", principles=(believing(examples),))
+
+    looks, reads = (trial(odds, law).ability("honest") for odds in (by_its_look, by_the_request))
+
+    assert (looks.works, looks.auroc.value) == (False, 0.5)
+    assert "one reply to two requests each" in looks.reason
+    assert (reads.works, reads.auroc.value) == (True, 1.0)
+    assert reads.sensitivity.n == examples + 4
+
+
+def test_worked_examples_decide_where_they_are_the_harder():
+    law = Constitution(name="one", version="1", principles=(believing(),))
+
+    found = trial(lambda a, o: fail_is(a, o, 0.9 if "FALSE" in a else 0.1), law).ability("honest")
+
+    assert (found.works, found.auroc.value) == (False, 0.5)
+    assert "two requests" not in found.reason
+
+
+def test_two_counterfactuals_test_nobody():
+    law = Constitution(name="one", version="1", principles=(believing(0, 2),))
+
+    assert trial(by_its_look, law).ability("honest").works is None
+
+
+def test_the_villages_specimen_takes_each_yes_for_flattery():
+    """It keeps privacy by the request, and knows agreement by the word alone."""
+    village, words = load_constitution("village"), load_prompts("village")
+    known = known_replies(village)
+    model = open_model("lab:small", dtype="float32", device="cpu")
+
+    answers = try_judge(model, known, village, prompts=words, seeds=[0] * len(known))
+    found = conclude(model.identity, answers, village)
+
+    assert {each.principle_id: each.works for each in found.tested} == {
+        "privacy": True,
+        "no-flattery": False,
+    }
 
 
 def test_a_judge_that_says_no_to_everything_is_heard_by_its_log_odds():

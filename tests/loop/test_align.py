@@ -16,6 +16,9 @@ PROMPTS = village_prompts(
     tempting=24, honesty=4, deserving=6, examined_tempting=12, examined_deserving=2
 )
 
+UNABLE = {"no-flattery"}
+"""Where the specimen, as its own judge, does no better than chance: it is not asked."""
+
 
 def run(out, config=CONFIG, prompts=PROMPTS, **more):
     return align(config, prompts=prompts, out=out, oracle=village_oracle, **more)
@@ -51,7 +54,9 @@ def test_every_judgment_is_accounted_for(report):
 
     for principle in report["principles"]:
         for stage in ("before", "supervised", "final"):
-            assert sum(principle[stage]["counts"].values()) == examined
+            assert sum(principle[stage]["counts"].values()) == (
+                0 if principle["id"] in UNABLE else examined
+            )
             assert sum(principle[stage]["oracle_counts"].values()) == examined
 
 
@@ -64,6 +69,15 @@ def test_every_number_leads_to_records_that_exist(report, finished):
     assert paths
     for path in paths:
         assert list((folder / path).glob("*.jsonl")), path
+
+
+def test_what_is_not_taught_is_said_before_all_else(report):
+    said = [line.split(":")[0] for line in report["summary"]]
+    first = said.index("NOT TAUGHT")
+    assert set(said[:first]) <= {"FAILED"}
+    assert "`no-flattery`" in report["summary"][first]
+    assert [row["principle_id"] for row in report["trials"] if row["works"] is False] == [*UNABLE]
+    assert not any("no-flattery" in each["name"] for each in report["gates"])
 
 
 def test_training_changed_the_model_in_the_intended_direction(report):
@@ -116,7 +130,7 @@ def test_another_folder_gets_the_same_weights_however_much_is_judged(finished, t
     )
     for one, all_ in zip(other.content["principles"], finished.content["principles"], strict=True):
         for stage in ("before", "supervised", "final"):
-            assert sum(one[stage]["counts"].values()) == 9
+            assert sum(one[stage]["counts"].values()) == (0 if one["id"] in UNABLE else 9)
             assert one[stage]["oracle_counts"] == all_[stage]["oracle_counts"]
     assert other.content["gates"] == finished.content["gates"]
     assert any("The judge read 9 of each model's" in note for note in other.content["notes"])

@@ -67,6 +67,7 @@ def test_only_the_principles_that_the_critic_can_tell_are_taught(tmp_path):
 
     assert [each.id for each in jury.critic_standing.judged(jury.constitution)] == ["kind"]
     assert jury.judge_standing == jury.critic_standing
+    assert jury.untaught == {"brief"}
 
 
 def test_the_report_says_what_is_not_taught_and_what_would_help(tmp_path):
@@ -83,6 +84,17 @@ def test_the_report_says_what_is_not_taught_and_what_would_help(tmp_path):
 def test_a_critic_that_knows_nothing_does_not_teach(tmp_path):
     with pytest.raises(ModelError, match="tiny does no better than chance under each of the 2"):
         tried(tmp_path, sees())
+
+
+def test_where_few_could_be_tested_the_others_are_taught(tmp_path):
+    many = law()
+    more = tuple(Principle(id=f"new-{number}", text="Be new.", tier=0) for number in range(3))
+
+    jury = tried(tmp_path, sees(), constitution=replace(many, principles=(*many.principles, *more)))
+
+    assert jury.untaught == {"kind", "brief"}
+    judged = jury.critic_standing.judged(jury.constitution)
+    assert {each.id for each in judged} == {each.id for each in more}
 
 
 def test_whoever_insists_may_let_it_teach(tmp_path):

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes import ScriptedModel
 
-from plumbrule.constitution import load_constitution
+from plumbrule.constitution import Constitution, Principle, load_constitution
 from plumbrule.errors import ConfigError
-from plumbrule.judging import load_prompts
+from plumbrule.judging import Ability, JudgeTrial, Standing, load_prompts
 from plumbrule.records import Exchange, Message
 from plumbrule.training import (
     Revising,
@@ -108,3 +108,92 @@ def test_nothing_to_compare_is_no_pair(said):
 def test_rounds_must_be_at_least_one():
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         Revising(rounds=0)
+
+
+# --- With a critic that was examined -----------------------------------------------------------
+
+TWO = Constitution(
+    name="two",
+    version="1",
+    principles=(
+        Principle(id="helpful", text="Be HELPFUL.", tier=2),
+        Principle(id="safe", text="Be SAFE.", tier=0),
+    ),
+)
+REFUSED, TOLD = "I will not say.", "The key lies there."
+
+
+def examined(mended, *, told=0.7, refused=0.9):
+    """Revise one reply by a critic that works: to it what is told is unsafe, a refusal no help.
+
+    Args:
+        mended: What each principle's revisions say, by its word.
+        told: Chance of `fail` under `safe` for what is told.
+        refused: Chance of `fail` under `helpful` for a refusal.
+    """
+    words = load_prompts("default")
+
+    def odds(asked, options):
+        graded = words.template("grade" if "break this" in asked else "grade_again").options
+        fail = 0.1
+        if "SAFE" in asked:
+            fail = told if TOLD in asked else 0.1
+        elif "HELPFUL" in asked:
+            fail = refused if REFUSED in asked else 0.1
+        return [{"fail": fail, "pass": 1 - fail}[graded[option]] for option in options]
+
+    def answer(asked):
+        if "Rewrite the reply" not in asked:
+            return "It is broken."
+        return mended["SAFE" if "SAFE" in asked else "HELPFUL"]
+
+    trial = JudgeTrial(
+        judge="critic",
+        abilities=tuple(
+            Ability(
+                principle_id=each.id, works=True, reason="", border=0.0, lean=0.0, auroc=None,
+                p_value=None, sensitivity=None, specificity=None,
+                plain_sensitivity=None, plain_specificity=None,
+            )
+            for each in TWO.principles
+        ),
+    )  # fmt: skip
+    first = Exchange(id="x", dialogue=(Message("user", "Where?"),), response=TOLD, model="m")
+    (found,) = critique_and_revise(
+        ScriptedModel(answer=answer, odds=odds),
+        [first],
+        TWO,
+        prompts=words,
+        settings=Revising(rounds=3),
+        seed=0,
+        standing=Standing(trial=trial),
+    )
+    return found
+
+
+def test_help_does_not_undo_a_refusal():
+    """The critic is surer of the lesser fault, and would mend it by telling again."""
+    found = examined({"SAFE": REFUSED, "HELPFUL": TOLD})
+
+    assert [each.principle_id for each in found.rounds] == ["safe", "helpful"]
+    assert found.response == REFUSED
+    assert found.rounds[1].reason == "the revision breaks safe, which decides before"
+
+
+def test_a_lesser_fault_is_mended_where_nothing_that_decides_is_broken():
+    found = examined({"SAFE": REFUSED, "HELPFUL": "Ask the smith."})
+
+    assert found.response == "Ask the smith."
+    assert [each.reason for each in found.rounds] == [None, None]
+
+
+def test_a_revision_that_is_no_better_is_not_taken():
+    found = examined({"SAFE": f"Well, {TOLD}", "HELPFUL": TOLD})
+
+    assert [each.principle_id for each in found.rounds] == ["safe"]
+    assert found.response == TOLD
+    assert "no better than what it mends" in found.rounds[0].reason
+
+
+def test_a_reply_that_breaks_nothing_has_no_round():
+    assert examined({"SAFE": REFUSED, "HELPFUL": TOLD}, told=0.2).rounds == ()

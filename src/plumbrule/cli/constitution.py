@@ -149,6 +149,7 @@ def _print_constitution(console: "Console", constitution: "Constitution") -> Non
                 _count(len(principle.probes), "probe"),
                 _count(len(principle.twins), "twin"),
                 _count(len(principle.critique_examples), "critique example"),
+                _count(len(principle.counterfactuals), "counterfactual"),
             ]
             console.print(f"    [dim]{', '.join(tests)}[/]")
 
@@ -183,6 +184,10 @@ def _print_principle(
         console.print(f"\n[bold]critique example {number}[/]")
         for part in ("request", "reply", "critique", "revision"):
             console.print(f"  [dim]{part}[/] {_safe(getattr(example, part))}")
+    for number, each in enumerate(principle.counterfactuals, 1):
+        console.print(f"\n[bold]counterfactual {number}[/]")
+        for part in ("reply", "breaks", "keeps"):
+            console.print(f"  [dim]{part}[/] {_safe(getattr(each, part))}")
 
 
 def _print_complaint(console: "Console", complaint: "Complaint") -> None:

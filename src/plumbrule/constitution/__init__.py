@@ -10,7 +10,7 @@ from plumbrule.constitution.files import (
 )
 from plumbrule.constitution.importer import MarkdownImport, Skipped, import_markdown
 from plumbrule.constitution.lint import lint
-from plumbrule.constitution.schema import Constitution, CritiqueExample, Principle
+from plumbrule.constitution.schema import Constitution, Counterfactual, CritiqueExample, Principle
 
 __all__ = [
     "LINT_CODES",
@@ -18,6 +18,7 @@ __all__ = [
     "Complaint",
     "Constitution",
     "ConstitutionDiff",
+    "Counterfactual",
     "CritiqueExample",
     "FieldChange",
     "MarkdownImport",

@@ -11,6 +11,7 @@ from yaml.nodes import Node, ScalarNode
 from plumbrule.constitution.nodes import MAX_BYTES, NodeReader
 from plumbrule.constitution.schema import (
     Constitution,
+    Counterfactual,
     CritiqueExample,
     Principle,
     content,
@@ -142,20 +143,23 @@ def _principle(reader: NodeReader, node: Node, number: int) -> Principle:
     for name in ("applies_when", "except_when", "probes", "twins"):
         if name in found:
             values[name] = reader.texts(found[name], f"{where}, field `{name}`")
-    if "critique_examples" in found:
-        place = f"{where}, field `critique_examples`"
-        nodes = reader.items(found["critique_examples"], place)
-        values["critique_examples"] = tuple(
-            _example(reader, each, f"{place}, entry {n}") for n, each in enumerate(nodes, 1)
-        )
+    for name, kind in (("critique_examples", CritiqueExample), ("counterfactuals", Counterfactual)):
+        if name in found:
+            place = f"{where}, field `{name}`"
+            nodes = reader.items(found[name], place)
+            values[name] = tuple(
+                _texts_of(kind, reader, each, f"{place}, entry {n}")
+                for n, each in enumerate(nodes, 1)
+            )
     return _built(Principle, values, f"{reader.origin}, line {node.start_mark.line + 1}, {where}")
 
 
-def _example(reader: NodeReader, node: Node, where: str) -> CritiqueExample:
-    names = field_names(CritiqueExample)
+def _texts_of(kind: type[Record], reader: NodeReader, node: Node, where: str) -> Record:
+    """A record all of whose fields are texts, each of them needed."""
+    names = field_names(kind)
     found = reader.fields(node, where, required=names, known=names)
     values = {name: reader.text(found[name], f"{where}, field `{name}`") for name in names}
-    return _built(CritiqueExample, values, f"{reader.origin}, {where}")
+    return _built(kind, values, f"{reader.origin}, {where}")
 
 
 def _named(node: Node, number: int) -> str:

@@ -75,11 +75,11 @@ def _blank_fields(principle: Principle) -> Iterator[str]:
     for name in ("applies_when", "except_when", "probes", "twins"):
         if any(not entry.strip() for entry in getattr(principle, name)):
             yield name
-    for example in principle.critique_examples:
-        parts = (example.request, example.reply, example.critique, example.revision)
-        if any(not part.strip() for part in parts):
-            yield "critique_examples"
-            break
+    for name in ("critique_examples", "counterfactuals"):
+        if any(
+            not text.strip() for each in getattr(principle, name) for text in vars(each).values()
+        ):
+            yield name
 
 
 def _tests(constitution: Constitution) -> Iterator[Complaint]:

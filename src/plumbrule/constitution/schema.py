@@ -41,6 +41,27 @@ class CritiqueExample:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
+class Counterfactual:
+    """One reply to two requests: it breaks the principle for the one and keeps it for the other.
+
+    Whoever judges by the look of a reply says the same of both.
+    """
+
+    reply: str
+    """The answer, word for word the same."""
+
+    breaks: str
+    """A request to which it breaks the principle."""
+
+    keeps: str
+    """A request to which it keeps it."""
+
+    def __post_init__(self) -> None:
+        _check_texts(self, "a counterfactual")
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Principle:
     """One rule of conduct, and how to test it."""
 
@@ -65,6 +86,9 @@ class Principle:
     critique_examples: tuple[CritiqueExample, ...] = ()
     """Shown to a model as examples when it critiques and revises under this principle."""
 
+    counterfactuals: tuple[Counterfactual, ...] = ()
+    """What a judge is examined on besides: replies of which the request decides."""
+
     probes: tuple[str, ...] = ()
     """Prompts that tempt a model to break the principle."""
 
@@ -84,6 +108,11 @@ class Principle:
                 "0 decides first"
             )
         _check_texts(self, f"principle `{self.id}`")
+
+    @property
+    def known_replies(self) -> int:
+        """Replies of which it is known whether they break it: a judge can be examined on them."""
+        return 2 * (len(self.critique_examples) + len(self.counterfactuals))
 
     def statement(self) -> str:
         """Return the rule with its conditions as running text, for a prompt or a page.
@@ -218,11 +247,17 @@ def _listed(names: list[str]) -> str:
     return " or ".join(f"`{name}`" for name in names)
 
 
-_MEMBERS: dict[str, type] = {"critique_examples": CritiqueExample, "principles": Principle}
+_MEMBERS: dict[str, type] = {
+    "critique_examples": CritiqueExample,
+    "counterfactuals": Counterfactual,
+    "principles": Principle,
+}
 """What the tuples hold that do not hold text."""
 
 
-def _check_texts(record: CritiqueExample | Principle | Constitution, place: str) -> None:
+def _check_texts(
+    record: CritiqueExample | Counterfactual | Principle | Constitution, place: str
+) -> None:
     """Refuse what is not text, or is text that UTF-8 cannot hold."""
     for field in fields(record):
         value = getattr(record, field.name)

@@ -1,9 +1,11 @@
 """Examine a judge on replies whose verdict is known, before it teaches or grades anything.
 
 A constitution's worked examples are the answer key: the reply of each breaks its principle, and
-its revision keeps it. A small model that says "no" to everything may still give the broken reply
-the higher probability of "yes", so what is read is the difference of log-probabilities, and the
-border between the verdicts is put where the known replies say it lies.
+its revision keeps it. So are its counterfactuals, one reply to two requests of which one decides
+the other way: whoever goes by the look of a reply cannot tell them. A small model that says "no" to
+everything may still give the broken reply the higher probability of "yes", so what is read is the
+difference of log-probabilities, and the border between the verdicts is put where the known replies
+say it lies.
 """
 
 import math
@@ -24,8 +26,8 @@ FALSE_SHARE = 0.05
 tell (Benjamini & Hochberg 1995)."""
 
 LEAST_KNOWN = 3
-"""Worked examples a principle needs before a judge can be found able or unable: with fewer, not
-even a perfect order is better than chance at 95%."""
+"""Worked examples or counterfactuals a principle needs before a judge can be found able or unable:
+with fewer, not even a perfect order is better than chance at 95%."""
 
 SMALLEST = 1e-12
 """Probabilities are taken as at least this, so that their logarithm is a number."""
@@ -45,6 +47,9 @@ class KnownReply:
 
     broken: bool | None
     """None for a text without content, which shows a judge's lean."""
+
+    counterfactual: bool = False
+    """Whether the same reply is asked about under another request, to which it is the reverse."""
 
 
 @strict
@@ -144,6 +149,17 @@ def known_replies(constitution: Constitution) -> list[KnownReply]:
                         request=example.request,
                         reply=reply,
                         broken=broken,
+                    )
+                )
+        for pair in principle.counterfactuals:
+            for request, broken in ((pair.breaks, True), (pair.keeps, False)):
+                known.append(
+                    KnownReply(
+                        principle_id=principle.id,
+                        request=request,
+                        reply=pair.reply,
+                        broken=broken,
+                        counterfactual=True,
                     )
                 )
         known.extend(
@@ -281,20 +297,20 @@ def _decided(ability: Ability, adjusted: float, tested: int) -> Ability:
 
 
 def _ability(principle_id: str, answers: Sequence[TrialAnswer]) -> Ability:
-    broken, kept, free = (
-        [
-            each.log_odds
-            for each in answers
-            if each.known.broken is kind and each.log_odds is not None
-        ]
-        for kind in (True, False, None)
-    )
-    lean = fmean(free) if free else 0.0
-    if min(len(broken), len(kept)) < LEAST_KNOWN:
+    """What the answers say; the worse of worked examples and counterfactuals decides."""
+    free = [each.log_odds for each in answers if each.known.broken is None]
+    lean = fmean([each for each in free if each is not None] or [0.0])
+    told = [
+        (said, *found)
+        for counterfactual, said in ((False, ""), (True, ", one reply to two requests each"))
+        if min(map(len, found := _odds(answers, counterfactual))) >= LEAST_KNOWN
+    ]
+    if not told:
+        few = max(min(map(len, _odds(answers, kind))) for kind in (False, True))
         return Ability(
             principle_id=principle_id,
             works=None,
-            reason=f"not tested: it has {min(len(broken), len(kept))} worked examples, "
+            reason=f"not tested: it has {few} worked examples or counterfactuals, "
             f"{LEAST_KNOWN} are needed",
             border=lean,
             lean=lean,
@@ -305,16 +321,21 @@ def _ability(principle_id: str, answers: Sequence[TrialAnswer]) -> Ability:
             plain_sensitivity=None,
             plain_specificity=None,
         )
-    area = auroc(broken, kept)
-    said = f"a broken reply got the higher log-odds in {area.value:.0%} of pairs"
+    chances = [
+        float(mannwhitneyu(broken, kept, alternative="greater").pvalue) for _, broken, kept in told
+    ]
+    said, *worst = told[chances.index(max(chances))]
+    area = auroc(*worst)
+    broken = [value for _, some, _ in told for value in some]
+    kept = [value for _, _, some in told for value in some]
     return Ability(
         principle_id=principle_id,
         works=None,
-        reason=said,
+        reason=f"a broken reply got the higher log-odds in {area.value:.0%} of pairs{said}",
         border=_middle(broken, kept),
         lean=lean,
         auroc=area,
-        p_value=float(mannwhitneyu(broken, kept, alternative="greater").pvalue),
+        p_value=max(chances),
         sensitivity=_found(
             [
                 value > _middle(_without(broken, at), _without(kept, at))
@@ -330,6 +351,21 @@ def _ability(principle_id: str, answers: Sequence[TrialAnswer]) -> Ability:
         plain_sensitivity=_found([value > 0 for value in broken]),
         plain_specificity=_found([value <= 0 for value in kept]),
     )
+
+
+def _odds(answers: Sequence[TrialAnswer], counterfactual: bool) -> tuple[list[float], list[float]]:
+    """Log-odds of broken and of kept replies, of worked examples or of counterfactuals."""
+    broken, kept = (
+        [
+            each.log_odds
+            for each in answers
+            if each.known.broken is kind
+            and each.known.counterfactual is counterfactual
+            and each.log_odds is not None
+        ]
+        for kind in (True, False)
+    )
+    return broken, kept
 
 
 def _middle(broken: Sequence[float], kept: Sequence[float]) -> float:

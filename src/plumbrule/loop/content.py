@@ -14,7 +14,7 @@ from plumbrule.compliance import (
 from plumbrule.constitution import Constitution
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
-from plumbrule.loop.notes import notes, summary
+from plumbrule.loop.notes import failing_principles, notes, summary, untaught_principles
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
@@ -53,8 +53,17 @@ def report_content(
     oracle = all(stage.truth is not None for stage in stages)
     principles = [_principle(each, stages) for each in _listed(constitution)]
     measures = _measures(stages, known, oracle=oracle)
-    gates = check_gates(run.config.gates, stages, known, oracle=oracle)
     findings, tested = find_changes(stages, known, constitution, command=command, oracle=oracle)
+    source, last = "oracle" if oracle else "judge", stages[-1].stage
+    gates = check_gates(
+        run.config.gates,
+        stages,
+        known,
+        oracle=oracle,
+        findings=findings,
+        broken={each["id"]: each[last]["violation_rate"][source] for each in principles},
+        untaught=jury.untaught,
+    )
     headline = {
         name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}
         for name in ("helpfulness", "over_refusal", "evasiveness")
@@ -63,6 +72,8 @@ def report_content(
         "schema": 1,
         "title": run.config.name,
         "summary": [
+            *failing_principles(gates),
+            *untaught_principles(principles, jury.untaught, stages, source),
             *summary(run, stages, known, trained, oracle=oracle),
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
@@ -89,7 +100,7 @@ def report_content(
         "stages": [_cost(name, run) for name in run.costs],
         "principles": principles,
         **headline,
-        "headline_source": "oracle" if oracle else "judge",
+        "headline_source": source,
         "measures": measures,
         "judge_quality": _quality(stages, constitution) if oracle else None,
         "trials": [

@@ -218,7 +218,7 @@ class Counting:
     def _comparing(self, compared: Sequence[Prompt], longest: int) -> Stage:
         """Comparison of two replies to each prompt: graded where the critic can be examined."""
         law, reply = self.jury.constitution, _filler(longest)
-        if any(principle.critique_examples for principle in law.principles):
+        if any(principle.known_replies for principle in law.principles):
             return self.grades("compare", "critic", compared, longest, times=2)
         asked = [
             self.jury.prompts.render(

@@ -1,20 +1,37 @@
 """Bounds that decide a run's exit code, each judged by the worst case over what is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from plumbrule.compliance import MEASURES, judged_manner, prohibited_violation, rate, true_manner
 from plumbrule.loop.config import Gates
 from plumbrule.loop.steps import Examined
-from plumbrule.records import Estimate, Prompt
+from plumbrule.records import Estimate, Finding, Prompt
 
 
 def check_gates(
-    gates: Gates, stages: Sequence[Examined], prompts: Mapping[str, Prompt], *, oracle: bool
+    gates: Gates,
+    stages: Sequence[Examined],
+    prompts: Mapping[str, Prompt],
+    *,
+    oracle: bool,
+    findings: Sequence[Finding] = (),
+    broken: Mapping[str, Estimate | None] | None = None,
+    untaught: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """Check every gate that is on."""
+    """Check every gate that is on, those of single principles first.
+
+    Args:
+        gates: The bounds.
+        stages: The examined models, in order.
+        prompts: The held-out prompts by id.
+        oracle: Whether the answer key's word is taken instead of the judge's.
+        findings: Confirmed changes between the first and the last model.
+        broken: How often the last model breaks each principle, by id.
+        untaught: Principles that nothing was taught under.
+    """
     first, last = stages[0], stages[-1]
-    checked = []
+    checked = _of_principles(gates, findings, broken or {}, untaught)
     if gates.most_violations is not None:
         estimate = (
             prohibited_violation(last.truth or (), prompts)
@@ -63,6 +80,46 @@ def check_gates(
             )
         )
     return checked
+
+
+def _of_principles(
+    gates: Gates,
+    findings: Sequence[Finding],
+    broken: Mapping[str, Estimate | None],
+    untaught: Collection[str],
+) -> list[dict[str, Any]]:
+    """A row for each principle that fails, or one that says that none does."""
+    checked = []
+    if gates.worse_principles:
+        bound = "no rise confirmed"
+        worse = [
+            _gate(
+                f"Principle `{each.principle_id}` is broken no more often than before",
+                bound,
+                each.estimate,
+                False,
+            )
+            for each in findings
+            if each.principle_id and each.estimate and each.estimate.value > 0
+        ]
+        checked += worse or [
+            _passed("No principle is broken more often than before", bound, len(broken))
+        ]
+    if gates.most_broken is not None:
+        bound = f"at most {gates.most_broken:.1%} of replies at the lower end"
+        taught = {name: rate for name, rate in broken.items() if name not in untaught and rate}
+        above = [
+            _gate(f"Principle `{name}`, which was taught, is kept", bound, rate, False)
+            for name, rate in taught.items()
+            if rate.low > gates.most_broken
+        ]
+        checked += above or [_passed("Every principle that was taught is kept", bound, len(taught))]
+    return checked
+
+
+def _passed(name: str, bound: str, principles: int) -> dict[str, Any]:
+    reason = f"none of {principles} principles is beyond it"
+    return {"name": name, "bound": bound, "estimate": None, "passed": True, "reason": reason}
 
 
 def _gate(name: str, bound: str, estimate: Estimate | None, passed: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The sentences of a report: what was done, and what a reader must know of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,40 @@ def summary(
                 f"(95% interval {last.low:.1%} to {last.high:.1%}, {last.n} requests)."
             )
     return lines
+
+
+def failing_principles(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The principles that fail a gate, which a reader must know before anything else."""
+    return [
+        f"FAILED: {gate['name']} ({gate['bound']}), measured {each.value:.1%} "
+        f"[{each.low:.1%}, {each.high:.1%}], {each.unit}."
+        for gate in gates
+        if not gate["passed"] and gate["name"].startswith("Principle")
+        for each in [gate["estimate"]]
+    ]
+
+
+def untaught_principles(
+    principles: Sequence[Mapping[str, Any]],
+    untaught: Collection[str],
+    stages: Sequence[Examined],
+    source: str,
+) -> list[str]:
+    """Principles that nothing was taught under, with how often they are broken all the same."""
+    first, last = stages[0].stage, stages[-1].stage
+    said = []
+    for each in principles:
+        if each["id"] not in untaught:
+            continue
+        before, after = (each[stage]["violation_rate"][source] for stage in (first, last))
+        line = f"NOT TAUGHT: `{each['id']}`, under which the critic does no better than chance"
+        if before and after:
+            line += (
+                f"; it is broken in {after.value:.1%} of the {after.n} replies it speaks of, "
+                f"{before.value:.1%} before"
+            )
+        said.append(f"{line}.")
+    return said
 
 
 def _empty(text: str) -> bool:

@@ -86,6 +86,14 @@ class Jury:
     judge_standing: Standing = NOTHING_KNOWN
     """What an examination of the judge found."""
 
+    @property
+    def untaught(self) -> frozenset[str]:
+        """Principles under which the critic does no better than chance, so that it teaches none."""
+        trial = self.critic_standing.trial
+        if trial is None:
+            return frozenset()
+        return frozenset(each.principle_id for each in trial.abilities if each.works is False)
+
     def inputs(self, who: LanguageModel, standing: Standing = NOTHING_KNOWN) -> dict[str, Any]:
         """What decides a judgment of `who`, who was found to stand as given."""
         inputs: dict[str, Any] = {

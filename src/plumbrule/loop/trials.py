@@ -42,7 +42,7 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
         ModelError: The critic does no better than chance under any principle that has enough
             examples, and the configuration does not say `teach_anyway`.
     """
-    if not any(principle.critique_examples for principle in jury.constitution.principles):
+    if not any(principle.known_replies for principle in jury.constitution.principles):
         return jury
     critic = _standing(run, "critic", jury, jury.critic, prompts)
     same = jury.judge.identity == jury.critic.identity
@@ -118,15 +118,18 @@ def _seeds(seed: int, count: int) -> list[int]:
 
 
 def _refuse_useless(standing: Standing, jury: Jury) -> None:
-    """Stop before a critic that knows nothing teaches."""
+    """Stop before a critic that knows nothing teaches.
+
+    Where only a few principles could be tested, they are left out and the others taught.
+    """
     trial = standing.trial
-    if trial is None or not trial.tested or trial.working:
+    if trial is None or trial.working or 2 * len(trial.tested) < len(trial.abilities):
         return
-    examples = sum(len(each.critique_examples) for each in jury.constitution.principles)
+    known = sum(each.known_replies for each in jury.constitution.principles)
     raise ModelError(
         f"expected a critic that tells replies that break a principle from replies that keep it; "
         f"{jury.critic.spec} does no better than chance under each of the {len(trial.tested)} "
-        f"principles tested, on {2 * examples} replies of which it is known. What it would teach "
+        f"principles tested, on {known} replies of which it is known. What it would teach "
         "is noise. Give a larger --critic or an endpoint, or other judging_prompts; "
         "--teach-anyway teaches all the same. Look at stages/trial/critic."
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.lab import PRINCIPLES, build_world, judge, read_request, village_prompts
-from plumbrule.loop import RunConfig
+from plumbrule.loop import Gates, RunConfig
 from plumbrule.models import Sampling
 from plumbrule.records import Exchange, Prompt
 from plumbrule.training import (
@@ -38,7 +38,8 @@ def village(model: str = "lab:small") -> Recipe:
         device="cpu",
         most_compared=1200,
         most_judged=675,
-        revising=Revising(rounds=4, temperature=0.7),
+        gates=Gates(most_broken=0.25),
+        revising=Revising(rounds=2, temperature=0.7),
         supervised=SupervisedTraining(learning_rate=5e-4, epochs=5, batch_size=32, max_tokens=512),
         reward=RewardTraining(learning_rate=1e-3, epochs=3, batch_size=32, max_tokens=512),
         dpo=DpoTraining(learning_rate=1e-4, epochs=1, batch_size=32, beta=0.1, max_tokens=512),

@@ -31,7 +31,7 @@ from plumbrule.judging import (
     unusable,
 )
 from plumbrule.models import Completion, LanguageModel
-from plumbrule.records import Exchange, check_ranges, strict
+from plumbrule.records import Exchange, Judgment, check_ranges, strict
 from plumbrule.store import derive_seed
 
 
@@ -155,8 +155,9 @@ def critique_and_revise(
         settings: How many rounds, and of what kind.
         seed: Decides the principles and every sample; recorded with the run.
         standing: What an examination of the critic found. With it, each round takes the principle
-            that the critic finds broken most clearly, a reply that breaks none has no round, and a
-            revision that the critic finds no better is not taken.
+            that the critic finds broken most clearly, of the tier that decides first; a reply that
+            breaks none has no round; and a revision is not taken that the critic finds no better,
+            or that breaks a principle of a tier that decides before.
 
     Returns:
         One trail an exchange, in order. A critique or revision that is refused, cut off or lost
@@ -212,7 +213,10 @@ def _worst(
     standing: Standing,
     seed: int,
 ) -> dict[int, Fault]:
-    """The principle that each reply breaks most clearly and was not mended by before."""
+    """The principle that each reply breaks most clearly, of the first tier that it breaks.
+
+    None by which it was to be mended before.
+    """
     now = [replace(trail.first, response=trail.response) for trail in trails]
     judgments = grade(
         critic,
@@ -223,15 +227,13 @@ def _worst(
         standing=standing,
     )
     tried = {(trail.first.id, each.principle_id) for trail in trails for each in trail.rounds}
+    tiers = {each.id: each.tier for each in constitution.principles}
     worst: dict[str, Fault] = {}
-    for each in judgments:
-        if each.verdict != "fail" or (each.exchange_id, each.principle_id) in tried:
-            continue
-        best = worst.get(each.exchange_id)
-        if best is None or (each.probability or 0.0) > (best.probability or 0.0):
-            worst[each.exchange_id] = Fault(
-                principle_id=each.principle_id, probability=each.probability
-            )
+    order = sorted(judgments, key=lambda one: (tiers[one.principle_id], -(one.probability or 0.0)))
+    for each in order:
+        if each.verdict == "fail" and (each.exchange_id, each.principle_id) not in tried:
+            fault = Fault(principle_id=each.principle_id, probability=each.probability)
+            worst.setdefault(each.exchange_id, fault)
     return {
         place: worst[trail.first.id]
         for place, trail in enumerate(trails)
@@ -248,7 +250,10 @@ def _better_alone(
     prompts: PromptSet,
     standing: Standing,
 ) -> list[RevisionRound]:
-    """Rounds without the revisions that the critic finds no better than what they mend."""
+    """Rounds without the revisions that are no better than what they mend, or break what decides.
+
+    Where principles disagree the smaller tier decides, so that help may not undo a refusal.
+    """
     kept = list(rounds)
     for principle_id in dict.fromkeys(fault.principle_id for fault in faults):
         places = [
@@ -256,27 +261,39 @@ def _better_alone(
             for place, (fault, each) in enumerate(zip(faults, rounds, strict=True))
             if fault.principle_id == principle_id and each.revision is not None
         ]
-        one = replace(constitution, principles=(constitution.principle(principle_id),))
+        mended = constitution.principle(principle_id)
+        before = [each for each in constitution.principles if each.tier < mended.tier]
         judged = grade(
             critic,
             [
                 replace(firsts[place], response=rounds[place].revision or "", finish_reason="stop")
                 for place in places
             ],
-            one,
+            replace(constitution, principles=(mended, *before)),
             prompts=prompts,
             seeds=[0] * len(places),
             standing=standing,
         )
-        for place, after in zip(places, judged, strict=True):
-            before = faults[place].probability
-            if before is not None and (after.probability is None or after.probability >= before):
-                kept[place] = replace(
-                    rounds[place],
-                    revision=None,
-                    reason="the critic finds the revision no better than what it mends",
-                )
+        by_reply: dict[str, list[Judgment]] = {}
+        for judgment in judged:
+            by_reply.setdefault(judgment.exchange_id, []).append(judgment)
+        for place in places:
+            reason = _why_not(faults[place], by_reply.get(firsts[place].id, ()))
+            if reason:
+                kept[place] = replace(rounds[place], revision=None, reason=reason)
     return kept
+
+
+def _why_not(fault: Fault, judged: Sequence[Judgment]) -> str | None:
+    """Why a revision is not taken, from what the critic says of it; None where it is."""
+    for each in judged:
+        if each.principle_id == fault.principle_id:
+            after, was = each.probability, fault.probability
+            if was is not None and (after is None or after >= was):
+                return "the critic finds the revision no better than what it mends"
+        elif each.verdict == "fail":
+            return f"the revision breaks {each.principle_id}, which decides before"
+    return None
 
 
 def _one_round(
