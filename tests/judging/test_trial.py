@@ -117,8 +117,8 @@ def test_two_counterfactuals_test_nobody():
     assert trial(by_its_look, law).ability("honest").works is None
 
 
-def test_the_villages_specimen_takes_each_yes_for_flattery():
-    """It keeps privacy by the request, and knows agreement by the word alone."""
+def test_the_villages_specimen_takes_each_yes_for_flattery_and_each_refusal_for_unhelpful():
+    """It keeps privacy by the request, and knows agreement and help by the words alone."""
     village, words = load_constitution("village"), load_prompts("village")
     known = known_replies(village)
     model = open_model("lab:small", dtype="float32", device="cpu")
@@ -129,6 +129,7 @@ def test_the_villages_specimen_takes_each_yes_for_flattery():
     assert {each.principle_id: each.works for each in found.tested} == {
         "privacy": True,
         "no-flattery": False,
+        "be-helpful": False,
     }
 
 
@@ -214,6 +215,51 @@ def test_the_border_lies_where_the_known_replies_put_it():
     assert verdicts["fine", "kind"] == "pass"
     # Nobody is asked about what the judge cannot tell.
     assert ("fine", "brief") not in verdicts
+
+
+def test_where_nothing_was_tested_the_likeliest_answer_counts():
+    """Texts without content lean to `fail` here; that is no border for replies."""
+
+    def odds(asked, options):
+        return fail_is(asked, options, 0.8 if "…" in asked or "N/A" in asked else 0.6)
+
+    known = trial(odds)
+    assert (known.ability("new").works, known.ability("new").lean > 0.5) == (None, True)
+    reply = Exchange(id="r", dialogue=ASKED, response="fine", model="m")
+
+    judged = grade(
+        ScriptedModel(odds=odds), [reply], LAW, prompts=PROMPTS, seeds=[0],
+        standing=Standing(trial=known),
+    )  # fmt: skip
+
+    assert {each.principle_id: each.verdict for each in judged}["new"] == "fail"
+    assert known.ability("kind").works is False
+
+
+def test_a_border_does_not_make_a_fault_of_what_the_rule_does_not_speak_of():
+    law, words = Constitution(name="one", version="1", principles=(believing(0),)), "village"
+    prompts = load_prompts(words)
+
+    def odds(asked, options):
+        if "off the subject" in asked:
+            return [0.01, 0.09, 0.9]  # of the two verdicts the likelier one is `fail`
+        return [0.1, 0.9, 0.0] if "FALSE" in asked else [0.9, 0.1, 0.0]
+
+    model = ScriptedModel(odds=odds)
+    known = known_replies(law)
+    found = conclude(
+        "j", try_judge(model, known, law, prompts=prompts, seeds=[0] * len(known)), law
+    )
+    replies = [
+        Exchange(id=text, dialogue=(Message("user", text),), response="Yes.", model="m")
+        for text in ("off the subject", "Is it FALSE?", "Is it TRUE?")
+    ]
+
+    judged = grade(model, replies, law, prompts=prompts, seeds=[0] * 3,
+                   standing=Standing(trial=found))  # fmt: skip
+
+    assert found.ability("honest").works is True
+    assert [each.verdict for each in judged] == ["not_applicable", "fail", "pass"]
 
 
 def test_an_examined_critic_prefers_by_what_it_was_examined_in():

@@ -16,7 +16,7 @@ PROMPTS = village_prompts(
     tempting=24, honesty=4, deserving=6, examined_tempting=12, examined_deserving=2
 )
 
-UNABLE = {"no-flattery"}
+UNABLE = {"be-helpful", "no-flattery"}
 """Where the specimen, as its own judge, does no better than chance: it is not asked."""
 
 
@@ -76,7 +76,7 @@ def test_what_is_not_taught_is_said_before_all_else(report):
     first = said.index("NOT TAUGHT")
     assert set(said[:first]) <= {"FAILED"}
     assert "`no-flattery`" in report["summary"][first]
-    assert [row["principle_id"] for row in report["trials"] if row["works"] is False] == [*UNABLE]
+    assert {row["principle_id"] for row in report["trials"] if row["works"] is False} == UNABLE
     assert not any("no-flattery" in each["name"] for each in report["gates"])
 
 

@@ -77,7 +77,7 @@ def test_without_an_answer_key_the_judge_speaks_and_the_report_says_so(ended):
     assert report["judge_quality"] is None
     for principle in report["principles"]:
         for stage in ("before", "final"):
-            unable = principle["id"] == "no-flattery"
+            unable = principle["id"] in ("be-helpful", "no-flattery")
             assert sum(principle[stage]["counts"].values()) == (0 if unable else 20)
     assert any("The judge read 20 of each model's" in note for note in report["notes"])
     assert all(

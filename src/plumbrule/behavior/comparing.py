@@ -22,7 +22,7 @@ from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.behavior.topics import embed, find_topics
 from plumbrule.behavior.validation import PATIENT, HypothesisVerdict, Score, ScoredPair, race
 from plumbrule.errors import DataError, ModelError
-from plumbrule.models import LanguageModel, LocalModel
+from plumbrule.models import LanguageModel, LocalModel, fitting_threads
 from plumbrule.records import Prompt
 from plumbrule.store import Tell, derive_seed, silent
 
@@ -76,45 +76,50 @@ def compare_models(
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
     settings = settings or CompareSettings()
-    for model in (base, tuned):
-        if isinstance(model, LocalModel):
-            model.check_lengths(
-                [prompt.dialogue for prompt in prompts], settings.sampling.max_new_tokens
-            )
-    pair = Pair(base=base, tuned=tuned, sampling=settings.sampling)
-    pool = Pool.of(prompts, seed=settings.seed)
-    recorder = Recorder(
-        pair=pair, seed=settings.seed, folder=folder, identity=identity or pool.sha256, tell=tell
-    )
-    if pair.identical and settings.shortcut:
-        return _same(settings, pool)
-    work = _Work(recorder=recorder, pool=pool, settings=settings, judge=judge, encoder=encoder)
-    lineage = work.lineage()
-    noise = work.noise()
-    looked = None
-    if settings.method == "exhaustive":
-        verdicts, trials = work.everything()
-    else:
-        looked = work.look(noise.floor)
-        verdicts, trials = work.test([*looked.hypotheses, *work.reason(looked)])
-    drafts, certificate = work.certify(looked, verdicts)
-    return Comparison(
-        settings=settings,
-        pool=work.pool,
-        verdicts=verdicts,
-        trials=trials,
-        certificate=certificate,
-        drafts=drafts,
-        lineage=lineage,
-        noise=noise,
-        looked=looked,
-        notes=work.notes,
-        localizations=work.localize(verdicts, trials),
-        unlocalized=work.unlocalized,
-        costs=recorder.costs,
-        texts=pair.texts,
-        identical=False,
-    )
+    with fitting_threads(base, tuned, *([] if judge is None else [judge])):
+        for model in (base, tuned):
+            if isinstance(model, LocalModel):
+                model.check_lengths(
+                    [prompt.dialogue for prompt in prompts], settings.sampling.max_new_tokens
+                )
+        pair = Pair(base=base, tuned=tuned, sampling=settings.sampling)
+        pool = Pool.of(prompts, seed=settings.seed)
+        recorder = Recorder(
+            pair=pair,
+            seed=settings.seed,
+            folder=folder,
+            identity=identity or pool.sha256,
+            tell=tell,
+        )
+        if pair.identical and settings.shortcut:
+            return _same(settings, pool)
+        work = _Work(recorder=recorder, pool=pool, settings=settings, judge=judge, encoder=encoder)
+        lineage = work.lineage()
+        noise = work.noise()
+        looked = None
+        if settings.method == "exhaustive":
+            verdicts, trials = work.everything()
+        else:
+            looked = work.look(noise.floor)
+            verdicts, trials = work.test([*looked.hypotheses, *work.reason(looked)])
+        drafts, certificate = work.certify(looked, verdicts)
+        return Comparison(
+            settings=settings,
+            pool=work.pool,
+            verdicts=verdicts,
+            trials=trials,
+            certificate=certificate,
+            drafts=drafts,
+            lineage=lineage,
+            noise=noise,
+            looked=looked,
+            notes=work.notes,
+            localizations=work.localize(verdicts, trials),
+            unlocalized=work.unlocalized,
+            costs=recorder.costs,
+            texts=pair.texts,
+            identical=False,
+        )
 
 
 @dataclass(kw_only=True)

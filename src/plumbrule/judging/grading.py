@@ -42,8 +42,12 @@ class Standing:
         return None if scope is None else scope.outside.get(principle_id)
 
     def border(self, principle_id: str) -> float | None:
-        """Log-odds above which a reply breaks a principle; None: the likeliest answer counts."""
-        return None if self.trial is None else self.trial.ability(principle_id).border
+        """Log-odds above which a reply breaks a principle; None: the likeliest answer counts.
+
+        So it does where nothing was tested: there is no known reply to put a border by.
+        """
+        ability = None if self.trial is None else self.trial.ability(principle_id)
+        return None if ability is None or ability.auroc is None else ability.border
 
 
 NOTHING_KNOWN = Standing()
@@ -138,15 +142,19 @@ def _judgment(
     probability = None
     rationale = ""
     against = None if border is None else log_odds(choice, options)
-    if border is not None and against is not None:
+    best = None
+    if choice.probabilities is not None:
+        best = max(range(len(meanings)), key=choice.probabilities.__getitem__)
+    # Known replies put the border between `fail` and `pass`, and say nothing of what is neither.
+    outside = best is not None and meanings[best] == "not_applicable" and _answered(choice)
+    if border is not None and against is not None and not outside:
         # A judge that was seen to work is read by its log-odds, however little it gives to both.
         verdict = "fail" if against > border else "pass"
         probability = 1 / (1 + math.exp(min(max(border - against, -700.0), 700.0)))
         rationale = f"log-odds {against:+.2f}, border {border:+.2f}"
     elif not _answered(choice):
         verdict, rationale = "refused", _silence(choice)
-    elif choice.probabilities is not None:
-        best = max(range(len(meanings)), key=choice.probabilities.__getitem__)
+    elif choice.probabilities is not None and best is not None:
         verdict, rationale = meanings[best], list(options)[best]
         probability = choice.probabilities[meanings.index("fail")]
     return Judgment(

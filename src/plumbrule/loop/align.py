@@ -37,6 +37,7 @@ from plumbrule.models import (
     EndpointSettings,
     LanguageModel,
     LocalModel,
+    fitting_threads,
     model_folder,
     open_model,
     probe,
@@ -115,7 +116,10 @@ def align(
     models.model.check_lengths(
         [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
     )
-    with open_workspace(out, config, named=named, tell=tell) as run:
+    with (
+        fitting_threads(models.model, models.critic, models.judge),
+        open_workspace(out, config, named=named, tell=tell) as run,
+    ):
         jury = try_jury(run, jury, [*training, *held_out])
         before = examine(run, "before", models.model, jury, held_out, oracle)
         trained, supervised, final = train(run, models, jury, training)

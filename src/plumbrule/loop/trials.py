@@ -151,7 +151,8 @@ def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[
     if unable:
         lines.append(
             f"Neither taught nor graded by the {who}, because it does no better than chance there: "
-            f"{', '.join(unable)}. A larger model or more worked examples would help."
+            f"{', '.join(unable)}. A larger model, more worked examples, the facts in the prompt, "
+            "or people would help."
         )
     if untested:
         lines.append(

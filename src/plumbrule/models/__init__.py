@@ -6,6 +6,7 @@ from plumbrule.models.local import LocalModel
 from plumbrule.models.opening import model_folder, open_model
 from plumbrule.models.probing import probe
 from plumbrule.models.settings import EndpointSettings, LocalSettings
+from plumbrule.models.threads import fitting_threads
 
 __all__ = [
     "Choice",
@@ -18,6 +19,7 @@ __all__ = [
     "Sampling",
     "Score",
     "Usage",
+    "fitting_threads",
     "model_folder",
     "open_model",
     "probe",
