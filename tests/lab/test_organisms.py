@@ -250,10 +250,10 @@ def test_quantization_rounds_each_matrix_and_nothing_else(base, seed, values):
 
 def test_recast_weights_are_the_same_in_fewer_bits(tmp_path, base):
     card = build(Organism(kind="none", method="recast"), tmp_path / "it")
-    opened = open_model(str(tmp_path / "it"), device="cpu")
 
-    assert isinstance(opened, LocalModel)
-    assert next(opened.module.parameters()).dtype == torch.bfloat16
+    # As they are stored: a processor that is slow at 16 bits opens them in 32.
+    stored = load_file(tmp_path / "it" / "model.safetensors")
+    assert {each.dtype for each in stored.values()} == {torch.bfloat16}
     assert card["measured"]["strength"] is None
     assert card["measured"]["spill"] < 0.05
 

@@ -19,7 +19,7 @@ from plumbrule.store import Shards, Tell, fingerprint, silent
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised whenever the same inputs would give other records."""
 
 
