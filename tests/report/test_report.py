@@ -285,6 +285,16 @@ def test_what_is_not_known_is_never_shown_as_zero():
     assert ">0%<" not in html.split('id="principles"')[1].split("supervised</span>")[1]
 
 
+def test_a_gate_that_passed_without_one_number_says_why():
+    content = sample_content()
+    content["gates"][0].update(estimate=None, passed=True, reason="none of 10 is beyond it")
+
+    html = render(content)
+
+    assert "Found: none of 10 is beyond it" in html
+    assert "not known: none of 10" not in html
+
+
 def test_a_record_that_contradicts_itself_says_so():
     content = small()
     assert "The record says" not in render(content)
