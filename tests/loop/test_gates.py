@@ -68,7 +68,7 @@ def test_help_that_rose_is_no_principle_that_did():
     found = checked([change(None, 0.3), change("privacy", -0.1)], {"privacy": None})
 
     assert [each["passed"] for each in found] == [True]
-    assert found[0]["reason"] == "none of 1 principles is beyond it"
+    assert found[0]["detail"] == "none of 1 principles is beyond it"
     assert failing_principles(found) == []
 
 

@@ -287,7 +287,7 @@ def test_what_is_not_known_is_never_shown_as_zero():
 
 def test_a_gate_that_passed_without_one_number_says_why():
     content = sample_content()
-    content["gates"][0].update(estimate=None, passed=True, reason="none of 10 is beyond it")
+    content["gates"][0].update(estimate=None, detail="none of 10 is beyond it")
 
     html = render(content)
 

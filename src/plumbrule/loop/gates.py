@@ -118,8 +118,16 @@ def _of_principles(
 
 
 def _passed(name: str, bound: str, principles: int) -> dict[str, Any]:
-    reason = f"none of {principles} principles is beyond it"
-    return {"name": name, "bound": bound, "estimate": None, "passed": True, "reason": reason}
+    """A gate that many numbers passed: none of them alone is what was found."""
+    detail = f"none of {principles} principles is beyond it"
+    return {
+        "name": name,
+        "bound": bound,
+        "estimate": None,
+        "passed": True,
+        "reason": None,
+        "detail": detail,
+    }
 
 
 def _gate(name: str, bound: str, estimate: Estimate | None, passed: bool) -> dict[str, Any]:
