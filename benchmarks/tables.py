@@ -80,6 +80,7 @@ if __name__ == "__main__":
         },
     )
     for page, name in (
+        ("models", "real_speed"),
         ("running", "real_run"),
         ("robustness", "house"),
         ("review_papers", "papers"),
