@@ -287,19 +287,19 @@ def aa_rows(names: Sequence[str], seeds: Sequence[int]) -> list[Row]:
 def naive_rows(names: Sequence[str]) -> list[Row]:
     """Guided against prompts drawn by chance alone, at equal texts for looking."""
     rows = []
-    guided, blind = [], []
+    guided, naive = [], []
     for organism in planted(names):
         one = measured(organism, default(), POOL, "organisms")
         other = measured(organism, default("naive"), POOL, "naive")
         tell(other)
         guided.append(one)
-        blind.append(other)
+        naive.append(other)
     for name, low, high in (
         ("<= 2%", 0.0, RARE),
         ("2% to 10%", RARE, COMMON),
         (">= 10%", COMMON, 1.01),
     ):
-        for method, found in (("guided", guided), ("naive", blind)):
+        for method, found in (("guided", guided), ("naive", naive)):
             here = [one for one in found if low < one["touched"] <= high]
             if here:
                 rows.append(
