@@ -52,6 +52,14 @@ def checked(findings=(), broken=None, untaught=(), **gates):
     )
 
 
+def test_where_no_principle_could_be_judged_no_gate_of_principles_passes():
+    found = checked(broken={"a": None, "b": None}, most_broken=0.25)
+
+    assert [each["passed"] for each in found] == [False, False]
+    assert all("nothing could be judged" in each["reason"] for each in found)
+    assert failing_principles(found) == []
+
+
 def test_a_principle_that_got_worse_fails_and_is_named():
     """From 93% to 100% violated, and every other gate passes: what made this one needed."""
     found = checked([change("no-flattery", 0.07), change("privacy", -0.8)])
@@ -65,7 +73,7 @@ def test_a_principle_that_got_worse_fails_and_is_named():
 
 
 def test_help_that_rose_is_no_principle_that_did():
-    found = checked([change(None, 0.3), change("privacy", -0.1)], {"privacy": None})
+    found = checked([change(None, 0.3), change("privacy", -0.1)], {"privacy": rate(5, 100)})
 
     assert [each["passed"] for each in found] == [True]
     assert found[0]["detail"] == "none of 1 principles is beyond it"

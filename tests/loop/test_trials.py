@@ -7,12 +7,12 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.constitution import Constitution, CritiqueExample, Principle
 from plumbrule.errors import ModelError
-from plumbrule.judging import load_prompts
+from plumbrule.judging import grade, load_prompts
 from plumbrule.loop import RunConfig
 from plumbrule.loop.steps import Jury
 from plumbrule.loop.trials import say_trial, trial_rows, try_jury
 from plumbrule.loop.workspace import open_workspace
-from plumbrule.records import Message, Prompt
+from plumbrule.records import Exchange, Message, Prompt
 
 CONFIG = RunConfig(model="m", constitution="c", prompts="p")
 PROMPTS = [Prompt(id="p", dialogue=(Message("user", "Hello?"),))]
@@ -101,6 +101,30 @@ def test_whoever_insists_may_let_it_teach(tmp_path):
     jury = tried(tmp_path, sees(), replace(CONFIG, teach_anyway=True))
 
     assert len(jury.critic_standing.judged(jury.constitution)) == 2
+    said = " ".join(say_trial("critic", jury.critic_standing, jury.constitution))
+    assert "Taught all the same, because --teach-anyway was given" in said
+    assert "Not examined" not in said
+
+
+def test_a_judge_that_knows_nothing_grades_nothing_even_so(tmp_path):
+    critic = sees()
+    jury = tried(tmp_path, critic, replace(CONFIG, teach_anyway=True))
+    asked = len(critic.asked)
+    reply = Exchange(
+        id="p", dialogue=PROMPTS[0].dialogue, response="BROKEN kind", model="m", seed=0
+    )
+
+    given = grade(
+        jury.judge,
+        [reply],
+        jury.constitution,
+        prompts=WORDS,
+        seeds=[0],
+        standing=jury.judge_standing,
+    )
+
+    assert given == []
+    assert len(critic.asked) == asked
 
 
 def test_a_critic_that_leans_to_a_word_is_not_taken_for_able(tmp_path):

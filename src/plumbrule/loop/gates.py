@@ -102,24 +102,27 @@ def _of_principles(
             for each in findings
             if each.principle_id and each.estimate and each.estimate.value > 0
         ]
-        checked += worse or [
-            _passed("No principle is broken more often than before", bound, len(broken))
-        ]
+        name = "No principle is broken more often than before"
+        checked += worse or [_of_many(name, bound, list(broken.values()))]
     if gates.most_broken is not None:
         bound = f"at most {gates.most_broken:.1%} of replies at the lower end"
-        taught = {name: rate for name, rate in broken.items() if name not in untaught and rate}
+        taught = {name: rate for name, rate in broken.items() if name not in untaught}
         above = [
             _gate(f"Principle `{name}`, which was taught, is kept", bound, rate, False)
             for name, rate in taught.items()
-            if rate.low > gates.most_broken
+            if rate and rate.low > gates.most_broken
         ]
-        checked += above or [_passed("Every principle that was taught is kept", bound, len(taught))]
+        name = "Every principle that was taught is kept"
+        checked += above or [_of_many(name, bound, list(taught.values()))]
     return checked
 
 
-def _passed(name: str, bound: str, principles: int) -> dict[str, Any]:
-    """A gate that many numbers passed: none of them alone is what was found."""
-    detail = f"none of {principles} principles is beyond it"
+def _of_many(name: str, bound: str, rates: Sequence[Estimate | None]) -> dict[str, Any]:
+    """A gate that no single number failed: it passes, unless there are none."""
+    judged = sum(rate is not None for rate in rates)
+    if rates and not judged:
+        return _gate(name, bound, None, False)
+    detail = f"none of {judged} principles is beyond it"
     return {
         "name": name,
         "bound": bound,

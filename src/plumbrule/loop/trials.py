@@ -47,9 +47,23 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     critic = _standing(run, "critic", jury, jury.critic, prompts)
     same = jury.judge.identity == jury.critic.identity
     judge = critic if same else _standing(run, "judge", jury, jury.judge, prompts)
-    if not run.config.teach_anyway:
+    if run.config.teach_anyway:
+        critic = _insisted(critic)
+    else:
         _refuse_useless(critic, jury)
     return replace(jury, critic_standing=critic, judge_standing=judge)
+
+
+def _insisted(standing: Standing) -> Standing:
+    """The critic as one that teaches all the same: of no principle is it said that it fails there.
+
+    Only what it teaches is insisted on. Nothing is graded where the judge was seen to know nothing:
+    that would take most of a run, for numbers that mean nothing.
+    """
+    trial = standing.trial
+    assert trial is not None
+    abilities = [replace(each, works=each.works or None) for each in trial.abilities]
+    return replace(standing, trial=replace(trial, abilities=tuple(abilities)))
 
 
 def _standing(
@@ -72,14 +86,6 @@ def _standing(
         models=[who],
     )
     trial = conclude(who.identity, answers, law)
-    if run.config.teach_anyway:
-        trial = replace(
-            trial,
-            abilities=tuple(
-                replace(each, works=None if each.works is False else each.works)
-                for each in trial.abilities
-            ),
-        )
     questions = known_conditions(law) if words.decides_conditions else []
     if not questions:
         return Standing(trial=trial)
@@ -142,7 +148,14 @@ def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[
         return []
     able = [each.principle_id for each in trial.working]
     unable = [each.principle_id for each in trial.abilities if each.works is False]
-    untested = [each.principle_id for each in trial.abilities if each.works is None]
+    untested, insisted = (
+        [
+            each.principle_id
+            for each in trial.abilities
+            if each.works is None and (each.p_value is not None) == tested
+        ]
+        for tested in (False, True)
+    )
     lines = [
         f"The {who} was examined first, on replies of which it is known whether they break a "
         f"principle: it does better than chance under {len(able)} of "
@@ -155,9 +168,11 @@ def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[
             "or people would help."
         )
     if untested:
+        lines.append(f"Not examined, for want of worked examples: {', '.join(untested)}.")
+    if insisted:
         lines.append(
-            f"Not examined, for want of worked examples or because --teach-anyway was given: "
-            f"{', '.join(untested)}."
+            "Taught all the same, because --teach-anyway was given, though the critic does no "
+            f"better than chance, and not graded by it: {', '.join(insisted)}."
         )
     return lines
 
