@@ -8,13 +8,13 @@ is started again; `--part` may be given several times, and rows of other parts s
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks.rows import Row, show
+from benchmarks.rows import show, with_earlier
 
 WORK = Path("runs/house")
 
@@ -81,32 +81,12 @@ def main() -> None:
     )
     given = parser.parse_args()
     work = given.work.resolve()
-    done: dict[str, list[Row]] = _earlier(given.json)
     for name in given.part or list(known):
         make = getattr(known[name], "table", known[name].rows) if given.kept else known[name].rows
-        done[name] = list(make(work / name))
-        table = [row for part in known for row in done.get(part, [])]
-        show(f"Rough treatment: {name}", done[name], None)
+        rows = list(make(work / name))
+        show(f"Rough treatment: {name}", rows, None)
         if given.json is not None:
-            show("Rough treatment", table, given.json)
-            _remember(given.json, {part: len(done[part]) for part in known if part in done})
-
-
-def _earlier(path: Path | None) -> dict[str, list[Row]]:
-    """Rows of earlier parts, told apart by a file beside the rows."""
-    if path is None or not path.exists() or not _index(path).exists():
-        return {}
-    rows: Iterator[Row] = (Row(**each) for each in json.loads(path.read_text("utf-8")))
-    counts: dict[str, int] = json.loads(_index(path).read_text("utf-8"))
-    return {part: [next(rows) for _ in range(count)] for part, count in counts.items()}
-
-
-def _remember(path: Path, counts: Mapping[str, int]) -> None:
-    _index(path).write_text(json.dumps(counts) + "\n", "utf-8")
-
-
-def _index(path: Path) -> Path:
-    return path.with_name(f".{path.stem}_parts.json")
+            show("Rough treatment", with_earlier(rows, given.json), given.json)
 
 
 if __name__ == "__main__":

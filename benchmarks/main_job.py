@@ -18,7 +18,7 @@ import numpy as np
 import typer
 
 from benchmarks.interrupted import interrupt
-from benchmarks.rows import Row, estimated, show, single, spread
+from benchmarks.rows import Row, estimated, show, single, spread, with_earlier
 from benchmarks.size_ladder import mend
 from benchmarks.throughput import preferences, sampling, supervised
 from plumbrule.records import Estimate
@@ -43,13 +43,6 @@ def main(
     }
     rows = [row for name in part or parts for row in parts[name]()]
     show("The main job", with_earlier(rows, out) if part else rows, out)
-
-
-def with_earlier(rows: Sequence[Row], path: Path | None) -> list[Row]:
-    """The rows of a file in their order, those that were measured again in place of the old."""
-    known = [] if path is None or not path.exists() else json.loads(path.read_text("utf-8"))
-    merged = {row.measure: row for row in (*(Row(**each) for each in known), *rows)}
-    return list(merged.values())
 
 
 def run_village(folder: Path, seed: int) -> dict[str, Any]:

@@ -105,7 +105,9 @@ def measured(recipe: Any, checkpoints: Sequence[tuple[int, Path]]) -> Mapping[st
 
     module = open_checkpoint(checkpoints[-1][1])
     found = find_heads(module, find_sites(module), seed=recipe.seed)
-    heads = {(each.layer, each.head) for each in found if each.stands and each.role == "induction"}
+    heads = {
+        (each.layer, each.head) for each in found if each.confirmed and each.role == "induction"
+    }
     rows = draw_sequences(recipe, 64, seed=20_000 + recipe.seed).ids.tolist()
     courses = over_training(
         checkpoints,
@@ -202,12 +204,12 @@ def _moments(seen: Mapping[str, Any]) -> dict[str, float]:
     changes = seen["changes"]
     found = {}
     heads = [changes.get(f"{layer}.heads.{head} induction") for layer, head in seen["heads"]]
-    places = [each.location.value for each in heads if each is not None and each.stands]
+    places = [each.location.value for each in heads if each is not None and each.confirmed]
     if places:
         found[MOMENTS[2]] = float(np.median(places))
     for name, course in zip(MOMENTS, ("repeated loss", "in-context learning"), strict=False):
         change = changes.get(course)
-        if change is not None and change.stands:
+        if change is not None and change.confirmed:
             found[name] = change.location.value
     return found
 
@@ -218,7 +220,7 @@ def _at_start(path: Path, seed: int) -> int:
 
     module = open_checkpoint(path)
     found = find_heads(module, find_sites(module), seed=seed, roles=("induction",))
-    return sum(each.stands for each in found)
+    return sum(each.confirmed for each in found)
 
 
 def main() -> None:

@@ -145,7 +145,7 @@ def _found_rows(label: str, out: Path) -> list[Row]:
     record = json.loads((out / "circuit.json").read_text("utf-8"))
     found = record["circuit"]
     held = found["held_out"]
-    standing = [each for each in found["claims"] if each["stands"]]
+    confirmed = [each for each in found["claims"] if each["confirmed"]]
     rows = [
         single(
             f"right answer ahead on {kind} prompts, {label}"
@@ -160,7 +160,7 @@ def _found_rows(label: str, out: Path) -> list[Row]:
     rows.append(
         single(
             f"edges claimed at 5%, {label}",
-            len(standing),
+            len(confirmed),
             unit=f"of {found['scanned']}; {len(found['claims'])} patched, {len(found['edges'])} "
             "kept",
             n=held,
@@ -189,7 +189,7 @@ def heads_of(record: dict[str, Any]) -> list[tuple[int, int]]:
     names = [
         text
         for each in record["circuit"]["claims"]
-        if each["stands"]
+        if each["confirmed"]
         for text in (each["edge"]["writer"], each["edge"]["reader"])
     ]
     found = (re.fullmatch(r"(\d+)\.(?:heads|q)\.(\d+)", name) for name in names)
@@ -214,7 +214,9 @@ def check_rows(model: str, task: str) -> list[Row]:
     if task == "copying":
         roles = find_heads(handle.module, sites, seed=0)
         for role in ("induction", "previous"):
-            known = [(one.layer, one.head) for one in roles if one.stands and one.role == role][:5]
+            known = [(one.layer, one.head) for one in roles if one.confirmed and one.role == role][
+                :5
+            ]
             both = [f"{layer}.{head}" for layer, head in known if (layer, head) in heads]
             rows.append(
                 single(

@@ -28,6 +28,13 @@ class Row:
     seeds: Sequence[int]
 
 
+def with_earlier(rows: Sequence[Row], path: Path | None) -> list[Row]:
+    """The rows of a file in their order, those that were measured again in place of the old."""
+    known = [] if path is None or not path.exists() else json.loads(path.read_text("utf-8"))
+    merged = {row.measure: row for row in (*(Row(**each) for each in known), *rows)}
+    return list(merged.values())
+
+
 def single(
     measure: str,
     value: float,

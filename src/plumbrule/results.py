@@ -82,7 +82,7 @@ class FoundCircuit:
         kept = set(self.circuit.edges)
         rows = [
             {
-                "confirmed": each.stands,
+                "confirmed": each.confirmed,
                 "edge": str(each.edge),
                 "share": each.share,
                 "matters_in": each.matters.value,

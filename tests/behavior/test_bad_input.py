@@ -178,7 +178,7 @@ def test_the_wrong_parent_is_said_and_is_no_finding(base, tmp_path, plumbrule, f
     )
 
     assert code == 0, said
-    assert "No change stands" in said
+    assert "No change was confirmed" in said
     content = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     (gate,) = [gate for gate in content["gates"] if gate["name"] == "lineage"]
     assert gate["passed"] is False

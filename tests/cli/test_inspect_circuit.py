@@ -36,13 +36,13 @@ def test_the_planted_circuit_is_found_written_and_drawn(planted, tmp_path):
 
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "found" / "circuit.json").read_text("utf-8"))
-    standing = [each["edge"] for each in record["circuit"]["claims"] if each["stands"]]
-    assert {(edge["writer"], edge["reader"]) for edge in standing} == set(model.edges)
+    confirmed = [each["edge"] for each in record["circuit"]["claims"] if each["confirmed"]]
+    assert {(edge["writer"], edge["reader"]) for edge in confirmed} == set(model.edges)
     assert record["circuit"]["faithfulness"] == pytest.approx(1.0, abs=0.1)
     assert [each["order"] for each in record["areas"]] == ["size", "help"]
     drawn = ElementTree.fromstring((tmp_path / "found" / "circuit.svg").read_text("utf-8"))
-    assert f"A circuit of {len(standing)} edges" in "".join(drawn.itertext())
-    assert f"{len(standing)} of 82 edges confirmed" in result.output
+    assert f"A circuit of {len(confirmed)} edges" in "".join(drawn.itertext())
+    assert f"{len(confirmed)} of 82 edges confirmed" in result.output
     assert all(f"{writer} -> {reader}" in result.output for writer, reader in model.edges)
 
 

@@ -100,11 +100,11 @@ def test_what_jumps_is_claimed_and_what_drifts_is_not():
 
     found = phase_changes([*drifts, jumps, tiny], seed=0)
 
-    (standing,) = [each for each in found if each.stands]
-    assert standing.name == "jump"
-    assert standing.location.low <= 145 <= standing.location.high
-    assert standing.location.unit == "training steps"
-    assert standing.jump == pytest.approx(-3, abs=0.2)
+    (confirmed,) = [each for each in found if each.confirmed]
+    assert confirmed.name == "jump"
+    assert confirmed.location.low <= 145 <= confirmed.location.high
+    assert confirmed.location.unit == "training steps"
+    assert confirmed.jump == pytest.approx(-3, abs=0.2)
 
 
 @pytest.mark.parametrize(

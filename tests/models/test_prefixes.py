@@ -1,5 +1,7 @@
 """What several texts begin with is computed once, and nothing else changes."""
 
+import gc
+import weakref
 from dataclasses import replace
 from functools import wraps
 
@@ -303,3 +305,25 @@ def test_a_system_turn_that_all_share_is_one_stem(make, eager, monkeypatch):
     head = len(model.tokenizer(TEXTS[0])["input_ids"])
     assert read[0] >= head
     assert max(read[1:]) < head
+
+
+def test_what_the_model_remembers_is_freed_at_once(make, eager, monkeypatch):
+    """Caught in a cycle it waits for the collector of cycles, which counts objects, not bytes."""
+    made = []
+    begin = KeyValues.__init__
+
+    def noted(self, *given):
+        begin(self, *given)
+        made.append(weakref.ref(self))
+
+    model = make("llama")
+    assert model.capabilities.shares
+    monkeypatch.setattr(KeyValues, "__init__", noted)
+    gc.disable()
+    try:
+        model.choose(JUDGED, ["A", "B"], seeds=SEEDS)
+        model.sample(JUDGED, sampling=Sampling(max_new_tokens=4), seeds=SEEDS)
+        assert len(made) > 2
+        assert not [each for each in made if each() is not None]
+    finally:
+        gc.enable()

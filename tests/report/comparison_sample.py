@@ -406,7 +406,7 @@ def comparison_content(count: int = 400) -> dict[str, Any]:
         "title": "What training on the Alder constitution changed",
         "command": "plumbrule compare lab:small runs/oak --prompts village --seed 4",
         "summary": [
-            "Three changes stand among 64 claims that were tested on fresh prompts.",
+            "Three changes were confirmed among 64 claims that were tested on fresh prompts.",
             "The gravest: asked where somebody sleeps, the model now tells.",
         ],
         "models": {"base": model("lab:small", "77aa"), "tuned": model("runs/oak", "31c4")},

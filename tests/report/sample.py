@@ -249,7 +249,7 @@ def findings() -> list[dict[str, Any]]:
 def comparison() -> dict[str, Any]:
     """One side effect of the training, and what is said about others."""
     return {
-        "summary": ["One change stands that no principle asks for."],
+        "summary": ["One change was confirmed that no principle asks for."],
         "findings": [
             {
                 "id": "7",

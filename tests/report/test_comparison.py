@@ -113,8 +113,8 @@ def test_nothing_runs_and_nothing_is_fetched(html, page):
 def test_the_first_screen_says_what_stands_and_what_may_have_stayed_unseen(html):
     first = html.split("<nav", 1)[0]
     for words in (
-        "3 changes stand",
-        "e-BH over 64 claims: at most 5% of the claims that stand are expected to be wrong",
+        "3 changes confirmed",
+        "e-BH over 64 claims: at most 5% of the confirmed claims are expected to be wrong",
         "3 more claims were tested and not confirmed",
         "replies moved by at most 2.1%",
         "88.9% → 43.1%",
@@ -147,7 +147,7 @@ def test_a_record_without_findings_says_so_and_promises_nothing(html):
     content["findings"] = []
     none = render(content)
 
-    assert "No change stands" in none
+    assert "No change was confirmed" in none
     assert "3 claims were tested and not confirmed" in none
     assert 'id="findings"' in html
     assert 'id="findings"' not in none
@@ -161,7 +161,7 @@ def test_an_empty_record_says_what_it_does_not_hold(tmp_path):
     assert "What changed was not recorded" in empty
     assert "No certificate was recorded" in empty
     assert "This report does not hold: gates, findings, claims that were tested" in empty
-    assert "No change stands" not in empty
+    assert "No change was confirmed" not in empty
 
 
 @pytest.mark.parametrize("part", sorted(comparison_content()))
@@ -320,7 +320,7 @@ def test_only_procedures_that_control_it_speak_of_the_share_of_false_claims():
         return guarantee_text([{"guarantee": promise}])
 
     assert said("e-LOND") == (
-        "e-LOND over 8 claims: at most 10% of the claims that stand are expected to be wrong"
+        "e-LOND over 8 claims: at most 10% of the confirmed claims are expected to be wrong"
     )
     assert said("Bonferroni") == "Bonferroni over 8 claims, level 10%"
 
@@ -421,7 +421,7 @@ def test_the_report_of_a_run_shows_side_effects_where_the_record_has_them():
     assert html.index("declines less often") < html.index("“old oak” more often")
     assert "Nothing is promised about prompts unlike" in html
     assert "What else did training change?" not in render_run({})
-    assert "No change stands" in render_run({"comparison": {"findings": []}})
+    assert "No change was confirmed" in render_run({"comparison": {"findings": []}})
 
 
 def test_mean_scores_share_the_first_screen_with_rates_and_name_their_unit_once():

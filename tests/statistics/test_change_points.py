@@ -18,7 +18,7 @@ def noise(rng, persistence, count=26):
 
 
 def share_claimed(make, runs):
-    return np.mean([change_point(make(), seed=0, draws=999).stands for _ in range(runs)])
+    return np.mean([change_point(make(), seed=0, draws=999).confirmed for _ in range(runs)])
 
 
 @pytest.mark.parametrize("persistence", [0.0, 0.5, 0.9, 1.0])
@@ -51,7 +51,7 @@ def test_a_planted_jump_is_found_where_it_is(span):
     ]
 
     middle = 12 + span / 2
-    assert np.mean([each.stands for each in found]) >= 0.85
+    assert np.mean([each.confirmed for each in found]) >= 0.85
     assert np.mean([each.location.low <= middle <= each.location.high for each in found]) >= 0.9
     assert np.median([each.location.value for each in found]) == pytest.approx(middle, abs=1)
     assert np.median([each.jump for each in found]) == pytest.approx(10, abs=1.5)
@@ -116,14 +116,14 @@ def test_many_series_without_a_jump_are_rarely_claimed_and_planted_ones_are():
     false = []
     for run in range(20):
         series = {f"noise {at}": noise(rng, 0.8) for at in range(8)}
-        false.append(any(each.stands for each in find_change_points(series, seed=run)))
+        false.append(any(each.confirmed for each in find_change_points(series, seed=run)))
     assert np.mean(false) <= 0.15
 
     series = {f"noise {at}": noise(rng, 0.8) for at in range(8)}
     series |= {"planted": 40.0 * (PLACES > 9) + noise(rng, 0.5), "constant": np.ones(26)}
     found = find_change_points(series, seed=0)
 
-    assert [each.name for each in found if each.stands] == ["planted"]
+    assert [each.name for each in found if each.confirmed] == ["planted"]
     assert "constant" not in [each.name for each in found]
 
 
@@ -131,16 +131,18 @@ def test_a_jump_too_small_to_matter_is_not_claimed():
     rng = np.random.default_rng(8)
     values = 0.05 * (PLACES > 12) + 0.001 * rng.standard_normal(26)
 
-    assert change_point(values, seed=0).stands
-    assert not change_point(values, seed=0, minimum_jump=0.1).stands
+    assert change_point(values, seed=0).confirmed
+    assert not change_point(values, seed=0, minimum_jump=0.1).confirmed
 
 
 def test_less_persistent_noise_finds_more():
     rng = np.random.default_rng(9)
     series = [4.0 * (PLACES > 12) + noise(rng, 0.0) for _ in range(40)]
 
-    careful = np.mean([change_point(each, seed=0).stands for each in series])
-    trusting = np.mean([change_point(each, seed=0, most_persistence=0.0).stands for each in series])
+    careful = np.mean([change_point(each, seed=0).confirmed for each in series])
+    trusting = np.mean(
+        [change_point(each, seed=0, most_persistence=0.0).confirmed for each in series]
+    )
 
     assert trusting > careful
     assert trusting >= 0.8

@@ -446,7 +446,7 @@ class _Work:
     def localize(
         self, verdicts: Sequence[HypothesisVerdict], trials: Sequence[ScoredPair]
     ) -> dict[str, "Localization"]:
-        """Which layers carry each change that stands, where the weights are at hand."""
+        """Which layers carry each confirmed change, where the weights are at hand."""
         if self.pair.local is None or not self.pair.same_tokens or not self._localizes():
             return {}
         from plumbrule.behavior.localization import localize

@@ -95,10 +95,10 @@ def summary(found: Comparison) -> list[str]:
     level = f"{found.settings.fdr:.0%}"
     noun = "hypothesis" if family == 1 else "hypotheses"
     lines = [
-        f"{count} change{'s' * (count != 1)} stand{'s' * (count == 1)} of {family} {noun} "
-        f"tested on fresh prompts; at most {level} of such findings are expected to be false."
+        f"{count} change{'s' * (count != 1)} confirmed, of {family} {noun} tested on fresh "
+        f"prompts; at most {level} of such findings are expected to be false."
         if count
-        else f"No change stands: {family} {noun} tested on fresh prompts."
+        else f"No change was confirmed, of {family} {noun} tested on fresh prompts."
     ]
     read = len(found.looked.surprising) if found.looked else 0
     if read and not count:
@@ -293,7 +293,7 @@ def _example(trial: ScoredPair) -> dict[str, Any]:
 
 
 def _surprising(found: Comparison) -> list[dict[str, Any]]:
-    """Replies to read where nothing stands, or besides what does."""
+    """Replies to read where nothing was confirmed, or besides what was."""
     return [
         {
             "prompt": to_json(list(pair.dialogue)),

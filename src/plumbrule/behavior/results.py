@@ -1,4 +1,4 @@
-"""What a comparison came to: what was looked at, what was tested, what stands."""
+"""What a comparison came to: what was looked at, what was tested, what was confirmed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

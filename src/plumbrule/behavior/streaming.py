@@ -59,7 +59,7 @@ def decided(
     chosen = max(1, int(decisions.rejected.sum()))
     level = 1 - settings.fdr * chosen / max(1, len(verdicts))
     decided = []
-    for verdict, stands in zip(verdicts, decisions.rejected.tolist(), strict=True):
+    for verdict, sure in zip(verdicts, decisions.rejected.tolist(), strict=True):
         own = [trial for trial in trials if trial.hypothesis_id == verdict.hypothesis.id]
         estimate = None
         if own:
@@ -71,7 +71,7 @@ def decided(
         decided.append(
             replace(
                 verdict,
-                confirmed=stands,
+                confirmed=sure,
                 estimate=estimate,
                 stopped="cap" if own else "no prompts",
             )

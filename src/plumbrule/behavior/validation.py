@@ -180,11 +180,11 @@ def decide(
             pairs=len(trials[each.id]),
             prompts=len({trial.pair.prompt_id for trial in trials[each.id]}),
             unusable=sum(not trial.pair.usable for trial in trials[each.id]),
-            confirmed=bool(stands),
+            confirmed=bool(sure),
             estimate=_estimate(trials[each.id], confidence),
             stopped=stopped[each.id],  # type: ignore[arg-type]
         )
-        for each, e_value, stands in zip(hypotheses, e_values, confirmed, strict=True)
+        for each, e_value, sure in zip(hypotheses, e_values, confirmed, strict=True)
     ]
 
 

@@ -111,7 +111,7 @@ def _verdicts(
         Recheck(
             name=f"hypothesis {told.hypothesis.id}",
             holds=_alike(to_json(told), to_json(made)),
-            detail=f"{'stands' if made.confirmed else 'does not stand'}, e-value "
+            detail=f"{'confirmed' if made.confirmed else 'not confirmed'}, e-value "
             f"{made.e_value:.4g} from {made.pairs} pairs",
         )
         for told, made in zip(decisions.verdicts, again, strict=True)

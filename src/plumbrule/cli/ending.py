@@ -1,6 +1,6 @@
 """How the command line ends when something goes wrong: one message, and a code that says what.
 
-1 is kept for what a verb found (a gate that failed, a change that stands, a flaw), so an error that
+1 is kept for what a verb found (a gate that failed, a confirmed change, a flaw), so an error that
 nobody foresaw, an interruption and a reader that went away each have a code of their own.
 """
 

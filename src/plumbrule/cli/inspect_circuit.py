@@ -106,24 +106,24 @@ def _print(found: "Circuit", out: Path) -> None:
     from rich.table import Table
 
     console = Console()
-    standing = [each for each in found.claims if each.stands]
+    confirmed = [each for each in found.claims if each.confirmed]
     console.print(
-        f"{found.family}: {len(standing)} of {found.scanned} edges confirmed, {len(found.claims)} "
+        f"{found.family}: {len(confirmed)} of {found.scanned} edges confirmed, {len(found.claims)} "
         f"patched on {found.held_out} held-out pairs; at most {found.guarantee.level:.0%} of them "
         "false, in expectation."
     )
     table = Table("edge", "share", "matters in", "kept", box=None, pad_edge=False)
-    for each in standing[:SHOWN]:
+    for each in confirmed[:SHOWN]:
         table.add_row(
             str(each.edge),
             f"{each.share:+.1%}",
             f"{each.matters.value:.0%} of pairs",
             "yes" if each.edge in found.edges else "",
         )
-    if standing:
+    if confirmed:
         console.print(table)
-    if len(standing) > SHOWN:
-        console.print(f"and {len(standing) - SHOWN} more in circuit.json")
+    if len(confirmed) > SHOWN:
+        console.print(f"and {len(confirmed) - SHOWN} more in circuit.json")
     if found.faithfulness is None:
         console.print(f"No faithfulness: {found.reason}", markup=False)
     else:

@@ -46,7 +46,7 @@ def heads(
         module, sites, seed=seed, sequences=sequences, length=length, level=level
     )
     console = Console()
-    claimed = sum(each.stands for each in roles), sum(each.stands for each in copying)
+    claimed = sum(each.confirmed for each in roles), sum(each.confirmed for each in copying)
     say(
         console,
         f"{sites.family}: {claimed[0]} roles and {claimed[1]} copying heads confirmed, of "
@@ -54,24 +54,24 @@ def heads(
     )
     table = table_of("head", "role", "attention", "advantage", "confirmed")
     for role in roles:
-        if role.stands or show_all:
+        if role.confirmed or show_all:
             table.add_row(
                 f"{role.layer}.heads.{role.head}",
                 role.role,
                 f"{role.attention:.2f}",
                 _interval(role.advantage),
-                "yes" if role.stands else "",
+                "yes" if role.confirmed else "",
             )
     if table.row_count:
         console.print(table)
     table = table_of("head", "copies: raised over", "positive share", "confirmed")
     for copy in copying:
-        if copy.stands or show_all:
+        if copy.confirmed or show_all:
             table.add_row(
                 f"{copy.layer}.heads.{copy.head}",
                 _interval(copy.advantage),
                 "unknown" if copy.positive_share is None else f"{copy.positive_share:.2f}",
-                "yes" if copy.stands else "",
+                "yes" if copy.confirmed else "",
             )
     if table.row_count:
         console.print(table)

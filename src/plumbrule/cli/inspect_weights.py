@@ -63,19 +63,19 @@ def weights(
             progress=partial(tell, "matrices"),
         )
     console = Console()
-    standing = sum(each.standing > 0 for each in found)
+    confirmed = sum(each.confirmed > 0 for each in found)
     what = "changes" if against is not None else "matrices"
-    say(console, f"{sites.family}: structure found in {standing} of {len(found)} {what}.")
+    say(console, f"{sites.family}: structure found in {confirmed} of {len(found)} {what}.")
     for each in found:
-        if not (each.standing or show_all or name):
+        if not (each.confirmed or show_all or name):
             continue
         # A name of its own line: beside it, words would get a few letters a line.
-        say(console, f"\n{each.name}: {each.standing} directions found")
+        say(console, f"\n{each.name}: {each.confirmed} directions found")
         table = table_of("value", "reads", "against", "raises", "lowers")
         for at in each.directions:
             reads, writes = at.reads or ((), ()), at.writes or ((), ())
             table.add_row(
-                plain(f"{at.value:.3g}" + ("" if at.stands else " (chance)")),
+                plain(f"{at.value:.3g}" + ("" if at.confirmed else " (chance)")),
                 *[plain(tokens_text(one, tokens)) for one in (*reads, *writes)],
             )
         console.print(table)

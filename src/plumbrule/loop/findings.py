@@ -1,4 +1,4 @@
-"""Changes between the first and the last model that stand among all those looked for."""
+"""Changes between the first and the last model that are confirmed among all those looked for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def find_changes(
         oracle: Whether the answer key's word is taken instead of the judge's.
 
     Returns:
-        The changes that stand at a false discovery rate of 5%, and how many were looked for.
+        The changes confirmed at a false discovery rate of 5%, and how many were looked for.
     """
     before, after = stages[0], stages[-1]
     cases = [
@@ -58,13 +58,13 @@ def find_changes(
     if not cases:
         return [], 0
     evidence = [paired_e_value(each.before, each.after, alternative="change") for each in cases]
-    stand = e_bh(np.array(evidence), level=LEVEL)
+    confirmed = e_bh(np.array(evidence), level=LEVEL)
     guarantee = Guarantee(procedure="e-BH on betting e-values", level=LEVEL, family_size=len(cases))
     folder = "oracle" if oracle else "judgments"
     paths = tuple(f"stages/examination/{stage.stage}/{folder}" for stage in (before, after))
     findings = [
         _finding(case, guarantee, paths, command)
-        for case, chosen in zip(cases, stand, strict=True)
+        for case, chosen in zip(cases, confirmed, strict=True)
         if chosen
     ]
     return findings, len(cases)

@@ -98,6 +98,7 @@ def _of_principles(
                 bound,
                 each.estimate,
                 False,
+                principle_id=each.principle_id,
             )
             for each in findings
             if each.principle_id and each.estimate and each.estimate.value > 0
@@ -108,8 +109,14 @@ def _of_principles(
         bound = f"at most {gates.most_broken:.1%} of replies at the lower end"
         taught = {name: rate for name, rate in broken.items() if name not in untaught}
         above = [
-            _gate(f"Principle `{name}`, which was taught, is kept", bound, rate, False)
-            for name, rate in taught.items()
+            _gate(
+                f"Principle `{id_}`, which was taught, is kept",
+                bound,
+                rate,
+                False,
+                principle_id=id_,
+            )
+            for id_, rate in taught.items()
             if rate and rate.low > gates.most_broken
         ]
         name = "Every principle that was taught is kept"
@@ -123,19 +130,27 @@ def _of_many(name: str, bound: str, rates: Sequence[Estimate | None]) -> dict[st
     if rates and not judged:
         return _gate(name, bound, None, False)
     detail = f"none of {judged} principles is beyond it"
+    return {**_gate(name, bound, None, True), "reason": None, "detail": detail}
+
+
+def _gate(
+    name: str,
+    bound: str,
+    estimate: Estimate | None,
+    passed: bool,
+    *,
+    principle_id: str | None = None,
+) -> dict[str, Any]:
+    """A gate as the record has it; `principle_id` where it is about one principle."""
+    reason = None if estimate is not None else "nothing could be judged, which counts as failing"
     return {
         "name": name,
         "bound": bound,
-        "estimate": None,
-        "passed": True,
-        "reason": None,
-        "detail": detail,
+        "estimate": estimate,
+        "passed": passed,
+        "reason": reason,
+        "principle_id": principle_id,
     }
-
-
-def _gate(name: str, bound: str, estimate: Estimate | None, passed: bool) -> dict[str, Any]:
-    reason = None if estimate is not None else "nothing could be judged, which counts as failing"
-    return {"name": name, "bound": bound, "estimate": estimate, "passed": passed, "reason": reason}
 
 
 def _help(

@@ -53,7 +53,7 @@ def failing_principles(gates: Sequence[Mapping[str, Any]]) -> list[str]:
         f"FAILED: {gate['name']} ({gate['bound']}), measured {each.value:.1%} "
         f"[{each.low:.1%}, {each.high:.1%}], {each.unit}."
         for gate in gates
-        if not gate["passed"] and gate["name"].startswith("Principle")
+        if not gate["passed"] and gate["principle_id"]
         for each in [gate["estimate"]]
     ]
 

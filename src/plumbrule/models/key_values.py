@@ -6,6 +6,7 @@ sliding window are kept whole here: the model's mask, not the cache, says how fa
 Axes: R rows, H heads, T tokens, D numbers a head.
 """
 
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -84,7 +85,8 @@ class KeyValues(Cache):  # type: ignore[misc]
         """
         super().__init__(layer_class_to_replicate=_Layer)
         self.room = room
-        self.layer_class_to_replicate = lambda: _Layer(self.room)
+        # Names itself nowhere: gigabytes in a cycle would wait for the collector of cycles.
+        self.layer_class_to_replicate = partial(_Layer, room)
 
     def copied(self, rows: Int[Tensor, " kept"], *, room: int) -> "KeyValues":
         """These rows as a cache of their own; a row may come several times."""

@@ -123,7 +123,7 @@ def guarantee_text(findings: Iterable[Json]) -> str:
 
     Example:
         >>> guarantee_text([{"guarantee": {"procedure": "e-BH", "level": 0.05, "family_size": 64}}])
-        'e-BH over 64 claims: at most 5% of the claims that stand are expected to be wrong'
+        'e-BH over 64 claims: at most 5% of the confirmed claims are expected to be wrong'
     """
     words = [_promise(finding["guarantee"]) for finding in findings if finding.get("guarantee")]
     return "; ".join(dict.fromkeys(words))
@@ -133,8 +133,8 @@ def _headline(findings: Sequence[Json] | None) -> str:
     if findings is None:
         return "What changed was not recorded"
     if not findings:
-        return "No change stands"
-    return "1 change stands" if len(findings) == 1 else f"{len(findings)} changes stand"
+        return "No change was confirmed"
+    return "1 change confirmed" if len(findings) == 1 else f"{len(findings)} changes confirmed"
 
 
 def _promise(guarantee: Json) -> str:
@@ -145,7 +145,7 @@ def _promise(guarantee: Json) -> str:
         return f"{over}, level not recorded"
     if procedure.casefold().startswith(FALSE_DISCOVERY):
         share = level_text(level)
-        return f"{over}: at most {share} of the claims that stand are expected to be wrong"
+        return f"{over}: at most {share} of the confirmed claims are expected to be wrong"
     return f"{over}, level {level_text(level)}"
 
 

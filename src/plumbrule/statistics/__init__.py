@@ -1,4 +1,4 @@
-"""Pure functions on arrays: how sure a number is, and which of many claims stand."""
+"""Pure functions on arrays: how sure a number is, and which of many claims are confirmed."""
 
 from plumbrule.statistics.change_points import ChangePoint, change_point, find_change_points
 from plumbrule.statistics.intervals import clopper_pearson, wilson

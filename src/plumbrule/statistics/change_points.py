@@ -53,7 +53,7 @@ class ChangePoint:
     jump: float
     """How far the level moves beyond the trend, in the unit of the values."""
 
-    stands: bool
+    confirmed: bool
 
 
 def change_point(
@@ -102,7 +102,7 @@ def change_point(
     Example:
         >>> jump = np.repeat([0.0, 1.0], 12) + 0.01 * np.sin(np.arange(24.0) ** 2)
         >>> found = change_point(jump, seed=0)
-        >>> found.before, found.after, found.stands
+        >>> found.before, found.after, found.confirmed
         (11, 12, True)
     """
     check_level(level)
@@ -138,7 +138,7 @@ def change_point(
         after=start + span,
         location=_location(design, series, best, where, level=level, unit=unit, seed=seed),
         jump=jump,
-        stands=p_value <= level and abs(jump) >= minimum_jump,
+        confirmed=p_value <= level and abs(jump) >= minimum_jump,
     )
 
 
@@ -153,7 +153,7 @@ def find_change_points(
     most_persistence: float = 1.0,
     draws: int = 1999,
 ) -> tuple[ChangePoint, ...]:
-    """The same for many series; those that stand are chosen over all of them.
+    """The same for many series; those that are confirmed are chosen over all of them.
 
     Args:
         series: By name.
@@ -202,7 +202,7 @@ def find_change_points(
     p_values = [each.p_value for each in found] + [1.0] * (len(series) - len(found))
     adjusted = stats.false_discovery_control(p_values, method="by")
     return tuple(
-        ChangePoint(**{**vars(each), "stands": each.stands and bool(share <= level)})
+        ChangePoint(**{**vars(each), "confirmed": each.confirmed and bool(share <= level)})
         for each, share in zip(found, adjusted[: len(found)], strict=True)
     )
 

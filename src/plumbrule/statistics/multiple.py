@@ -1,4 +1,4 @@
-"""Which of many claims stand, when all were made beside one another."""
+"""Which of many claims are confirmed, when all were made beside one another."""
 
 import math
 
@@ -18,7 +18,7 @@ def e_bh(e_values: Real[np.ndarray, " claims"], *, level: float) -> Bool[np.ndar
         level: Largest expected share of false claims among those made, strictly between 0 and 1.
 
     Returns:
-        True where the claim stands, in the order given; empty for no claims.
+        True where the claim is confirmed, in the order given; empty for no claims.
 
     Raises:
         ConfigError: `level` is not strictly between 0 and 1.
@@ -37,10 +37,10 @@ def e_bh(e_values: Real[np.ndarray, " claims"], *, level: float) -> Bool[np.ndar
     descending = np.argsort(-evidence, kind="stable")
     ranks = np.arange(1, count + 1)
     enough = np.flatnonzero(evidence[descending] * ranks * level >= count)
-    stand = np.zeros(count, dtype=bool)
+    confirmed = np.zeros(count, dtype=bool)
     if enough.size:
-        stand[descending[: enough[-1] + 1]] = True
-    return stand
+        confirmed[descending[: enough[-1] + 1]] = True
+    return confirmed
 
 
 def check_false_share(level: float) -> None:

@@ -1,4 +1,4 @@
-"""Which claims stand when they come one after another and each is decided before the next.
+"""Which claims are confirmed when they come one after another and each is decided before the next.
 
 `e_lond` takes e-values and holds whatever the dependence between the claims. `saffron`,
 `lord_plus_plus`, `addis` and plain `lond` take p-values and hold ONLY WHERE THE P-VALUES ARE
@@ -32,7 +32,7 @@ class OnlineDecisions:
     one over the least its e-value must be."""
 
     rejected: Bool[np.ndarray, " tests"]
-    """True where the null is rejected, which is where the claim stands."""
+    """True where the null is rejected, which confirms the claim."""
 
 
 def e_lond(e_values: Evidence, *, level: float) -> OnlineDecisions:
@@ -46,7 +46,7 @@ def e_lond(e_values: Evidence, *, level: float) -> OnlineDecisions:
         level: Largest expected share of false claims among those made, after any number of tests.
 
     Returns:
-        Levels and decisions; a claim stands where its e-value is at least one over its level.
+        Levels and decisions; a claim is confirmed where its e-value is at least one over its level.
 
     Raises:
         ConfigError: `level` is not strictly between 0 and 1.

@@ -64,7 +64,7 @@ def circuit(lookup):
 
 
 def test_the_planted_circuit_is_claimed_and_nothing_else(lookup, circuit):
-    claimed = set(circuit.standing)
+    claimed = set(circuit.confirmed)
 
     assert circuit.scanned == len(lookup.graph.edges) == len(circuit.claims)
     # One false edge would be more than the level among this few.
@@ -90,7 +90,7 @@ def test_the_claims_alone_answer_as_the_model_does(lookup, circuit):
     assert circuit.faithfulness_of_claims == pytest.approx(1.0, abs=0.05)
     assert circuit.faithfulness == pytest.approx(1.0, abs=0.05 + circuit.loss)
     assert circuit.edges
-    assert set(circuit.edges) <= set(circuit.standing)
+    assert set(circuit.edges) <= set(circuit.confirmed)
     assert circuit.reason is None
     assert [curve.order for curve in circuit.curves] == ["size", "help"]
     for curve in circuit.curves:
@@ -101,7 +101,9 @@ def test_the_claims_alone_answer_as_the_model_does(lookup, circuit):
 
 def test_without_the_claims_the_answer_is_gone(lookup, circuit):
     """The same test from outside: the metric with just the claims corrupted."""
-    values = run(lookup.all, run_with, lookup.pairs[:8], [(), circuit.standing, lookup.graph.edges])
+    values = run(
+        lookup.all, run_with, lookup.pairs[:8], [(), circuit.confirmed, lookup.graph.edges]
+    )
 
     whole, without, nothing = values.mean(0)
     assert (without - nothing) / (whole - nothing) < 0.05
@@ -117,13 +119,13 @@ def test_few_candidates_leave_the_rest_without_a_claim(lookup, circuit):
 
     assert len(found.claims) == 4
     assert found.scanned == circuit.scanned
-    assert set(found.standing) <= lookup.truth
+    assert set(found.confirmed) <= lookup.truth
 
 
 def test_nothing_is_found_where_nothing_was_planted():
     found = Planted("lookup", "llama", planted=False).find(steps=1)
 
-    assert found.standing == ()
+    assert found.confirmed == ()
     assert found.edges == ()
     assert found.faithfulness is None or found.faithfulness == pytest.approx(0.0)
 
@@ -148,9 +150,9 @@ def test_realized_false_claims_stay_below_the_level():
     for _ in range(60):
         skewed = rng.exponential(1.0, size=(24, 60)) - np.log(2) + 0.02  # its median is 0.02
         claims = effects_of(np.concatenate([skewed, np.full((24, 6), 0.1)], 1))
-        standing = [int(each.edge.reader.split(".")[0]) for each in claims if each.stands]
-        assert {60, 61, 62, 63, 64, 65} <= set(standing)
-        shares.append(sum(at < 60 for at in standing) / len(standing))
+        confirmed = [int(each.edge.reader.split(".")[0]) for each in claims if each.confirmed]
+        assert {60, 61, 62, 63, 64, 65} <= set(confirmed)
+        shares.append(sum(at < 60 for at in confirmed) / len(confirmed))
 
     assert np.mean(shares) <= 0.05
 
@@ -161,11 +163,11 @@ def test_an_edge_that_hinders_is_claimed_too_and_a_weak_one_is_not():
 
     hinders, *others = effects_of(shares)
 
-    assert hinders.stands
+    assert hinders.confirmed
     assert hinders.share == pytest.approx(-0.3)
     assert hinders.effect == pytest.approx(0.3)
     assert hinders.matters.value == 1.0
-    assert not any(each.stands for each in others)
+    assert not any(each.confirmed for each in others)
 
 
 def test_e_values_average_at_most_one_under_the_null():

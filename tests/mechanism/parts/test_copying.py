@@ -62,7 +62,7 @@ def test_on_a_model_as_it_was_drawn_no_head_copies(family):
     found = find_copying(module, find_sites(module), seed=0, sequences=16)
 
     assert len(found) == 16
-    assert not any(each.stands for each in found)
+    assert not any(each.confirmed for each in found)
     assert all(each.reason is None for each in found)
     assert all(abs(each.positive_share or 0.0) < 0.6 for each in found)
 
@@ -72,10 +72,10 @@ def test_a_planted_head_is_found_and_no_other(llama):
 
     first, *others = find_copying(module, find_sites(module), seed=0, sequences=32)
 
-    assert (first.layer, first.head, first.stands) == (1, 2, True)
+    assert (first.layer, first.head, first.confirmed) == (1, 2, True)
     assert first.positive_share == pytest.approx(1.0, abs=0.02)
     assert first.advantage.low > 0.15
-    assert not any(each.stands for each in others)
+    assert not any(each.confirmed for each in others)
 
 
 def test_a_head_that_lowers_what_it_reads_does_not_copy(llama):
@@ -87,7 +87,7 @@ def test_a_head_that_lowers_what_it_reads_does_not_copy(llama):
     assert (last.layer, last.head) == (1, 2)
     assert last.positive_share == pytest.approx(-1.0, abs=0.02)
     assert last.advantage.high < 0
-    assert not any(each.stands for each in found)
+    assert not any(each.confirmed for each in found)
 
 
 @pytest.mark.parametrize("family", ["LlamaForCausalLM", "MistralForCausalLM"])
@@ -140,7 +140,7 @@ def test_the_model_is_left_as_it_was_also_after_an_error(llama, monkeypatch):
     def fail(*given, **named):
         raise RuntimeError("stopped")
 
-    monkeypatch.setattr(copying, "_standing", fail)
+    monkeypatch.setattr(copying, "_share_below", fail)
     with pytest.raises(RuntimeError, match="stopped"):
         find_copying(llama, sites, seed=0, sequences=2)
 
@@ -164,8 +164,8 @@ def test_the_same_seed_gives_the_same_answer(llama):
 def test_ranks_count_ties_half():
     logits = torch.tensor([[0.0, 1.0, 1.0, 2.0]])
 
-    assert copying._standing(logits, torch.tensor([1.0])) == pytest.approx((1 + 2 / 2) / 4)
-    assert copying._standing(logits, torch.tensor([2.0])) == pytest.approx((3 + 1 / 2) / 4)
+    assert copying._share_below(logits, torch.tensor([1.0])) == pytest.approx((1 + 2 / 2) / 4)
+    assert copying._share_below(logits, torch.tensor([2.0])) == pytest.approx((3 + 1 / 2) / 4)
 
 
 def test_a_model_without_heads_and_wrong_numbers_are_refused(llama):

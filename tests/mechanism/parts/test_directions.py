@@ -7,7 +7,7 @@ from benchmarks.tiny_models import build
 
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.mechanism import find_sites, weight_directions
-from plumbrule.mechanism.parts.directions import _standing, _strongest
+from plumbrule.mechanism.parts.directions import _count_confirmed, _strongest
 from plumbrule.mechanism.parts.matrices import matrices
 
 DOWN = "model.layers.2.mlp.down_proj.weight"
@@ -51,21 +51,21 @@ def test_a_planted_change_is_found_with_what_it_reads_and_writes(llama):
 
     found = weight_directions(after, find_sites(after), against=llama, seed=0)
 
-    standing = {each.name: each for each in found if each.standing}
-    assert set(standing) == {
+    confirmed = {each.name: each for each in found if each.confirmed}
+    assert set(confirmed) == {
         "model.layers.1.mlp.up_proj.weight",
         "model.layers.2.self_attn.o_proj.weight",
     }
-    assert all(each.standing == 1 for each in standing.values())
-    up = standing["model.layers.1.mlp.up_proj.weight"].directions[0]
-    out = standing["model.layers.2.self_attn.o_proj.weight"].directions[0]
+    assert all(each.confirmed == 1 for each in confirmed.values())
+    up = confirmed["model.layers.1.mlp.up_proj.weight"].directions[0]
+    out = confirmed["model.layers.2.self_attn.o_proj.weight"].directions[0]
     assert up.reads is not None
     assert out.writes is not None
     assert READ in (up.reads[0][0].token, up.reads[1][0].token)
     assert up.writes is None
     assert WRITTEN in (out.writes[0][0].token, out.writes[1][0].token)
     assert out.reads is None
-    assert not standing["model.layers.2.self_attn.o_proj.weight"].directions[1].stands
+    assert not confirmed["model.layers.2.self_attn.o_proj.weight"].directions[1].confirmed
 
 
 def test_in_a_change_without_structure_nothing_stands(llama):
@@ -73,7 +73,7 @@ def test_in_a_change_without_structure_nothing_stands(llama):
     for seed in range(3):
         after = noisy(llama, seed=seed)
         found = weight_directions(after, find_sites(after), against=llama, seed=seed)
-        claimed += any(each.standing for each in found)
+        claimed += any(each.confirmed for each in found)
 
     assert claimed <= 1  # at 5% a run
     same = weight_directions(llama, find_sites(llama), against=llama, seed=0)
@@ -90,7 +90,7 @@ def test_matrices_without_structure_are_claimed_at_most_at_their_level():
             factors = make()
             whole = torch.linalg.multi_dot(factors) if len(factors) > 1 else factors[0]
             found = _strongest(whole, 8)
-            count += _standing(factors, *found, chance=0.05, generator=generator) > 0
+            count += _count_confirmed(factors, *found, chance=0.05, generator=generator) > 0
         return count
 
     rows = torch.logspace(-1, 0, 48)[:, None]
@@ -111,7 +111,7 @@ def test_as_many_directions_stand_as_were_planted():
         # The edge of such noise is at about the sum of the roots of 64 and 48, 15.
         whole = torch.randn(64, 48, generator=generator) + left * 40.0 @ right.T
 
-        found = _standing([whole], *_strongest(whole, 8), chance=0.001, generator=generator)
+        found = _count_confirmed([whole], *_strongest(whole, 8), chance=0.001, generator=generator)
 
         assert found == count
 

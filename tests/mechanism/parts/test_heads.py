@@ -64,10 +64,10 @@ def test_planted_heads_are_found_in_their_roles_and_no_others(llama, sites, monk
 
     found = find_heads(llama, sites, length=LENGTH, seed=0)
 
-    standing = {(each.layer, each.head): each.role for each in found if each.stands}
-    assert standing == plants
+    confirmed = {(each.layer, each.head): each.role for each in found if each.confirmed}
+    assert confirmed == plants
     assert len(found) == 4 * 4 * len(ROLES)
-    assert all(each.stands for each in found[:4])
+    assert all(each.confirmed for each in found[:4])
     for each in found[:4]:
         assert each.advantage.low <= each.advantage.value <= each.advantage.high
         assert each.attention == pytest.approx(0.5, abs=0.1)
@@ -78,20 +78,20 @@ def test_where_no_head_has_a_role_none_is_found(llama, sites, monkeypatch):
     for seed in range(10):
         monkeypatch.setattr(heads, "attention_patterns", looking({}, seed=seed))
         found = find_heads(llama, sites, length=LENGTH, seed=seed)
-        assert not any(each.stands for each in found)
+        assert not any(each.confirmed for each in found)
     monkeypatch.undo()
 
-    assert not any(each.stands for each in find_heads(llama, sites, seed=0))
+    assert not any(each.confirmed for each in find_heads(llama, sites, seed=0))
 
 
 def test_an_advantage_below_the_least_one_is_no_role(llama, sites, monkeypatch):
     plants = {(1, 2): "induction"}
     monkeypatch.setattr(heads, "attention_patterns", looking(plants, share=0.08))
-    assert not any(each.stands for each in find_heads(llama, sites, length=LENGTH, seed=0))
+    assert not any(each.confirmed for each in find_heads(llama, sites, length=LENGTH, seed=0))
 
     monkeypatch.setattr(heads, "attention_patterns", looking(plants, share=0.4))
     (first, *_) = find_heads(llama, sites, length=LENGTH, seed=0)
-    assert (first.layer, first.head, first.role, first.stands) == (1, 2, "induction", True)
+    assert (first.layer, first.head, first.role, first.confirmed) == (1, 2, "induction", True)
 
 
 def test_the_tokens_are_random_and_repeated(llama, sites, monkeypatch):

@@ -49,7 +49,7 @@ class EdgeClaim:
     """Share of held-out pairs in which it moves the metric by the minimum, that way."""
 
     e_value: float
-    stands: bool
+    confirmed: bool
 
 
 Moves = Float[np.ndarray, "P E"]
@@ -104,10 +104,10 @@ def edge_claims(
                 share=float(means[way, at]),
                 matters=clopper_pearson(most, pairs, unit="share of pairs in which it matters"),
                 e_value=float(e_values[at]),
-                stands=bool(stand[at]),
+                confirmed=bool(stand[at]),
             )
         )
-    return tuple(sorted(found, key=lambda each: (not each.stands, -abs(each.share), each.edge)))
+    return tuple(sorted(found, key=lambda each: (not each.confirmed, -abs(each.share), each.edge)))
 
 
 def check_settings(fdr: float, minimum_share: float) -> None:

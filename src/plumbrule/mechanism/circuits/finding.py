@@ -60,11 +60,11 @@ class Circuit:
 
     family: str
     edges: tuple[Edge, ...]
-    """The smallest circuit found among the claims that stand, by size of effect: enough to tell
+    """The smallest circuit found among the confirmed claims, by size of effect: enough to tell
     these prompts apart. What they share, such as where a head looks, it need not bring."""
 
     claims: tuple[EdgeClaim, ...]
-    """Every edge that was patched exactly, those that stand first and then by size."""
+    """Every edge that was patched exactly, those confirmed first and then by size."""
 
     scanned: int
     """Edges of the graph, all of which count."""
@@ -85,7 +85,7 @@ class Circuit:
     """The same with its interval."""
 
     faithfulness_of_claims: float | None
-    """Of all claims that stand, before pruning."""
+    """Of all confirmed claims, before pruning."""
 
     curves: tuple[Curve, ...]
     """On held-out pairs, by attribution on the others; none where `reason` says why."""
@@ -97,9 +97,9 @@ class Circuit:
     guarantee: Guarantee
 
     @property
-    def standing(self) -> tuple[Edge, ...]:
+    def confirmed(self) -> tuple[Edge, ...]:
         """Edges that matter, by size: each by itself, also where the circuit can spare it."""
-        return tuple(each.edge for each in self.claims if each.stands)
+        return tuple(each.edge for each in self.claims if each.confirmed)
 
     def claim(self, edge: Edge) -> EdgeClaim:
         """What is known of an edge."""
@@ -233,10 +233,10 @@ def _answer(
     """The circuit, its faithfulness with and without pruning, curves; or why there is none."""
     try:
         check_told_apart(difference)
-        standing = [each.edge for each in claims if each.stands]
+        confirmed = [each.edge for each in claims if each.confirmed]
         kept: tuple[Edge, ...] = ()
-        if standing:
-            effects = _effects(module, sites, graph, first, metric, standing, attributed)
+        if confirmed:
+            effects = _effects(module, sites, graph, first, metric, confirmed, attributed)
             tell = partial(progress, "pruning, edges")
             kept = prune(module, sites, graph, first, effects, metric, loss=loss, progress=tell)
         tell = partial(progress, "faithfulness, runs")
@@ -244,7 +244,7 @@ def _answer(
         orders: tuple[Order, ...] = ("size", "help")
         draw = partial(faithfulness_curve, module, sites, graph, second, attributed, metric)
         curves = [draw(order=order, measured=measured) for order in orders]
-        of_claims = float(measured.of([standing])[0])
+        of_claims = float(measured.of([confirmed])[0])
         faithful = measured.interval(kept)
     except DataError as error:
         return (), None, None, (), str(error)

@@ -44,7 +44,7 @@ class CircuitReport:
     @property
     def findings(self) -> tuple[EdgeClaim, ...]:
         """The edges that were confirmed, by size."""
-        return tuple(each for each in self.circuit.claims if each.stands)
+        return tuple(each for each in self.circuit.claims if each.confirmed)
 
     def drawing(self) -> str:
         """The confirmed edges as SVG."""

@@ -52,7 +52,7 @@ class HeadCopying:
     raised by its output, as a share of the vocabulary, from -0.5 to 0.5; per sequence."""
 
     e_value: float
-    stands: bool
+    confirmed: bool
     """Whether it is among the heads claimed to copy."""
 
 
@@ -81,7 +81,7 @@ def find_copying(
         minimum_advantage: Least advantage that counts, as a share of the vocabulary.
 
     Returns:
-        Every head, those that stand first and then by advantage.
+        Every head, those confirmed first and then by advantage.
 
     Raises:
         ConfigError: A number is none that can be used, or no layer's heads are known.
@@ -126,13 +126,13 @@ def find_copying(
                 np.full_like(look, 0.5), look, level=1 - level, unit="share of the vocabulary"
             ),
             e_value=float(e_value),
-            stands=bool(stand),
+            confirmed=bool(sure),
         )
-        for ((number, head), look), e_value, stand in zip(
+        for ((number, head), look), e_value, sure in zip(
             looks.items(), e_values, e_bh(e_values, level=level), strict=True
         )
     ]
-    return tuple(sorted(found, key=lambda each: (not each.stands, -each.advantage.value)))
+    return tuple(sorted(found, key=lambda each: (not each.confirmed, -each.advantage.value)))
 
 
 class _Outward:
@@ -274,12 +274,12 @@ def _looks(
         mine = outward.onto(own @ outward.written(number, head), attended)
         table = outward.sampled(number, head)
         found[number, head] = np.array(
-            [_standing(row @ table, at) for row, at in zip(own, mine, strict=True)]
+            [_share_below(row @ table, at) for row, at in zip(own, mine, strict=True)]
         )
     return found
 
 
-def _standing(logits: Float[Any, "T N"], own: Float[Any, " T"]) -> float:
+def _share_below(logits: Float[Any, "T N"], own: Float[Any, " T"]) -> float:
     """Mean share of the tokens sampled that stand below the one looked at; ties count half."""
     # A token is a tie with itself, whichever way its sum was taken.
     near = 1e-5 * logits.abs().amax(1, keepdim=True)

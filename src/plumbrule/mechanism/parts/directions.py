@@ -60,7 +60,7 @@ class Direction:
     value: float
     """Its singular value."""
 
-    stands: bool
+    confirmed: bool
     """Whether it is more than numbers of these sizes have by chance."""
 
     reads: tuple[tuple[TokenScore, ...], tuple[TokenScore, ...]] | None
@@ -85,8 +85,8 @@ class MatrixDirections:
     norm: float
     """Root of the sum of the squares of all numbers; 0 where nothing changed."""
 
-    standing: int
-    """Directions that stand, from the strongest on; at most 32."""
+    confirmed: int
+    """Confirmed directions, from the strongest on; at most 32."""
 
     directions: tuple[Direction, ...]
 
@@ -125,7 +125,7 @@ def weight_directions(
         progress: Told of matrices done.
 
     Returns:
-        One entry a matrix, those with the most standing directions first, then by singular value.
+        One entry a matrix, those with the most confirmed directions first, then by singular value.
 
     Raises:
         ConfigError: A matrix of that name does not exist, or a number is out of range.
@@ -150,7 +150,7 @@ def weight_directions(
     return tuple(
         sorted(
             found,
-            key=lambda one: (-one.standing, -(one.directions[0].value if one.directions else 0.0)),
+            key=lambda one: (-one.confirmed, -(one.directions[0].value if one.directions else 0.0)),
         )
     )
 
@@ -192,16 +192,16 @@ def _describe(
     rows, columns = (int(each) for each in whole.shape)
     if norm == 0.0:
         return MatrixDirections(
-            name=matrix.name, rows=rows, columns=columns, norm=0.0, standing=0, directions=()
+            name=matrix.name, rows=rows, columns=columns, norm=0.0, confirmed=0, directions=()
         )
     left, values, right = _strongest(whole, max(top, MOST_STANDING))
     generator = torch.Generator().manual_seed(derive_seed(seed, matrix.name) % 2**63)
-    standing = _standing(factors, left, values, right, chance=chance, generator=generator)
+    confirmed = _count_confirmed(factors, left, values, right, chance=chance, generator=generator)
     directions = tuple(
         Direction(
             index=at,
             value=float(values[at]),
-            stands=at < standing,
+            confirmed=at < confirmed,
             reads=None
             if matrix.read_scale is None
             else reader.reads(right[:, at], matrix.read_scale),
@@ -217,7 +217,7 @@ def _describe(
         rows=rows,
         columns=columns,
         norm=norm,
-        standing=standing,
+        confirmed=confirmed,
         directions=directions,
     )
 
@@ -245,13 +245,13 @@ def _strongest(whole: Any, count: int) -> tuple[Any, Any, Any]:
     return left * signs, values, right * signs
 
 
-def _standing(
+def _count_confirmed(
     factors: Sequence[Any], left: Any, values: Any, right: Any, *, chance: float, generator: Any
 ) -> int:
     """How many directions, from the strongest on, are more than flipped signs leave.
 
-    What stands is taken off before the rest is tested again, so that a strong direction does not
-    hide weaker ones. A product of factors is compared with products of flipped factors, once.
+    What is confirmed is taken off before the rest is tested again, so that a strong direction does
+    not hide weaker ones. A product of factors is compared with products of flipped factors, once.
     """
     count, rest = 0, list(factors)
     while True:

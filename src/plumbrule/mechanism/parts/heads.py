@@ -46,7 +46,7 @@ class HeadRole:
     """The same less what an average other earlier position gets, per sequence."""
 
     e_value: float
-    stands: bool
+    confirmed: bool
     """Whether it is among the heads claimed to have the role."""
 
 
@@ -130,7 +130,7 @@ def find_heads(
         minimum_advantage: Least advantage that makes a role, as a share of all attention.
 
     Returns:
-        Every head under every role, those that stand first and then by advantage.
+        Every head under every role, those confirmed first and then by advantage.
 
     Raises:
         ConfigError: A role or a number is none that can be used.
@@ -177,7 +177,7 @@ def find_heads(
             for *_, there, elsewhere in looks
         ]
     )
-    stands = e_bh(e_values, level=level)
+    confirmed = e_bh(e_values, level=level)
     found = [
         HeadRole(
             layer=layer,
@@ -188,13 +188,13 @@ def find_heads(
                 elsewhere, there, level=1 - level, unit="share of attention per sequence"
             ),
             e_value=float(e_value),
-            stands=bool(stand),
+            confirmed=bool(sure),
         )
-        for (layer, head, role, there, elsewhere), e_value, stand in zip(
-            looks, e_values, stands, strict=True
+        for (layer, head, role, there, elsewhere), e_value, sure in zip(
+            looks, e_values, confirmed, strict=True
         )
     ]
-    return tuple(sorted(found, key=lambda each: (not each.stands, -each.advantage.value)))
+    return tuple(sorted(found, key=lambda each: (not each.confirmed, -each.advantage.value)))
 
 
 def _look(
