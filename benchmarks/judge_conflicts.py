@@ -20,7 +20,7 @@ from fractions import Fraction
 from math import prod
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 FILE = Path(__file__).with_suffix(".jsonl")
 MARGIN = "0.1"
@@ -87,7 +87,7 @@ def together(probabilities: Sequence[Fraction]) -> Fraction:
     return Fraction(for_first) / (for_first + for_second)
 
 
-def conflicts(seed: int = 0) -> list[dict[str, object]]:
+def conflicts(seed: int = 0) -> list[dict[str, Any]]:
     """All planted conflicts, as the lines of the file."""
     rng = Random(seed)
     found = []
@@ -264,7 +264,7 @@ KINDS: tuple[Callable[[Random], Case], ...] = (
 )  # fmt: skip
 
 
-def _text(lines: Sequence[dict[str, object]]) -> Iterator[str]:
+def _text(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     return (json.dumps(line) + "\n" for line in lines)
 
 
