@@ -221,8 +221,8 @@ def _unhexed(found: re.Match[str]) -> str:
 
 _LOOK_ALIKE = str.maketrans(
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0455"
-    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425",
-    "aceopxyisABEKMHOPCTX",
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406",
+    "aceopxyisABEKMHOPCTXSI",
 )
 
 
