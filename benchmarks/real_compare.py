@@ -25,7 +25,7 @@ from benchmarks import organism_trials, real_ground, real_organisms, real_trials
 from benchmarks.organism_trials import Clock
 from benchmarks.real_catalog import ALL, Organism
 from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
-from benchmarks.rows import Row, estimated, show, single, spread
+from benchmarks.rows import Row, estimated, show, single, spread, with_earlier
 from plumbrule.behavior import CompareSettings, Comparison, compare_models
 from plumbrule.behavior.wording import said
 from plumbrule.models import Sampling
@@ -478,6 +478,7 @@ def main() -> None:
             rows += judge_rows(names)
         else:
             rows += time_rows(names)
+    rows = with_earlier(rows, given.json) if given.part else rows
     show("What changed, on real language", rows, given.json)
 
 

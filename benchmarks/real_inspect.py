@@ -2,8 +2,9 @@
 
 Every verb on three models, in a process of its own; the circuits of indirect objects and of copying
 on two of them, held against roles of heads that were found otherwise and against taking heads out;
-batches against single texts; and the numbers and the speed of TransformerLens. What was measured is
-kept in `.cache/real_inspect`, part by part, so that a second call goes on where the first stopped.
+and batches against single texts. What was measured is kept in `.cache/real_inspect`, part by part,
+so that a second call goes on where the first stopped. Numbers and speed of TransformerLens are held
+against ours by `benchmarks.real_speed`.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.real_ground import model_path, why_absent
-from benchmarks.rows import Row, show, single
+from benchmarks.rows import Row, show, single, with_earlier
 from benchmarks.tables import fill, markdown
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,8 @@ VERBS: dict[str, tuple[str, ...]] = {
 MODELS = ("smollm2", "gemma3", "qwen2")
 TASKS = ("indirect-object", "copying")
 CIRCUITS = tuple((model, task) for model in ("smollm2", "gemma3") for task in TASKS)
+
+PARTS = ("verbs", "batches", "circuits")
 
 FRESH, DRAWS = 24, 10
 """Pairs that no search has seen, on which heads are taken out, and draws of other heads."""
@@ -354,15 +357,14 @@ def batch_rows(model: str) -> list[Row]:
     ]
 
 
-def rows(*, quick: bool, kept: bool = False) -> list[Row]:
+def rows(*, quick: bool, kept: bool = False, only: Sequence[str] = PARTS) -> list[Row]:
     """Everything that can be measured here.
 
     Args:
         quick: SmolLM2's cheap verbs and its batches alone.
         kept: What was measured before alone.
+        only: Of `PARTS`.
     """
-    from benchmarks.real_speed_inside import inside_rows
-
     found: list[Row] = []
     measured = partial(part, kept=kept)
     for model in MODELS[:1] if quick else MODELS:
@@ -370,16 +372,17 @@ def rows(*, quick: bool, kept: bool = False) -> list[Row]:
         if reason:
             print(reason)
             continue
-        for verb in ("sites", "lens") if quick else VERBS:
-            found += measured(f"verb {model} {verb}", lambda m=model, v=verb: verb_rows(m, v))  # type: ignore[misc]
-        found += measured(f"batch {model}", lambda m=model: batch_rows(m))  # type: ignore[misc]
-    if quick:
+        if "verbs" in only:
+            for verb in ("sites", "lens") if quick else VERBS:
+                found += measured(f"verb {model} {verb}", lambda m=model, v=verb: verb_rows(m, v))  # type: ignore[misc]
+        if "batches" in only:
+            found += measured(f"batch {model}", lambda m=model: batch_rows(m))  # type: ignore[misc]
+    if quick or "circuits" not in only:
         return found
     for model, task in CIRCUITS:
         if why_absent(model) is None:
             found += measured(f"circuit {model} {task}", lambda m=model, t=task: circuit_rows(m, t))  # type: ignore[misc]
             found += measured(f"check {model} {task}", lambda m=model, t=task: check_rows(m, t))  # type: ignore[misc]
-    found += measured("against", lambda: inside_rows(False))
     return found
 
 
@@ -389,8 +392,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--kept", action="store_true", help="print what was measured, no more")
+    parser.add_argument("--part", action="append", choices=PARTS, help="these alone")
     chosen = parser.parse_args(arguments)
-    found = rows(quick=chosen.quick, kept=chosen.kept)
+    found = rows(quick=chosen.quick, kept=chosen.kept, only=chosen.part or PARTS)
+    found = with_earlier(found, chosen.json) if chosen.part else found
     show("Inside real models", found, None if chosen.quick else chosen.json)
     if not chosen.quick and chosen.json == RESULTS:
         tables = {"real_inspect": True, "real_inspect_details": False}

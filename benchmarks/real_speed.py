@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.real_ground import model_path, open_real, pool, why_absent
-from benchmarks.rows import Row, show, spread
+from benchmarks.rows import Row, show, spread, with_earlier
 from plumbrule.models import LocalModel, Sampling
 from plumbrule.records import Dialogue, Exchange, Message
 from plumbrule.training import LoraSettings, SupervisedTraining, train_supervised
@@ -310,6 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows += inside_rows(given.quick)
             continue
         rows += PARTS[name](model, repetitions=repetitions, quick=given.quick, clock=given.clock)
+    rows = with_earlier(rows, given.json) if given.only else rows
     show(f"Speed on real weights, {given.threads} threads", rows, given.json)
 
 
