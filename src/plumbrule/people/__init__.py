@@ -8,7 +8,7 @@ from plumbrule.people.agreement import (
     krippendorff_alpha,
     person_certificate,
 )
-from plumbrule.people.database import LabelQueue, make_queue, open_queue
+from plumbrule.people.database import LabelQueue, open_queue
 from plumbrule.people.exchange import (
     LABEL_STUDIO_CONFIG,
     enter_into_ledger,
@@ -33,6 +33,7 @@ from plumbrule.people.records import (
     QueueSettings,
     ServedItem,
 )
+from plumbrule.people.tables import make_queue
 from plumbrule.people.terminal import label_in_terminal
 from plumbrule.people.web import LabelPage
 

@@ -48,7 +48,7 @@ _ON_PAGE = {"first": "left", "second": "right"}
 _FROM_PAGE = {"left": "first", "right": "second"}
 
 _ITEM_FIELDS = {
-    "principle", "text", "request", "reply", "first", "second", "tier", "judged", "probability",
+    "principle", "text", "request", "reply", "first", "second", "tier", "judged",
     "difficulty", "source", "known",
 }  # fmt: skip
 
@@ -61,8 +61,8 @@ def read_items(
     Args:
         path: One object a line: `principle` (its id), `request`, and `reply` to grade or `first`
             and `second` to compare. Optional: `text` of the principle, `tier`, `judged` (what
-            judges said, probabilities), `probability` (of one judge), `difficulty`, `source`,
-            `known` (the answer, where it is known).
+            judges said, one probability each), `difficulty`, `source`, `known` (the answer, where
+            it is known).
         principles: Text and tier by id, of a constitution; they fill what a line leaves out.
 
     Raises:
@@ -95,16 +95,13 @@ def _item(row: Mapping[str, Any], principles: Mapping[str, tuple[str, int]]) -> 
         raise DataError("an item has a `reply` to grade, or `first` and `second` to compare")
     name = row.get("principle")
     text, tier = principles.get(str(name), (None, None))
-    judged = row.get("judged", [])
-    if "probability" in row:
-        judged = [*judged, row["probability"]] if isinstance(judged, list) else judged
     value = {
         "principle_id": name,
         "principle": row.get("text", text),
         "request": row.get("request"),
         "replies": [row["reply"]] if "reply" in row else [row.get("first"), row.get("second")],
         "tier": row.get("tier", tier),
-        "judged": judged,
+        "judged": row.get("judged", []),
         "difficulty": row.get("difficulty"),
         "source": row.get("source", ""),
         "known": row.get("known"),
@@ -122,7 +119,7 @@ def _validated(adapter: TypeAdapter[Any], value: object) -> Any:
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise DataError(problems_of(error)) from error
+        raise DataError(problems_of(error).replace("Value error, ", "")) from error
     except ValueError as error:
         raise DataError(str(error)) from error
 
@@ -169,7 +166,7 @@ def export_labels(queue: LabelQueue, path: Path) -> int:
         ]
         text = "".join(json.dumps(row) + "\n" for row in rows)
     elif form == "Label Studio":
-        text = json.dumps(_studio(items, labels, queue.settings.seed), indent=1) + "\n"
+        text = json.dumps(_studio(items, labels), indent=1) + "\n"
     else:
         text = _table([_cells(items[label.item_id], label.order, label) for label in labels])
     write_atomic(path, text)
@@ -287,47 +284,28 @@ def _said(label: QueueEvent) -> str:
     return _ON_PAGE.get(answer, answer)
 
 
-def _studio(
-    items: Mapping[str, QueueItem], labels: Sequence[QueueEvent], seed: int
-) -> list[dict[str, Any]]:
+def _studio(items: Mapping[str, QueueItem], labels: Sequence[QueueEvent]) -> list[dict[str, Any]]:
     """Tasks of Label Studio with their annotations. One order a task, that of its first label."""
     tasks: dict[str, dict[str, Any]] = {}
     for label in labels:
-        item = items[label.item_id]
-        task = tasks.setdefault(item.id, {"data": _page(item, label.order), "annotations": []})
+        page = _page(items[label.item_id], label.order)
+        task = tasks.setdefault(label.item_id, {"data": page, "annotations": []})
         order = [int(place) - 1 for place in task["data"]["order"]]
-        said = _said(replace(label, order=tuple(order)))
-        result = [
-            {
-                "from_name": "answer",
-                "to_name": "left",
-                "type": "choices",
-                "value": {"choices": [said]},
-            }
-        ]
+        values: dict[str, tuple[str, dict[str, list[str]]]] = {
+            "answer": ("choices", {"choices": [_said(replace(label, order=tuple(order)))]})
+        }
         if label.reason:
-            result.append(
-                {
-                    "from_name": "reason",
-                    "to_name": "left",
-                    "type": "textarea",
-                    "value": {"text": [label.reason]},  # type: ignore[dict-item]
-                }
-            )
-        for span in label.spans:
-            side = "left" if order[0] == span.reply else "right"
-            text = item.replies[span.reply][span.start : span.end]
-            value = {"start": span.start, "end": span.end, "text": text, "labels": ["marked"]}
-            result.append(
-                {"from_name": "marked", "to_name": side, "type": "labels", "value": value}  # type: ignore[dict-item]
-            )
+            values["reason"] = ("textarea", {"text": [label.reason]})
         task["annotations"].append(
             {
                 "completed_by": {"email": label.annotator},
                 "lead_time": label.seconds,
                 "created_at": label.at,
                 "was_cancelled": False,
-                "result": result,
+                "result": [
+                    {"from_name": name, "to_name": "left", "type": kind, "value": value}
+                    for name, (kind, value) in values.items()
+                ],
             }
         )
     return list(tasks.values())
@@ -425,7 +403,7 @@ def _label(row: Mapping[str, Any], annotator: str | None, *, sides: bool) -> Que
         return None
     who = row.get("annotator") or annotator
     if not who:
-        raise DataError("nobody is named who said so; give --annotator NAME")
+        raise DataError("nobody is named who said so; give --who NAME")
     for name in ("inclusion_probability", "probability"):
         value = row.get(name)
         if value is not None and not (
@@ -519,33 +497,25 @@ def _studio_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     "order": data.get("order"),
                     "annotator": _name(one.get("completed_by")),
                     "seconds": one.get("lead_time"),
-                    **_results(one.get("result") or [], data, origin),
+                    **_results(one.get("result"), origin),
                 },
             )
 
 
-def _results(results: Any, data: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"answer": None, "reason": "", "spans": []}
-    order = str(data.get("order") or "1")
+def _results(results: Any, origin: str) -> dict[str, Any]:
+    """Answer and reason of an annotation."""
+    found: dict[str, Any] = {"answer": None, "reason": ""}
     for result in results if isinstance(results, list) else []:
         one = _object(result, f"a result of {origin}")
-        value = one.get("value")
-        if not isinstance(value, dict):
-            continue
-        if one.get("type") == "choices" and one.get("from_name") == "answer":
-            choices = value.get("choices") or [None]
-            if len(choices) != 1:
-                raise DataError(f"{origin}: an answer is one choice, got {len(choices)}")
+        value = _object(one.get("value"), f"a value of {origin}")
+        if one.get("from_name") == "answer":
+            choices = value.get("choices")
+            if not isinstance(choices, list) or len(choices) != 1:
+                raise DataError(f"{origin}: an answer is one choice, got {choices!r:.60}")
             found["answer"] = choices[0]
-        elif one.get("type") == "textarea":
+        elif one.get("from_name") == "reason":
             texts = value.get("text") or ""
-            found["reason"] = "\n".join(texts) if isinstance(texts, list) else texts
-        elif one.get("type") == "labels" and one.get("to_name") in ("left", "right"):
-            at = 0 if one["to_name"] == "left" else 1
-            place = order[at : at + 1]
-            reply = int(place) - 1 if place in ("1", "2") else 0
-            span = {"reply": reply, "start": value.get("start"), "end": value.get("end")}
-            found["spans"].append(span)
+            found["reason"] = "\n".join(map(str, texts)) if isinstance(texts, list) else texts
     return found
 
 

@@ -105,6 +105,8 @@ class LabelPage:
         """
         who = _of(said, "who", str)
         token = _of(said, "token", str) if "token" in said else None
+        if token is not None and not (len(token) <= 80 and token.isprintable()):
+            raise ConfigError("expected a token of at most 80 visible characters")
         note = ""
         if what in ("answer", "skip", "flag", "draft"):
             item = self.queue.item(_of(said, "item", str))

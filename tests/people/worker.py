@@ -1,0 +1,20 @@
+"""A person as a process: `python worker.py PLACE NAME PAUSE` labels until nothing waits.
+
+Writes each item after the queue has taken its label, so that whoever kills it knows what must be
+there.
+"""
+
+import sys
+import time
+
+from plumbrule.people import open_queue
+
+place, who, wait = sys.argv[1:]
+with open_queue(place) as queue:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while (served := queue.serve(who)) is not None:
+        time.sleep(float(wait))
+        queue.answer(who, served.item.id, served.item.answers[0], seconds=float(wait))
+        sys.stdout.write(f"{served.item.id}\n")
+        sys.stdout.flush()
