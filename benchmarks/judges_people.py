@@ -281,7 +281,6 @@ def rows(*, quick: bool) -> list[Row]:
                 n=runs,
             ),
         ]
-    worst: dict[str, tuple[float, str]] = {}
     per_cell = 600 // part
     for count in (20, 50, 200):
         for right in (0.7, 0.9, 0.98):
@@ -291,7 +290,6 @@ def rows(*, quick: bool) -> list[Row]:
                     known = [each[place] for each in covered if each[place] is not None]
                     share = sum(map(bool, known)) / len(known)
                     cell = f"{count} items, right {right}, rate {rate}"
-                    worst[name] = min(worst.get(name, (1.0, "")), (share, cell))
                     table.append(
                         single(
                             f"interval of {name} covers: {cell}",
