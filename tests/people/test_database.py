@@ -31,12 +31,18 @@ class Clock:
 def start(place, who, wait=0.0):
     process = subprocess.Popen(
         [sys.executable, str(WORKER), str(place), who, str(wait)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def go(process):
+    process.stdin.write("go\n")
+    process.stdin.close()
 
 
 def test_the_label_that_is_worth_most_is_asked_for_first(place):
@@ -403,6 +409,7 @@ def test_after_kill_9_every_acknowledged_label_is_there_and_labeling_goes_on(pla
     seen = []
     for more in (1, 5, 3):
         process = start(place, "ann")
+        go(process)
         seen += [process.stdout.readline().strip() for _ in range(more)]
         os.kill(process.pid, signal.SIGKILL)
         seen += process.stdout.read().split()
@@ -423,7 +430,13 @@ def test_after_kill_9_every_acknowledged_label_is_there_and_labeling_goes_on(pla
 def test_two_processes_at_once_share_the_work_and_lose_nothing(place):
     make_queue(grades(30), place, PLAIN)
     workers = [start(place, who, 0.002) for who in ("ann", "bob")]
-    said = [set(worker.communicate(timeout=60)[0].split()) for worker in workers]
+    for worker in workers:
+        go(worker)
+    said = []
+    for worker in workers:
+        said.append(set(worker.stdout.read().split()))
+        worker.wait()
+        worker.stdout.close()
     with open_queue(place) as queue:
         labels = queue.labels()
 

@@ -1,4 +1,4 @@
-"""A person as a process: `python worker.py PLACE NAME PAUSE` labels until nothing waits.
+"""A person as a process: `python worker.py PLACE NAME PAUSE` labels once it gets a line.
 
 Writes each item after the queue has taken its label, so that whoever kills it knows what must be
 there.
@@ -13,6 +13,7 @@ place, who, wait = sys.argv[1:]
 with open_queue(place) as queue:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
+    sys.stdin.readline()
     while (served := queue.serve(who)) is not None:
         time.sleep(float(wait))
         queue.answer(who, served.item.id, served.item.answers[0], seconds=float(wait))

@@ -81,7 +81,7 @@ class LabelPage:
 
     def run(self) -> None:
         """Answer until `stop` is called from another thread."""
-        self._server.serve_forever(poll_interval=0.1)
+        self._server.serve_forever(poll_interval=0.05)
 
     def stop(self) -> None:
         """Let `run` return."""
