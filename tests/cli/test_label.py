@@ -2,9 +2,11 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -120,32 +122,48 @@ def test_what_cannot_be_done_ends_with_a_message(tmp_path, monkeypatch, argument
     assert not (tmp_path / "q").exists()
 
 
-def test_kill_9_in_a_real_terminal_loses_no_answer(tmp_path):
-    """Keys over a real terminal; killed after some answers, then gone on with."""
-    make_queue(grades(6), tmp_path / "q", PLAIN)
-    command = [sys.executable, "-m", "plumbrule", "label", str(tmp_path / "q"), "--who", "ann"]
-    for keys, total in (("kb", 2), ("nk", 4)):
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
+class RealTerminal:
+    """The command in a terminal of its own."""
+
+    def __init__(self, queue):
+        command = [sys.executable, "-m", "plumbrule", "label", str(queue), "--who", "ann"]
+        self.ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
         os.close(theirs)
-        seen = b""
-        for place, key in enumerate(keys):
-            waiting = f"{total - 2 + place} labeled by you".encode()
-            deadline = time.monotonic() + 60
-            while not re.search(waiting + rb"[\s\S]*uit", seen):
-                assert time.monotonic() < deadline, seen
-                seen += os.read(ours, 4096)
-            os.write(ours, key.encode())
-        while f"{total} labeled by you".encode() not in seen:
-            seen += os.read(ours, 4096)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        os.close(ours)
+        self.seen = b""
+
+    def wait(self, text):
+        """Until a text was shown and a key is waited for: what is typed before is thrown away."""
+        deadline = time.monotonic() + 60
+        while text.encode() not in self.seen or termios.tcgetattr(self.ours)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, self.seen
+            if select.select([self.ours], [], [], 0.02)[0]:
+                self.seen += os.read(self.ours, 4096)
+
+    def press(self, key):
+        os.write(self.ours, key.encode())
+
+    def kill(self):
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.ours)
+
+
+def test_kill_9_in_a_real_terminal_loses_no_answer(tmp_path):
+    make_queue(grades(6), tmp_path / "q", PLAIN)
+    for keys, before in (("kb", 0), ("nk", 2)):
+        terminal = RealTerminal(tmp_path / "q")
+        try:
+            for done, key in enumerate(keys, before):
+                terminal.wait(f"{done} labeled by you")
+                terminal.press(key)
+            terminal.wait(f"{before + 2} labeled by you")
+        finally:
+            terminal.kill()
         with open_queue(tmp_path / "q") as queue:
-            assert len(queue.labels()) == total
+            assert len(queue.labels()) == before + 2
     with open_queue(tmp_path / "q") as queue:
-        assert [event.answer for event in queue.labels()] == [
-            "pass", "fail", "not_applicable", "pass",
-        ]  # fmt: skip
+        answers = [event.answer for event in queue.labels()]
+    assert answers == ["pass", "fail", "not_applicable", "pass"]

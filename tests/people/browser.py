@@ -95,7 +95,7 @@ class Tab:
     def wait(self, script, seconds=20):
         """Until an expression is true; gives its value."""
         deadline = time.monotonic() + seconds
-        while not (value := self.run(script)):
+        while not (value := self.run(f"document.body ? ({script}) : null")):
             assert time.monotonic() < deadline, (script, self.run("document.body.innerText"))
             time.sleep(0.02)
         return value

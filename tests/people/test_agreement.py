@@ -99,7 +99,7 @@ def drawn(rng, items, accuracy, rate=0.4):
 
 def test_people_who_agree_are_told_from_people_who_guess():
     rng, items = np.random.default_rng(0), grades(60)
-    _, good = drawn(rng, items, {"ann": 0.95, "bob": 0.95})
+    _, good = drawn(rng, items, {"ann": 0.98, "bob": 0.98})
     _, guess = drawn(rng, items, {"ann": 0.5, "bob": 0.5})
 
     for found in agreement(items, labels(items, good)):

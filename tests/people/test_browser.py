@@ -68,6 +68,20 @@ def started(tmp_path):
         program.kill()
 
 
+@pytest.fixture
+def program(tmp_path):
+    """Starts the program anew on one queue at one port, as after a kill."""
+    running, port = [], free_port()
+
+    def start():
+        running.append(Program(tmp_path / "queue.db", port))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
+
+
 def labels_of(path):
     with open_queue(path) as queue:
         return queue.labels()
@@ -81,12 +95,12 @@ def answer(tab, key):
     return item
 
 
-def test_labeling_by_keyboard_left_half_way_and_come_back_to(browser, tmp_path):
-    """Program and page are killed in the middle of a reason; both come back to it."""
-    path, port = tmp_path / "queue.db", free_port()
+def test_labeling_by_keyboard_left_half_way_and_come_back_to(browser, program, tmp_path):
+    """Program and page are ended in the middle of a reason; both come back to it."""
+    path = tmp_path / "queue.db"
     make_queue(grades(6), path, PLAIN)
-    program = Program(path, port)
-    tab = browser.open(program.url("ann"))
+    first = program()
+    tab = browser.open(first.url("ann"))
     done = [answer(tab, key) for key in "kb3"]
     tab.press("u")
     tab.wait(f"{ITEM} === '{done[2]}'")
@@ -95,26 +109,22 @@ def test_labeling_by_keyboard_left_half_way_and_come_back_to(browser, tmp_path):
     tab.press("w")
     tab.write("half a rea")
     tab.wait("document.getElementById('reason').dataset.saved === 'half a rea'")
-    program.kill()
+    first.kill()
     tab.close()
     assert [each.item_id for each in labels_of(path)] == done
 
-    program = Program(path, port)
-    try:
-        tab = browser.open(program.url("ann"))
-        tab.wait(f"{ITEM} === '{here}'")
-        assert tab.run("document.getElementById('reason').value") == "half a rea"
-        assert "3 labeled by you, 3 left" in tab.run("document.body.innerText")
-        tab.press("w")
-        tab.write("son")
-        tab.press("k")  # a letter of the reason, no answer
-        tab.press("Escape")
-        for key in "bkk":
-            answer(tab, key)
-        tab.wait("!document.getElementById('done').hidden")
-    finally:
-        program.kill()
-        tab.close()
+    tab = browser.open(program().url("ann"))
+    tab.wait(f"{ITEM} === '{here}'")
+    assert tab.run("document.getElementById('reason').value") == "half a rea"
+    assert "3 labeled by you, 3 left" in tab.run("document.body.innerText")
+    tab.press("w")
+    tab.write("son")
+    tab.press("k")  # a letter of the reason, no answer
+    tab.press("Escape")
+    for key in "bkk":
+        answer(tab, key)
+    tab.wait("!document.getElementById('done').hidden")
+    tab.close()
     labels = labels_of(path)
 
     assert [each.answer for each in labels] == ["pass", "fail", "fail", "fail", "pass", "pass"]
@@ -123,24 +133,20 @@ def test_labeling_by_keyboard_left_half_way_and_come_back_to(browser, tmp_path):
     assert all(0 < each.seconds < 60 for each in labels)
 
 
-def test_an_answer_given_while_the_program_is_away_is_kept_and_sent(browser, tmp_path):
-    path, port = tmp_path / "queue.db", free_port()
+def test_an_answer_given_while_the_program_is_away_is_kept_and_sent(browser, program, tmp_path):
+    path = tmp_path / "queue.db"
     make_queue(grades(3), path, PLAIN)
-    program = Program(path, port)
-    tab = browser.open(program.url("ann"))
+    first = program()
+    tab = browser.open(first.url("ann"))
     item = tab.wait(ITEM)
-    program.kill()
+    first.kill()
     tab.press("b")
     tab.wait(f"{SAID}.includes('Not saved yet')")
     tab.close()
 
-    program = Program(path, port)
-    try:
-        tab = browser.open(program.url("ann"))
-        tab.wait(f"{ITEM} && {ITEM} !== '{item}'")
-    finally:
-        program.kill()
-        tab.close()
+    tab = browser.open(program().url("ann"))
+    tab.wait(f"{ITEM} && {ITEM} !== '{item}'")
+    tab.close()
 
     assert [(each.item_id, each.answer) for each in labels_of(path)] == [(item, "fail")]
 

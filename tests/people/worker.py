@@ -9,13 +9,18 @@ import time
 
 from plumbrule.people import open_queue
 
-place, who, wait = sys.argv[1:]
-with open_queue(place) as queue:
-    sys.stdout.write("ready\n")
+
+def say(text):
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-    sys.stdin.readline()
-    while (served := queue.serve(who)) is not None:
-        time.sleep(float(wait))
-        queue.answer(who, served.item.id, served.item.answers[0], seconds=float(wait))
-        sys.stdout.write(f"{served.item.id}\n")
-        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    place, who, wait = sys.argv[1:]
+    with open_queue(place) as queue:
+        say("ready")
+        sys.stdin.readline()
+        while (served := queue.serve(who)) is not None:
+            time.sleep(float(wait))
+            queue.answer(who, served.item.id, served.item.answers[0], seconds=float(wait))
+            say(served.item.id)

@@ -4,7 +4,6 @@ import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 class _QueueFirst(TyperGroup):
     """Lets `plumbrule label QUEUE` stand for `plumbrule label start QUEUE`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         """Put the verb in where a queue stands in its place."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["start", *args]
@@ -105,15 +104,22 @@ def _in_terminal(queue: "LabelQueue", who: str, adjudicate: bool) -> None:
     def line(question: str) -> str:
         return str(typer.prompt(question.rstrip(": "), default="", show_default=False))
 
+    typed: list[str] = []
+
     def key() -> str:
+        if typed:
+            return typed.pop(0)
         try:
-            return click.getchar()
+            read = typer.getchar()
         except EOFError:
             return ""
         except OSError as error:
             raise ConfigError(
                 "expected a terminal to read keys from, there is none; label on a page with --web"
             ) from error
+        # Keys that follow one another fast come together; so do the codes of one special key.
+        typed.extend(read[1:] if read.isprintable() else "")
+        return read[:1] if typed else read
 
     label_in_terminal(
         queue,
@@ -121,7 +127,7 @@ def _in_terminal(queue: "LabelQueue", who: str, adjudicate: bool) -> None:
         adjudicate=adjudicate,
         key=key,
         line=line,
-        say=click.echo,
+        say=typer.echo,
         width=min(Console().width, 100),
     )
 
