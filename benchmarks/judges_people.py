@@ -153,7 +153,7 @@ def agreement_covered(seed: int, count: int, right: float, rate: float) -> list[
     rng = np.random.default_rng([seed, 2, count])
     items = [_item(i) for i in range(count)]
     truth = rng.random(count) < rate
-    events = []
+    events: list[QueueEvent] = []
     for who in ("ann", "bob"):
         said = np.where(rng.random(count) < right, truth, ~truth)
         events += [

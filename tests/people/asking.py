@@ -1,8 +1,14 @@
 """Small items and queues for tests."""
 
-from plumbrule.people import QueueItem, QueueSettings, make_queue, open_queue
+from plumbrule.people import QueueItem, QueueSettings, ServedItem, make_queue, open_queue
 
 PLAIN = QueueSettings(random_share=0.0, double_share=0.0, known_share=0.0)
+
+
+def there(value):
+    """What must be there."""
+    assert value is not None
+    return value
 
 
 def grades(count, *, principle="honest", start=0, **more):
@@ -38,7 +44,7 @@ def new_queue(place, items, settings=PLAIN, **more):
 
 def label_all(queue, who, say=lambda item: item.answers[0], most=10_000):
     """What one person does until nothing waits; gives the items in their order."""
-    seen = []
+    seen: list[ServedItem] = []
     while len(seen) < most and (served := queue.serve(who)) is not None:
         queue.answer(who, served.item.id, say(served.item))
         seen.append(served)

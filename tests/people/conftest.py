@@ -51,9 +51,9 @@ class PostgresServer:
         raise RuntimeError("the server of the tests does not start")
 
     def stop(self):
-        """At once, as when its machine goes away."""
+        """With all its connections, in the middle of whatever they do."""
         if self.process is not None:
-            self.process.send_signal(signal.SIGQUIT)
+            self.process.send_signal(signal.SIGINT)
             self.process.wait(30)
             self.process = None
 

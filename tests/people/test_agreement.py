@@ -3,7 +3,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
-from tests.people.asking import grades, pairs
+from tests.people.asking import grades, pairs, there
 
 from plumbrule.errors import DataError
 from plumbrule.people import (
@@ -103,9 +103,9 @@ def test_people_who_agree_are_told_from_people_who_guess():
     _, guess = drawn(rng, items, {"ann": 0.5, "bob": 0.5})
 
     for found in agreement(items, labels(items, good)):
-        assert found.estimate.low > 0.5
+        assert there(found.estimate).low > 0.5
     for found in agreement(items, labels(items, guess)):
-        assert found.estimate.low < 0 < found.estimate.high
+        assert there(found.estimate).low < 0 < there(found.estimate).high
 
 
 def test_a_third_person_who_guesses_shows_in_the_pairs():
@@ -113,7 +113,7 @@ def test_a_third_person_who_guesses_shows_in_the_pairs():
     _, said = drawn(rng, items, {"ann": 0.95, "bob": 0.95, "cat": 0.5})
     found = {each.people: each for each in agreement(items, labels(items, said))}
 
-    assert found["ann", "bob"].estimate.low > found["ann", "cat"].estimate.high
+    assert there(found["ann", "bob"].estimate).low > there(found["ann", "cat"].estimate).high
     assert found["ann", "bob", "cat"].measure == "Krippendorff's alpha"
 
 
@@ -122,9 +122,9 @@ def test_full_agreement_on_few_items_is_not_certain():
     said = ["pass", "fail"] * 5
     [alpha, kappa] = agreement(items, labels(items, {"ann": said, "bob": said}))
 
-    assert kappa.estimate.value == alpha.estimate.value == 1
-    assert kappa.estimate.low < 0.9
-    assert alpha.estimate.low < 0.9
+    assert there(kappa.estimate).value == there(alpha.estimate).value == 1
+    assert there(kappa.estimate).low < 0.9
+    assert there(alpha.estimate).low < 0.9
 
 
 def test_agreement_is_told_by_principle_and_kind():
@@ -133,7 +133,7 @@ def test_agreement_is_told_by_principle_and_kind():
     off = [*["pass", "fail"] * 6, *["fail", "pass"] * 6, *["first", "second"] * 4]
     found = agreement(items, labels(items, {"ann": said, "bob": off}))
     kappas = {
-        (each.kind, each.principle_id): each.estimate.value
+        (each.kind, each.principle_id): there(each.estimate).value
         for each in found
         if each.measure == "Cohen's kappa"
     }
@@ -180,6 +180,7 @@ def test_intervals_of_agreement_cover():
     for _ in range(60):
         _, said = drawn(rng, items, {"ann": 0.8, "bob": 0.8}, rate=0.5)
         found = agreement(items, labels(items, said))[1].estimate
+        found = there(found)
         hits += found.low <= kappa <= found.high
 
     assert hits >= 53  # of 60 at 95%; fewer has a probability below one in a hundred
@@ -194,11 +195,11 @@ def test_a_certificate_tells_a_careful_person_from_one_who_always_says_yes():
     events = labels(items, said)
     careful, yes = (person_certificate(items, events, who) for who in said)
 
-    assert careful.sensitivity.value == pytest.approx(29 / 30)
-    assert careful.specificity.value == 1
-    assert yes.sensitivity.value == 0
-    assert yes.sensitivity.high < careful.sensitivity.low
-    assert yes.specificity.low > 0.8
+    assert there(careful.sensitivity).value == pytest.approx(29 / 30)
+    assert there(careful.specificity).value == 1
+    assert there(yes.sensitivity).value == 0
+    assert there(yes.sensitivity).high < there(careful.sensitivity).low
+    assert there(yes.specificity).low > 0.8
 
 
 def test_a_certificate_of_pairs_is_their_accuracy():
@@ -206,7 +207,7 @@ def test_a_certificate_of_pairs_is_their_accuracy():
     events = labels(items, {"ann": ["first"] * 8 + ["second", "tie"]})
     found = person_certificate(items, events, "ann")
 
-    assert found.accuracy.value == pytest.approx(0.8)
+    assert there(found.accuracy).value == pytest.approx(0.8)
     assert found.sensitivity is None
 
 

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
-from tests.people.asking import PLAIN, grades, pairs
+from tests.people.asking import PLAIN, grades, new_queue, pairs, there
 from tests.people.browser import CHROMIUM, Chromium
 from tests.people.conftest import free_port
+from tests.people.test_page import running
 
 from plumbrule.people import QueueItem, QueueSettings, make_queue, open_queue
 
@@ -41,7 +43,7 @@ class Program:
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.process.stdout.close()
+        there(self.process.stdout).close()
 
     def url(self, who):
         return f"{self.address}?who={who}"
@@ -55,30 +57,27 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def started(tmp_path):
-    """Makes a queue and starts the program on it."""
-    running = []
+    """Makes a queue and serves it from a thread of this process."""
+    with ExitStack() as open_things:
 
-    def start(items, settings=PLAIN):
-        make_queue(items, tmp_path / "queue.db", settings)
-        running.append(Program(tmp_path / "queue.db", free_port()))
-        return tmp_path / "queue.db", running[-1]
+        def start(items, settings=PLAIN):
+            queue = open_things.enter_context(new_queue(tmp_path / "queue.db", items, settings))
+            return tmp_path / "queue.db", open_things.enter_context(running(queue))
 
-    yield start
-    for program in running:
-        program.kill()
+        yield start
 
 
 @pytest.fixture
 def program(tmp_path):
     """Starts the program anew on one queue at one port, as after a kill."""
-    running, port = [], free_port()
+    started, port = [], free_port()
 
     def start():
-        running.append(Program(tmp_path / "queue.db", port))
-        return running[-1]
+        started.append(Program(tmp_path / "queue.db", port))
+        return started[-1]
 
     yield start
-    for each in running:
+    for each in started:
         each.kill()
 
 
@@ -153,9 +152,9 @@ def test_an_answer_given_while_the_program_is_away_is_kept_and_sent(browser, pro
 
 def test_two_people_at_once_with_sides_arrows_and_marks(browser, started):
     settings = QueueSettings(random_share=0.0, double_share=1.0, known_share=0.0)
-    path, program = started(pairs(3), settings)
-    tabs = {who: browser.open(program.url(who)) for who in ("ann", "bob")}
-    shown = {who: {} for who in tabs}
+    path, page = started(pairs(3), settings)
+    tabs = {who: browser.open(page.url(who)) for who in ("ann", "bob")}
+    shown: dict[str, dict[str, list[str]]] = {who: {} for who in tabs}
     for _ in range(3):
         for who, tab in tabs.items():
             item = tab.wait(ITEM)
@@ -199,8 +198,8 @@ def test_hostile_text_is_shown_and_never_run(browser, started):
         principle_id="p", principle=HOSTILE, request=f"{HOSTILE}\u202e\u200b",
         replies=("a😀b\u202ec\x00d\u2028 javascript:alert(1)",),
     )  # fmt: skip
-    path, program = started([item])
-    tab = browser.open(program.url("%3Cimg%20src=x%3E"))
+    path, page = started([item])
+    tab = browser.open(page.url("<img src=x>"))
     tab.wait(ITEM)
     before = tab.run("document.querySelectorAll('script').length")
     chips = tab.run("[...document.querySelectorAll('.chip')].map(e => e.textContent)")
@@ -232,8 +231,8 @@ def test_the_page_fits_a_phone_and_a_screen(browser, started, tmp_path, width):
     item = QueueItem(
         principle_id="p" * 90, principle="w" * 300, request="w" * 300, replies=("w" * 300, "v")
     )
-    _, program = started([item])
-    tab = browser.open(program.url("w" * 60), width=width, height=740)
+    _, page = started([item])
+    tab = browser.open(page.url("w" * 60), width=width, height=740)
     tab.wait(ITEM)
     fits, size = tab.run(WIDTHS), tab.run("getComputedStyle(document.body).fontSize")
     picture = tab.tell("Page.captureScreenshot")["data"]
@@ -245,8 +244,8 @@ def test_the_page_fits_a_phone_and_a_screen(browser, started, tmp_path, width):
 
 
 def test_without_a_name_the_page_asks_for_one(browser, started):
-    _, program = started(grades(1))
-    tab = browser.open(program.address)
+    _, page = started(grades(1))
+    tab = browser.open(page.url("").split("?")[0])
     tab.wait("document.activeElement.id === 'given'")
     tab.write("ann b")
     tab.run("document.querySelector('#name button').click()")

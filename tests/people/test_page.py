@@ -3,6 +3,7 @@
 import json
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 
@@ -147,7 +148,7 @@ def test_a_second_answer_from_another_window_is_refused_in_words(page):
 
 def test_who_does_not_know_the_word_gets_nothing(page):
     for word in ("", "x", page.word[:-1], page.word + "a", "é"):
-        status, _, body = ask(page, word=urllib.request.quote(word))
+        status, _, body = ask(page, word=urllib.parse.quote(word))
         assert (status, page.word.encode() in body) == (404, False)
     assert ask(page, "next", {"who": "ann"}, word="x")[0] == 404
     assert ask(page)[0] == 200

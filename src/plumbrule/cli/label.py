@@ -2,7 +2,7 @@
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class _QueueFirst(TyperGroup):
     """Lets `plumbrule label QUEUE` stand for `plumbrule label start QUEUE`."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the verb in where a queue stands in its place."""
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["start", *args]

@@ -10,8 +10,6 @@ from plumbrule.errors import DataError
 from plumbrule.people.queue import live_events
 from plumbrule.people.records import QueueEvent, QueueItem
 from plumbrule.records import Estimate, strict
-from plumbrule.statistics import clopper_pearson
-from plumbrule.statistics.checks import check_level
 
 RESAMPLES = 2000
 """Bootstrap samples of items."""
@@ -243,6 +241,8 @@ def person_certificate(
         Sensitivity and specificity of grades and accuracy of pairs, with exact intervals. That a
         principle does not apply counts as not broken.
     """
+    from plumbrule.statistics import clopper_pearson
+
     answers = {
         event.item_id: event.answer
         for event in live_events(labels)
@@ -321,6 +321,8 @@ def _interval(
     one more item that is spread over all pairs of answers. Without it, people who never differed
     among ten items would be held to agree for certain.
     """
+    from plumbrule.statistics.checks import check_level
+
     check_level(level)
     count = len(rows)
     value = float(measure(rows, np.ones((1, count)))[0])

@@ -111,7 +111,8 @@ def _item(row: Mapping[str, Any], principles: Mapping[str, tuple[str, int]]) -> 
             f"the text of principle {name!r:.60} is not known; give it as `text`, or a "
             "constitution that has it with --constitution"
         )
-    return _validated(_ITEM, value)
+    item: QueueItem = _validated(_ITEM, value)
+    return item
 
 
 def _validated(adapter: TypeAdapter[Any], value: object) -> Any:

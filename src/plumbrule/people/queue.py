@@ -176,7 +176,7 @@ def inclusion_probabilities(
     certain = {each.item_id for each in places.values() if each.worth_rank <= depth}
     rest = places.keys() - certain
     drawn = {item_id for item_id in rest if places[item_id].random_rank <= prefix}
-    found = {}
+    found: dict[str, float] = {}
     for part, asked in ((certain, certain), (rest, drawn)):
         answered = asked & labeled
         found |= {item_id: len(answered) / len(part) for item_id in answered}

@@ -6,6 +6,7 @@ page may load nothing and run nothing but its own script.
 """
 
 import json
+import operator
 import secrets
 from collections.abc import Mapping
 from functools import partial
@@ -180,15 +181,14 @@ def _spans(value: object, order: tuple[int, ...]) -> tuple[MarkedSpan, ...]:
     """Spans of the sides of the page, as spans of the item."""
     spans = []
     for each in value if isinstance(value, list) else []:
-        numbers = (
-            [each.get(name) for name in ("reply", "start", "end")] if isinstance(each, dict) else []
-        )
-        if len(numbers) != 3 or any(type(number) is not int for number in numbers):
-            raise ConfigError("expected a span as its reply, start and end, got something else")
-        side, start, end = numbers
-        if not 0 <= side < len(order):
-            raise ConfigError(f"expected a span of side 0 to {len(order) - 1}, got {side}")
-        spans.append(MarkedSpan(reply=order[side], start=start, end=end))
+        try:
+            side, start, end = (operator.index(each[name]) for name in ("reply", "start", "end"))
+            reply = dict(enumerate(order))[side]
+            spans.append(MarkedSpan(reply=reply, start=start, end=end))
+        except (TypeError, KeyError) as error:
+            raise ConfigError(
+                f"expected a span as reply, start and end, got {each!s:.60}"
+            ) from error
     return tuple(spans)
 
 
