@@ -319,8 +319,11 @@ def _interval(
 
     The bootstrap is Rubin's (1981), which weights items by chance in place of drawing them, with
     one more item that is spread over all pairs of answers. Without it, people who never differed
-    among ten items would be held to agree for certain.
+    among ten items would be held to agree for certain. Percentiles are set further out, as far as
+    Student's t at this number of items (Hesterberg 2015, arXiv:1411.5279, section 5.2).
     """
+    from scipy import stats
+
     from plumbrule.statistics.checks import check_level
 
     check_level(level)
@@ -336,7 +339,8 @@ def _interval(
     for _ in range(0, RESAMPLES, 100):  # in parts, for the memory
         weights = rng.standard_gamma(shape, size=(100, len(shape)))
         drawn.append(measure(everything, weights * (count / weights.sum(1, keepdims=True))))
-    low, high = np.nanquantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    tail = stats.norm.sf(np.sqrt(count / (count - 1)) * stats.t.isf((1 - level) / 2, count - 1))
+    low, high = np.nanquantile(np.concatenate(drawn), [tail, 1 - tail])
     return Estimate(
         value=value,
         low=min(float(low), value),
