@@ -352,6 +352,14 @@ def test_a_queue_of_another_form_is_refused(tmp_path):
         open_queue(tmp_path / "q")
 
 
+def test_without_its_driver_a_server_is_not_asked_and_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"psycopg.*plumbrule\[postgres\]") as found:
+        open_queue("postgresql://ann:geheim@127.0.0.1/name")
+
+    assert "geheim" not in str(found.value)
+
+
 def test_a_password_is_in_no_message(postgres):
     url = postgres.url.replace("tester@", "tester:geheim@")
     with pytest.raises(DataError) as found:
