@@ -148,7 +148,7 @@ def half_worked(seed: int, budget: int) -> tuple[bool, float, float]:
     wide = max(part.high - part.value, part.value - part.low) / np.sqrt(surer)
     value = (hits + others * part.value) / len(drawn.items)
     half = others * wide / len(drawn.items)
-    return abs(value - truth) <= half, value - truth, plain - truth
+    return bool(abs(value - truth) <= half), value - truth, plain - truth
 
 
 def agreement_covered(seed: int, count: int, right: float, rate: float) -> list[bool | None]:
