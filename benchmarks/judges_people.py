@@ -321,14 +321,14 @@ def rows(*, quick: bool) -> list[Row]:
         (0.5, "a coin", 0.95, 1.0),
         (0.95, "a careful person", 0.0, 0.05),
     ):
-        shares = [careless_found(seed, right) for seed in seeds]
-        share = sum(shares) / len(shares)
+        seen = [careless_found(seed, right) for seed in seeds]
+        share = sum(seen) / len(seen)
         table.append(
             single(
                 f"40 known items: no better than chance, said of {said}",
                 share,
                 unit="share",
-                n=len(shares),
+                n=len(seen),
                 seeds=[seeds[0], seeds[-1]],
                 target=f"{low:g} to {high:g}",
                 met=low <= share <= high,
