@@ -23,8 +23,9 @@ LAYERS = {
     "folders": {"errors", "records", "store"},
     "files": {"errors"},
 }
-CORE = {*LAYERS, "judging"}
-LAYERS["judging"] = CORE - {"judging", "data"}
+CORE = {*LAYERS, "judging", "people"}
+LAYERS["judging"] = CORE - {"judging", "people", "data"}
+LAYERS["people"] = {"errors", "records", "store", "statistics", "constitution", "ledger"}
 LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}

@@ -10,6 +10,7 @@ from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.ending import end_well
 from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.lab import app as lab
+from plumbrule.cli.label import app as label
 from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.options import look_at_options
 from plumbrule.cli.review import review
@@ -29,6 +30,7 @@ app.command()(amplify)
 app.add_typer(constitution, name="constitution")
 app.add_typer(inspect, name="inspect")
 app.add_typer(lab, name="lab")
+app.add_typer(label, name="label")
 app.add_typer(ledger, name="ledger")
 look_at_options(app)
 
