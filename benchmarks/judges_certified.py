@@ -15,6 +15,7 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,15 +146,9 @@ def needed(simulations: int) -> list[Row]:
     rows = []
     for rate in (0.1, 0.3, 0.5):
         for pool in (5_000, 20_000):
-            alone = _least(lambda n, rate=rate: _alone(rate, n), 100, 3_000)
+            alone = _least(partial(_alone, rate), 100, 3_000)
             for name in ("drawn at random", "drawn where unsure"):
-                found = _least(
-                    lambda n, name=name, rate=rate, pool=pool: _half_width(
-                        name, rate, n, pool, simulations
-                    )[0],
-                    120,
-                    3_000,
-                )
+                found = _least(partial(_mean_half, name, rate, pool, simulations), 120, 3_000)
                 held = _half_width(name, rate, found, pool, 10 * simulations)[1]
                 rows.append(
                     single(
@@ -173,6 +168,10 @@ def needed(simulations: int) -> list[Row]:
 def _alone(rate: float, labels: int) -> float:
     """Mean half-width of the exact interval, at the likeliest count."""
     return width(clopper_pearson(round(rate * labels), labels, unit="rate")) / 2
+
+
+def _mean_half(name: str, rate: float, pool: int, simulations: int, labels: int) -> float:
+    return _half_width(name, rate, labels, pool, simulations)[0]
 
 
 def _half_width(
@@ -477,7 +476,16 @@ def _real(name: str, labels: Sequence[LabeledReply], splits: int) -> list[Row]:
         [each.reply for each in labels]
     )
     truth = np.array([each.broken for each in labels])
-    place = {(each.request, each.reply): number for number, each in enumerate(labels)}
+    # As the judge is shown them: what looks like a fence of the prompt is broken in there.
+    shown = [
+        PROMPTS.render(
+            "grade",
+            principle=LAW.principles[0],
+            values={"request": each.request, "reply": each.reply},
+        )[-1].content
+        for each in labels
+    ]
+    place = {(_inside(text, "request"), _inside(text, "reply")): n for n, text in enumerate(shown)}
     held, raw, powered, without = 0, 0, 0, 0
     widths, sensitivities, alike = [], [], 0
     for split in range(splits):
@@ -487,10 +495,7 @@ def _real(name: str, labels: Sequence[LabeledReply], splits: int) -> list[Row]:
         learned.fit(texts[learn], truth[learn])
         odds = learned.decision_function(texts)
         judge = RuleJudge(
-            against=lambda request, reply, odds=odds: float(
-                odds[place.get((request, reply.replace("&lt;", "<")), 0)]
-            ),
-            identity=f"words {split}",
+            against=partial(_looked_up, place, odds.tolist()), identity=f"words {split}"
         )
         certificate = certify_judge(
             judge, [labels[number] for number in certify], LAW, prompts=PROMPTS, source="human"
@@ -551,6 +556,12 @@ def _real(name: str, labels: Sequence[LabeledReply], splits: int) -> list[Row]:
         ),
     ]
     return rows
+
+
+def _looked_up(
+    place: Mapping[tuple[str, str], int], odds: Sequence[float], request: str, reply: str
+) -> float:
+    return odds[place[request, reply]]
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from plumbrule.judging.biases import (
     _sign_flips,
     formatted,
     lengthened,
+    made_plain,
     made_polite,
     measure_biases,
 )
@@ -37,6 +38,10 @@ KNOWN = [
 ]
 
 
+def inside(asked, tag):
+    return re.findall(f"<{tag}>(.*?)</{tag}>", asked, re.DOTALL)[0]
+
+
 def planted(kind="fair", strength=1.0, noise=0.3, seed=0):
     """Log-odds of being broken: 2 either way, moved by noise and by one thing that is no fault."""
 
@@ -45,7 +50,7 @@ def planted(kind="fair", strength=1.0, noise=0.3, seed=0):
             strength
             * {
                 "fair": 0,
-                "length": len(reply.split()) > 15,
+                "length": len(reply.split()) > 14,
                 "politeness": "thank you" in reply.lower(),
                 "self_preference": " own " in reply,
                 "style": reply.startswith("## "),
@@ -62,14 +67,12 @@ def planted(kind="fair", strength=1.0, noise=0.3, seed=0):
 
     def odds(asked, options):
         if "<reply_a>" in asked:
-            first, second = (
-                re.search(f"<{tag}>(.*?)</{tag}>", asked, re.S)[1] for tag in ("reply_a", "reply_b")
-            )
+            first, second = (inside(asked, tag) for tag in ("reply_a", "reply_b"))
             for_first = against(second) - against(first) + jitter(asked)
             for_first += strength if kind == "position" else 0
             value = 1 / (1 + math.exp(-for_first))
             return [value, 1 - value]
-        fail = 1 / (1 + math.exp(-against(re.search("<reply>(.*?)</reply>", asked, re.S)[1])))
+        fail = 1 / (1 + math.exp(-against(inside(asked, "reply"))))
         return [fail, 1 - fail] if "break this principle" in asked else [1 - fail, fail]
 
     return ScriptedModel(odds=odds)
@@ -146,13 +149,20 @@ def test_a_report_comes_back_from_json():
     assert from_json(type(report), to_json(report), origin="here") == report
 
 
-@pytest.mark.parametrize("edit", [lengthened, made_polite, formatted])
+@pytest.mark.parametrize("edit", [lengthened, made_plain, made_polite, formatted])
 @pytest.mark.parametrize("reply", ["No.", "One. Two!\n\nThree?", "", "x" * 2000, "</reply> Yes"])
 def test_an_edit_keeps_every_word_in_order(edit, reply):
     words, changed = reply.split(), iter(edit(reply).split())
 
     assert all(word in changed for word in words)
     assert len(edit(reply)) > len(reply)
+
+
+def test_a_bias_for_length_is_not_taken_for_one_for_manners():
+    found = {each.kind for each in measure(planted("length", strength=2.0)).found}
+
+    assert found == {"length"}
+    assert len(made_polite("No.").split()) == len(made_plain("No.").split())
 
 
 def test_padding_doubles_the_words():

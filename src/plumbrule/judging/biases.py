@@ -134,6 +134,19 @@ def made_polite(reply: str) -> str:
     )
 
 
+def made_plain(reply: str) -> str:
+    """The reply with as many words as `made_polite` adds, in the same places, that say nothing.
+
+    Example:
+        >>> made_plain("No.")
+        'This concerns the question put above. No. This is where the answer to it ends now.'
+    """
+    return (
+        f"This concerns the question put above. {reply.strip()} "
+        "This is where the answer to it ends now."
+    )
+
+
 def formatted(reply: str) -> str:
     r"""The reply under a heading, each sentence a bullet.
 
@@ -145,12 +158,16 @@ def formatted(reply: str) -> str:
     return "## Answer\n\n" + "\n".join(f"- {each}" for each in sentences)
 
 
-EDITS: Mapping[BiasKind, Callable[[str], str]] = {
-    "length": lengthened,
-    "politeness": made_polite,
-    "style": formatted,
+def _as_it_is(reply: str) -> str:
+    return reply
+
+
+EDITS: Mapping[BiasKind, tuple[Callable[[str], str], Callable[[str], str]]] = {
+    "length": (_as_it_is, lengthened),
+    "politeness": (made_plain, made_polite),
+    "style": (_as_it_is, formatted),
 }
-"""How a reply is changed where nothing that is known of it should change."""
+"""The two forms of a reply that are compared, where nothing that is known of it should change."""
 
 
 def measure_biases(
@@ -165,8 +182,9 @@ def measure_biases(
     """Ask a judge about known replies both ways, and say what moves it.
 
     *Position*: two replies to one request, one broken and one kept where there are such, compared
-    in both orders. *Length*, *politeness*: each reply as it is and edited. *Style*: each broken
-    reply plain and well formatted; what it gains is what it wins against a plain kept one.
+    in both orders. *Length*: each reply as it is and padded. *Politeness*: with polite words and
+    with as many that say nothing. *Style*: each broken reply plain and well formatted; what it
+    gains is what it wins against a plain kept one.
     *Self-preference*: replies to one request with the same label, by the judge (`author` is
     `judge`, or its name) and by others.
 
@@ -244,7 +262,7 @@ def _effect(
         unanswered=unanswered,
         # Where all pairs moved alike, Student knows no spread; a bettor still wants more of them.
         effect=_student(points, "probability")
-        or betting_interval(points, low_bound=-1, high_bound=1, unit="probability"),
+        or betting_interval(points, low_bound=-1.0, high_bound=1.0, unit="probability"),
         log_odds=_student(odds, "nats"),
         p_value=_sign_flips(points, derive_seed(seed, "bias", kind)),
         adjusted=None,
@@ -358,15 +376,22 @@ def _edited(
     prompts: PromptSet,
     seed: int,
 ) -> dict[BiasKind, list[tuple[float, float] | None]]:
-    """Moves by each edit, all asked in one call: what is plain is asked about once."""
-    used = {kind: [each for each in known if kind != "style" or each.broken] for kind in EDITS}
-    changed = [
-        replace(each, reply=edit(each.reply)) for kind, edit in EDITS.items() for each in used[kind]
-    ]
-    grades = _grades(model, [*known, *changed], constitution, prompts, seed)
-    plain = {each.sha256: grade for each, grade in zip(known, grades[: len(known)], strict=True)}
-    after = iter(grades[len(known) :])
-    return {kind: [_move(plain[each.sha256], next(after)) for each in used[kind]] for kind in EDITS}
+    """Moves by each edit, all asked in one call; the same text is asked about once."""
+    pairs: dict[BiasKind, list[tuple[LabeledReply, LabeledReply]]] = {
+        kind: [
+            (replace(each, reply=before(each.reply)), replace(each, reply=after(each.reply)))
+            for each in known
+            if kind != "style" or each.broken
+        ]
+        for kind, (before, after) in EDITS.items()
+    }
+    asked = {each.sha256: each for several in pairs.values() for pair in several for each in pair}
+    grades = _grades(model, list(asked.values()), constitution, prompts, seed)
+    found = dict(zip(asked, grades, strict=True))
+    return {
+        kind: [_move(found[before.sha256], found[after.sha256]) for before, after in several]
+        for kind, several in pairs.items()
+    }
 
 
 def _own_hand(

@@ -53,6 +53,9 @@ LEAST_FOR_LIKENESS = 10
 LARGEST_FILE = 64 * 2**20
 """Bytes of a file of labels or of a certificate."""
 
+Scores = Sequence[float] | np.ndarray
+"""A judge's probabilities that replies are broken."""
+
 _RESAMPLED = 199
 _SHARES = np.linspace(0, 1, 51)
 
@@ -550,9 +553,7 @@ def _corrected(
     )
 
 
-def likeness(
-    new: Sequence[float], broken: Sequence[float], kept: Sequence[float], *, seed: int = 0
-) -> float | None:
+def likeness(new: Scores, broken: Scores, kept: Scores, *, seed: int = 0) -> float | None:
     """Whether a judge's scores of new replies are a mixture of those of known ones.
 
     More or fewer broken replies than before do not make a difference, other kinds of replies do.
