@@ -28,8 +28,9 @@ from plumbrule.judging.biases import measure_biases
 from plumbrule.judging.certificates import LabeledReply, certify_judge, corrected
 from plumbrule.models import Choice, Completion, LanguageModel, Sampling, Score, Usage
 from plumbrule.records import Dialogue, Estimate, Exchange, Message
-from plumbrule.statistics import clopper_pearson
+from plumbrule.statistics import clopper_pearson, wilson
 from plumbrule.statistics.prediction_powered import (
+    corrected_rate,
     inclusion_probabilities,
     prediction_powered_mean,
     unsureness,
@@ -87,11 +88,18 @@ def rates(simulations: int) -> list[Row]:
         for accuracy in ACCURACIES:
             rng = np.random.default_rng([SEED, int(rate * 1000), int(accuracy * 1000)])
             held = {"drawn at random": 0, "drawn where unsure": 0}
-            widths: dict[str, list[float]] = {"alone": [], **{name: [] for name in held}}
+            widths: dict[str, list[float]] = {
+                name: [] for name in ("alone", "exact", "Wilson", *held)
+            }
             for _ in range(simulations):
                 truth, judge = drawn(rng, rate, accuracy, LABELS + JUDGED)
-                alone = clopper_pearson(int(truth[:LABELS].sum()), LABELS, unit="rate")
-                widths["alone"].append(width(alone))
+                count = int(truth[:LABELS].sum())
+                for name, found in (
+                    ("alone", at_random(truth, np.full(truth.size, 0.5), LABELS)),
+                    ("exact", clopper_pearson(count, LABELS, unit="rate")),
+                    ("Wilson", wilson(count, LABELS, unit="rate")),
+                ):
+                    widths[name].append(width(found))
                 for name, found in (
                     ("drawn at random", at_random(truth, judge, LABELS)),
                     ("drawn where unsure", where_unsure(rng, truth, judge, LABELS, 40)),
@@ -102,10 +110,14 @@ def rates(simulations: int) -> list[Row]:
                 covered[rate, accuracy, name] = count / simulations
                 if accuracy != ACCURACY:
                     continue
-                ratio = float(np.mean(widths[name]) / np.mean(widths["alone"]))
+                ratio, exact, score = (
+                    float(np.mean(widths[name]) / np.mean(widths[other]))
+                    for other in ("alone", "exact", "Wilson")
+                )
                 rows.append(
                     single(
-                        f"width against people alone, rate {rate}, {name}",
+                        f"width against people alone, rate {rate}, {name} (against Clopper-Pearson "
+                        f"{exact:.2f}, Wilson {score:.2f})",
                         ratio,
                         unit="of the width",
                         n=simulations,
@@ -166,8 +178,9 @@ def needed(simulations: int) -> list[Row]:
 
 
 def _alone(rate: float, labels: int) -> float:
-    """Mean half-width of the exact interval, at the likeliest count."""
-    return width(clopper_pearson(round(rate * labels), labels, unit="rate")) / 2
+    """Half-width with people alone, at the likeliest count."""
+    truth = np.repeat([1.0, 0.0], [round(rate * labels), labels - round(rate * labels)])
+    return width(at_random(truth, np.full(labels, 0.5), labels)) / 2
 
 
 def _mean_half(name: str, rate: float, pool: int, simulations: int, labels: int) -> float:
@@ -380,8 +393,6 @@ def _corrected_for(kind: str, simulations: int) -> list[Row]:
         found = at_random(truth[at], judge[at], LABELS)
         held["people and judge"] += found.low <= rate <= found.high
         known, said = truth[at[:LABELS]] == 1, judge[at[:LABELS]] == 1
-        from plumbrule.statistics.prediction_powered import corrected_rate
-
         by = corrected_rate(
             int(judge[at[LABELS:]].sum()),
             JUDGED,
