@@ -23,23 +23,29 @@ import numpy as np
 
 from benchmarks.rows import Row, show, single
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.judging import grade, load_prompts
-from plumbrule.judging.biases import measure_biases
-from plumbrule.judging.certificates import LabeledReply, certify_judge, corrected
+from plumbrule.judging import (
+    LabeledReply,
+    certify_judge,
+    corrected,
+    grade,
+    load_prompts,
+    measure_biases,
+)
 from plumbrule.models import Choice, Completion, LanguageModel, Sampling, Score, Usage
 from plumbrule.records import Dialogue, Estimate, Exchange, Message
-from plumbrule.statistics import clopper_pearson, wilson
-from plumbrule.statistics.prediction_powered import (
+from plumbrule.statistics import (
+    clopper_pearson,
     corrected_rate,
     inclusion_probabilities,
     prediction_powered_mean,
     unsureness,
+    wilson,
 )
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RATES, ACCURACIES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5), (0.6, 0.75, 0.85, 0.95, 0.99)
 LABELS, JUDGED, ACCURACY = 100, 2_000, 0.85
-SIMULATIONS, BIAS_SIMULATIONS, FAIR_JUDGES, SPLITS = 1_000, 200, 200, 100
+SIMULATIONS, BIAS_SIMULATIONS, FAIR_JUDGES, SPLITS = 1_000, 200, 1_000, 100
 SEED = 13
 PROMPTS = load_prompts("default")
 LAW = Constitution(
@@ -586,7 +592,7 @@ def main() -> None:
     parts: Mapping[str, Callable[[], list[Row]]] = {
         "rates": lambda: rates(SIMULATIONS // cut),
         "biases": lambda: biases(BIAS_SIMULATIONS // cut, FAIR_JUDGES // cut),
-        "needed": lambda: needed(40 // cut),
+        "needed": lambda: needed(60 // cut),
         "real": lambda: real(SPLITS // cut),
     }
     rows = [row for name, part in parts.items() if given.part in (None, name) for row in part()]

@@ -33,8 +33,14 @@ from plumbrule.records import (
     strict,
     to_json,
 )
-from plumbrule.statistics import auroc, clopper_pearson, monte_carlo_p_value
-from plumbrule.statistics.prediction_powered import CorrectedRate, corrected_rate, weighted_rate
+from plumbrule.statistics import (
+    CorrectedRate,
+    auroc,
+    clopper_pearson,
+    corrected_rate,
+    monte_carlo_p_value,
+    weighted_rate,
+)
 from plumbrule.store import canonical, derive_seed, fingerprint, write_atomic
 
 DAYS = 180
