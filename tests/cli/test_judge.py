@@ -8,7 +8,15 @@ import plumbrule.models
 from plumbrule.cli.app import app
 from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.judging import grade, load_prompts
+from plumbrule.judging import (
+    NOTHING_KNOWN,
+    Standing,
+    TrialAnswer,
+    conclude,
+    grade,
+    known_replies,
+    load_prompts,
+)
 from plumbrule.records import Exchange, Message, to_jsonl
 from plumbrule.store import Shards
 
@@ -57,7 +65,7 @@ def certified(labels, tmp_path):
     return out, call("certify", "--judge", "x", "--labels", labels, "--out", out, *VILLAGE)
 
 
-def judged(judge, folder, law=LAW, seal=False):
+def judged(judge, folder, law=LAW, seal=False, standing=NOTHING_KNOWN):
     exchanges = [
         Exchange(
             id=f"{word} {n}", dialogue=(Message("user", "Q"),), response=f"{word} {n}", model="m"
@@ -66,7 +74,8 @@ def judged(judge, folder, law=LAW, seal=False):
     ]  # fmt: skip
 
     def work(shard, seed):
-        return grade(judge, shard, law, prompts=WORDS, seeds=[seed] * len(shard))
+        seeds = [seed] * len(shard)
+        return grade(judge, shard, law, prompts=WORDS, seeds=seeds, standing=standing)
 
     if seal:
         kind = type(work(exchanges[:1], 0)[0])
@@ -102,6 +111,32 @@ def test_a_rate_is_corrected_from_a_file_and_from_the_folder_of_a_run(
     assert found["principle_id"] == "privacy"
     assert found["reported"]["value"] == pytest.approx(0.3 * 0.8 + 0.7 * 0.2)
     assert found["rate"]["value"] == pytest.approx(0.3)
+
+
+def test_the_judge_of_a_run_is_read_by_the_borders_of_its_examination(judge, labels, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "c.json"
+    known = known_replies(LAW)
+    answers = [
+        TrialAnswer(known=each, log_odds=2.0 if each.broken else -2.0, covered=1.0)
+        for each in known
+    ]
+    Shards(run / "stages" / "trial" / "critic", {}).map(
+        known, lambda shard, seed: answers, kind=TrialAnswer, size=len(known), seed=0
+    )
+    standing = Standing(trial=conclude("critic", answers, LAW))
+    place = judged(judge, tmp_path, standing=standing)
+    certify = ["certify", "--judge", "x", "--labels", labels, "--out", out, *VILLAGE]
+    rate = ["rate", "--certificate", out, "--constitution", "village", "--judgments", place]
+
+    call(*certify)
+    with pytest.raises(DataError, match="read by a border"):
+        call(*rate)
+    with pytest.raises(DataError, match="borders and conditions of then"):
+        call(*rate, "--run", run)
+    call(*certify, "--run", run)
+    assert "0.38 (0.28-0.48)" in call(*rate, "--run", run).output
+    with pytest.raises(DataError, match="expected a run's examination of its judge"):
+        call(*rate, "--run", tmp_path / "none")
 
 
 def test_the_table_of_rates_says_what_was_left_out(judge, labels, tmp_path):

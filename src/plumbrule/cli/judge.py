@@ -1,14 +1,18 @@
 """The verb `judge`: how a judge errs, what moves it, and what a rate that it reports is worth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:  # the parts below take seconds to import; --help must not wait for them
     from rich.table import Table
 
-    from plumbrule.records import Estimate, Judgment
+    from plumbrule.constitution import Constitution
+    from plumbrule.judging import Standing
+    from plumbrule.records import Estimate
+
+Record = TypeVar("Record")
 
 app = typer.Typer(
     help="Measure how a judge errs on replies that people labeled, and correct its rates for it.",
@@ -31,6 +35,13 @@ Labels = Annotated[
 ]
 Rules = Annotated[str, typer.Option(help="`default`, `village`, or a YAML file.")]
 Words = Annotated[str, typer.Option(help="Prompt set to ask in: `default`, `village` or a file.")]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Read the judge's answers as this run did, by the borders that its examination found.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Decides every random choice.")]
 Level = Annotated[
     float, typer.Option(min=0.5, max=0.999, help="Confidence level of the intervals.")
@@ -47,6 +58,7 @@ def certify(
     source: Annotated[
         str, typer.Option(help="Who labeled: `human`, `rule`, `oracle` or `ai`.")
     ] = "human",
+    run: Run = None,
     days: Annotated[
         int, typer.Option(min=1, max=10_000, help="Age after which it is said to be old.")
     ] = 180,
@@ -75,6 +87,7 @@ def certify(
         source=source,  # type: ignore[arg-type]
         seed=seed,
         days=days,
+        standing=_standing(run, law),
     )
     certificate.write(out)
     table = _table("principle", "broken", "kept", "sensitivity", "specificity", "AUROC", "lost")
@@ -159,6 +172,7 @@ def rate(
         ),
     ],
     constitution: Rules = "default",
+    run: Run = None,
     level: Level = 0.95,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -174,10 +188,12 @@ def rate(
 
     from plumbrule.constitution import load_constitution
     from plumbrule.judging.certificates import corrected, read_certificate
-    from plumbrule.records import to_json
+    from plumbrule.records import Judgment, to_json
 
     held = read_certificate(certificate)
-    found = corrected(held, _judgments(judgments), load_constitution(constitution), level=level)
+    law = load_constitution(constitution)
+    said = _records(Judgment, judgments, "judgments")
+    found = corrected(held, said, law, level=level, standing=_standing(run, law))
     if as_json:
         typer.echo(json.dumps([to_json(each) for each in found], indent=1))
         return
@@ -222,17 +238,32 @@ def _opened(judge: str, labels: Path, constitution: str, prompts: str) -> tuple[
     return open_model(judge), known, law, words
 
 
-def _judgments(place: Path) -> "list[Judgment]":
-    """Judgments of a file, or of all files of a folder; the seals of shards are no judgments."""
+def _standing(run: Path | None, law: "Constitution") -> "Standing":
+    """What a run found of its judge; a judge that is the critic was examined as that."""
+    from plumbrule.judging import Standing, TrialAnswer, conclude, conclude_conditions
+    from plumbrule.judging.conditions import ConditionAnswer
+
+    if run is None:
+        return Standing()
+    place = run / "stages" / "trial"
+    name = "judge" if (place / "judge").is_dir() else "critic"
+    answers = _records(TrialAnswer, place / name, "a run's examination of its judge")
+    told = place / f"{name}_conditions"
+    conditions = _records(ConditionAnswer, told, "conditions") if told.is_dir() else []
+    return Standing(trial=conclude(name, answers, law), conditions=conclude_conditions(conditions))
+
+
+def _records(kind: type[Record], place: Path, what: str) -> list[Record]:
+    """Records of a file, or of all files of a folder; the seals of shards are none."""
     import json
 
     from plumbrule.errors import DataError
     from plumbrule.files import absent
-    from plumbrule.records import Judgment, from_json
+    from plumbrule.records import from_json
 
     files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
     if not files or not all(file.is_file() for file in files):
-        raise DataError(f"expected judgments as JSON lines: {absent(place)}")
+        raise DataError(f"expected {what} as JSON lines: {absent(place)}")
     found = []
     for file in files:
         text = file.read_bytes().decode("utf-8", errors="replace")
@@ -245,7 +276,7 @@ def _judgments(place: Path) -> "list[Judgment]":
                 raise DataError(f"{file}, line {number} must be JSON, got {line[:60]!r}") from error
             if isinstance(value, dict) and value.keys() == {"records", "seal"}:
                 continue
-            found.append(from_json(Judgment, value, origin=f"{file}, line {number}"))
+            found.append(from_json(kind, value, origin=f"{file}, line {number}"))
     return found
 
 

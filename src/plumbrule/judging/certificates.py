@@ -8,7 +8,7 @@ refused.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from scipy import optimize
 from plumbrule.constitution import Constitution
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.files import read_small_text
-from plumbrule.judging.conditions import Scope
+from plumbrule.judging.conditions import Scope, decisive
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
 from plumbrule.judging.prompts import PromptSet
 from plumbrule.models import LanguageModel
@@ -41,7 +41,7 @@ from plumbrule.statistics import (
     monte_carlo_p_value,
     weighted_rate,
 )
-from plumbrule.store import canonical, derive_seed, fingerprint, write_atomic
+from plumbrule.store import derive_seed, fingerprint, write_atomic
 
 DAYS = 180
 """Age in days after which a certificate is said to be old: endpoints change under their name, and
@@ -230,7 +230,8 @@ class JudgeCertificate:
     constitution_sha256: str
 
     reading_sha256: str
-    """Hash of how its answers were read: of the border of each principle, see `Standing`."""
+    """Hash of how its answers were read: of the border of each principle and of the conditions
+    that were decided before, see `Standing`."""
 
     source: LabelSource
     """Who labeled."""
@@ -246,6 +247,12 @@ class JudgeCertificate:
     """Hash of each labeled reply with its request and principle, in order of the hashes."""
 
     principles: tuple[PrincipleCertificate, ...]
+
+    def __post_init__(self) -> None:
+        try:
+            date.fromisoformat(self.dated)
+        except ValueError as error:
+            raise DataError(f"`dated` must be a day such as 2026-05-01: {error}") from error
 
     def principle(self, principle_id: str) -> PrincipleCertificate:
         """What was measured under one principle.
@@ -297,7 +304,7 @@ class JudgeCertificate:
             elif _text_sha256(constitution, principle_id) != certified.text_sha256:
                 wrong.append(f"the text that `{principle_id}` had then, got another")
         if _reading(standing, wanted) != self.reading_sha256:
-            wrong.append("answers read by the borders that held then, got others")
+            wrong.append("answers read by the borders and conditions of then, got others")
         if wrong:
             raise DataError(
                 f"a certificate of {self.dated} does not fit: expected {'; '.join(wrong)}. "
@@ -520,8 +527,8 @@ def corrected(
             f"expected judgments under {', '.join(sorted(wanted))}, got "
             f"{', '.join(sorted({each.principle_id for each in judgments})) or 'none'}"
         )
-    used = [name for name in certificate.principles if name.principle_id in
-            {each.principle_id for each in own}]  # fmt: skip
+    found = {each.principle_id for each in own}
+    used = [each for each in certificate.principles if each.principle_id in found]
     for judge, words in sorted({(each.judge, each.prompt_sha256) for each in own}):
         certificate.check_fits(
             judge,
@@ -530,6 +537,14 @@ def corrected(
             principles=[each.principle_id for each in used],
             standing=standing,
         )
+    for each in own:
+        bordered = each.rationale.startswith("log-odds ")  # as `grade` says it
+        if bordered and standing.border(each.principle_id) is None:
+            raise DataError(
+                "expected judgments that are the judge's likeliest answer, got some that were read "
+                f"by a border, under `{each.principle_id}`; certify and correct with the "
+                "examination that the border comes from: --run DIR"
+            )
     return [
         _corrected(each, [one for one in own if one.principle_id == each.principle_id], level, seed)
         for each in used
@@ -774,5 +789,10 @@ def _text_sha256(constitution: Constitution, principle_id: str) -> str:
 
 
 def _reading(standing: Standing, principles: Sequence[str]) -> str:
-    borders: Mapping[str, float | None] = {name: standing.border(name) for name in principles}
-    return fingerprint(json.loads(canonical(borders)))
+    """Hash of how answers are read: borders, and conditions that are decided before."""
+    return fingerprint(
+        [
+            {name: standing.border(name) for name in principles},
+            [to_json(each.condition) for each in decisive(standing.conditions)],
+        ]
+    )
