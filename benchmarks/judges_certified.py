@@ -45,7 +45,7 @@ from plumbrule.statistics import (
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RATES, ACCURACIES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5), (0.6, 0.75, 0.85, 0.95, 0.99)
 LABELS, JUDGED, ACCURACY = 100, 2_000, 0.85
-SIMULATIONS, BIAS_SIMULATIONS, FAIR_JUDGES, SPLITS = 1_000, 200, 1_000, 100
+SIMULATIONS, BIAS_SIMULATIONS, FAIR_JUDGES, SPLITS = 1_000, 200, 400, 100
 SEED = 13
 PROMPTS = load_prompts("default")
 LAW = Constitution(
