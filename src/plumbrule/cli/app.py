@@ -9,6 +9,7 @@ from plumbrule.cli.compare import compare
 from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.ending import end_well
 from plumbrule.cli.inspect import app as inspect
+from plumbrule.cli.judge import app as judge
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.label import app as label
 from plumbrule.cli.ledger import app as ledger
@@ -29,6 +30,7 @@ app.command()(review)
 app.command()(amplify)
 app.add_typer(constitution, name="constitution")
 app.add_typer(inspect, name="inspect")
+app.add_typer(judge, name="judge")
 app.add_typer(lab, name="lab")
 app.add_typer(label, name="label")
 app.add_typer(ledger, name="ledger")

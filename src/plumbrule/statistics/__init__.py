@@ -18,21 +18,36 @@ from plumbrule.statistics.paired import (
     paired_e_value,
     paired_proportions,
 )
+from plumbrule.statistics.prediction_powered import (
+    CorrectedRate,
+    LabelsNeeded,
+    corrected_rate,
+    inclusion_probabilities,
+    labels_needed,
+    prediction_powered_mean,
+    unsureness,
+    weighted_rate,
+)
 from plumbrule.statistics.ranks import auroc
 from plumbrule.statistics.sequences import BettingSequence, betting_interval
 
 __all__ = [
     "BettingSequence",
     "ChangePoint",
+    "CorrectedRate",
+    "LabelsNeeded",
     "OnlineDecisions",
     "addis",
     "auroc",
     "betting_interval",
     "change_point",
     "clopper_pearson",
+    "corrected_rate",
     "e_bh",
     "e_lond",
     "find_change_points",
+    "inclusion_probabilities",
+    "labels_needed",
     "lond",
     "lord_plus_plus",
     "mcnemar_exact",
@@ -40,6 +55,9 @@ __all__ = [
     "paired_difference",
     "paired_e_value",
     "paired_proportions",
+    "prediction_powered_mean",
     "saffron",
+    "unsureness",
+    "weighted_rate",
     "wilson",
 ]

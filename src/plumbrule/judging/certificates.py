@@ -1,0 +1,798 @@
+"""What is known of a judge's errors, dated, sealed, and tied to all that it holds for.
+
+A certificate comes from replies that people labeled. It says, per principle, how many broken
+replies the judge finds and how many kept ones it clears, and so what a rate that it reports is
+worth. With another judge, other words or another text of the principle it says nothing, and is
+refused.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+from scipy import optimize
+
+from plumbrule.constitution import Constitution
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.files import read_small_text
+from plumbrule.judging.conditions import Scope, decisive
+from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
+from plumbrule.judging.prompts import PromptSet
+from plumbrule.models import LanguageModel
+from plumbrule.records import (
+    Estimate,
+    Exchange,
+    Judgment,
+    LabelSource,
+    Message,
+    from_json,
+    strict,
+    to_json,
+)
+from plumbrule.statistics import (
+    CorrectedRate,
+    auroc,
+    clopper_pearson,
+    corrected_rate,
+    monte_carlo_p_value,
+    weighted_rate,
+)
+from plumbrule.store import derive_seed, fingerprint, write_atomic
+
+DAYS = 180
+"""Age in days after which a certificate is said to be old: endpoints change under their name, and
+so do the replies that a judge is shown."""
+
+BINS = 10
+"""Groups of like probability in which calibration is looked at."""
+
+LEAST_FOR_MAP = 10
+"""Broken and kept replies each from which a map of probabilities is fitted."""
+
+LEAST_FOR_LIKENESS = 10
+"""Scores of broken, kept and new replies each from which their likeness is tested."""
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes of a file of labels or of a certificate."""
+
+Scores = Sequence[float] | np.ndarray
+"""A judge's probabilities that replies are broken."""
+
+_RESAMPLED = 199
+_SHARES = np.linspace(0, 1, 51)
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class LabeledReply:
+    """A reply of which somebody said whether it breaks a principle."""
+
+    request: str
+    reply: str
+    principle: str
+    broken: bool
+
+    annotator: str = ""
+    """Who said so; several may, of the same reply."""
+
+    probability: float | None = None
+    """Chance with which this reply had to be labeled, where the draw was not the same for all."""
+
+    author: str = ""
+    """Who wrote the reply; `judge` for the judge that is examined, or its name."""
+
+    def __post_init__(self) -> None:
+        if self.probability is not None and not 0 < self.probability <= 1:
+            raise DataError(f"probability must be above 0 and at most 1, got {self.probability}")
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what was labeled, whoever did."""
+        return fingerprint([self.request, self.reply, self.principle])
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class CalibrationBin:
+    """Replies to which a judge gave about the same probability."""
+
+    n: int
+    said: float
+    """Their mean probability of being broken, by the judge."""
+
+    broken: float
+    """Share of them that is broken."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class ProbabilityMap:
+    """What a judge's probability means: a logistic curve of its log-odds (Platt 1999)."""
+
+    slope: float
+    """0 or more; below 1 the judge is too sure of itself."""
+
+    intercept: float
+    """In nats; above 0 it finds too little broken."""
+
+    def __call__(self, probability: float) -> float:
+        """Probability that a reply is broken, from what the judge said of it."""
+        return float(_logistic(self.slope * _log_odds(np.array(probability)) + self.intercept))
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Whether a judge's probabilities are what they say, on the labeled replies."""
+
+    brier: float
+    """Mean squared distance from the truth: 0 is perfect, 0.25 is what "one half" always gets."""
+
+    expected_error: float
+    """Mean distance between said and true share, over bins of equal size; of few replies it is
+    above 0 for a perfect judge too."""
+
+    bins: tuple[CalibrationBin, ...]
+
+    map: ProbabilityMap | None
+    """None where there are too few labels to fit one."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class PrincipleCertificate:
+    """How a judge errs under one principle."""
+
+    principle_id: str
+
+    text_sha256: str
+    """Of the principle with its conditions, as the judge was shown it."""
+
+    broken: int
+    """Labeled replies that break it and that the judge gave a verdict on."""
+
+    kept: int
+    """The same that keep it."""
+
+    refused: int
+    """Labeled replies on which the judge gave no usable answer."""
+
+    errored: int
+    """Labeled replies on which it failed."""
+
+    disputed: int
+    """Replies that as many people called broken as kept; they are not counted elsewhere."""
+
+    sensitivity: Estimate | None
+    """Broken replies that it flags; None where none was labeled."""
+
+    specificity: Estimate | None
+    """Kept replies that it does not flag; None where none was labeled."""
+
+    auroc: Estimate | None
+    """Chance that a broken reply gets the higher probability than a kept one."""
+
+    calibration: Calibration | None
+
+    scores_broken: tuple[float, ...]
+    """Its probabilities for the broken replies, to see whether new replies look alike."""
+
+    scores_kept: tuple[float, ...]
+
+    def corrected(self, flagged: int, judged: int, *, level: float = 0.95) -> CorrectedRate:
+        """Take the judge's errors out of a rate that it reports.
+
+        Args:
+            flagged: Replies that it says break the principle.
+            judged: Replies on which it gave a verdict.
+            level: Two-sided confidence level.
+        """
+        if self.sensitivity is None or self.specificity is None:
+            return CorrectedRate(
+                estimate=None,
+                reason=f"{self.broken} broken and {self.kept} kept replies were labeled; both "
+                "kinds are needed",
+            )
+        # Where labels were drawn unequally, n is what they are worth.
+        found, cleared = (
+            round(each.value * each.n) for each in (self.sensitivity, self.specificity)
+        )
+        return corrected_rate(
+            flagged,
+            judged,
+            found=found,
+            broken=self.sensitivity.n,
+            cleared=cleared,
+            kept=self.specificity.n,
+            level=level,
+            unit="violations per reply",
+        )
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class JudgeCertificate:
+    """A judge's errors as measured once, and what they were measured on."""
+
+    judge: str
+    """Identity of the judge: hash of its weights, or an endpoint's address and model name."""
+
+    spec: str
+    """What the user typed to open it."""
+
+    prompts_sha256: str
+    """Hash of the words it was asked in."""
+
+    constitution_sha256: str
+
+    reading_sha256: str
+    """Hash of how its answers were read: of the border of each principle and of the conditions
+    that were decided before, see `Standing`."""
+
+    source: LabelSource
+    """Who labeled."""
+
+    annotators: tuple[str, ...]
+    dated: str
+    """Day of the examination, as in 2026-05-01."""
+
+    days: int
+    """Age in days after which it is said to be old."""
+
+    items_sha256: tuple[str, ...]
+    """Hash of each labeled reply with its request and principle, in order of the hashes."""
+
+    principles: tuple[PrincipleCertificate, ...]
+
+    def __post_init__(self) -> None:
+        try:
+            date.fromisoformat(self.dated)
+        except ValueError as error:
+            raise DataError(f"`dated` must be a day such as 2026-05-01: {error}") from error
+
+    def principle(self, principle_id: str) -> PrincipleCertificate:
+        """What was measured under one principle.
+
+        Raises:
+            DataError: Nothing was.
+        """
+        for each in self.principles:
+            if each.principle_id == principle_id:
+                return each
+        raise DataError(
+            f"expected a principle that the certificate of {self.spec} is about ("
+            f"{', '.join(each.principle_id for each in self.principles)}), got {principle_id!r}; "
+            "label replies under it and certify again"
+        )
+
+    def check_fits(
+        self,
+        judge: str,
+        prompts_sha256: str,
+        constitution: Constitution,
+        *,
+        principles: Sequence[str] | None = None,
+        standing: Standing = NOTHING_KNOWN,
+    ) -> None:
+        """Refuse to be used for anything else than what was examined.
+
+        Args:
+            judge: Identity of the judge.
+            prompts_sha256: Hash of the prompt set it is asked with.
+            constitution: What it judges by. Principles may have come or gone; the text of those
+                that the certificate is used for must be the same.
+            principles: Which these are; None: all of the certificate.
+            standing: How its answers are read.
+
+        Raises:
+            DataError: One of these differs.
+        """
+        wrong = []
+        if judge != self.judge:
+            wrong.append(f"judge {self.judge}, got {judge}")
+        if prompts_sha256 != self.prompts_sha256:
+            wrong.append(f"prompts {self.prompts_sha256[:12]}…, got {prompts_sha256[:12]}…")
+        wanted = [each.principle_id for each in self.principles]
+        for principle_id in wanted if principles is None else principles:
+            certified = self.principle(principle_id)
+            if not any(each.id == principle_id for each in constitution.principles):
+                wrong.append(f"the principle `{principle_id}`, got {constitution.name} without it")
+            elif _text_sha256(constitution, principle_id) != certified.text_sha256:
+                wrong.append(f"the text that `{principle_id}` had then, got another")
+        if _reading(standing, wanted) != self.reading_sha256:
+            wrong.append("answers read by the borders and conditions of then, got others")
+        if wrong:
+            raise DataError(
+                f"a certificate of {self.dated} does not fit: expected {'; '.join(wrong)}. "
+                "Certify the judge as it is used now: plumbrule judge certify"
+            )
+
+    def age(self, today: date) -> int:
+        """Days since the examination."""
+        return (today - date.fromisoformat(self.dated)).days
+
+    def old(self, today: date) -> bool:
+        """Whether it should be made again."""
+        return self.age(today) > self.days
+
+    def write(self, path: Path) -> None:
+        """Write it with its seal.
+
+        Raises:
+            StorageError: The disk did not take it.
+        """
+        content = to_json(self)
+        text = json.dumps(
+            {"certificate": content, "seal": fingerprint(content)}, indent=1, ensure_ascii=False
+        )
+        write_atomic(path, text + "\n")
+
+
+def read_certificate(path: Path) -> JudgeCertificate:
+    """Read a certificate back.
+
+    Raises:
+        DataError: There is none, or it is not what was written: the seal shows what was altered by
+            accident or in passing, not what was forged with care.
+    """
+    text = read_small_text(path, "a certificate", most=LARGEST_FILE, error=DataError)
+    try:
+        held = json.loads(text)
+        content, seal = held["certificate"], held["seal"]
+        whole = seal == fingerprint(content)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"expected a judge's certificate, {path} holds none; make one with "
+            "plumbrule judge certify"
+        ) from error
+    if not whole:
+        raise DataError(
+            f"expected the certificate that was written to {path}, its seal does not match: it was "
+            "altered. Take it from where it was made, or certify again."
+        )
+    return from_json(JudgeCertificate, content, origin=str(path))
+
+
+def read_labels(path: Path, constitution: Constitution) -> list[LabeledReply]:
+    """Read labeled replies, one JSON object a line.
+
+    Args:
+        path: Lines with `request`, `reply`, `principle` and `broken`; optional are `annotator`,
+            `probability` and `author`.
+        constitution: Whose principles they are.
+
+    Raises:
+        DataError: There is no such file, it is empty, or a line is not a label; the line is named.
+    """
+    text = read_small_text(path, "a file of labels", most=LARGEST_FILE, error=DataError)
+    known = {principle.id for principle in constitution.principles}
+    labels = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{path}, line {number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{place} must be one JSON object with request, reply, principle and broken, got "
+                f"{line[:60]!r}"
+            ) from error
+        if isinstance(value, dict) and not isinstance(value.get("broken"), bool):
+            raise DataError(
+                f"{place}: `broken` must be true or false, got {value.get('broken')!r:.40}"
+            )
+        label = from_json(LabeledReply, value, origin=place)
+        if label.principle not in known:
+            raise DataError(
+                f"{place} is about the principle {label.principle!r:.60}, which "
+                f"{constitution.name} does not have; it has {', '.join(sorted(known))}"
+            )
+        labels.append(label)
+    if not labels:
+        raise DataError(f"expected labeled replies, {path} has none; one JSON object a line")
+    return labels
+
+
+def certify_judge(
+    model: LanguageModel,
+    labels: Sequence[LabeledReply],
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    source: LabelSource = "human",
+    seed: int = 0,
+    dated: date | None = None,
+    days: int = DAYS,
+    standing: Standing = NOTHING_KNOWN,
+) -> JudgeCertificate:
+    """Ask a judge about labeled replies, as it will be asked, and write down how it errs.
+
+    Args:
+        model: The judge.
+        labels: Replies that were labeled; several people may have labeled the same one, then the
+            majority counts.
+        constitution: The principles.
+        prompts: The words to ask in.
+        source: Who labeled.
+        seed: Of a judge that is sampled.
+        dated: Day of the examination; None: today.
+        days: Age in days after which it is old.
+        standing: What is known of the judge; its borders are how its answers are read.
+
+    Raises:
+        ConfigError: `days` is less than 1.
+        ConstitutionError: A label is about a principle that there is not.
+        DataError: There are no labels, or they contradict each other on how they were drawn.
+    """
+    if days < 1:
+        raise ConfigError(f"days must be at least 1, got {days}")
+    if not labels:
+        raise DataError("expected labeled replies, got none; label some, then certify")
+    settled = _settled(labels)
+    principles = [
+        each.id
+        for each in constitution.principles
+        if any(one.label.principle == each.id for one in settled)
+    ]
+    for name in {each.principle for each in labels} - set(principles):
+        constitution.principle(name)  # says which there are
+    judged = _judge(model, settled, constitution, prompts=prompts, seed=seed, standing=standing)
+    return JudgeCertificate(
+        judge=model.identity,
+        spec=model.spec,
+        prompts_sha256=prompts.sha256,
+        constitution_sha256=constitution.sha256,
+        reading_sha256=_reading(standing, principles),
+        source=source,
+        annotators=tuple(sorted({each.annotator for each in labels if each.annotator})),
+        dated=(dated or datetime.now(UTC).date()).isoformat(),
+        days=days,
+        items_sha256=tuple(sorted(each.label.sha256 for each in settled)),
+        principles=tuple(
+            _certified(
+                name,
+                _text_sha256(constitution, name),
+                [
+                    (one, judged.get(one.label.sha256))
+                    for one in settled
+                    if one.label.principle == name
+                ],
+            )
+            for name in principles
+        ),
+    )
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class CorrectedPrinciple:
+    """What a judge reported under one principle, and what it comes to without its errors."""
+
+    principle_id: str
+    judged: int
+    flagged: int
+
+    unanswered: int
+    """Replies on which the judge gave no verdict; nothing is said of them."""
+
+    reported: Estimate | None
+    """Share that it flags; None where it judged nothing."""
+
+    rate: Estimate | None
+    """Share that is broken, its errors taken out."""
+
+    reason: str | None
+    """Why there is no rate."""
+
+    likeness: float | None
+    """How likely scores as these are, were the replies a mixture of those it was examined on
+    (p-value); a small one says that the certificate may not speak of them."""
+
+
+def corrected(
+    certificate: JudgeCertificate,
+    judgments: Sequence[Judgment],
+    constitution: Constitution,
+    *,
+    level: float = 0.95,
+    standing: Standing = NOTHING_KNOWN,
+    seed: int = 0,
+) -> list[CorrectedPrinciple]:
+    """Rates of broken replies, with the judge's errors taken out.
+
+    Args:
+        certificate: Of the judge that judged.
+        judgments: What it said of new replies; those under principles without a certificate are
+            left out.
+        constitution: What it judged by.
+        level: Two-sided confidence level.
+        standing: How its answers were read.
+        seed: Of the test of likeness.
+
+    Returns:
+        One a principle of the certificate that was judged, in its order.
+
+    Raises:
+        DataError: A judgment is not by that judge, in those words, or there is none.
+    """
+    wanted = {each.principle_id for each in certificate.principles}
+    own = [each for each in judgments if each.principle_id in wanted]
+    if not own:
+        raise DataError(
+            f"expected judgments under {', '.join(sorted(wanted))}, got "
+            f"{', '.join(sorted({each.principle_id for each in judgments})) or 'none'}"
+        )
+    found = {each.principle_id for each in own}
+    used = [each for each in certificate.principles if each.principle_id in found]
+    for judge, words in sorted({(each.judge, each.prompt_sha256) for each in own}):
+        certificate.check_fits(
+            judge,
+            words,
+            constitution,
+            principles=[each.principle_id for each in used],
+            standing=standing,
+        )
+    for each in own:
+        bordered = each.rationale.startswith("log-odds ")  # as `grade` says it
+        if bordered and standing.border(each.principle_id) is None:
+            raise DataError(
+                "expected judgments that are the judge's likeliest answer, got some that were read "
+                f"by a border, under `{each.principle_id}`; certify and correct with the "
+                "examination that the border comes from: --run DIR"
+            )
+    return [
+        _corrected(each, [one for one in own if one.principle_id == each.principle_id], level, seed)
+        for each in used
+    ]
+
+
+def _corrected(
+    certified: PrincipleCertificate, judgments: Sequence[Judgment], level: float, seed: int
+) -> CorrectedPrinciple:
+    decided = [each for each in judgments if each.verdict not in ("refused", "errored")]
+    flagged = sum(each.verdict == "fail" for each in decided)
+    found = CorrectedRate(estimate=None, reason="the judge gave no verdict on any reply")
+    reported = None
+    if decided:
+        reported = clopper_pearson(flagged, len(decided), level=level, unit="flagged per reply")
+        found = certified.corrected(flagged, len(decided), level=level)
+    scores = [each.probability for each in decided if each.probability is not None]
+    return CorrectedPrinciple(
+        principle_id=certified.principle_id,
+        judged=len(decided),
+        flagged=flagged,
+        unanswered=len(judgments) - len(decided),
+        reported=reported,
+        rate=found.estimate,
+        reason=found.reason,
+        likeness=likeness(scores, certified.scores_broken, certified.scores_kept, seed=seed),
+    )
+
+
+def likeness(new: Scores, broken: Scores, kept: Scores, *, seed: int = 0) -> float | None:
+    """Whether a judge's scores of new replies are a mixture of those of known ones.
+
+    More or fewer broken replies than before do not make a difference, other kinds of replies do.
+
+    Args:
+        new: Scores of new replies, from 0 to 1.
+        broken: Scores of known broken replies.
+        kept: Scores of known kept ones.
+        seed: Of the resampling.
+
+    Returns:
+        P-value of the distance between both distributions (Kolmogorov and Smirnov's, at the share
+        of broken replies that makes it least), from samples drawn from the fitted mixture; None
+        with fewer than ten scores of a kind.
+    """
+    samples = [np.asarray(each, float) for each in (new, broken, kept)]
+    if min(each.size for each in samples) < LEAST_FOR_LIKENESS:
+        return None
+    chance = np.random.default_rng(derive_seed(seed, "likeness"))
+    fresh, bad, good = samples
+    distance, share = _distance(fresh, bad, good)
+    drawn = []
+    for _ in range(_RESAMPLED):
+        many = chance.binomial(fresh.size, share)
+        again = np.concatenate([chance.choice(bad, many), chance.choice(good, fresh.size - many)])
+        drawn.append(
+            _distance(again, chance.choice(bad, bad.size), chance.choice(good, good.size))[0]
+        )
+    return monte_carlo_p_value(distance, np.array(drawn))
+
+
+def _distance(new: np.ndarray, broken: np.ndarray, kept: np.ndarray) -> tuple[float, float]:
+    """Least distance from a mixture, and the share of broken ones in it."""
+    at = np.unique(np.concatenate([new, broken, kept]))
+    own, bad, good = (
+        np.searchsorted(np.sort(each), at, side="right") / each.size for each in (new, broken, kept)
+    )
+    gaps = np.abs(own - (_SHARES[:, None] * bad + (1 - _SHARES[:, None]) * good)).max(axis=1)
+    best = int(gaps.argmin())
+    return float(gaps[best]), float(_SHARES[best])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settled:
+    """A reply with what those who labeled it agree on."""
+
+    label: LabeledReply
+    broken: bool | None
+
+
+def _settled(labels: Sequence[LabeledReply]) -> list[_Settled]:
+    """Each reply once, in order; the majority counts, and an even split is no label."""
+    by_item: dict[str, list[LabeledReply]] = {}
+    for label in labels:
+        by_item.setdefault(label.sha256, []).append(label)
+    found = []
+    for same in by_item.values():
+        chances = {each.probability for each in same}
+        if len(chances) > 1:
+            raise DataError(
+                f"the same reply under `{same[0].principle}` has the probabilities "
+                f"{', '.join(sorted(map(str, chances)))}; it was drawn with one: "
+                f"{same[0].reply!r:.60}"
+            )
+        votes = sum(each.broken for each in same)
+        broken = None if 2 * votes == len(same) else 2 * votes > len(same)
+        found.append(_Settled(label=same[0], broken=broken))
+    return found
+
+
+def _judge(
+    model: LanguageModel,
+    settled: Sequence[_Settled],
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    seed: int,
+    standing: Standing,
+) -> dict[str, Judgment]:
+    """Judgment of each labeled reply by its hash; only labeled principles are asked about."""
+    replies: dict[tuple[str, str], dict[str, str]] = {}
+    for one in settled:
+        if one.broken is not None:
+            label = one.label
+            replies.setdefault((label.request, label.reply), {})[label.principle] = label.sha256
+    exchanges, scopes = [], {}
+    for (request, reply), asked in replies.items():
+        name = fingerprint([request, reply])
+        exchanges.append(
+            Exchange(id=name, dialogue=(Message("user", request),), response=reply, model="")
+        )
+        scopes[name] = Scope(
+            prompt_id=name,
+            outside={
+                each.id: "nobody labeled it" for each in constitution.principles
+                if each.id not in asked
+            },
+        )  # fmt: skip
+    by_name = dict(zip(scopes, replies.values(), strict=True))
+    judgments = grade(
+        model,
+        exchanges,
+        constitution,
+        prompts=prompts,
+        seeds=[derive_seed(seed, "certify", each.id) for each in exchanges],
+        standing=replace(standing, scopes=scopes),
+    )
+    return {
+        by_name[each.exchange_id][each.principle_id]: each
+        for each in judgments
+        if each.principle_id in by_name[each.exchange_id]
+    }
+
+
+def _certified(
+    principle_id: str, text_sha256: str, answers: Sequence[tuple[_Settled, Judgment | None]]
+) -> PrincipleCertificate:
+    """What the answers about one principle's labeled replies come to."""
+    told = [
+        (one, judgment)
+        for one, judgment in answers
+        if judgment is not None and judgment.verdict not in ("refused", "errored")
+    ]
+    lost = [judgment.verdict for _, judgment in answers if judgment is not None]
+    disputed = sum(one.broken is None for one, _ in answers)
+    rates: dict[bool, Estimate | None] = {}
+    scores: dict[bool, list[float]] = {}
+    for kind, unit in ((True, "broken replies found"), (False, "kept replies cleared")):
+        own = [(one.label, judgment) for one, judgment in told if one.broken is kind]
+        right = np.array([(judgment.verdict == "fail") is kind for _, judgment in own], float)
+        rates[kind] = (
+            weighted_rate(right, _drawn([each for each, _ in own]), unit=unit) if own else None
+        )
+        scores[kind] = [each.probability for _, each in own if each.probability is not None]
+    both = bool(scores[True]) and bool(scores[False])
+    return PrincipleCertificate(
+        principle_id=principle_id,
+        text_sha256=text_sha256,
+        broken=sum(one.broken is True for one, _ in told),
+        kept=sum(one.broken is False for one, _ in told),
+        refused=lost.count("refused"),
+        errored=lost.count("errored") + len(answers) - len(lost) - disputed,
+        disputed=disputed,
+        sensitivity=rates[True],
+        specificity=rates[False],
+        auroc=auroc(scores[True], scores[False]) if both else None,
+        calibration=_calibration(scores[True], scores[False]),
+        scores_broken=tuple(scores[True]),
+        scores_kept=tuple(scores[False]),
+    )
+
+
+def _drawn(labels: Sequence[LabeledReply]) -> np.ndarray | None:
+    """Chances of having been labeled; None where none is known."""
+    known = [each.probability for each in labels if each.probability is not None]
+    if known and len(known) < len(labels):
+        raise DataError(
+            f"expected a probability on each label or on none, got {len(known)} of {len(labels)} "
+            f"under `{labels[0].principle}`; say 1 for what was labeled for certain"
+        )
+    return np.array(known) if known else None
+
+
+def _calibration(broken: Sequence[float], kept: Sequence[float]) -> Calibration | None:
+    """Of probabilities that are known to be of broken and of kept replies."""
+    if not broken and not kept:
+        return None
+    said = np.array([*broken, *kept])
+    truth = np.repeat([1.0, 0.0], [len(broken), len(kept)])
+    order = np.argsort(said, kind="stable")
+    bins = [
+        CalibrationBin(n=len(part), said=float(said[part].mean()), broken=float(truth[part].mean()))
+        for part in np.array_split(order, min(BINS, said.size))
+    ]
+    enough = min(len(broken), len(kept)) >= LEAST_FOR_MAP
+    return Calibration(
+        brier=float(((said - truth) ** 2).mean()),
+        expected_error=sum(each.n * abs(each.said - each.broken) for each in bins) / said.size,
+        bins=tuple(bins),
+        map=_fit_map(said, truth) if enough else None,
+    )
+
+
+def _fit_map(said: np.ndarray, truth: np.ndarray) -> ProbabilityMap:
+    """Likeliest logistic curve, its targets held off 0 and 1 as Platt does."""
+    odds = _log_odds(said)
+    broken = truth.sum()
+    kept = truth.size - broken
+    target = np.where(truth == 1, (broken + 1) / (broken + 2), 1 / (kept + 2))
+
+    def loss(values: np.ndarray) -> float:
+        bent = values[0] * odds + values[1]
+        return float((np.logaddexp(0, bent) - target * bent).mean())
+
+    # A slope below 0 would say that the judge is to be read the other way round.
+    best = optimize.minimize(loss, [1.0, 0.0], bounds=[(0, None), (None, None)], method="L-BFGS-B")
+    return ProbabilityMap(slope=float(best.x[0]), intercept=float(best.x[1]))
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    kept = np.clip(probability, 1e-6, 1 - 1e-6)
+    odds: np.ndarray = np.log(kept / (1 - kept))
+    return odds
+
+
+def _logistic(odds: np.ndarray) -> float:
+    return 1 / (1 + math.exp(-float(np.clip(odds, -700, 700))))
+
+
+def _text_sha256(constitution: Constitution, principle_id: str) -> str:
+    return fingerprint(constitution.principle(principle_id).statement())
+
+
+def _reading(standing: Standing, principles: Sequence[str]) -> str:
+    """Hash of how answers are read: borders, and conditions that are decided before."""
+    return fingerprint(
+        [
+            {name: standing.border(name) for name in principles},
+            [to_json(each.condition) for each in decisive(standing.conditions)],
+        ]
+    )
