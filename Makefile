@@ -39,6 +39,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.phase_change --json benchmarks/results/phase_change.json
 	$(BIN)/python -m benchmarks.mechanism_peers --json benchmarks/results/mechanism_peers.json
 	$(BIN)/python -m benchmarks.oversight --json benchmarks/results/oversight.json
+	$(BIN)/python -m benchmarks.judges
 
 setup: $(READY)
 

@@ -89,6 +89,11 @@ if __name__ == "__main__":
         ("review_statistics", "statistics_checks"),
         ("amplify", "amplification"),
         ("recursive_reward", "recursive_reward"),
+        ("people", "judges_people"),
+        ("certificates", "judges_certified"),
+        ("panels", "judges_panel"),
+        ("guarding", "judges_guarded"),
+        ("judging", "judges_village"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

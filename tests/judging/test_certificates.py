@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 
@@ -18,6 +19,7 @@ from plumbrule.judging.certificates import (
     read_certificate,
     read_labels,
 )
+from plumbrule.people import QueueItem, QueueSettings, export_labels, make_queue, open_queue
 from plumbrule.records import Exchange, Message
 from plumbrule.statistics import auroc, clopper_pearson
 
@@ -397,3 +399,22 @@ def test_labels_that_contradict_each_other_are_refused():
         certify(judge(), [replace(same, principle="new")])
     with pytest.raises(ConfigError, match="days must be at least 1"):
         certify(judge(), labels(), days=0)
+
+
+def test_what_people_labeled_in_a_queue_is_read_as_it_was_written(tmp_path):
+    told = {"Yes.": "fail", "No.": "pass", "So?": "not_applicable"}
+    items = [
+        QueueItem(principle_id="kind", principle="Be kind.", request="Where?", replies=(reply,))
+        for reply in told
+    ]
+    make_queue(items, tmp_path / "q.db", QueueSettings(double_share=0.0))
+    with closing(open_queue(tmp_path / "q.db")) as queue:
+        while (served := queue.serve("ada")) is not None:
+            queue.answer("ada", served.item.id, told[served.item.replies[0]])
+        export_labels(queue, tmp_path / "labels.jsonl")
+
+    labels = read_labels(tmp_path / "labels.jsonl", LAW)
+
+    assert {(each.reply, each.broken) for each in labels} == {("Yes.", True), ("No.", False)}
+    assert {each.annotator for each in labels} == {"ada"}
+    assert all(each.probability == 1.0 for each in labels)

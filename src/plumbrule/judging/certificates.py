@@ -8,10 +8,11 @@ refused.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -362,7 +363,8 @@ def read_labels(path: Path, constitution: Constitution) -> list[LabeledReply]:
 
     Args:
         path: Lines with `request`, `reply`, `principle` and `broken`; optional are `annotator`,
-            `probability` and `author`.
+            `probability` and `author`. Or what `plumbrule label export` wrote: pairs, skipped
+            replies and those to which the principle does not apply are passed over.
         constitution: Whose principles they are.
 
     Raises:
@@ -382,6 +384,10 @@ def read_labels(path: Path, constitution: Constitution) -> list[LabeledReply]:
                 f"{place} must be one JSON object with request, reply, principle and broken, got "
                 f"{line[:60]!r}"
             ) from error
+        if isinstance(value, dict) and value.keys() >= _QUEUE:
+            value = _of_queue(value)
+            if value is None:
+                continue
         if isinstance(value, dict) and not isinstance(value.get("broken"), bool):
             raise DataError(
                 f"{place}: `broken` must be true or false, got {value.get('broken')!r:.40}"
@@ -396,6 +402,29 @@ def read_labels(path: Path, constitution: Constitution) -> list[LabeledReply]:
     if not labels:
         raise DataError(f"expected labeled replies, {path} has none; one JSON object a line")
     return labels
+
+
+_QUEUE = {"item", "settled", "inclusion_probability"}
+"""Columns that only an export of a queue of people has."""
+
+
+def _of_queue(value: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A line of such an export as a label; None where it says nothing of broken or kept.
+
+    Where people differed and one decided, what was settled counts.
+    """
+    answer = value["settled"] or value.get("answer")
+    if "reply" not in value or answer not in ("pass", "fail"):
+        return None
+    return {
+        "request": value.get("request"),
+        "reply": value["reply"],
+        "principle": value.get("principle"),
+        "broken": answer == "fail",
+        "annotator": value.get("annotator", ""),
+        "probability": value["inclusion_probability"],
+        "author": value.get("source") or "",
+    }
 
 
 def certify_judge(
