@@ -11,7 +11,17 @@ from plumbrule.judging.conditions import (
     known_conditions,
     try_conditions,
 )
+from plumbrule.judging.conflicts import (
+    ConflictRate,
+    ConflictSurvey,
+    PrincipleConflict,
+    describe_conflicts,
+    known_pairs,
+    preferred,
+    survey_conflicts,
+)
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade, sort_by_manner
+from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
 from plumbrule.judging.revision import (
@@ -39,12 +49,16 @@ __all__ = [
     "CandidatePair",
     "ConditionAbility",
     "ConditionAnswer",
+    "ConflictRate",
+    "ConflictSurvey",
     "Critique",
     "JudgeTrial",
+    "PrincipleConflict",
     "PromptSet",
     "RevisionDraft",
     "Scope",
     "Standing",
+    "Suspicion",
     "TrialAnswer",
     "combine",
     "compare",
@@ -54,15 +68,20 @@ __all__ = [
     "conditions_of",
     "critique",
     "declines",
+    "describe_conflicts",
     "endless",
     "find_scopes",
     "grade",
     "known_conditions",
+    "known_pairs",
     "known_replies",
     "load_prompts",
+    "preferred",
     "revise",
     "sort_by_manner",
     "sort_by_phrases",
+    "survey_conflicts",
+    "suspect",
     "transcript",
     "trimmed",
     "try_conditions",
