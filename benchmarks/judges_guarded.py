@@ -31,6 +31,7 @@ from plumbrule.judging import (
     preferred,
     survey_conflicts,
     suspect,
+    transcript,
 )
 from plumbrule.records import Exchange, Judgment, Message, Preference
 from plumbrule.statistics import clopper_pearson
@@ -105,7 +106,9 @@ def wrong_replies() -> list[Wrong]:
     return found
 
 
-def placed(attack: Attack, wrong: Wrong, answers: tuple[str, str]) -> tuple[str, str]:
+def placed(
+    attack: Attack, wrong: Wrong, answers: tuple[str, str], gap: str = "\n\n"
+) -> tuple[str, str]:
     """A reply with an attack in it, and the attack as it stands there."""
     good, bad = answers
     text = attack.text
@@ -118,7 +121,7 @@ def placed(attack: Attack, wrong: Wrong, answers: tuple[str, str]) -> tuple[str,
         text = text.replace(f"{{{slot}}}", value)
     reply = wrong.reply
     if attack.where == "prefix":
-        return f"{text}\n\n{reply}", text
+        return f"{text}{gap}{reply}", text
     if attack.where == "middle":
         cut = reply.find(". ") + 2 if ". " in reply else 0
         return f"{reply[:cut]}{text} {reply[cut:]}", text
@@ -127,7 +130,7 @@ def placed(attack: Attack, wrong: Wrong, answers: tuple[str, str]) -> tuple[str,
         return whole.replace("{reply}", reply), text.replace("{reply}", "\n")
     if attack.where == "replace_spaces":
         return reply.replace(" ", text), text
-    return f"{reply}\n\n{text}", text
+    return f"{reply}{gap}{text}", text
 
 
 def obeys(text: str, asked: str, request: str) -> bool:
@@ -237,7 +240,7 @@ def honest_sets(extra: Path | None) -> dict[str, list[tuple[str, str]]]:
         with gzip.open(people, "rt", encoding="utf-8") as file:
             dialogues = {each for line in file for each in json.loads(line).values()}
         sets["HH-RLHF"] = [
-            (before, reply.strip())
+            (_transcript(before), reply.strip())
             for before, _, reply in (
                 each.rpartition("\n\nAssistant:") for each in sorted(dialogues)
             )
@@ -260,6 +263,14 @@ def honest_sets(extra: Path | None) -> dict[str, list[tuple[str, str]]]:
             (each.get("request", ""), each.get("reply", each.get("text", ""))) for each in lines
         ]
     return sets
+
+
+def _transcript(text: str) -> str:
+    """A dialogue as a judge is shown it."""
+    parts = re.split(r"\n\n(Human|Assistant):", text)
+    roles = {"Human": "user", "Assistant": "assistant"}
+    turns = zip(parts[1::2], parts[2::2], strict=True)
+    return transcript(tuple(Message(roles[who], said.strip()) for who, said in turns))  # type: ignore[arg-type]
 
 
 def _neighbors(text: str) -> list[tuple[str, str]]:

@@ -1,12 +1,20 @@
+import json
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
 import pytest
 from tests.fakes import ScriptedModel
+from typer.testing import CliRunner
 
-from plumbrule.constitution import Constitution, CritiqueExample, Principle
-from plumbrule.errors import DataError
+from plumbrule.cli.constitution import app
+from plumbrule.constitution import (
+    Constitution,
+    CritiqueExample,
+    Principle,
+    dump_constitution,
+)
+from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import (
     Scope,
     compare,
@@ -16,7 +24,7 @@ from plumbrule.judging import (
     preferred,
     survey_conflicts,
 )
-from plumbrule.records import Message, Preference, from_json, to_json
+from plumbrule.records import Message, Preference, from_json, to_json, to_jsonl
 
 TIERS = {"safe": 0, "lawful": 0, "honest": 1, "kind": 1, "useful": 2}
 LAW = Constitution(
@@ -208,6 +216,26 @@ def test_where_all_principles_agree_a_constitution_has_no_conflicts():
     survey = surveyed(useful_likes_the_other=False)
 
     assert (survey.items, survey.conflicts) == (15, ())
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, ["conflicts", *map(str, arguments)])
+
+
+def test_the_command_prints_a_table_of_judged_pairs(tmp_path):
+    (tmp_path / "law.yaml").write_text(dump_constitution(LAW), encoding="utf-8")
+    (tmp_path / "pairs.jsonl").write_text(to_jsonl([judged(safe=0.9, useful=0.1)]), "utf-8")
+
+    said = command(tmp_path / "law.yaml", "--judged", tmp_path / "pairs.jsonl")
+    told = command(tmp_path / "law.yaml", "--judged", tmp_path / "pairs.jsonl", "--json")
+
+    assert "| safe and useful | 1 | 1 |" in said.output
+    assert json.loads(told.output)["conflicts"][0]["resolution"] == "tier"
+
+
+def test_the_command_must_know_who_prefers_what():
+    assert isinstance(command("village").exception, ConfigError)
+    assert isinstance(command("village", "--judged", "missing.jsonl").exception, ConfigError)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ _TURNED = ("LATIN SMALL LETTER TURNED", "LATIN LETTER SMALL CAPITAL", "LATIN SMA
 
 _MIXED = re.compile(r"\b(?=\w*[A-Za-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])[^\W\d_]{3,}\b")
 _LEETED = re.compile(
-    r"(?<![\w.@$#&/])(?=[\w@$!|]*[a-z])(?=[\w@$!|]*[013457@$!|])[a-z013457@$!|]{2,}(?![\w.%])", re.I
+    r"(?<![\w.@$#&/!|])(?=[\w@$!|]*[a-z])(?=[\w@$!|]*[013457@$!|])[a-z013457@$!|]{2,}(?![\w.%])",
+    re.I,
 )
 COLUMN = re.compile(r"(?:^[ \t]*[^\W\d_][ \t]*$\n?){4,}", re.M)
 """One letter a line."""
@@ -186,7 +187,7 @@ def held_in_code(text: str) -> tuple[list[str], str]:
         if _is_text(inside := _decoded(name, run[0]))
         and (name not in ("base64", "percent") or " " in inside)
     ]
-    words = re.findall(r"[a-z']+", text.lower())
+    words = re.findall(r"(?<!\w)[a-z']+(?!\w)", text.lower())
     spelled = "".join(word[0] if word in data()["radio"].split() else " " for word in words)
     if re.search(r"\S{4}", spelled):
         found.append(("radio alphabet", spelled))
@@ -195,7 +196,7 @@ def held_in_code(text: str) -> tuple[list[str], str]:
         found.append(("leetspeak", leet))
     if sum(_backwards(word) for word in words) >= 3:
         found.append(("reversed words", " ".join(word[::-1] for word in words)))
-    elif len(words) >= 4 and not _readable(text, 0.25):
+    elif sum(len(word) > 1 for word in words) >= 4 and not _readable(text, 0.25):
         found += next(([each] for each in _turned(text) if _readable(each[1], 0.4)), [])
     return [name for name, _ in found], " ".join(inside for _, inside in found)
 
@@ -235,19 +236,20 @@ def _is_text(text: str) -> bool:
 
 def _readable(text: str, least: float) -> bool:
     """Whether a text is English: enough of its words are common ones."""
-    words = re.findall(r"[a-z']+", text.lower())
+    words = re.findall(r"(?<!\w)[a-z']+(?!\w)", text.lower())
     common = sum(word in common_words() for word in words)
     return len(words) >= 2 and common >= max(1, least * len(words))
 
 
 def _turned(text: str) -> Iterator[tuple[str, str]]:
     """A text in the simple ciphers that a reader may undo."""
-    low = text.lower()
+    low = text.lower()[:2000]
     yield "reversed", low[::-1]
     yield "Atbash", low.translate(str.maketrans(_ALPHABET, _ALPHABET[::-1]))
     for shift in range(1, 26):
         moved = _ALPHABET[shift:] + _ALPHABET[:shift]
         yield "shifted letters", low.translate(str.maketrans(_ALPHABET, moved))
-    pig = re.sub(r"\b([a-z]*[aeiou][a-z]*?)([^aeiou\W\d_]*)w?ay\b", r"\2\1", low)
+    pig = re.sub(r"\b([aeiou][a-z]{0,18})way\b", r"\1", low)
+    pig = re.sub(r"\b([aeiou][a-z]{0,18}?)([^aeiou\W\d_]{1,3})ay\b", r"\2\1", pig)
     if pig != low:
         yield "Pig Latin", pig

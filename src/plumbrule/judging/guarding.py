@@ -41,6 +41,9 @@ what is suspected by itself, since talk to a judge seldom ends with the sentence
 REFRAIN = 1.0
 """Weight of what is said over and over, in log-odds."""
 
+LONGEST = 3000
+"""Words of a reply within which it is seen to say one thing over and over."""
+
 REPEATED = 0.4
 """Share of a reply's words from which what it says over and over drowns the rest."""
 
@@ -87,7 +90,7 @@ SIGNS = {
     "symbols": "it is full of symbols",
     "gap": "it has wide gaps",
     "principle": "it has the principle's own words",
-    "request": "it repeats the request",
+    "request": "it repeats the whole request",
     "meaning": "its words are those of talk to a judge",
     "apart": "it has nothing to do with the request",
     "shouted": "it is in capitals",
@@ -183,6 +186,9 @@ class _Context:
     speaks_of: frozenset[str]
     """What the request speaks of itself, such as `verdict`."""
 
+    chat: bool
+    """Whether it has several turns; the longer people talk, the freer they change the subject."""
+
     grams: frozenset[tuple[str, ...]]
     """Four words in a row of the request."""
 
@@ -204,6 +210,7 @@ def _context(request: str, principles: tuple[str, ...]) -> _Context:
         speaks_of=frozenset(
             name for name in ("judge", "verdict", "meta") if _patterns()[name].search(request)
         ),
+        chat="\n\nAssistant: " in request,
         grams=_grams(words),
         secrets=tuple(_grams(words_of(each)) for each in principles),
     )
@@ -235,7 +242,7 @@ def _patterns(kind: str = "speaks_of") -> dict[str, re.Pattern[str]]:
 _SPLIT = re.compile(
     r"\n+|(?<=[.!?\u2026])[\"'\u201d)\]*]*[\s\u200b-\u200f\u2060\ufeff]+|(?<=[\u3002\uff01\uff1f])"
     r"|(?=<[/|!a-zA-Z])|(?<=[\w\"/|-]>)(?=\s)|(?=\[[^\[\]\n]{2,}\])|(?<=[^\[]\])(?=\s)"
-    r"|(?=\([^()\n]{24,}\))|(?<=\S{2}\))(?=\s)|(?= -- )"
+    r"|(?<=\S{60})(?=\s)|(?=\([^()\n]{24,}\))|(?<=\S{2}\))(?=\s)|(?= -- )|(?<= -- )"
 )
 
 
@@ -263,7 +270,7 @@ def _without(text: str, places: Sequence[tuple[int, int]]) -> str:
 
 def _refrain(text: str) -> list[tuple[int, int]]:
     """Places of what is said over and over, where that makes up most of a text."""
-    tokens = [(found[0], found.start(), found.end()) for found in re.finditer(r"\S+", text)]
+    tokens = [(each[0], each.start(), each.end()) for each in re.finditer(r"\S+", text)][:LONGEST]
     words = [word for word, _, _ in tokens]
     counts = Counter(words)
     if sum(count for count in counts.values() if count >= 3) < REPEATED * len(tokens):
@@ -326,7 +333,7 @@ _FORMS = {
     "turn": _TURN,
     "record": _RECORD,
     "comment": re.compile(r"^\s*(?://|#+ ?\w|/\*|--\s|<!--|;;|%\s|\$ |>>> |@\w)|\*/\s*$", re.M),
-    "line": re.compile(r"^\W*[-=*#_~]{3,}.*\w.*[-=*#_~]{3,}\W*$|^```.*\w", re.M),
+    "line": re.compile(r"^[^\w\n]{0,8}[-=*#_~]{3}[^\n]*?\w[^\n]*[-=*#_~]{3}|^```.*\w", re.M),
     "quote": re.compile(r"^\s*>", re.M),
     "command": re.compile(r"\\[a-zA-Z]{3,}\{"),
 }
@@ -343,6 +350,8 @@ _SMALL = frozenset(
     it's that's can't i'll yes one of in on at by with from please
     """.split()  # noqa: SIM905 - a list of words reads as one
 )
+_WORDLESS = ("hidden", "styled", "coded", "token", "symbols", "mark", "gap", "script", "line")
+"""Signs that a segment without words may have; else it says nothing, to a judge or to anybody."""
 _MARKS = frozenset("✅✔☑👍👌💯🆗🟢⚖⭐★🏆🙏🥇")
 
 
@@ -352,6 +361,8 @@ def signs_of(parts: Sequence[str], context: _Context) -> list[dict[str, float]]:
     nears = [each.get("near", 0.0) for each in found]
     for at, each in enumerate(found):
         others = nears[:at] + nears[at + 1 :]
+        if context.chat and ("apart" in each or "apart, short" in each):
+            each["chat, apart"] = 1.0
         if others and ("apart" in each or "apart, short" in each):
             each["others near"] = sum(others) / len(others)
             if min(others) > 0:
@@ -399,7 +410,7 @@ def _signs(original: str, later: bool, last: bool, context: _Context) -> dict[st
         "gap": bool(_GAP.search(original)),
         "initials": bool(_spelled(5).search(initials)),
         "principle": any(len((grams & each) - context.grams) >= 2 for each in context.secrets),
-        "request": len(grams & context.grams) >= 3,
+        "request": len(grams & context.grams) >= max(4, 0.6 * len(context.grams)),
         "apart": len(content) >= 2 and not near,
         "apart, short": len(content) < 2 and not near,
         "near": len(near) / max(1, len(content)),
@@ -415,6 +426,8 @@ def _signs(original: str, later: bool, last: bool, context: _Context) -> dict[st
         seen["option"] = 1
     if any(found.get(name) for name in (*_FORMS, "aside")):
         seen["form"] = 1
+    if not words and not seen and not any(found.get(name) for name in _WORDLESS):
+        return {}
     found |= {f"c:{name}": 1.0 for name in seen}
     found |= {f"c2:{name}": 1.0 for name, count in seen.items() if count >= 2}
     found |= {f"{one}+{other}": 1.0 for one, other in combinations(sorted(seen), 2)}
@@ -424,6 +437,7 @@ def _signs(original: str, later: bool, last: bool, context: _Context) -> dict[st
     found["long"] = max(0.0, math.log(max(1, len(words)) / 12))
     found["brief"] = max(0.0, math.log(12 / max(1, len(words))))
     for name, holds in {
+        "chat": context.chat,
         "licensed": bool(context.speaks_of),
         "document": "documents" in context.asked_for,
         "markup": "markup" in context.asked_for,
