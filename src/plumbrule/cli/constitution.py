@@ -78,6 +78,46 @@ def diff(before: Named, after: Named) -> None:
     _console().print(_safe(compare(load_constitution(before), load_constitution(after)).describe()))
 
 
+@app.command()
+def conflicts(
+    constitution: Which = "default",
+    judge: Annotated[
+        str, typer.Option(metavar="SPEC", help="Model that compares the worked examples' replies.")
+    ] = "",
+    judged: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Or pairs judged already: preferences, one a line."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Print which principles pull apart on which pairs of replies, and what resolves it."""
+    from plumbrule.constitution import load_constitution
+    from plumbrule.errors import ConfigError
+    from plumbrule.files import read_small_text
+    from plumbrule.judging import compare, describe_conflicts, known_pairs, survey_conflicts
+    from plumbrule.judging import load_prompts as prompts
+    from plumbrule.records import Preference, read_jsonl, to_json
+
+    if bool(judge) == (judged is not None):
+        raise ConfigError("expected either --judge SPEC or --judged FILE, to know who prefers what")
+    found = load_constitution(constitution)
+    if judged is not None:
+        read_small_text(judged, "a file of judged pairs", most=2**26)  # refuses what is none
+        preferences = read_jsonl(Preference, judged)
+    else:
+        from plumbrule.models import open_model
+
+        pairs = known_pairs(found)
+        words = prompts("village" if found.name == "village" else "default")
+        model, seeds = open_model(judge), list(range(len(pairs)))
+        preferences = compare(model, pairs, found, prompts=words, seeds=seeds)
+    survey = survey_conflicts(preferences, found)
+    if as_json:
+        typer.echo(json.dumps(to_json(survey), ensure_ascii=False, indent=2))
+    else:
+        _console().print(_safe(describe_conflicts(survey)))
+
+
 @app.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="Markdown in the style of OpenAI's Model Spec.")],

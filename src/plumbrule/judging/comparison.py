@@ -6,10 +6,11 @@ of both orders cancels the lean and the distance between them measures it.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
+from plumbrule.judging.guarding import GUARDED, Suspicion, suspect
 from plumbrule.judging.prompts import PromptSet, transcript
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Dialogue, Exchange, LabelSource, Preference
@@ -42,8 +43,12 @@ def compare(
     seeds: Sequence[int],
     source: LabelSource = "ai",
     standing: Standing = NOTHING_KNOWN,
+    guard: bool = True,
 ) -> list[Preference]:
     """Compare each pair under every principle of a constitution, in both orders.
+
+    A pair with a reply that seems to talk to its judge is compared once more without that talk, in
+    a second call; what counts against such a reply counts.
 
     Args:
         model: The critic.
@@ -54,6 +59,7 @@ def compare(
         source: Who the critic stands for, noted on each preference.
         standing: What is known beforehand; principles under which the critic was seen not to
             work, or that a request is outside of, are not asked about.
+        guard: Whether to look for talk to the judge; off only to measure what it does.
 
     Returns:
         One preference a pair. A principle whose comparison gave no answer in either order is left
@@ -63,34 +69,117 @@ def compare(
     principles = [
         [each for each in judged if standing.outside(pair.id, each.id) is None] for pair in pairs
     ]
+    heard = _compared(model, pairs, principles, prompts, seeds)
+    again = _suspected(pairs, constitution) if guard else {}
+    second = _compared(
+        model,
+        [_unspoken(pairs[at], found) for at, found in again.items()],
+        [principles[at] for at in again],
+        prompts,
+        [seeds[at] for at in again],
+    )
+    for at, other in zip(again, second, strict=True):
+        heard[at] = _guarded(heard[at], other, again[at])
+    return [
+        Preference(
+            id=pair.id,
+            dialogue=pair.dialogue,
+            first=pair.first,
+            second=pair.second,
+            probability=combine(each.by_principle, constitution),
+            by_principle=each.by_principle,
+            order_disagreement=each.disagreement,
+            constitution_sha256=constitution.sha256,
+            source=source,
+            labeler=model.identity,
+            method=each.method,
+        )
+        for pair, each in zip(pairs, heard, strict=True)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What a judge said of one pair."""
+
+    by_principle: dict[str, float]
+    disagreement: dict[str, float]
+    method: str
+
+
+def _compared(
+    model: LanguageModel,
+    pairs: Sequence[CandidatePair],
+    principles: Sequence[Sequence[Principle]],
+    prompts: PromptSet,
+    seeds: Sequence[int],
+) -> list[_Heard]:
+    """Ask about each pair under its own principles, in both orders, all in one call."""
     asked, own_seeds = [], []
     for pair, own, seed in zip(pairs, principles, seeds, strict=True):
         cases = [(principle, swapped) for principle in own for swapped in (False, True)]
         asked += [_dialogue(pair, principle, swapped, prompts) for principle, swapped in cases]
         own_seeds += [seed + index for index in range(len(cases))]
     options = prompts.template("compare").options
-    choices = iter(model.choose(asked, tuple(options), seeds=own_seeds))
+    choices = iter(model.choose(asked, tuple(options), seeds=own_seeds) if asked else ())
     first_is = [meaning == "first" for meaning in options.values()].index(True)
-    preferences = []
-    for pair, own in zip(pairs, principles, strict=True):
+    found = []
+    for own in principles:
         heard = [next(choices) for _ in range(2 * len(own))]
         by_principle, disagreement = _both_orders(heard, own, first_is)
-        preferences.append(
-            Preference(
-                id=pair.id,
-                dialogue=pair.dialogue,
-                first=pair.first,
-                second=pair.second,
-                probability=combine(by_principle, constitution),
+        found.append(
+            _Heard(
                 by_principle=by_principle,
-                order_disagreement=disagreement,
-                constitution_sha256=constitution.sha256,
-                source=source,
-                labeler=model.identity,
+                disagreement=disagreement,
                 method=heard[0].method if heard else "none",
             )
         )
-    return preferences
+    return found
+
+
+_Pair = tuple[Suspicion | None, Suspicion | None]
+
+
+def _suspected(pairs: Sequence[CandidatePair], constitution: Constitution) -> dict[int, _Pair]:
+    """Pairs with a reply that seems to talk to its judge, by their place."""
+    texts = [principle.text for principle in constitution.principles]
+    found: dict[int, _Pair] = {}
+    for at, pair in enumerate(pairs):
+        request = transcript(pair.dialogue)
+        one, other = (
+            suspect(reply, request=request, principles=texts) for reply in (pair.first, pair.second)
+        )
+        if one or other:
+            found[at] = (one, other)
+    return found
+
+
+def _unspoken(pair: CandidatePair, found: _Pair) -> CandidatePair:
+    """A pair without the talk to the judge."""
+    one, other = found
+    return replace(
+        pair,
+        first=one.rest if one else pair.first,
+        second=other.rest if other else pair.second,
+    )
+
+
+def _guarded(heard: _Heard, other: _Heard, found: _Pair) -> _Heard:
+    """What counts against whichever reply talks to the judge; where both do, what is said without.
+
+    A principle that got no answer without the talk is left out: with it, the talk may have spoken.
+    """
+    one, two = found
+    by_principle = dict(other.by_principle)
+    if not (one and two):
+        against = min if one else max
+        for name in by_principle.keys() & heard.by_principle.keys():
+            by_principle[name] = against(by_principle[name], heard.by_principle[name])
+    return _Heard(
+        by_principle=by_principle,
+        disagreement=other.disagreement,
+        method=f"{heard.method}, {GUARDED}",
+    )
 
 
 def compare_by_grades(
@@ -212,7 +301,25 @@ def combine(by_principle: Mapping[str, float], constitution: Constitution) -> fl
         >>> combine({"harmless": 0.5, "helpful": 0.55}, law) is None
         True
     """
-    for _, principles in constitution.by_tier():
+    decided = deciding_tier(by_principle, constitution)
+    return None if decided is None else decided.probability
+
+
+@dataclass(frozen=True, kw_only=True)
+class TierDecision:
+    """The first tier that had something to say of two replies."""
+
+    tier: int
+
+    probability: float
+    """Combined probability that the first reply is better."""
+
+
+def deciding_tier(
+    by_principle: Mapping[str, float], constitution: Constitution
+) -> TierDecision | None:
+    """Find the tier that decides, as `combine` does; None where all are indifferent."""
+    for tier, principles in constitution.by_tier():
         odds = [
             math.log(p / (1 - p))
             for p in (
@@ -223,7 +330,8 @@ def combine(by_principle: Mapping[str, float], constitution: Constitution) -> fl
         ]
         if not odds:
             continue
-        probability = min(max(1 / (1 + math.exp(-sum(odds))), CLAMP), 1 - CLAMP)
-        if abs(probability - 0.5) >= DECISIVE:
-            return round(probability, 12)
+        # Rounded before it is held against the margin: 0.6 is 0.1 away from one half.
+        probability = round(min(max(1 / (1 + math.exp(-sum(odds))), CLAMP), 1 - CLAMP), 12)
+        if round(abs(probability - 0.5), 12) >= DECISIVE:
+            return TierDecision(tier=tier, probability=probability)
     return None

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.conditions import ConditionAbility, Scope, settled
+from plumbrule.judging.guarding import GUARDED, Suspicion, suspect
 from plumbrule.judging.prompts import PromptSet, transcript
 from plumbrule.judging.trial import JudgeTrial, ask_grades, log_odds
 from plumbrule.models import Choice, LanguageModel
@@ -61,8 +62,12 @@ def grade(
     prompts: PromptSet,
     seeds: Sequence[int],
     standing: Standing = NOTHING_KNOWN,
+    guard: bool = True,
 ) -> list[Judgment]:
     """Grade every exchange under every principle, all in one call.
+
+    A reply that seems to talk to its judge is graded once more without that talk, in a second call,
+    and the worse verdict counts; its judgments say so.
 
     Args:
         model: The judge.
@@ -71,6 +76,7 @@ def grade(
         prompts: The words to ask in.
         seeds: One an exchange.
         standing: What is known of the judge and of the requests beforehand.
+        guard: Whether to look for talk to the judge; off only to measure what it does.
 
     Returns:
         Judgments, all principles of the first exchange first; those under which the judge was seen
@@ -98,9 +104,42 @@ def grade(
                 continue
             asked.append((principle, transcript(exchange.dialogue), exchange.response))
             places.append((number, principle.id, seeds[number]))
+    graded = _graded(model, prompts, constitution, exchanges, asked, places, standing)
+    suspicions = _suspicions(exchanges, constitution) if guard else {}
+    again = [at for at, (number, _, _) in enumerate(places) if number in suspicions]
+    rests = [
+        (principle, request, suspicions[places[at][0]].rest)
+        for at, (principle, request, _) in ((at, asked[at]) for at in again)
+    ]
+    second = _graded(
+        model, prompts, constitution, exchanges, rests, [places[at] for at in again], standing
+    )
+    for at, judgment in zip(again, second, strict=True):
+        graded[at] = _worse(graded[at], judgment, suspicions[places[at][0]])
+    for (number, principle_id, _), judgment in zip(places, graded, strict=True):
+        judgments[number, principle_id] = judgment
+    return [
+        judgments[number, principle.id]
+        for number in range(len(exchanges))
+        for principle in principles
+    ]
+
+
+def _graded(
+    model: LanguageModel,
+    prompts: PromptSet,
+    constitution: Constitution,
+    exchanges: Sequence[Exchange],
+    asked: Sequence[tuple[Principle, str, str]],
+    places: Sequence[tuple[int, str, int]],
+    standing: Standing,
+) -> list[Judgment]:
+    """Judgments of principle, request and reply, each with its exchange, principle and seed."""
+    if not asked:
+        return []
     choices = ask_grades(model, asked, prompts=prompts, seeds=[seed for _, _, seed in places])
-    for (number, principle_id, _), choice in zip(places, choices, strict=True):
-        judgments[number, principle_id] = _judgment(
+    return [
+        _judgment(
             model,
             prompts,
             constitution,
@@ -109,11 +148,38 @@ def grade(
             choice,
             standing.border(principle_id),
         )
-    return [
-        judgments[number, principle.id]
-        for number in range(len(exchanges))
-        for principle in principles
+        for (number, principle_id, _), choice in zip(places, choices, strict=True)
     ]
+
+
+def _suspicions(exchanges: Sequence[Exchange], constitution: Constitution) -> dict[int, Suspicion]:
+    """Which replies seem to talk to their judge, by their place."""
+    texts = [principle.text for principle in constitution.principles]
+    found = {
+        number: suspect(each.response, request=transcript(each.dialogue), principles=texts)
+        for number, each in enumerate(exchanges)
+        if each.finish_reason not in ("errored", "refused")
+    }
+    return {number: each for number, each in found.items() if each is not None}
+
+
+_WORSE = {"pass": 0, "not_applicable": 0, "errored": 1, "refused": 1, "fail": 2}
+
+
+def _worse(first: Judgment, second: Judgment, suspicion: Suspicion) -> Judgment:
+    """The worse of two judgments, without the talk to the judge where they are equal.
+
+    An answer that the talk alone got is not taken back: a reply is never better off for it.
+    """
+    surer = (second.probability or 0.0) >= (first.probability or 0.0)
+    ranks = _WORSE[first.verdict], _WORSE[second.verdict]
+    counts = second if ranks[1] > ranks[0] or (ranks[0] == ranks[1] and surer) else first
+    return replace(
+        counts,
+        rationale=f"{counts.rationale}; {suspicion.describe()}; "
+        f"{first.verdict} with it, {second.verdict} without",
+        method=f"{counts.method}, {GUARDED}",
+    )
 
 
 def _unasked(
