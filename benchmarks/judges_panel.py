@@ -86,13 +86,13 @@ def wrong(says: np.ndarray, truth: np.ndarray) -> float:
 
 def ensembles(seeds: int, items: int = 400) -> list[Row]:
     """Rows of (a)."""
-    gain, best_by_names, majority, found, accused, covered, disputed = [], [], [], 0, 0, [], []
+    gain, best_by_names, majority, found, accused, disputed = [], [], [], 0, 0, []
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 1])
         honest, against = rng.uniform(0.65, 0.9, 4), rng.uniform(0.1, 0.3)
         accuracies = rng.permutation([*honest, against])
-        truth, votes, rates = panel(rng, accuracies, items)
-        said = learned(votes, resamples=100)
+        truth, votes, _ = panel(rng, accuracies, items)
+        said = learned(votes)
         own = (votes != truth[:, None]).mean(axis=0)
         error = wrong(said.probability, truth)
         gain.append(error - float(own.min()))
@@ -100,9 +100,6 @@ def ensembles(seeds: int, items: int = 400) -> list[Row]:
         majority.append(wrong(votes.mean(axis=1), truth) - float(own.min()))
         turned = [int(each.name) for each in said.members if each.answers_reverse]
         found += turned == [int(accuracies.argmin())]
-        for at, member in enumerate(said.members):
-            for kind, shown in ((1, member.sensitivity), (0, member.specificity)):
-                covered.append(shown.low <= rates[kind, at] <= shown.high)
         worst = np.argsort(np.abs(said.probability - 0.5))[: items // 5]
         missed = (said.probability > 0.5) != truth
         disputed.append(missed[worst].sum() / max(missed.sum(), 1))
@@ -133,13 +130,26 @@ def ensembles(seeds: int, items: int = 400) -> list[Row]:
             "errors among the 20% most disputed items",
             mean_of(disputed, "share of errors"), seeds=range(seeds),
         ),
-        single(
-            "sensitivity and specificity inside their intervals", float(np.mean(covered)),
-            unit="share", n=len(covered), target=">= 0.94", met=float(np.mean(covered)) >= 0.94,
-            seeds=range(seeds),
-        ),
     ]  # fmt: skip
-    return [*rows, *copied(seeds, items), *shared_errors(seeds, items)]
+    return [*rows, covered(4 * seeds, items), *copied(seeds, items), *shared_errors(seeds, items)]
+
+
+def covered(seeds: int, items: int) -> Row:
+    """Whether intervals of what was learned without labels hold what is true."""
+    inside = []
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, 9])
+        accuracies = np.append(rng.uniform(0.65, 0.9, 4), rng.uniform(0.1, 0.3))
+        _, votes, rates = panel(rng, accuracies, items)
+        said = learned(votes, resamples=100)
+        for at, member in enumerate(said.members):
+            for kind, shown in ((1, member.sensitivity), (0, member.specificity)):
+                inside.append(shown.low <= rates[kind, at] <= shown.high)
+    share = float(np.mean(inside))
+    return single(
+        "sensitivity and specificity inside their intervals", share, unit="share", n=len(inside),
+        target=">= 0.94", met=share >= 0.94, seeds=range(seeds),
+    )  # fmt: skip
 
 
 def copied(seeds: int, items: int) -> list[Row]:
@@ -394,16 +404,15 @@ def fit_reward(
 
 
 def hybrid_labels(
-    features: np.ndarray, human: np.ndarray, model_says: np.ndarray, share: float, seed: int
+    features: np.ndarray, human: np.ndarray, model_says: np.ndarray, allowed: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Soft labels and weights from a share of human labels and the model's.
+    """Soft labels and weights from so many human labels, and the model's on all pairs.
 
     Half of the human labels go to pairs drawn by chance, from which the router is learned; the
     other half where it sends people.
     """
     rng = np.random.default_rng([seed, 7])
     count = len(human)
-    allowed = round(share * count)
     drawn = rng.permutation(count)[: allowed // 2]
     agrees = (model_says > 0.5) == human
     router = learn_router(features[drawn], agrees[drawn], seed=seed)
@@ -411,6 +420,10 @@ def hybrid_labels(
     rest = np.setdiff1d(np.arange(count), drawn)
     sent = route(expected[rest], people=allowed - len(drawn))
     people = [*drawn.tolist(), *rest[[each == "person" for each in sent]].tolist()]
+    # Whoever is asked, the model was asked too: all of these are doubly labeled by now. What they
+    # agree on over all says nothing, as half of them were chosen for disagreement.
+    again = learn_router(features[people], agrees[people], seed=seed)
+    expected = (router if again.model is None else again).expected(features)
     given: dict[str, tuple[Labeler, bool]] = {str(at): ("person", bool(human[at])) for at in people}
     labels = mix_labels([str(at) for at in range(count)], model_says, expected, given)
     return (
@@ -438,7 +451,7 @@ def hybrid_simulated(seed: int, *, biased: float = 1.0) -> dict[str, float]:
     says = expit(odds)
     about = np.column_stack([np.eye(8)[kind], np.abs(odds), x[:, 0] * np.sign(odds)])
     train, test = slice(0, count), slice(count, None)
-    soft, weight, people = hybrid_labels(about[train], human[train], says[train], 0.1, seed)
+    soft, weight, people = hybrid_labels(about[train], human[train], says[train], 200, seed)
     ones = np.ones(count)
     rewards = {
         "people": fit_reward(x[train], human[train].astype(float), ones),
@@ -463,15 +476,19 @@ def real_pairs(path: Path) -> list[tuple[str, str, str]]:
     return found
 
 
-def hybrid_real(pairs: Sequence[tuple[str, str, str]], seed: int, judge: str) -> dict[str, float]:
+def hybrid_real(
+    pairs: Sequence[tuple[str, str, str]], seed: int, factor: float | None, labeled: int
+) -> dict[str, float]:
     """One seed on real pairs: a reward on bags of words, people's choice as the human label.
 
     Args:
         pairs: Real ones.
         seed: Of the split and of who stands first.
-        judge: `trained` on 400 other pairs and then leaning to the longer reply; `planted`: says
-            what people say with a chance of 0.85, but prefers the longer of two replies whose
-            lengths differ by more than a factor of two.
+        labeled: Of the 1,400 pairs that the model labels, those that people alone label; hybrid
+            has a tenth of them.
+        factor: Of a planted judge: it says what people say with a chance of 0.85, but prefers the
+            longer of two replies whose lengths differ by more than this factor. None: a judge
+            trained on 300 other pairs, and then leaning to the longer reply.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -482,7 +499,7 @@ def hybrid_real(pairs: Sequence[tuple[str, str, str]], seed: int, judge: str) ->
         (said, two, one) if swap[at] else (said, one, two)
         for at, (said, one, two) in enumerate(pairs)
     ]
-    other, train, test = order[:400], order[400:1500], order[1500:]
+    other, train, test = order[:300], order[300:1700], order[1700:]
     human = ~swap
     words = TfidfVectorizer(min_df=3, sublinear_tf=True, ngram_range=(1, 2))
     words.fit([text for at in [*other, *train] for text in sides[at][1:]])
@@ -493,13 +510,13 @@ def hybrid_real(pairs: Sequence[tuple[str, str, str]], seed: int, judge: str) ->
     longer = np.array(
         [math.log1p(len(one.split())) - math.log1p(len(two.split())) for _, one, two in sides]
     )
-    if judge == "trained":
-        own = fit_reward(bags[other], human[other].astype(float), np.ones(len(other)), 3.0)
+    if factor is None:
+        own = fit_reward(bags[other], human[other].astype(float), np.ones(len(other)), 0.3)
         odds = own.decision_function(bags)
         says = expit(odds / odds.std() + 1.0 * longer / longer.std())
     else:
         agrees = rng.random(len(sides)) < 0.85
-        style = np.abs(longer) > math.log(2)
+        style = np.abs(longer) > math.log(factor)
         first = np.where(style, longer > 0, human == agrees)
         says = np.where(first, 0.5 + 0.5 * rng.random(len(sides)), 0.5 * rng.random(len(sides)))
     about = pair_features(
@@ -507,24 +524,28 @@ def hybrid_real(pairs: Sequence[tuple[str, str, str]], seed: int, judge: str) ->
             Preference(
                 id=str(at), dialogue=(Message("user", said),), first=one, second=two,
                 probability=float(says[at]), by_principle={}, order_disagreement={},
-                constitution_sha256="", source="ai", labeler=judge, method="planted",
+                constitution_sha256="", source="ai", labeler="judge", method="planted",
             )
             for at, (said, one, two) in enumerate(sides)
         ]
     )  # fmt: skip
-    soft, weight, people = hybrid_labels(about[train], human[train], says[train], 0.1, seed)
+    soft, weight, people = hybrid_labels(
+        about[train], human[train], says[train], labeled // 10, seed
+    )
     ones = np.ones(len(train))
     rewards = {
-        "people": fit_reward(bags[train], human[train].astype(float), ones, 3.0),
-        "model": fit_reward(bags[train], (says[train] > 0.5).astype(float), ones, 3.0),
-        "hybrid": fit_reward(bags[train], soft, weight, 3.0),
+        "people": fit_reward(
+            bags[train[:labeled]], human[train[:labeled]].astype(float), ones[:labeled], 0.3
+        ),
+        "model": fit_reward(bags[train], (says[train] > 0.5).astype(float), ones, 0.3),
+        "hybrid": fit_reward(bags[train], soft, weight, 0.3),
     }
     found = {
         name: float((each.predict(bags[test]) == human[test]).mean())
         for name, each in rewards.items()
     }
     agree = float(((says[train] > 0.5) == human[train]).mean())
-    return {**found, "share": people / len(train), "judge": agree}
+    return {**found, "share": people / labeled, "judge": agree}
 
 
 def hybrid_rows(name: str, found: Sequence[dict[str, float]], target: bool = True) -> list[Row]:
@@ -567,11 +588,12 @@ def hybrid(seeds: int) -> list[Row]:
         print(f"real pairs: skipped, there is no {PAIRS.name}")
         return rows
     pairs = real_pairs(PAIRS)
-    for judge, said in (
-        ("planted", "real pairs, a judge planted with a bias for length"),
-        ("trained", "real pairs, a judge trained on 400 other pairs, leaning to length"),
+    for factor, labeled, said in (
+        (4.0, 1400, "real pairs, a judge that goes by length from a factor of 4"),
+        (4.0, 700, "the same, people alone label half of the pairs"),
+        (None, 700, "the same, a judge trained on 300 pairs and leaning to length"),
     ):
-        found = [hybrid_real(pairs, seed, judge) for seed in range(seeds)]
+        found = [hybrid_real(pairs, seed, factor, labeled) for seed in range(seeds)]
         agree = mean_of([each["judge"] for each in found], "share of pairs")
         rows.append(estimated(f"{said}: the judge agrees with people", agree, seeds=range(seeds)))
         rows += hybrid_rows(said, found)
