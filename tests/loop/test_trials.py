@@ -86,6 +86,22 @@ def test_a_critic_that_knows_nothing_does_not_teach(tmp_path):
         tried(tmp_path, sees())
 
 
+def test_what_is_wrong_with_it_and_what_would_help_is_said(tmp_path):
+    able = replace(sees("kind", "brief"), spec="large", identity="large")
+    jury = Jury(constitution=law(), prompts=WORDS, critic=sees(), judge=able)
+
+    with (
+        pytest.raises(ModelError) as refused,
+        open_workspace(tmp_path / "run", CONFIG, named={}) as run,
+    ):
+        try_jury(run, jury, PROMPTS)
+
+    said = str(refused.value)
+    assert "The critic says no issue: it calls 0% of 8 broken replies broken" in said
+    assert "Recommended: another critic, because it tells 16 of 16 known replies rightly" in said
+    assert (tmp_path / "run" / "stages" / "trial" / "critic_remedies").is_dir()
+
+
 def test_where_few_could_be_tested_the_others_are_taught(tmp_path):
     many = law()
     more = tuple(Principle(id=f"new-{number}", text="Be new.", tier=0) for number in range(3))

@@ -8,6 +8,7 @@ from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.conditions import ConditionAbility, Scope, settled
 from plumbrule.judging.guarding import GUARDED, Suspicion, suspect
 from plumbrule.judging.prompts import PromptSet, transcript
+from plumbrule.judging.remedies import CriticDiagnosis
 from plumbrule.judging.trial import JudgeTrial, ask_grades, log_odds
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Exchange, Judgment, MannerJudgment, Verdict
@@ -25,6 +26,9 @@ class Standing:
 
     trial: JudgeTrial | None = None
     """Where the judge was seen to work, and where its borders lie; None: take its word."""
+
+    diagnosis: CriticDiagnosis | None = None
+    """What is wrong with the judge, over all principles; None: nobody looked."""
 
     conditions: Sequence[ConditionAbility] = ()
     """Conditions that are decided before the principles."""

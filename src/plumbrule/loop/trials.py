@@ -5,20 +5,24 @@ from dataclasses import replace
 from typing import Any
 
 from plumbrule.constitution import Constitution
-from plumbrule.errors import ModelError
+from plumbrule.errors import DataError, ModelError
 from plumbrule.judging import (
     NOTHING_KNOWN,
     ConditionAnswer,
+    RemedyTrial,
     Scope,
     Standing,
     TrialAnswer,
     conclude,
     conclude_conditions,
+    diagnose,
     find_scopes,
     known_conditions,
     known_replies,
     try_conditions,
     try_judge,
+    try_remedies,
+    usual_remedies,
 )
 from plumbrule.loop.steps import Jury
 from plumbrule.loop.workspace import RunWorkspace
@@ -50,7 +54,7 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     if run.config.teach_anyway:
         critic = _insisted(critic)
     else:
-        _refuse_useless(critic, jury)
+        _refuse_useless(run, critic, jury)
     return replace(jury, critic_standing=critic, judge_standing=judge)
 
 
@@ -88,7 +92,7 @@ def _standing(
     trial = conclude(who.identity, answers, law)
     questions = known_conditions(law) if words.decides_conditions else []
     if not questions:
-        return Standing(trial=trial)
+        return Standing(trial=trial, diagnosis=diagnose(answers))
     told = run.stage(
         f"trial/{name}_conditions",
         questions,
@@ -115,7 +119,10 @@ def _standing(
         models=[who],
     )
     return Standing(
-        trial=trial, conditions=conditions, scopes={each.prompt_id: each for each in scopes}
+        trial=trial,
+        diagnosis=diagnose(answers),
+        conditions=conditions,
+        scopes={each.prompt_id: each for each in scopes},
     )
 
 
@@ -123,8 +130,8 @@ def _seeds(seed: int, count: int) -> list[int]:
     return [derive_seed(seed, number) for number in range(count)]
 
 
-def _refuse_useless(standing: Standing, jury: Jury) -> None:
-    """Stop before a critic that knows nothing teaches.
+def _refuse_useless(run: RunWorkspace, standing: Standing, jury: Jury) -> None:
+    """Stop before a critic that knows nothing teaches, and say what would help.
 
     Where only a few principles could be tested, they are left out and the others taught.
     """
@@ -136,8 +143,43 @@ def _refuse_useless(standing: Standing, jury: Jury) -> None:
         f"expected a critic that tells replies that break a principle from replies that keep it; "
         f"{jury.critic.spec} does no better than chance under each of the {len(trial.tested)} "
         f"principles tested, on {known} replies of which it is known. What it would teach "
-        "is noise. Give a larger --critic or an endpoint, or other judging_prompts; "
-        "--teach-anyway teaches all the same. Look at stages/trial/critic."
+        f"is noise.{_kind(standing)}{_advice(run, jury)} Give a larger --critic or an endpoint, or "
+        "other judging_prompts; --teach-anyway teaches all the same. Look at stages/trial/critic."
+    )
+
+
+def _kind(standing: Standing) -> str:
+    """What is wrong with a judge, where it has a name."""
+    found = standing.diagnosis
+    if found is None or found.kind in ("works", "knows nothing", "not tested"):
+        return ""
+    return f" The critic {found.kind}: {found.reason}."
+
+
+def _advice(run: RunWorkspace, jury: Jury) -> str:
+    """Which remedy wins on the known replies, of those that this run has at hand."""
+    law, words = jury.constitution, jury.prompts
+    other = None if jury.judge.identity == jury.critic.identity else jury.judge
+    remedies = usual_remedies(jury.critic, law, prompts=words, larger=other)
+    try:
+        (found,) = run.stage(
+            "trial/critic_remedies",
+            [law.sha256],
+            lambda _, seed: [try_remedies(known_replies(law), remedies, seed=seed)],
+            kind=RemedyTrial,
+            inputs={
+                "constitution": law.sha256,
+                "prompts": words.sha256,
+                "who": [jury.critic.identity, jury.judge.identity],
+            },
+            models=[jury.critic, *([] if other is None else [other])],
+        )
+    except DataError:  # too few known replies to try anything on
+        return ""
+    tried = ", ".join(f"{each.name} {each.accuracy.value:.0%}" for each in found.results)
+    return (
+        f" Tried on the known replies: {tried} told rightly. Recommended: {found.recommended}, "
+        f"because {found.reason}."
     )
 
 
@@ -161,6 +203,8 @@ def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[
         f"principle: it does better than chance under {len(able)} of "
         f"{len(constitution.principles)} principles" + (f" ({', '.join(able)})." if able else ".")
     ]
+    if unable and (kind := _kind(standing).strip()):
+        lines.append(kind.replace("The critic", f"The {who}", 1))
     if unable:
         lines.append(
             f"Neither taught nor graded by the {who}, because it does no better than chance there: "

@@ -1,0 +1,686 @@
+"""What is wrong with a critic that does not work, and which remedy helps: each is tried.
+
+A critic may say "no issue" to everything, "issue" always, or go by length. Each kind is told from
+what it said of the constitution's known replies, before it teaches. A remedy is anything that gives
+log-odds for replies after having seen others of which the verdict is known; all are scored on the
+same replies, each on those that it was not fitted to.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+
+from plumbrule.constitution import Constitution
+from plumbrule.errors import ConfigError, DataError
+from plumbrule.judging.classifiers import SafetyClassifier
+from plumbrule.judging.prompts import PromptSet
+from plumbrule.judging.revision import RevisionDraft, critique
+from plumbrule.judging.rubrics import RubricItem, ask_rubric, rubric_rewards
+from plumbrule.judging.trial import KnownReply, TrialAnswer, ask_grades, log_odds
+from plumbrule.models import LanguageModel
+from plumbrule.records import Dialogue, Estimate, Message, strict
+from plumbrule.statistics import clopper_pearson, mcnemar_exact, wilson
+
+CriticKind = Literal[
+    "works", "says no issue", "says issue", "judges length", "says the reverse", "knows nothing",
+    "does not answer", "not tested",
+]  # fmt: skip
+
+LEAST_REPLIES = 6
+"""Broken and kept replies, each, that a diagnosis needs: with five of each even a critic that finds
+none of them cannot be told from one that finds half."""
+
+FALSE_ALARM = 0.05
+"""Chance that luck makes a critic seem better than chance, or a remedy better than none."""
+
+AS_LONG = 1.2
+"""Two replies are about as long where neither is longer by more than this factor. Ours."""
+
+FOLLOWS = 0.3
+"""Rank correlation with length from which a critic that orders nothing goes by length. Ours."""
+
+FOLDS = 5
+"""Parts that the known replies are cut into; both replies to one request lie in the same."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class CriticDiagnosis:
+    """What is wrong with a critic, if anything."""
+
+    kind: CriticKind
+
+    reason: str
+    """In numbers and words."""
+
+    orders: bool
+    """Whether broken replies get higher log-odds than kept ones beyond luck and length: such a
+    critic can be read by its log-odds and a border, whatever it says aloud."""
+
+    sensitivity: Estimate | None = None
+    """Broken replies that it calls broken, by its likelier answer."""
+
+    specificity: Estimate | None = None
+    """Kept replies that it calls kept, by its likelier answer."""
+
+    length_correlation: float | None = None
+    """Rank correlation of its log-odds with length, broken and kept apart; None where undefined."""
+
+
+def diagnose(answers: Sequence[TrialAnswer]) -> CriticDiagnosis:
+    """Say what kind of critic gave these answers about known replies.
+
+    Args:
+        answers: From `try_judge`, or from `try_critiques` for what a critic writes.
+
+    Returns:
+        The kind. A critic that says "no issue" aloud and still orders replies is called what it
+        says, with `orders` True: moving its border is the remedy.
+
+    Example:
+        >>> from plumbrule.judging.trial import KnownReply, TrialAnswer
+        >>> said = [
+        ...     TrialAnswer(
+        ...         known=KnownReply(
+        ...             principle_id="p", request=str(at), reply="a " * at, broken=at % 2 == 0
+        ...         ),
+        ...         log_odds=-3.0,
+        ...         covered=1.0,
+        ...     )
+        ...     for at in range(20)
+        ... ]
+        >>> diagnose(said).kind
+        'says no issue'
+    """
+    asked = [each for each in answers if each.known.broken is not None]
+    heard = [each for each in asked if each.log_odds is not None]
+    broken = np.array([bool(each.known.broken) for each in heard])
+    if min(sum(each.known.broken is kind for each in asked) for kind in (True, False)) < (
+        LEAST_REPLIES
+    ):
+        return CriticDiagnosis(
+            kind="not tested",
+            reason=f"fewer than {LEAST_REPLIES} known replies of each kind",
+            orders=False,
+        )
+    if 2 * len(heard) < len(asked) or min(broken.sum(), (~broken).sum()) < LEAST_REPLIES:
+        return CriticDiagnosis(
+            kind="does not answer",
+            reason=f"it answered {len(heard)} of {len(asked)} questions",
+            orders=False,
+        )
+    odds = np.array([float(each.log_odds or 0.0) for each in heard])
+    lengths = np.array([float(len(each.known.reply)) for each in heard])
+    principles = np.unique([each.known.principle_id for each in heard], return_inverse=True)[1]
+    yes = odds > 0
+    found = clopper_pearson(int(yes[broken].sum()), int(broken.sum()), unit="broken replies found")
+    clear = clopper_pearson(
+        int((~yes[~broken]).sum()), int((~broken).sum()), unit="kept replies cleared"
+    )
+    telling = _order(odds, broken, lengths, principles)
+    by_length, follows = _length_correlation(odds, broken, lengths, principles)
+    # The question is asked of the order and of length, to both sides each.
+    enough = float(stats.t.isf(FALSE_ALARM / 4, min(broken.sum(), (~broken).sum()) - 1))
+    orders = telling > enough
+    numbers = (
+        f"it calls {found.value:.0%} of {found.n} broken replies broken, and "
+        f"{1 - clear.value:.0%} of {clear.n} kept ones"
+    )
+    kind: CriticKind = "works" if orders else "knows nothing"
+    if found.high < 0.5 and clear.value >= 0.9:
+        kind = "says no issue"
+    elif clear.high < 0.5 and found.value >= 0.9:
+        kind = "says issue"
+    elif telling < -enough:
+        kind = "says the reverse"
+    # Of two faults the deeper one is named: no border mends a critic that goes by length.
+    if not orders and by_length is not None and follows:
+        kind = "judges length"
+        numbers += (
+            f"; its log-odds follow the length of the reply (rank correlation {by_length:.2f})"
+        )
+    elif orders and kind in ("says no issue", "says issue"):
+        numbers += "; its log-odds tell them apart all the same"
+    return CriticDiagnosis(
+        kind=kind,
+        reason=numbers,
+        orders=orders,
+        sensitivity=found,
+        specificity=clear,
+        length_correlation=by_length,
+    )
+
+
+def _order(
+    odds: Float[np.ndarray, " replies"],
+    broken: Bool[np.ndarray, " replies"],
+    lengths: Float[np.ndarray, " replies"],
+    principles: Int[np.ndarray, " replies"],
+) -> float:
+    """How many standard errors broken replies are above kept ones of the same principle.
+
+    The share of pairs in the right order is taken by itself where the broken reply is the longer
+    one, where the kept one is, and where both are about as long. The first two count alike, as many
+    pairs as the fewer of them has: whoever goes by length gets all of the one right and all of the
+    other wrong. Where that leaves no pairs, length cannot be told from judgment: 0.
+    """
+    one, two = np.flatnonzero(broken), np.flatnonzero(~broken)
+    first, second = odds[one][:, None], odds[two][None, :]
+    right = (first > second) + 0.5 * (first == second)
+    ratio = np.log1p(lengths[one])[:, None] - np.log1p(lengths[two])[None, :]
+    side = np.where(np.abs(ratio) <= math.log(AS_LONG), 0, np.sign(ratio))
+    same = principles[one][:, None] == principles[two][None, :]
+    sorts = [(same & (side == each)).astype(float) for each in (1, -1, 0)]
+    longer, shorter, alike = (each.sum() for each in sorts)
+    worth = np.array([min(longer, shorter), min(longer, shorter), alike])
+    if worth.sum() == 0:
+        return 0.0
+
+    def area(left_out: int) -> float:
+        used = np.outer(one != left_out, two != left_out)
+        shares = [(each * used * right).sum() / max((each * used).sum(), 1e-9) for each in sorts]
+        return float(worth @ shares / worth.sum())
+
+    without = np.array([area(at) for at in range(len(odds))])  # jackknife
+    spread = math.sqrt((len(odds) - 1) * float(without.var()))
+    return (area(-1) - 0.5) / max(spread, 0.5 / len(odds))
+
+
+def _length_correlation(
+    odds: Float[np.ndarray, " replies"],
+    broken: Bool[np.ndarray, " replies"],
+    lengths: Float[np.ndarray, " replies"],
+    principles: Int[np.ndarray, " replies"],
+) -> tuple[float | None, bool]:
+    """Rank correlation of log-odds with length among replies of one kind and principle.
+
+    Returns:
+        The correlation, None where nothing varies; and whether it is large and not luck.
+    """
+    said, length, freedom = np.zeros(len(odds)), np.zeros(len(odds)), -1
+    for kind in (True, False):
+        for each in np.unique(principles):
+            own = (principles == each) & (broken == kind)
+            if own.sum() > 1:
+                for ranks, values in ((said, odds), (length, lengths)):
+                    ranks[own] = stats.rankdata(values[own]) - (own.sum() + 1) / 2
+                freedom += int(own.sum()) - 1
+    scale = float(np.linalg.norm(said) * np.linalg.norm(length))
+    if scale == 0 or freedom < 1:
+        return None, False
+    found = float(np.clip(said @ length / scale, -1, 1))
+    t = abs(found) * math.sqrt(freedom / max(1 - found**2, 1e-12))
+    luck = float(2 * stats.t.sf(t, freedom))
+    return found, abs(found) >= FOLLOWS and luck <= FALSE_ALARM / 2
+
+
+def try_critiques(
+    model: LanguageModel,
+    known: Sequence[KnownReply],
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    seeds: Sequence[int],
+) -> list[TrialAnswer]:
+    """Ask a critic to write about known replies, as it will when it teaches.
+
+    Args:
+        model: The critic.
+        known: Replies of which it is known whether they break their principle.
+        constitution: The principles.
+        prompts: The words to ask in.
+        seeds: One a reply.
+
+    Returns:
+        One answer a reply, for `diagnose`: log-odds of 1 where it wrote of a problem, -1 where it
+        wrote that there is none, None where what it wrote is unusable.
+    """
+    drafts = [
+        RevisionDraft(
+            dialogue=(Message("user", each.request),),
+            reply=each.reply,
+            principle=constitution.principle(each.principle_id),
+        )
+        for each in known
+    ]
+    written = critique(model, drafts, prompts=prompts, temperature=0.0, seeds=seeds, trim=True)
+    return [
+        TrialAnswer(
+            known=each,
+            log_odds=None if said.found_problem is None else (1.0 if said.found_problem else -1.0),
+            covered=1.0,
+        )
+        for each, said in zip(known, written, strict=True)
+    ]
+
+
+Scorer = Callable[[Sequence[KnownReply], Sequence[KnownReply]], Sequence[float | None]]
+"""A remedy at work: replies whose verdict it may see, replies to score; gives log-odds of broken,
+in any monotone unit, None where it has no answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remedy:
+    """One thing to do about a critic that does not work."""
+
+    name: str
+    """As the report prints it."""
+
+    score: Scorer
+
+    border: bool = True
+    """Whether a border is learned from the known replies; False takes the likelier answer."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class RemedyResult:
+    """How a remedy did on known replies that it was not fitted to."""
+
+    name: str
+
+    accuracy: Estimate
+    """Share told rightly; no answer counts as wrong."""
+
+    p_value: float | None
+    """That chance makes it that much better than the critic as it is (McNemar, one-sided); None
+    for the critic itself."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class RemedyTrial:
+    """All remedies, and which one is recommended."""
+
+    results: tuple[RemedyResult, ...]
+    """The critic as it is first."""
+
+    recommended: str
+    """Name of the remedy that wins; `people` where none is confirmed better than chance."""
+
+    reason: str
+
+    expected: Estimate | None
+    """Accuracy of the recommended way, chosen on some parts and scored on the others, so that the
+    choice itself is paid for; None for `people`, whom nobody examined here."""
+
+
+def try_remedies(
+    known: Sequence[KnownReply], remedies: Sequence[Remedy], *, seed: int = 0
+) -> RemedyTrial:
+    """Try each remedy on known replies, and recommend the one that does best.
+
+    Args:
+        known: Replies whose verdict is known; those without one are left out.
+        remedies: The critic as it is first; of equally good ones, the earlier one is recommended,
+            so put cheap ones in front.
+        seed: Of the cut into parts.
+
+    Returns:
+        The remedy that tells most of the known replies rightly, each scored on replies whose
+        request it has not seen. It is recommended where it does better than chance.
+
+    Raises:
+        DataError: Too few known replies to cut into parts.
+        ConfigError: No remedies, or two of one name.
+    """
+    names = [each.name for each in remedies]
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"expected remedies with names of their own, got {names}")
+    asked = [each for each in known if each.broken is not None]
+    truth = np.array([bool(each.broken) for each in asked])
+    fold = _folds(asked, seed)
+    if min(truth.sum(), (~truth).sum()) < LEAST_REPLIES or len(set(fold.tolist())) < FOLDS:
+        raise DataError(
+            f"remedies are tried on at least {LEAST_REPLIES} broken and as many kept replies to "
+            f"{FOLDS} requests or more, got {truth.sum()} and {(~truth).sum()}; give the "
+            "constitution more worked examples"
+        )
+    right = np.stack([_cross_validated(each, asked, fold) for each in remedies])
+    counts = right.sum(axis=1)
+    results = tuple(
+        RemedyResult(
+            name=name,
+            accuracy=wilson(int(counts[at]), len(asked), unit="known replies told rightly"),
+            p_value=None if at == 0 else _better(right[0], right[at]),
+        )
+        for at, name in enumerate(names)
+    )
+    best = int(counts.argmax())
+    chance = stats.binomtest(int(counts[best]), len(asked), _chance(truth), alternative="greater")
+    if chance.pvalue * len(names) > FALSE_ALARM:
+        return RemedyTrial(
+            results=results,
+            recommended="people",
+            reason=f"none does better than chance: the best, {names[best]}, tells "
+            f"{counts[best]} of {len(asked)} known replies rightly",
+            expected=None,
+        )
+    # Chosen on the other parts, scored on this one.
+    chosen = [
+        right[int(right[:, fold != part].sum(axis=1).argmax()), fold == part].sum()
+        for part in np.unique(fold)
+    ]
+    return RemedyTrial(
+        results=results,
+        recommended=names[best],
+        reason=f"it tells {counts[best]} of {len(asked)} known replies rightly, "
+        f"{names[0]} {counts[0]}",
+        expected=wilson(int(sum(chosen)), len(asked), unit="known replies told rightly"),
+    )
+
+
+def _chance(truth: np.ndarray) -> float:
+    """What whoever always says the same gets right."""
+    return float(max(truth.mean(), 1 - truth.mean()))
+
+
+def _better(before: np.ndarray, after: np.ndarray) -> float:
+    """One-sided exact McNemar."""
+    both = mcnemar_exact(before, after)
+    return both / 2 if after.sum() > before.sum() else 1 - both / 2
+
+
+def _folds(known: Sequence[KnownReply], seed: int) -> np.ndarray:
+    """A part for each reply: what shares a request or a reply lies together, principles spread."""
+    rng = np.random.default_rng(seed)
+    group = list(range(len(known)))
+    first: dict[tuple[str, str, str], int] = {}
+    for at, each in enumerate(known):
+        for key in ((each.principle_id, "q", each.request), (each.principle_id, "a", each.reply)):
+            other = first.setdefault(key, at)
+            if group[other] != group[at]:
+                old, new = group[at], group[other]
+                group = [new if one == old else one for one in group]
+    own: dict[str, list[int]] = {}
+    for number in dict.fromkeys(group):
+        own.setdefault(known[number].principle_id, []).append(number)
+    part: dict[int, int] = {}
+    for numbers in own.values():
+        for number in rng.permutation(numbers).tolist():
+            part[number] = len(part) % FOLDS
+    return np.array([part[number] for number in group])
+
+
+def _cross_validated(remedy: Remedy, known: Sequence[KnownReply], fold: np.ndarray) -> np.ndarray:
+    """Whether each reply is told rightly by what was fitted to the other parts."""
+    right = np.zeros(len(known), bool)
+    for part in np.unique(fold):
+        test = [each for each, own in zip(known, fold, strict=True) if own == part]
+        train = [each for each, own in zip(known, fold, strict=True) if own != part]
+        # What is fitted knows its own examples too well, so a border needs scores from outside.
+        odds = remedy.score(train, [*test, *train])
+        borders = _borders(train, odds[len(test) :]) if remedy.border else {}
+        for at, (each, value) in zip(
+            np.flatnonzero(fold == part), zip(test, odds, strict=False), strict=True
+        ):
+            border = borders.get(each.principle_id, borders.get("", 0.0))
+            right[at] = value is not None and (value > border) == bool(each.broken)
+    return right
+
+
+def _borders(known: Sequence[KnownReply], odds: Sequence[float | None]) -> dict[str, float]:
+    """Halfway between broken and kept, by principle and (under "") over all."""
+    found = {}
+    for name in ("", *dict.fromkeys(each.principle_id for each in known)):
+        means = []
+        for kind in (True, False):
+            values = [
+                value
+                for each, value in zip(known, odds, strict=True)
+                if value is not None and each.broken is kind and name in ("", each.principle_id)
+            ]
+            if len(values) > (1 if name else 0):
+                means.append(float(np.mean(values)))
+        if len(means) == 2:
+            found[name] = sum(means) / 2
+    return found
+
+
+def ask_critic(
+    model: LanguageModel, constitution: Constitution, *, prompts: PromptSet, seed: int = 0
+) -> Scorer:
+    """The critic itself, or a larger one: asked as it will be when it grades."""
+    asked = _remembered(
+        lambda replies: [
+            log_odds(choice, prompts.template("grade").options)
+            for choice in ask_grades(
+                model,
+                [(constitution.principle(e.principle_id), e.request, e.reply) for e in replies],
+                prompts=prompts,
+                seeds=[seed] * len(replies),
+            )
+        ]
+    )
+    return lambda _, replies: asked(replies)
+
+
+def ask_with_examples(
+    model: LanguageModel,
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    count: int = 4,
+    seed: int = 0,
+) -> Scorer:
+    """The critic with judged examples before the question, chosen for coverage.
+
+    Examples of the principle in question come first, as many broken as kept, so that what is
+    shown does not lean itself; where it has none, those of other principles stand in.
+
+    Args:
+        model: The critic.
+        constitution: The principles.
+        prompts: The words to ask in; the question `grade` is asked, one way round.
+        count: Most examples shown, an even number.
+        seed: Of the calls.
+    """
+    template = prompts.template("grade")
+    words = {meaning: word for word, meaning in template.options.items()}
+
+    @cache
+    def chosen(texts: tuple[str, ...]) -> list[int]:
+        return choose_for_coverage(texts, count // 2)
+
+    def question(each: KnownReply) -> Dialogue:
+        return prompts.render(
+            "grade",
+            principle=constitution.principle(each.principle_id),
+            values={"request": each.request, "reply": each.reply},
+        )
+
+    def turns(train: Sequence[KnownReply], reply: KnownReply) -> list[Message]:
+        others = [e for e in train if e.request != reply.request and e.reply != reply.reply]
+        own = [e for e in others if e.principle_id == reply.principle_id]
+        shown: list[KnownReply] = []
+        for kind in (True, False):
+            some = [e for e in (own or others) if e.broken is kind]
+            shown += [some[at] for at in chosen(tuple(f"{e.request}\n{e.reply}" for e in some))]
+        order = np.random.default_rng(seed).permutation(len(shown))
+        return [
+            turn
+            for at in order.tolist()
+            for turn in (
+                question(shown[at])[-1],
+                Message("assistant", words["fail" if shown[at].broken else "pass"]),
+            )
+        ]
+
+    def score(train: Sequence[KnownReply], replies: Sequence[KnownReply]) -> Sequence[float | None]:
+        asked = []
+        for each in replies:
+            *system, last = question(each)
+            asked.append((*system, *turns(train, each), last))
+        choices = model.choose(asked, tuple(template.options), seeds=[seed] * len(asked))
+        return [log_odds(choice, template.options) for choice in choices]
+
+    return score
+
+
+def choose_for_coverage(texts: Sequence[str], count: int) -> list[int]:
+    """Pick texts so that every text is close to one that was picked.
+
+    Args:
+        texts: To choose from.
+        count: How many, at most.
+
+    Returns:
+        Their numbers, the one that covers most first.
+
+    Source:
+        Greedy facility location (Nemhauser, Wolsey & Fisher 1978: at least 63% of the best
+        coverage), on cosines between TF-IDF vectors of words.
+
+    Example:
+        >>> choose_for_coverage(["a red cat", "a red hen", "a red fox", "my blue boat"], 2)
+        [0, 3]
+    """
+    if not texts:
+        return []
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    near = np.asarray(_cosines(TfidfVectorizer(token_pattern=r"\w+"), texts))
+    covered, picked = np.zeros(len(texts)), list[int]()
+    for _ in range(min(count, len(texts))):
+        gain = np.maximum(near, covered[None]).sum(axis=1).round(9)
+        gain[picked] = -1
+        picked.append(int(gain.argmax()))
+        covered = np.maximum(covered, near[picked[-1]])
+    return picked
+
+
+def _cosines(vectorizer: object, texts: Sequence[str]) -> np.ndarray:
+    try:
+        rows = vectorizer.fit_transform(texts)  # type: ignore[attr-defined]
+    except ValueError:  # no words at all: every text is like itself alone
+        return np.eye(len(texts))
+    return np.asarray((rows @ rows.T).toarray())
+
+
+def ask_items(
+    model: LanguageModel,
+    constitution: Constitution,
+    rubrics: Mapping[str, Sequence[RubricItem]],
+    *,
+    prompts: PromptSet,
+    seed: int = 0,
+) -> Scorer:
+    """The critic asked about each item of a principle by itself; see `judging.rubrics`.
+
+    Args:
+        model: The critic.
+        constitution: The principles.
+        rubrics: Principle → what a reply that keeps it does, one thing an item; a principle
+            without a rubric is asked about as a whole.
+        prompts: The words to ask in.
+        seed: Of the calls.
+    """
+
+    def ask(replies: Sequence[KnownReply]) -> list[float | None]:
+        found: dict[int, float | None] = {}
+        for name in dict.fromkeys(each.principle_id for each in replies):
+            principle = constitution.principle(name)
+            items = rubrics.get(name) or (RubricItem(text=principle.text),)
+            own = [at for at, each in enumerate(replies) if each.principle_id == name]
+            met = ask_rubric(
+                model,
+                principle,
+                items,
+                [(replies[at].request, replies[at].reply) for at in own],
+                prompts=prompts,
+                seeds=[seed] * len(own),
+            )
+            rewards = rubric_rewards(met, [item.weight for item in items])
+            found |= dict(zip(own, rewards, strict=True))
+        return [None if (r := found[at]) is None else _odds(1 - r) for at in range(len(replies))]
+
+    asked = _remembered(ask)
+    return lambda _, replies: asked(replies)
+
+
+def _odds(probability: float) -> float:
+    kept = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(kept / (1 - kept))
+
+
+def ask_classifier(classifier: SafetyClassifier) -> Scorer:
+    """An external safety classifier: which of its labels speak of a broken reply is learned."""
+
+    def ask(replies: Sequence[KnownReply]) -> list[np.ndarray]:
+        return list(np.atleast_2d(classifier([(each.request, each.reply) for each in replies])))
+
+    asked = _remembered(ask)
+
+    def score(train: Sequence[KnownReply], replies: Sequence[KnownReply]) -> Sequence[float | None]:
+        from sklearn.linear_model import LogisticRegression
+
+        shares, seen = (
+            np.log(np.clip(np.stack(asked(each)), 1e-6, 1.0)) for each in (replies, train)
+        )
+        middle, scale = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-9)
+        fitted = LogisticRegression(C=1.0).fit(
+            (seen - middle) / scale, [bool(each.broken) for each in train]
+        )
+        return [float(each) for each in fitted.decision_function((shares - middle) / scale)]
+
+    return score
+
+
+def _remembered(
+    ask: Callable[[Sequence[KnownReply]], Sequence[float | None] | Sequence[np.ndarray]],
+) -> Callable[[Sequence[KnownReply]], list]:  # type: ignore[type-arg]
+    """Asks about each reply once, whatever the number of parts it is in."""
+    told: dict[KnownReply, object] = {}
+
+    def asked(replies: Sequence[KnownReply]) -> list:  # type: ignore[type-arg]
+        new = [each for each in dict.fromkeys(replies) if each not in told]
+        if new:
+            told.update(zip(new, ask(new), strict=True))
+        return [told[each] for each in replies]
+
+    return asked
+
+
+def usual_remedies(
+    critic: LanguageModel,
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    larger: LanguageModel | None = None,
+    classifier: SafetyClassifier | None = None,
+    rubrics: Mapping[str, Sequence[RubricItem]] | None = None,
+) -> list[Remedy]:
+    """What can be tried with what is at hand, the cheapest first.
+
+    Args:
+        critic: The critic that is to be mended.
+        constitution: The principles.
+        prompts: The words to ask in.
+        larger: Another critic, where there is one.
+        classifier: From `open_classifier`, where there is one.
+        rubrics: Principle → items, where somebody wrote them.
+    """
+    own = ask_critic(critic, constitution, prompts=prompts)
+    remedies = [
+        Remedy(name="the critic as it is", score=own, border=False),
+        Remedy(name="the critic's log-odds with a border", score=own),
+        Remedy(
+            name="examples in the prompt",
+            score=ask_with_examples(critic, constitution, prompts=prompts),
+        ),
+    ]
+    if rubrics:
+        items = ask_items(critic, constitution, rubrics, prompts=prompts)
+        remedies.append(Remedy(name="yes/no items", score=items))
+    if classifier is not None:
+        remedies.append(Remedy(name="a safety classifier", score=ask_classifier(classifier)))
+    if larger is not None:
+        score = ask_critic(larger, constitution, prompts=prompts)
+        remedies.append(Remedy(name="another critic", score=score))
+    return remedies
