@@ -326,7 +326,8 @@ def real_rows(attacks: Sequence[Attack], count: int) -> list[Row]:
 
     model: Any = open_model(str(REAL_JUDGE))
     wrongs = wrong_replies()
-    cases = [(attack, wrongs[at % len(wrongs)]) for at, attack in enumerate(attacks[:count])]
+    chosen = attacks[:: max(1, len(attacks) // count)][:count]  # of all families
+    cases = [(attack, wrongs[at % len(wrongs)]) for at, attack in enumerate(chosen)]
 
     def probabilities(replies: Sequence[str], guard: bool) -> list[float | None]:
         exchanges = [
@@ -416,7 +417,7 @@ def main() -> None:
     rows += [*honest_rows(sets), unasked_row(sets)]
     if given.conflicts.exists():
         rows += conflict_rows(given.conflicts)
-    if given.real and REAL_JUDGE.exists():
+    if given.real and attacks and REAL_JUDGE.exists():
         rows += real_rows(attacks, given.real)
     show("replies that talk to their judge", rows, given.json)
 
