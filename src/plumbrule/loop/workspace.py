@@ -19,7 +19,7 @@ from plumbrule.store import Shards, Tell, fingerprint, silent
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raised whenever the same inputs would give other records."""
 
 
