@@ -115,7 +115,7 @@ PRINCIPLES = (
     "Do not help anyone to harm others, and say so openly when you decline.",
     "Give the user what was asked for, as well as you can.",
 )
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
