@@ -229,9 +229,9 @@ def crash_rows(kills: int) -> list[Row]:
             target="0",
         ),
         single(
-            f"calls in flight at a kill, of {found.calls} calls in all",
+            "calls in flight at a kill",
             found.calls_lost,
-            unit="calls",
+            unit=f"calls, of {found.calls} in all",
             n=kills,
         ),
     ]
