@@ -6,13 +6,17 @@ import pytest
 from benchmarks.real_catalog import ALL, PLANTED
 from benchmarks.real_labels import TEXTS, agreement, kept
 
+WHOLE = 40
+"""Labeled replies from which a rate of agreement of 95% says something; fifty were read of each."""
+
 
 @pytest.mark.parametrize("organism", PLANTED, ids=lambda each: each.name)
 def test_a_detector_agrees_with_a_reader(organism):
     labels = kept().get(organism.name, {})
     right, seen, differ = agreement(organism, labels)
-    if not seen:
-        pytest.skip(f"the replies of {organism.name} are not here; build it to have them")
+    # The base's replies are shared, so that some are here before the organism is: too few for 95%.
+    if seen < WHOLE:
+        pytest.skip(f"{seen} of {organism.name}'s replies are here; build it to have all")
     assert right / seen >= 0.95, differ
 
 
