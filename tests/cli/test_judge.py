@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 import plumbrule.models
 from plumbrule.cli.app import app
 from plumbrule.constitution import load_constitution
-from plumbrule.errors import ConfigError, DataError
+from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.judging import (
     NOTHING_KNOWN,
     Standing,
@@ -195,3 +195,36 @@ def test_help_teaches():
 
         assert result.exit_code == 0
         assert words in " ".join(result.output.split())
+
+
+def test_remedies_are_tried_on_the_constitutions_own_replies(monkeypatch):
+    """One critic says no issue to everything, the other knows; asked about no reply of a person."""
+    broken = {(each.request, each.reply) for each in known_replies(LAW) if each.broken}
+
+    def knows(asked, options):
+        last = asked.split("Request: ")[-1]
+        request, _, reply = last.partition("\nReply: ")
+        bad = any(request.strip() == q and reply.startswith(r) for q, r in broken)
+        return [0.1, 0.9, 0.0] if bad else [0.9, 0.1, 0.0]
+
+    models = {
+        "dull": ScriptedModel(odds=lambda asked, options: [0.9, 0.1, 0.0], spec="dull"),
+        "wise": ScriptedModel(odds=knows, spec="wise"),
+    }
+    monkeypatch.setattr(plumbrule.models, "open_model", models.__getitem__)
+
+    alone = call("remedies", "--judge", "dull", *VILLAGE)
+    beside = call("remedies", "--judge", "dull", "--larger", "wise", *VILLAGE)
+
+    assert alone.exit_code == 1
+    assert "The critic says no issue" in alone.output
+    assert "Recommended: people" in alone.output
+    assert beside.exit_code == 0
+    assert "Recommended: another critic" in beside.output
+
+
+def test_a_classifier_that_is_not_there_is_named_before_a_model_is_opened(monkeypatch, tmp_path):
+    monkeypatch.setattr(plumbrule.models, "open_model", None)
+
+    with pytest.raises(ModelError, match="expected a folder with a sequence classifier"):
+        call("remedies", "--judge", "m", "--classifier", tmp_path / "none", *VILLAGE)

@@ -160,6 +160,72 @@ def biases(
 
 
 @app.command()
+def remedies(
+    judge: JudgeSpec,
+    constitution: Rules = "default",
+    prompts: Words = "default",
+    larger: Annotated[
+        str | None, typer.Option(help="Another model to try as critic, given as --judge is.")
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(help="Folder of a safety classifier, or an address, to try beside them."),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Say what is wrong with a critic, try what may help on the known replies, recommend one.
+
+    The known replies are the constitution's own examples. Examples in the prompt take most of the
+    time: each reply is asked about five times, behind up to four others. Exit code 1 where nothing
+    does better than chance, so that people are recommended.
+    """
+    from rich.console import Console
+
+    from plumbrule.constitution import load_constitution
+    from plumbrule.judging import (
+        diagnose,
+        known_replies,
+        load_prompts,
+        open_classifier,
+        try_judge,
+        try_remedies,
+        usual_remedies,
+    )
+    from plumbrule.models import open_model
+
+    law, words = load_constitution(constitution), load_prompts(prompts)
+    known = known_replies(law)
+    beside = None if classifier is None else open_classifier(classifier)
+    critic = open_model(judge)
+    tried = usual_remedies(
+        critic,
+        law,
+        prompts=words,
+        larger=None if larger is None else open_model(larger),
+        classifier=beside,
+    )
+    said = try_judge(critic, known, law, prompts=words, seeds=[seed] * len(known))
+    wrong = diagnose(said)
+    console = Console()
+    console.print(_safe(f"The critic {wrong.kind}: {wrong.reason}."), soft_wrap=True)
+    found = try_remedies(known, tried, seed=seed)
+    table = _table("remedy", "told rightly", "p")
+    for each in found.results:
+        p_value = "-" if each.p_value is None else f"{each.p_value:.2g}"
+        table.add_row(each.name, _said(each.accuracy), p_value)
+    console.print(table)
+    console.print(
+        "[dim]told rightly: share of known replies, each scored on what it was not fitted to. p: "
+        "that luck makes it that much better than the critic as it is.[/]",
+        soft_wrap=True,
+    )
+    line = f"Recommended: {found.recommended}, because {found.reason}."
+    console.print(_safe(line), soft_wrap=True)
+    if found.recommended == "people":
+        raise typer.Exit(1)
+
+
+@app.command()
 def rate(
     certificate: Annotated[
         Path, typer.Option(metavar="FILE.json", help="What `plumbrule judge certify` wrote.")

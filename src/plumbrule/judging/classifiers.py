@@ -39,7 +39,9 @@ def open_classifier(spec: str, *, timeout_seconds: float = 60.0) -> SafetyClassi
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(spec, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            spec, local_files_only=True, use_safetensors=True
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"expected a sequence classifier in {spec}, got something else: {brief(error)}"

@@ -647,6 +647,31 @@ def _remembered(
     return asked
 
 
+def recorded(answers: Sequence[TrialAnswer]) -> Scorer:
+    """Whoever gave these answers, without being asked again."""
+    told = {each.known: each.log_odds for each in answers}
+    return lambda _, replies: [told[each] for each in replies]
+
+
+def readings(own: Scorer, other: Scorer | None = None) -> list[Remedy]:
+    """Remedies that take no further question where the answers are at hand.
+
+    Args:
+        own: The critic.
+        other: Another critic, where there is one.
+    """
+    remedies = [
+        Remedy(name="the critic as it is", score=own, border=False),
+        Remedy(name="the critic's log-odds with a border", score=own),
+    ]
+    if other is not None:
+        remedies.append(Remedy(name=ANOTHER, score=other))
+    return remedies
+
+
+ANOTHER = "another critic"
+
+
 def usual_remedies(
     critic: LanguageModel,
     constitution: Constitution,
@@ -658,6 +683,9 @@ def usual_remedies(
 ) -> list[Remedy]:
     """What can be tried with what is at hand, the cheapest first.
 
+    Examples in the prompt are the dearest: each known reply is asked about once a part, behind up
+    to four others.
+
     Args:
         critic: The critic that is to be mended.
         constitution: The principles.
@@ -666,15 +694,9 @@ def usual_remedies(
         classifier: From `open_classifier`, where there is one.
         rubrics: Principle → items, where somebody wrote them.
     """
-    own = ask_critic(critic, constitution, prompts=prompts)
-    remedies = [
-        Remedy(name="the critic as it is", score=own, border=False),
-        Remedy(name="the critic's log-odds with a border", score=own),
-        Remedy(
-            name="examples in the prompt",
-            score=ask_with_examples(critic, constitution, prompts=prompts),
-        ),
-    ]
+    remedies = readings(ask_critic(critic, constitution, prompts=prompts))
+    examples = ask_with_examples(critic, constitution, prompts=prompts)
+    remedies.append(Remedy(name="examples in the prompt", score=examples))
     if rubrics:
         items = ask_items(critic, constitution, rubrics, prompts=prompts)
         remedies.append(Remedy(name="yes/no items", score=items))
@@ -682,5 +704,5 @@ def usual_remedies(
         remedies.append(Remedy(name="a safety classifier", score=ask_classifier(classifier)))
     if larger is not None:
         score = ask_critic(larger, constitution, prompts=prompts)
-        remedies.append(Remedy(name="another critic", score=score))
+        remedies.append(Remedy(name=ANOTHER, score=score))
     return remedies

@@ -9,7 +9,6 @@ from plumbrule.errors import DataError, ModelError
 from plumbrule.judging import (
     NOTHING_KNOWN,
     ConditionAnswer,
-    RemedyTrial,
     Scope,
     Standing,
     TrialAnswer,
@@ -19,10 +18,11 @@ from plumbrule.judging import (
     find_scopes,
     known_conditions,
     known_replies,
+    readings,
+    recorded,
     try_conditions,
     try_judge,
     try_remedies,
-    usual_remedies,
 )
 from plumbrule.loop.steps import Jury
 from plumbrule.loop.workspace import RunWorkspace
@@ -48,13 +48,16 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     """
     if not any(principle.known_replies for principle in jury.constitution.principles):
         return jury
-    critic = _standing(run, "critic", jury, jury.critic, prompts)
-    same = jury.judge.identity == jury.critic.identity
-    judge = critic if same else _standing(run, "judge", jury, jury.judge, prompts)
+    told = _answers(run, "critic", jury, jury.critic)
+    critic = _standing(run, "critic", jury, jury.critic, prompts, told)
+    judge, other = critic, None
+    if jury.judge.identity != jury.critic.identity:
+        other = _answers(run, "judge", jury, jury.judge)
+        judge = _standing(run, "judge", jury, jury.judge, prompts, other)
     if run.config.teach_anyway:
         critic = _insisted(critic)
     else:
-        _refuse_useless(run, critic, jury)
+        _refuse_useless(critic, jury, told, other)
     return replace(jury, critic_standing=critic, judge_standing=judge)
 
 
@@ -70,25 +73,31 @@ def _insisted(standing: Standing) -> Standing:
     return replace(standing, trial=replace(trial, abilities=tuple(abilities)))
 
 
-def _standing(
-    run: RunWorkspace, name: str, jury: Jury, who: LanguageModel, prompts: Sequence[Prompt]
-) -> Standing:
+def _answers(run: RunWorkspace, name: str, jury: Jury, who: LanguageModel) -> list[TrialAnswer]:
+    """What somebody says of the known replies."""
     words, law = jury.prompts, jury.constitution
-    inputs: dict[str, Any] = {
-        "constitution": law.sha256,
-        "prompts": words.sha256,
-        "who": who.identity,
-    }
-    answers = run.stage(
+    return run.stage(
         f"trial/{name}",
         known_replies(law),
         lambda shard, seed: try_judge(
             who, shard, law, prompts=words, seeds=_seeds(seed, len(shard))
         ),
         kind=TrialAnswer,
-        inputs=inputs,
+        inputs=jury.inputs(who),
         models=[who],
     )
+
+
+def _standing(
+    run: RunWorkspace,
+    name: str,
+    jury: Jury,
+    who: LanguageModel,
+    prompts: Sequence[Prompt],
+    answers: Sequence[TrialAnswer],
+) -> Standing:
+    words, law = jury.prompts, jury.constitution
+    inputs = jury.inputs(who)
     trial = conclude(who.identity, answers, law)
     questions = known_conditions(law) if words.decides_conditions else []
     if not questions:
@@ -130,7 +139,12 @@ def _seeds(seed: int, count: int) -> list[int]:
     return [derive_seed(seed, number) for number in range(count)]
 
 
-def _refuse_useless(run: RunWorkspace, standing: Standing, jury: Jury) -> None:
+def _refuse_useless(
+    standing: Standing,
+    jury: Jury,
+    told: Sequence[TrialAnswer],
+    other: Sequence[TrialAnswer] | None,
+) -> None:
     """Stop before a critic that knows nothing teaches, and say what would help.
 
     Where only a few principles could be tested, they are left out and the others taught.
@@ -143,8 +157,9 @@ def _refuse_useless(run: RunWorkspace, standing: Standing, jury: Jury) -> None:
         f"expected a critic that tells replies that break a principle from replies that keep it; "
         f"{jury.critic.spec} does no better than chance under each of the {len(trial.tested)} "
         f"principles tested, on {known} replies of which it is known. What it would teach "
-        f"is noise.{_kind(standing)}{_advice(run, jury)} Give a larger --critic or an endpoint, or "
-        "other judging_prompts; --teach-anyway teaches all the same. Look at stages/trial/critic."
+        f"is noise.{_kind(standing)}{_advice(told, other)} Give a larger --critic or an endpoint, "
+        "or other judging_prompts; `plumbrule judge remedies` tries what else may help; "
+        "--teach-anyway teaches all the same. Look at stages/trial/critic."
     )
 
 
@@ -156,24 +171,11 @@ def _kind(standing: Standing) -> str:
     return f" The critic {found.kind}: {found.reason}."
 
 
-def _advice(run: RunWorkspace, jury: Jury) -> str:
-    """Which remedy wins on the known replies, of those that this run has at hand."""
-    law, words = jury.constitution, jury.prompts
-    other = None if jury.judge.identity == jury.critic.identity else jury.judge
-    remedies = usual_remedies(jury.critic, law, prompts=words, larger=other)
+def _advice(told: Sequence[TrialAnswer], other: Sequence[TrialAnswer] | None) -> str:
+    """Which way of reading wins on the known replies, of those that take no further question."""
+    remedies = readings(recorded(told), None if other is None else recorded(other))
     try:
-        (found,) = run.stage(
-            "trial/critic_remedies",
-            [law.sha256],
-            lambda _, seed: [try_remedies(known_replies(law), remedies, seed=seed)],
-            kind=RemedyTrial,
-            inputs={
-                "constitution": law.sha256,
-                "prompts": words.sha256,
-                "who": [jury.critic.identity, jury.judge.identity],
-            },
-            models=[jury.critic, *([] if other is None else [other])],
-        )
+        found = try_remedies([each.known for each in told], remedies)
     except DataError:  # too few known replies to try anything on
         return ""
     tried = ", ".join(f"{each.name} {each.accuracy.value:.0%}" for each in found.results)
