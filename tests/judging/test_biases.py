@@ -17,7 +17,7 @@ from plumbrule.judging.biases import (
     made_polite,
     measure_biases,
 )
-from plumbrule.judging.certificates import LabeledReply
+from plumbrule.judging.labels import LabeledReply
 from plumbrule.records import from_json, to_json
 
 PROMPTS = load_prompts("default")

@@ -12,13 +12,12 @@ from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import ConfigError, ConstitutionError, DataError
 from plumbrule.judging import Ability, JudgeTrial, Standing, grade, load_prompts
 from plumbrule.judging.certificates import (
-    LabeledReply,
     certify_judge,
     corrected,
     likeness,
     read_certificate,
-    read_labels,
 )
+from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.people import QueueItem, QueueSettings, export_labels, make_queue, open_queue
 from plumbrule.records import Exchange, Message
 from plumbrule.statistics import auroc, clopper_pearson
@@ -418,3 +417,21 @@ def test_what_people_labeled_in_a_queue_is_read_as_it_was_written(tmp_path):
     assert {(each.reply, each.broken) for each in labels} == {("Yes.", True), ("No.", False)}
     assert {each.annotator for each in labels} == {"ada"}
     assert all(each.probability == 1.0 for each in labels)
+
+
+def test_where_people_differ_on_whether_it_applies_there_is_no_label(tmp_path):
+    items = [
+        QueueItem(principle_id="kind", principle="Be kind.", request="Where?", replies=(reply,))
+        for reply in ("Yes.", "No.")
+    ]
+    make_queue(items, tmp_path / "q.db", QueueSettings(double_share=1.0))
+    said = {("ada", "Yes."): "fail", ("bob", "Yes."): "not_applicable"}
+    with closing(open_queue(tmp_path / "q.db")) as queue:
+        for who in ("ada", "bob"):
+            while (served := queue.serve(who)) is not None:
+                queue.answer(who, served.item.id, said.get((who, served.item.replies[0]), "pass"))
+        export_labels(queue, tmp_path / "labels.jsonl")
+
+    labels = read_labels(tmp_path / "labels.jsonl", LAW)
+
+    assert {(each.reply, each.broken) for each in labels} == {("No.", False)}

@@ -6,9 +6,9 @@ import pytest
 
 from plumbrule.loop import Gates
 from plumbrule.loop.gates import check_gates
-from plumbrule.loop.notes import failing_principles, untaught_principles
+from plumbrule.loop.notes import failing_principles, ungraded, untaught_principles
 from plumbrule.loop.steps import Examined
-from plumbrule.records import Estimate, Finding
+from plumbrule.records import Estimate, Finding, Judgment
 from plumbrule.statistics import clopper_pearson
 
 OFF = {
@@ -58,6 +58,19 @@ def test_where_no_principle_could_be_judged_no_gate_of_principles_passes():
     assert [each["passed"] for each in found] == [False, False]
     assert all("nothing could be judged" in each["reason"] for each in found)
     assert failing_principles(found) == []
+
+
+def test_a_report_without_a_judgment_says_so_first():
+    (said,) = ungraded(NOBODY, oracle=False)
+
+    assert said.startswith("NOT GRADED: no reply was graded under any principle")
+    assert ungraded(NOBODY, oracle=True) == []
+    judgment = Judgment(
+        exchange_id="e", principle_id="a", constitution_sha256="c", verdict="pass",
+        probability=None, rationale="", judge="j", prompt_sha256="p", method="m",
+    )  # fmt: skip
+    judged = [replace(each, judgments=(judgment,)) for each in NOBODY]
+    assert ungraded(judged, oracle=False) == []
 
 
 def test_a_principle_that_got_worse_fails_and_is_named():

@@ -78,6 +78,9 @@ def test_the_report_says_what_is_not_taught_and_what_would_help(tmp_path):
     assert "better than chance under 1 of 2 principles (kind)" in said
     assert "brief" in said
     assert "more worked examples" in said
+    assert "Neither taught nor graded by the critic" in said
+    of_the_judge = " ".join(say_trial("judge", jury.critic_standing, jury.constitution))
+    assert "Not graded by the judge" in of_the_judge  # which teaches nothing anyway
     assert [row["works"] for row in trial_rows("critic", jury.critic_standing)] == [True, False]
 
 
@@ -88,7 +91,8 @@ def test_a_critic_that_knows_nothing_does_not_teach(tmp_path):
 
 def test_what_is_wrong_with_it_and_what_would_help_is_said(tmp_path):
     able = replace(sees("kind", "brief"), spec="large", identity="large")
-    jury = Jury(constitution=law(), prompts=WORDS, critic=sees(), judge=able)
+    dull = sees()
+    jury = Jury(constitution=law(), prompts=WORDS, critic=dull, judge=able)
 
     with (
         pytest.raises(ModelError) as refused,
@@ -102,7 +106,7 @@ def test_what_is_wrong_with_it_and_what_would_help_is_said(tmp_path):
     # What was known already is enough: a run that is refused asks nothing that no plan told of.
     replies = sum(each.known_replies for each in jury.constitution.principles)
     assert len(able.asked) <= len(WORDS.grading) * (replies + 3 * 2)
-    assert len(jury.critic.asked) == len(able.asked)
+    assert len(dull.asked) == len(able.asked)
 
 
 def test_where_few_could_be_tested_the_others_are_taught(tmp_path):

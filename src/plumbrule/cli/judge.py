@@ -296,7 +296,7 @@ def _opened(judge: str, labels: Path, constitution: str, prompts: str) -> tuple[
     """What is cheap to get wrong is read before a model is opened."""
     from plumbrule.constitution import load_constitution
     from plumbrule.judging import load_prompts
-    from plumbrule.judging.certificates import read_labels
+    from plumbrule.judging.labels import read_labels
     from plumbrule.models import open_model
 
     law, words = load_constitution(constitution), load_prompts(prompts)

@@ -6,14 +6,12 @@ from plumbrule.judging.certificates import (
     CalibrationBin,
     CorrectedPrinciple,
     JudgeCertificate,
-    LabeledReply,
     PrincipleCertificate,
     ProbabilityMap,
     certify_judge,
     corrected,
     likeness,
     read_certificate,
-    read_labels,
 )
 from plumbrule.judging.classifiers import SafetyClassifier, open_classifier
 from plumbrule.judging.comparison import CandidatePair, combine, compare, compare_by_grades
@@ -49,6 +47,7 @@ from plumbrule.judging.ensembles import (
 )
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade, sort_by_manner
 from plumbrule.judging.guarding import Suspicion, suspect
+from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
 from plumbrule.judging.remedies import (

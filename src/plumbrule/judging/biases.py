@@ -16,7 +16,7 @@ from scipy import stats
 
 from plumbrule.constitution import Constitution
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.judging.certificates import LabeledReply
+from plumbrule.judging.labels import LabeledReply
 from plumbrule.judging.prompts import PromptSet
 from plumbrule.judging.trial import SMALLEST, ask_grades
 from plumbrule.models import Choice, LanguageModel

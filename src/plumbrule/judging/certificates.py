@@ -8,11 +8,10 @@ refused.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import optimize
@@ -22,6 +21,7 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.files import read_small_text
 from plumbrule.judging.conditions import Scope, decisive
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
+from plumbrule.judging.labels import LARGEST_FILE, LabeledReply
 from plumbrule.judging.prompts import PromptSet
 from plumbrule.models import LanguageModel
 from plumbrule.records import (
@@ -57,43 +57,11 @@ LEAST_FOR_MAP = 10
 LEAST_FOR_LIKENESS = 10
 """Scores of broken, kept and new replies each from which their likeness is tested."""
 
-LARGEST_FILE = 64 * 2**20
-"""Bytes of a file of labels or of a certificate."""
-
 Scores = Sequence[float] | np.ndarray
 """A judge's probabilities that replies are broken."""
 
 _RESAMPLED = 199
 _SHARES = np.linspace(0, 1, 51)
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class LabeledReply:
-    """A reply of which somebody said whether it breaks a principle."""
-
-    request: str
-    reply: str
-    principle: str
-    broken: bool
-
-    annotator: str = ""
-    """Who said so; several may, of the same reply."""
-
-    probability: float | None = None
-    """Chance with which this reply had to be labeled, where the draw was not the same for all."""
-
-    author: str = ""
-    """Who wrote the reply; `judge` for the judge that is examined, or its name."""
-
-    def __post_init__(self) -> None:
-        if self.probability is not None and not 0 < self.probability <= 1:
-            raise DataError(f"probability must be above 0 and at most 1, got {self.probability}")
-
-    @property
-    def sha256(self) -> str:
-        """Hash of what was labeled, whoever did."""
-        return fingerprint([self.request, self.reply, self.principle])
 
 
 @strict
@@ -356,75 +324,6 @@ def read_certificate(path: Path) -> JudgeCertificate:
             "altered. Take it from where it was made, or certify again."
         )
     return from_json(JudgeCertificate, content, origin=str(path))
-
-
-def read_labels(path: Path, constitution: Constitution) -> list[LabeledReply]:
-    """Read labeled replies, one JSON object a line.
-
-    Args:
-        path: Lines with `request`, `reply`, `principle` and `broken`; optional are `annotator`,
-            `probability` and `author`. Or what `plumbrule label export` wrote: pairs, skipped
-            replies and those to which the principle does not apply are passed over.
-        constitution: Whose principles they are.
-
-    Raises:
-        DataError: There is no such file, it is empty, or a line is not a label; the line is named.
-    """
-    text = read_small_text(path, "a file of labels", most=LARGEST_FILE, error=DataError)
-    known = {principle.id for principle in constitution.principles}
-    labels = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{place} must be one JSON object with request, reply, principle and broken, got "
-                f"{line[:60]!r}"
-            ) from error
-        if isinstance(value, dict) and value.keys() >= _QUEUE:
-            value = _of_queue(value)
-            if value is None:
-                continue
-        if isinstance(value, dict) and not isinstance(value.get("broken"), bool):
-            raise DataError(
-                f"{place}: `broken` must be true or false, got {value.get('broken')!r:.40}"
-            )
-        label = from_json(LabeledReply, value, origin=place)
-        if label.principle not in known:
-            raise DataError(
-                f"{place} is about the principle {label.principle!r:.60}, which "
-                f"{constitution.name} does not have; it has {', '.join(sorted(known))}"
-            )
-        labels.append(label)
-    if not labels:
-        raise DataError(f"expected labeled replies, {path} has none; one JSON object a line")
-    return labels
-
-
-_QUEUE = {"item", "settled", "inclusion_probability"}
-"""Columns that only an export of a queue of people has."""
-
-
-def _of_queue(value: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A line of such an export as a label; None where it says nothing of broken or kept.
-
-    Where people differed and one decided, what was settled counts.
-    """
-    answer = value["settled"] or value.get("answer")
-    if "reply" not in value or answer not in ("pass", "fail"):
-        return None
-    return {
-        "request": value.get("request"),
-        "reply": value["reply"],
-        "principle": value.get("principle"),
-        "broken": answer == "fail",
-        "annotator": value.get("annotator", ""),
-        "probability": value["inclusion_probability"],
-        "author": value.get("source") or "",
-    }
 
 
 def certify_judge(

@@ -14,7 +14,13 @@ from plumbrule.compliance import (
 from plumbrule.constitution import Constitution
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
-from plumbrule.loop.notes import failing_principles, notes, summary, untaught_principles
+from plumbrule.loop.notes import (
+    failing_principles,
+    notes,
+    summary,
+    ungraded,
+    untaught_principles,
+)
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
@@ -74,6 +80,7 @@ def report_content(
         "summary": [
             *failing_principles(gates),
             *untaught_principles(principles, jury.untaught, stages, source),
+            *ungraded(stages, oracle=oracle),
             *summary(run, stages, known, trained, oracle=oracle),
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),

@@ -81,6 +81,17 @@ def untaught_principles(
     return said
 
 
+def ungraded(stages: Sequence[Examined], *, oracle: bool) -> list[str]:
+    """That nobody graded anything, where so: a page of unknown rates must say why at its top."""
+    if oracle or any(stage.judgments for stage in stages):
+        return []
+    return [
+        "NOT GRADED: no reply was graded under any principle, because the judge does no better "
+        "than chance under each; whether the constitution is kept is not known. Another judge, or "
+        "labels by people, would tell."
+    ]
+
+
 def _empty(text: str) -> bool:
     return not text.strip()
 

@@ -208,8 +208,9 @@ def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[
     if unable and (kind := _kind(standing).strip()):
         lines.append(kind.replace("The critic", f"The {who}", 1))
     if unable:
+        spared = "Neither taught nor graded" if who == "critic" else "Not graded"
         lines.append(
-            f"Neither taught nor graded by the {who}, because it does no better than chance there: "
+            f"{spared} by the {who}, because it does no better than chance there: "
             f"{', '.join(unable)}. A larger model, more worked examples, the facts in the prompt, "
             "or people would help."
         )
