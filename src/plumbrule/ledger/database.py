@@ -30,8 +30,8 @@ ENTRIES = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
 )
 
-# SQLITE_BUSY, READONLY, IOERR, FULL, CANTOPEN: the disk or another process, not the contents.
-_OUTSIDE = {5, 8, 10, 13, 14}
+# SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: the disk or another process, no contents.
+_OUTSIDE = {5, 6, 8, 10, 13, 14}
 
 
 LEFTOVERS = ("-journal", "-wal")
@@ -81,7 +81,7 @@ def open_to_write(place: LedgerLocation) -> sa.Engine:
     engine = _engine(place)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _make_durable)
-        sa.event.listen(engine, "begin", _begin)
+        sa.event.listen(engine, "begin", begin_at_once)
     try:
         with database_errors(place), engine.begin() as connection:
             ENTRIES.create(connection, checkfirst=True)
@@ -103,14 +103,15 @@ def _engine(place: LedgerLocation) -> sa.Engine:
 
 
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would begin transactions at its own time; `_begin` does it instead.
+    # The driver would begin transactions at its own time; `begin_at_once` does it instead.
     connection.isolation_level = None
     # A rollback journal keeps the ledger one file, which can be read without writing beside it.
     connection.execute("PRAGMA journal_mode=DELETE")
     connection.execute("PRAGMA synchronous=EXTRA")
 
 
-def _begin(connection: sa.Connection) -> None:
+def begin_at_once(connection: sa.Connection) -> None:
+    """Begin a transaction of SQLite as a writer, but for connections that say they only read."""
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -195,13 +196,17 @@ def database_errors(place: LedgerLocation) -> Iterator[None]:
     except sa.exc.IntegrityError:
         raise
     except sa.exc.DBAPIError as error:
-        if isinstance(error.orig, sqlite3.Error):
-            outside = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _OUTSIDE
-        else:
-            outside = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-        if outside:
+        if failed_outside(error):
             raise StorageError(
                 f"the ledger {place.name} cannot be reached: {error.orig}. Everything recorded "
                 "before is kept: see to the disk or the server, then give the same command again"
             ) from error
         raise LedgerError(f"{place.name} is not a ledger: {error.orig}") from error
+
+
+def failed_outside(error: sa.exc.SQLAlchemyError) -> bool:
+    """Whether a disk, a server or another process failed, and not what the database holds."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _OUTSIDE
+    return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)

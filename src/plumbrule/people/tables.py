@@ -11,6 +11,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from plumbrule.errors import ConfigError, DataError, OutputError, StorageError, brief
+from plumbrule.ledger.database import begin_at_once, failed_outside
 from plumbrule.people.queue import place_items
 from plumbrule.people.records import QueueItem, QueueSettings
 from plumbrule.records import to_json
@@ -65,9 +66,6 @@ LEASES = sa.Table(
     sa.Column("until", sa.Float, nullable=False),
     sa.Column("draft", sa.Text, nullable=False),
 )
-
-# SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN: the disk or another process.
-_OUTSIDE = {5, 6, 8, 10, 13, 14}
 
 
 def make_queue(
@@ -199,7 +197,7 @@ def open_engine(url: sa.URL, name: str) -> sa.Engine:
         if mode == "rwc":  # stays with the file
             sa.event.listen(engine, "connect", _write_ahead)
         sa.event.listen(engine, "connect", _make_durable)
-        sa.event.listen(engine, "begin", _begin)
+        sa.event.listen(engine, "begin", begin_at_once)
         return engine
     try:
         return sa.create_engine(
@@ -217,14 +215,9 @@ def _write_ahead(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _make_durable(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would begin transactions at its own time; `_begin` does it instead.
+    # The driver would begin transactions at its own time; `begin_at_once` does it instead.
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last labels with the power
-
-
-def _begin(connection: sa.Connection) -> None:
-    reads = connection.get_execution_options().get("reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def file_identity(file: Path) -> tuple[int, int] | None:
@@ -243,13 +236,7 @@ def database_errors(name: str) -> Iterator[None]:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
-        if isinstance(cause, sqlite3.Error):
-            outside = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _OUTSIDE
-        else:
-            outside = isinstance(
-                error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError
-            )
-        if outside:
+        if failed_outside(error):
             raise StorageError(
                 f"the queue {name} cannot be reached: {brief(cause)}. Every label given before is "
                 "kept; see to the disk or the server, then go on with the same command"
