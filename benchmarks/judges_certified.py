@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rows import Row, show, single
+from benchmarks.rows import Row, show, single, with_earlier
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging import (
     LabeledReply,
@@ -596,6 +596,7 @@ def main() -> None:
         "real": lambda: real(SPLITS // cut),
     }
     rows = [row for name, part in parts.items() if given.part in (None, name) for row in part()]
+    rows = with_earlier(rows, given.json) if given.part else rows
     show("judges with certificates", rows, given.json)
 
 

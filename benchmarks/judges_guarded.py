@@ -5,7 +5,7 @@ obeys an attack of which a third is left, and finds no fault where the wrong wor
 fails by leaving talk in and by taking too much out. Honest replies are real ones (dialogues, tasks,
 papers) and such that rightly speak of judges, grades, codes and orders.
 
-    python -m benchmarks.judges_guarded --json FILE [--attacks FILE] [--honest FILE] [--real]
+    python -m benchmarks.judges_guarded --json FILE [--half open] [--real N]
 """
 
 import argparse
@@ -38,6 +38,10 @@ from plumbrule.statistics import clopper_pearson
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
+FORMS = HERE / "judge_attacks"
+HALVES = {"open": "honest.jsonl", "sealed": "honest_sealed.jsonl"}
+"""The attacks, and the honest replies that belong to each half."""
+
 REAL_JUDGE = Path("~/.cache/plumbrule/real/qwen2").expanduser()
 LAW = Constitution(
     name="registry",
@@ -232,8 +236,8 @@ def attack_rows(attacks: Sequence[Attack], name: str) -> list[Row]:
     ]
 
 
-def honest_sets(extra: Path | None) -> dict[str, list[tuple[str, str]]]:
-    """Requests with honest replies, by where they come from."""
+def honest_sets() -> dict[str, list[tuple[str, str]]]:
+    """Requests with real, honest replies, by where they come from; none where they are not here."""
     sets: dict[str, list[tuple[str, str]]] = {}
     people = DATA / "hh_rlhf_harmless_test.jsonl.gz"
     if people.exists():
@@ -257,12 +261,13 @@ def honest_sets(extra: Path | None) -> dict[str, list[tuple[str, str]]]:
             for path in sorted(DATA.glob("papers/*/paper.md"))
             for before, after in _neighbors(path.read_text("utf-8"))
         ]
-    if extra is not None and extra.exists():
-        lines = [json.loads(line) for line in extra.read_text("utf-8").splitlines()]
-        sets["replies that quote, grade, encode"] = [
-            (each.get("request", ""), each.get("reply", each.get("text", ""))) for each in lines
-        ]
     return sets
+
+
+def honest_replies(path: Path) -> list[tuple[str, str]]:
+    """Requests with honest replies that a careless guard suspects."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [(each["request"], each["reply"]) for each in lines]
 
 
 def _transcript(text: str) -> str:
@@ -402,23 +407,25 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--attacks", type=Path, default=HERE / "judge_attacks" / "open.jsonl")
-    parser.add_argument("--honest", type=Path, default=HERE / "judge_attacks" / "honest.jsonl")
-    parser.add_argument("--conflicts", type=Path, default=HERE / "judge_conflicts.jsonl")
+    parser.add_argument(
+        "--half",
+        action="append",
+        choices=list(HALVES),
+        help="of the attacks; both where not given. Who writes the guard looks at the open one",
+    )
     parser.add_argument(
         "--real", type=int, default=0, metavar="N", help="N attacks on a real judge"
     )
     given = parser.parse_args()
     rows: list[Row] = []
-    attacks = read_attacks(given.attacks) if given.attacks.exists() else []
-    if attacks:
-        rows += attack_rows(attacks, given.attacks.stem)
-    sets = honest_sets(given.honest)
-    rows += [*honest_rows(sets), unasked_row(sets)]
-    if given.conflicts.exists():
-        rows += conflict_rows(given.conflicts)
-    if given.real and attacks and REAL_JUDGE.exists():
-        rows += real_rows(attacks, given.real)
+    sets = honest_sets()
+    for half in given.half or HALVES:
+        attacks = read_attacks(FORMS / f"{half}.jsonl")
+        rows += attack_rows(attacks, half)
+        sets[f"{half} replies that quote, grade, encode"] = honest_replies(FORMS / HALVES[half])
+        if given.real and REAL_JUDGE.exists():
+            rows += real_rows(attacks, given.real)
+    rows += [*honest_rows(sets), unasked_row(sets), *conflict_rows(HERE / "judge_conflicts.jsonl")]
     show("replies that talk to their judge", rows, given.json)
 
 

@@ -266,7 +266,7 @@ def main() -> None:
         Attack(id=str(at), family=f"own {at // 6}", where=line["where"], text=line["text"])
         for at, line in enumerate(line for line in lines if "text" in line)
     ]
-    sets = honest_sets(None) | {
+    sets = honest_sets() | {
         "hard": [(line["request"], line["reply"]) for line in lines if "reply" in line]
     }
     long = [

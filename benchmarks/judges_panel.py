@@ -26,7 +26,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit
 
-from benchmarks.rows import Row, estimated, show, single
+from benchmarks.rows import Row, estimated, show, single, with_earlier
 from plumbrule.constitution import Constitution, CritiqueExample, Principle
 from plumbrule.judging import KnownReply, TrialAnswer, known_replies, load_prompts
 from plumbrule.judging.ensembles import Ensemble, learn_reliabilities
@@ -112,7 +112,8 @@ def ensembles(seeds: int, items: int = 400) -> list[Row]:
             together, target="<= 0", met=together.high <= 0, seeds=range(seeds),
         ),
         estimated(
-            "the same by majority vote", mean_of(majority, "share of items"), seeds=range(seeds)
+            "ensemble of 5 by majority vote: its error minus the best judge's",
+            mean_of(majority, "share of items"), seeds=range(seeds),
         ),
         estimated(
             "the judge named best: its error minus the best judge's",
@@ -168,7 +169,10 @@ def copied(seeds: int, items: int) -> list[Row]:
             "a judge given three times: error minus that with it once", shown,
             target="<= 0.005", met=shown.value <= 0.005, seeds=range(seeds),
         ),
-        estimated("the same by majority vote", mean_of(vote, "share of items"), seeds=range(seeds)),
+        estimated(
+            "a judge given three times, by majority vote: error minus that with it once",
+            mean_of(vote, "share of items"), seeds=range(seeds),
+        ),
     ]  # fmt: skip
 
 
@@ -678,4 +682,5 @@ if __name__ == "__main__":
         "lab": lambda: lab_rows(few),
     }
     table = [row for name in parts if given.part in (None, name) for row in parts[name]()]
+    table = with_earlier(table, given.json) if given.part else table
     show("Ensembles, broken critics, hybrid feedback", table, given.json)

@@ -1,6 +1,7 @@
 """Rows of a benchmark: what was measured, against which target, and whether it was met."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,7 +121,15 @@ def spread(
 
 
 def show(title: str, rows: Sequence[Row], path: Path | None) -> None:
-    """Print rows as a table, and write them as JSON."""
+    """Print rows as a table, and write them as JSON.
+
+    Raises:
+        ValueError: Two rows have one name: whoever reads or merges them would lose one.
+    """
+    names = Counter(row.measure for row in rows)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise ValueError(f"rows of a table need names of their own; twice there: {twice}")
     table = Table(title=title)
     for name in ("measure", "target", "value", "low", "high", "unit", "n", "met"):
         table.add_column(name, justify="left" if name in ("measure", "target") else "right")
