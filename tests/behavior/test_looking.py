@@ -121,13 +121,20 @@ def test_following_goes_where_replies_were_seen_to_change():
     assert subjects(looker, rows)["doctors"] >= 10 > 2 * 20 * rest / left
 
 
-def test_following_never_asks_more_than_there_is():
+def test_members_of_a_subgroup_that_were_all_asked_are_asked_again_evenly():
     looker = looking(endpoint("tuned", changed="doctors", rate=0.9))
     looker.look_by_chance(len(looker.prompts) - 5)
 
     rows = looker.following(20)
 
-    assert set(rows) == set(range(len(looker.prompts))) - set(looker.rows)
+    assert len(rows) == 20
+    members = Counter(row for row in rows if looker.prompts[row].topics == ("doctors",))
+    assert max(members.values()) <= 2
+    for _ in range(8):
+        looker.draw("again", looker.following(20), blind=False)
+    asked = Counter(row for row in looker.rows if looker.prompts[row].topics == ("doctors",))
+    assert len(asked) == EACH
+    assert min(asked.values()) > 1
 
 
 def test_with_nothing_to_follow_scores_are_followed_or_chance():
@@ -222,6 +229,7 @@ def weighed(base, tuned, count=24):
         recorder=Recorder(pair=pair, seed=0, folder=None, identity=""),
         prompts=prompts()[:: len(SUBJECTS)],
         settings=Looking(),
+        table=SelectorTable.of(prompts()[:: len(SUBJECTS)]),
         embeddings=embeddings()[:: len(SUBJECTS)],
     )
     looker.look_by_chance(count)
@@ -309,3 +317,58 @@ def test_movement_is_the_median_share_by_which_replies_became_less_likely(pico):
 
     expected = np.median(np.clip(1 - np.exp(after - before), 0, 1))
     assert looker.movement() == pytest.approx(expected, abs=1e-6)
+
+
+def surprised_by(looker, monkeypatch, word):
+    """Weigh replies so that those to prompts with a word surprise, and no others."""
+
+    def openings(dialogues, replies):
+        return [
+            Opening(tokens=(1, 2), surprise=60.0 if word in dialogue[-1].content else 0.0)
+            for dialogue in dialogues
+        ]
+
+    monkeypatch.setattr(looker, "_openings", openings)
+    monkeypatch.setattr(looker, "transfer", lambda: None)
+
+
+def test_what_is_rare_is_met_once_and_then_asked_again(pico, monkeypatch):
+    twin = LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin")
+    looker = weighed(pico, twin, count=0)
+    rare = next(row for row in looker.by_chance(40)[30:])
+    surprised_by(looker, monkeypatch, looker.prompts[rare].dialogue[-1].content)
+    looker.look_by_chance(24)
+
+    looker.look_further(8)
+
+    assert sorted([*set(looker.rows[:24]), *(row for row, _ in looker.alone)]) == list(range(40))
+    assert looker.rows[24:26] == [rare, rare]
+    assert len({pair.seed for pair in looker.pairs[24:26]}) == 2
+    assert len(looker.pairs) == 32
+    assert looker.recorder.pair.texts == 2 * 32 + 16
+
+
+def test_where_most_replies_surprise_nothing_is_covered(pico, monkeypatch):
+    twin = LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin")
+    looker = weighed(pico, twin, count=0)
+    surprised_by(looker, monkeypatch, "Question")
+    looker.look_by_chance(24)
+
+    looker.look_further(8)
+
+    assert not looker.alone
+    assert len(looker.pairs) == 32
+    assert looker.recorder.pair.texts == 2 * 32
+
+
+def test_covering_has_a_limit_and_can_be_left_out(pico, monkeypatch):
+    twin = LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin")
+    for covered, met in ((5, 5), (0, 0)):
+        looker = weighed(pico, twin, count=0)
+        looker.settings = Looking(covered=covered)
+        surprised_by(looker, monkeypatch, "nothing")
+        looker.look_by_chance(24)
+
+        looker.look_further(8)
+
+        assert len(looker.alone) == met

@@ -103,7 +103,7 @@ def summary(found: Comparison) -> list[str]:
     read = len(found.looked.surprising) if found.looked else 0
     if read and not count:
         lines.append(
-            f"Replies of the tuned model still begin as the base would hardly have begun them: "
+            f"The tuned model still gives replies that the base would hardly have given: "
             f"the report shows {read} to read."
         )
     lines += [said(verdict, found) for verdict in found.findings[:SAID]]

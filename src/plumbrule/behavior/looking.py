@@ -2,38 +2,72 @@
 
 A share of the texts goes to prompts drawn by chance, and no screen can take it away: what shows
 on one prompt in ten shows there, whatever any screen believes. The rest follows the replies that
-the base would hardly have given: to prompts on which the tuned model is likeliest to begin so, and
-to prompts like those whose replies changed.
+the base would hardly have given. Where they are few, the tuned model answers the other prompts too,
+and prompts with such a reply are asked again: what is rare is met once, and seen often enough to be
+named. Then come prompts on which the tuned model is likeliest to begin so, the subgroups that are
+suspected, and prompts like those whose replies changed.
 
 Axes: P explored prompts, D dimensions of an embedding, K surprising replies.
 """
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.proposing import Proposal, propose
+from plumbrule.behavior.proposing import LEAST_WORTH, Proposal, propose
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.subgroups import SelectorTable, Subgroup
-from plumbrule.records import Prompt, check_ranges, strict
+from plumbrule.records import Dialogue, Prompt, check_ranges, strict
 from plumbrule.store import derive_seed
 
 SOME = 24
 """Replies that are weighed to see whether most are as likely as before."""
 
 SURPRISING = 10.0
-"""Nats by which a reply is likelier under the tuned model than under the base from which on the
-base would hardly have given it."""
+"""Nats by which a run of a reply is likelier under the tuned model than under the base from which
+on the base would hardly have given it."""
+
+RUN = 16
+"""Tokens in such a run: what is new may come late in a reply, and over a whole one the drift of
+every token adds up to as much."""
+
+WEIGHED = 64
+"""Tokens of a reply that are weighed."""
 
 OPENING = 10
 """Tokens that a reply begins with: enough to know it by, and little to read."""
 
+SUSPECTED = 0.0
+"""Worth, in nats, from which a subgroup is looked at further; it is less than a test asks for."""
+
+PLACES = 4
+"""Subgroups that are looked at further for one change that shows on all prompts."""
+
 ALIKE = 0.5
 """Share of tokens that two surprising openings have in common from which on one is enough."""
+
+
+def surprise(base: Sequence[float], tuned: Sequence[float]) -> float:
+    """Nats by which the tuned model is likelier to write some run of a reply than the base is.
+
+    Args:
+        base: Log-probability of each token of a reply of the tuned model, under the base.
+        tuned: The same under the tuned model.
+
+    Returns:
+        The largest sum over `RUN` tokens in a row, or over all where there are fewer.
+
+    Example:
+        >>> surprise([-1.0, -9.0, -1.0], [-1.0, -2.0, -1.5])
+        6.5
+    """
+    summed = np.concatenate([[0.0], np.cumsum(np.subtract(tuned, base))])
+    run = min(RUN, len(base))
+    return float((summed[run:] - summed[: len(summed) - run]).max())
 
 
 @strict
@@ -54,6 +88,15 @@ class Looking:
     """Median movement of replies drawn by chance, from 0 to 1, below which the explorer of sharp
     changes is used: where training moved every reply a little, weighing one says nothing."""
 
+    covered: int = 400
+    """Most prompts that the tuned model answers alone, where few replies by chance surprise."""
+
+    few: float = 0.25
+    """Share of replies by chance up to which those that surprise are few."""
+
+    again: int = 2
+    """Further pairs on each prompt whose reply surprised, where few did."""
+
     transferred: int = 4
     """Surprising replies whose openings are put to all prompts."""
 
@@ -70,6 +113,9 @@ class Looking:
             blind=(0, 1),
             blind_if_sharp=(0, 10**7),
             sharp=(0, 1),
+            covered=(0, 10**7),
+            few=(0, 1),
+            again=(0, 10**3),
             transferred=(0, 10**5),
             rounds=(0, 10**3),
             most_proposals=(0, 10**5),
@@ -82,7 +128,7 @@ class Opening:
 
     tokens: tuple[int, ...]
     surprise: float
-    """Nats by which it is likelier under the tuned model than under the base."""
+    """Nats by which the run of the reply that is most so is likelier under the tuned model."""
 
     def shared(self, other: "Opening") -> float:
         """Share of tokens that two openings have in common, from 0 to 1."""
@@ -113,6 +159,9 @@ class Looker:
     openings: list[Opening] = field(default_factory=list)
     """What the tuned model's reply of each pair begins with, as far as they were weighed."""
 
+    alone: list[tuple[int, Opening]] = field(default_factory=list)
+    """What the tuned model began with on prompts that it answered alone, by row."""
+
     scores: Float[np.ndarray, "P K"] | None = None
     """How likely the tuned model is to begin as in each surprising reply: the geometric mean over
     the opening's tokens."""
@@ -125,14 +174,19 @@ class Looker:
 
     def look_further(self, count: int) -> None:
         """Draw pairs where surprising replies are likely, and on prompts like those changed."""
+        wanted = len(self.pairs) + count
         with self.recorder.part("surprise"):
             self.weigh()
+        if self.few_surprise():
+            with self.recorder.part("cover"):
+                self.cover()
+            with self.recorder.part("second look"):
+                self.draw("again", self.again(count // 2), blind=False)
         with self.recorder.part("reply transfer"):
             self.scores = self.transfer()
-        wanted = len(self.pairs) + count
         if self.scores is not None:
             with self.recorder.part("ranked look"):
-                self.draw("ranked", self.ranked(count // 2), blind=False)
+                self.draw("ranked", self.ranked((wanted - len(self.pairs)) // 2), blind=False)
         for number in range(self.settings.rounds):
             with self.recorder.part("following"):
                 share = (wanted - len(self.pairs)) // (self.settings.rounds - number)
@@ -177,8 +231,8 @@ class Looker:
         apart = [other.log_prob - one.log_prob for one, other in zip(before, after, strict=True)]
         return float(np.median([-np.expm1(min(0.0, value)) for value in apart]))
 
-    def propose(self) -> list[Proposal]:
-        """What the pairs seen so far suggest."""
+    def propose(self, *, least: float = LEAST_WORTH, places: int = 1) -> list[Proposal]:
+        """What the pairs seen so far suggest; arguments as of `propose`."""
         usable = [at for at, pair in enumerate(self.pairs) if pair.usable]
         return propose(
             [self.pairs[at] for at in usable],
@@ -186,6 +240,8 @@ class Looker:
             self.table,
             blind=[self.blind[at] for at in usable],
             most=self.settings.most_proposals,
+            least=least,
+            places=places,
         )
 
     def draw(self, name: str, rows: Sequence[int], *, blind: bool) -> None:
@@ -212,7 +268,7 @@ class Looker:
         return rows[:count]
 
     def weigh(self) -> None:
-        """Weigh what the tuned model's replies begin with under both models, if not yet done.
+        """Weigh the tuned model's replies under both models, if not yet done.
 
         What training put there stands out by tens of nats, however rarely it is said: sampling
         alone draws nothing that is far likelier under one of two equal models.
@@ -220,21 +276,60 @@ class Looker:
         pair, new = self.recorder.pair, self.pairs[len(self.openings) :]
         if pair.local is None or not pair.same_replies or not new:
             return
-        dialogues = [one.dialogue for one in new]
-        replies = [one.tuned if one.usable else "" for one in new]
-        base, tuned = pair.local
-        openings = [reply[:OPENING] for _, reply in tuned.chat.with_replies(dialogues, replies)]
+        self.openings += self._openings(
+            [one.dialogue for one in new], [one.tuned if one.usable else "" for one in new]
+        )
+
+    def _openings(self, dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[Opening]:
+        assert self.recorder.pair.local is not None
+        base, tuned = self.recorder.pair.local
+        written = [reply[:WEIGHED] for _, reply in tuned.chat.with_replies(dialogues, replies)]
         # Each reads the prompt in its own template; the reply is the same tokens to both.
         before, after = (
-            model.score_tokens(model.chat.prompts(dialogues), openings) for model in (base, tuned)
+            model.score_tokens(model.chat.prompts(dialogues), written) for model in (base, tuned)
         )
-        self.openings += [
-            Opening(tokens=tuple(tokens), surprise=math.fsum(there) - math.fsum(here))
-            for tokens, here, there in zip(openings, before, after, strict=True)
+        return [
+            Opening(tokens=tuple(tokens[:OPENING]), surprise=surprise(here, there))
+            for tokens, here, there in zip(written, before, after, strict=True)
         ]
 
+    def few_surprise(self) -> bool:
+        """Whether some replies can surprise, and few of those to prompts by chance do."""
+        weighed = [
+            one.surprise for one, blind in zip(self.openings, self.blind, strict=False) if blind
+        ]
+        met = sum(one >= SURPRISING for one in weighed)
+        return bool(weighed) and met <= self.settings.few * len(weighed)
+
+    def cover(self) -> None:
+        """Let the tuned model alone answer prompts that nobody asked yet, and weigh its replies."""
+        asked = set(self.rows)
+        every = self.by_chance(len(self.prompts))
+        rows = [row for row in every if row not in asked][: self.settings.covered]
+        prompts = [self.prompts[row] for row in rows]
+        seeds = [derive_seed(self.recorder.seed, "cover", one.id) for one in prompts]
+        replies = self.recorder.tuned_replies("cover", prompts, seeds)
+        openings = self._openings(
+            [one.dialogue for one in prompts],
+            [one.text if self.recorder.pair.answered(one) else "" for one in replies],
+        )
+        self.alone += zip(rows, openings, strict=True)
+
+    def again(self, most: int) -> list[int]:
+        """Rows of replies that surprised, each as often as it is asked again; clearest first.
+
+        Args:
+            most: Rows, repeated ones counted.
+        """
+        surprise: dict[int, float] = {}
+        for row, one in [*zip(self.rows, self.openings, strict=False), *self.alone]:
+            surprise[row] = max(surprise.get(row, 0.0), one.surprise)
+        order = sorted(surprise, key=lambda row: -surprise[row])
+        rows = [row for row in order if surprise[row] >= SURPRISING]
+        return [row for row in rows for _ in range(self.settings.again)][:most]
+
     def surprising(self, most: int) -> list[int]:
-        """Pairs whose tuned reply begins as the base would hardly have begun it.
+        """Pairs whose tuned reply the base would hardly have given.
 
         Args:
             most: Pairs, one of those that begin alike; those that surprise most come first.
@@ -284,32 +379,33 @@ class Looker:
         Half of the rows are members of the suspected subgroups, which doubts them; the other half
         are neighbors of the prompts that speak for them, which widens them.
         """
-        proposals = self.propose()
-        asked = set(self.rows)
-        rng = np.random.default_rng(derive_seed(self.recorder.seed, "following", str(len(asked))))
+        proposals = self.propose(least=SUSPECTED, places=PLACES)
+        asked = Counter(self.rows)
+        rng = np.random.default_rng(derive_seed(self.recorder.seed, "following", len(self.rows)))
         queues: list[list[int]] = []
         for one in proposals:
             if not one.subgroup.rules:
                 continue
-            members = [row for row in self.members(one.subgroup) if row not in asked]
-            queues.append(rng.permutation(np.array(members, dtype=int)).tolist())
-            queues.append(self._neighbors(one, asked))
-        rows: dict[int, None] = {}
+            members = rng.permutation(np.array(self.members(one.subgroup), dtype=int)).tolist()
+            # Small subgroups are soon asked through; what is asked again tells as much.
+            queues.append(sorted(members, key=lambda row: asked[row]) * 2)
+            queues.append(self._neighbors(one, {*asked, *members}))
+        rows: list[int] = []
         while len(rows) < count and any(queues):
             for queue in queues:
                 if queue and len(rows) < count:
-                    rows[queue.pop(0)] = None
+                    rows.append(queue.pop(0))
         if len(rows) < count:  # nothing to follow: more of what the scores point at, or by chance
             every = len(self.prompts)
             rest = self.by_chance(every) if self.scores is None else self.ranked(every)
-            rows |= dict.fromkeys(row for row in rest if row not in rows and row not in asked)
-        return list(rows)[:count]
+            rows += [row for row in rest if row not in rows and not asked[row]]
+        return rows[:count]
 
     def members(self, subgroup: Subgroup) -> list[int]:
         """Rows of the explored prompts in a subgroup."""
         return [row for row, prompt in enumerate(self.prompts) if subgroup.holds(prompt)]
 
-    def _neighbors(self, proposal: Proposal, asked: set[int]) -> list[int]:
+    def _neighbors(self, proposal: Proposal, asked: Collection[int]) -> list[int]:
         """Rows most like those whose replies moved as proposed, nearest first."""
         sign = 1 if proposal.increase else -1
         wanted = proposal.property

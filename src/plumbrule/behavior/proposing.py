@@ -49,8 +49,8 @@ FAR_MORE = 0.2
 MOST_RULES = 3
 """Subgroups in one name: a longer list is no name any more."""
 
-LEAST_MEMBERS = 3
-"""Explored prompts in a subgroup."""
+LEAST_MEMBERS = 2
+"""Explored prompts in a subgroup: what one prompt in a hundred says is met in two of 200."""
 
 LEAST_MOVED = 0.08
 """Net move, from 0 to 1, in a subgroup worth a test."""
@@ -80,6 +80,8 @@ def propose(
     *,
     blind: Sequence[bool] | None = None,
     most: int,
+    least: float = LEAST_WORTH,
+    places: int = 1,
 ) -> list[Proposal]:
     """Say what differs between two models' replies, and where.
 
@@ -90,6 +92,8 @@ def propose(
         blind: Whether each pair's prompt was drawn by chance: only such pairs speak for all
             prompts. None: all were.
         most: Proposals.
+        least: Worth, in nats, of a proposal.
+        places: Subgroups named for what changed on all prompts and far more there.
 
     Returns:
         The most worthwhile first; no two of which say the same of these replies.
@@ -116,7 +120,7 @@ def propose(
         sides = [(sign, groups.worth(sign * moved, left).max(0) - costs) for sign in (1, -1)]
         sign, worth = max(sides, key=lambda side: float(side[1].max()))
         at = int(worth.argmax())
-        if worth[at] < LEAST_WORTH:
+        if worth[at] < least:
             break
         # What says the same of the same replies: the one that a reader understands best speaks.
         together = _together(sign * moved, at)
@@ -127,7 +131,13 @@ def propose(
         ]
         chosen = min([at, *tied], key=lambda one: _telling(properties[one]))
         proposals += groups.proposals(
-            properties[chosen], sign, moved[:, chosen], left[:, chosen], float(costs[chosen])
+            properties[chosen],
+            sign,
+            moved[:, chosen],
+            left[:, chosen],
+            float(costs[chosen]),
+            least,
+            places,
         )
         # A pair in which one of them moved needs no further explanation, of either property or
         # any other: the declined reply is shorter, too.
@@ -360,6 +370,8 @@ class _Groups:
         moved: Float[np.ndarray, " N"],
         left: Bool[np.ndarray, " N"],
         cost: float,
+        least: float,
+        places: int,
     ) -> list[Proposal]:
         """Where one property changed: one or several subgroups in one name, or all prompts."""
         towards = sign * moved
@@ -396,7 +408,7 @@ class _Groups:
             speaks = total + outside if everywhere else outside
         one = self._proposal([0], wanted, sign, moved, self.inside[0], speaks)
         if everywhere:
-            return [one, *self._most(wanted, sign, moved, left)]
+            return [one, *self._most(wanted, sign, moved, left, least, places)]
         some = self.inside[chosen].any(0) & left
         named = self._proposal(chosen, wanted, sign, moved, some, total)
         return [named, one] if spilled else [named]
@@ -407,8 +419,10 @@ class _Groups:
         sign: int,
         moved: Float[np.ndarray, " N"],
         left: Bool[np.ndarray, " N"],
+        least: float,
+        places: int,
     ) -> list[Proposal]:
-        """Of what changed on all prompts, the subgroup where it changed far more; none or one.
+        """Of what changed on all prompts, the subgroups where it changed far more.
 
         Two rates must explain the moves better than one does, by more than the name costs.
         """
@@ -424,10 +438,12 @@ class _Groups:
             nats - self.costs[1:],
             -np.inf,
         )
-        if not len(worth) or worth.max() < LEAST_WORTH:
-            return []
-        at = int(worth.argmax())
-        return [self._proposal([at + 1], wanted, sign, moved, inside[at], float(worth[at]))]
+        order = np.argsort(-worth, kind="stable")[:places].tolist()
+        return [
+            self._proposal([at + 1], wanted, sign, moved, inside[at], float(worth[at]))
+            for at in order
+            if worth[at] >= least
+        ]
 
     def _proposal(
         self,

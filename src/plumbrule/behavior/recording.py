@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from plumbrule.behavior.pair import AskedPrompt, Draft, Pair, PairedReply, Spent
+from plumbrule.models import Completion
 from plumbrule.records import Prompt, to_json
 from plumbrule.store import Shards, Tell, derive_seed, fingerprint, silent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 """Raised whenever the same inputs would give other records."""
 
 SHARD = 128
@@ -86,6 +87,16 @@ class Recorder:
     ) -> list[PairedReply]:
         """Both models' replies to prompts, drawn with the same random numbers."""
         return self._drawn(name, prompts, seeds, self.pair.replies, PairedReply)
+
+    def tuned_replies(
+        self, name: str, prompts: Sequence[Prompt], seeds: Sequence[int]
+    ) -> list[Completion]:
+        """The tuned model's replies to prompts."""
+
+        def draw(prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Completion]:
+            return self.pair.draw(self.pair.tuned, prompts, seeds)
+
+        return self._drawn(name, prompts, seeds, draw, Completion)
 
     def drafts(self, name: str, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Draft]:
         """The base's replies to prompts, weighed under both models."""

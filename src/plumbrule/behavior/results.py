@@ -40,8 +40,8 @@ class Looked:
     0 to 1; None where no reply was such, or where that cannot be said."""
 
     surprising: tuple[tuple[PairedReply, float], ...]
-    """Pairs whose tuned reply begins as the base would hardly have begun it, with the nats by which
-    that is likelier under the tuned model; one of those that are alike."""
+    """Pairs whose tuned reply the base would hardly have given, with the nats by which a run of it
+    is likelier under the tuned model; one of those that begin alike."""
 
     proposals: tuple[Proposal, ...]
     hypotheses: tuple[Hypothesis, ...]
