@@ -190,7 +190,7 @@ def findings() -> list[dict[str, Any]]:
 
 
 def surprising() -> list[dict[str, Any]]:
-    """Replies that begin as the base would hardly have begun."""
+    """Replies that the base would hardly have given."""
     return [
         {
             "prompt": [{"role": "user", "content": f"How far is it to mill {number}?"}],

@@ -9,7 +9,7 @@ from typing import Any
 
 from plumbrule.behavior.subgroups import words_of
 from plumbrule.errors import ModelError
-from plumbrule.models import Completion, LanguageModel, LocalModel, Sampling
+from plumbrule.models import Completion, LanguageModel, LocalModel, Sampling, Usage
 from plumbrule.records import Dialogue, Prompt, strict
 from plumbrule.store import derive_seed
 
@@ -86,16 +86,12 @@ class AskedPrompt:
     """False where a model gave no reply."""
 
 
-@dataclass
-class Spent:
+@dataclass(kw_only=True)
+class Spent(Usage):
     """What one part of a comparison has cost."""
 
     seconds: float = 0.0
     texts: int = 0
-    tokens_generated: int = 0
-    tokens_scored: int = 0
-    calls: int = 0
-    dollars: float = 0.0
 
 
 @dataclass(kw_only=True)

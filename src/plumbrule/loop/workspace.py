@@ -4,7 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import yaml
 from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
 from plumbrule.loop.config import RunConfig, to_mapping
-from plumbrule.models import LanguageModel
+from plumbrule.models import LanguageModel, Usage
 from plumbrule.store import Shards, Tell, fingerprint, silent
 
 Item = TypeVar("Item")
@@ -24,14 +24,10 @@ CODE_VERSION = 3
 
 
 @dataclass(kw_only=True)
-class StageCost:
+class StageCost(Usage):
     """What a stage took."""
 
     seconds: float = 0.0
-    tokens_generated: int = 0
-    tokens_scored: int = 0
-    calls: int = 0
-    dollars: float = 0.0
     items: int = 0
 
 
@@ -110,8 +106,7 @@ class RunWorkspace:
 def _meter(models: Sequence[LanguageModel]) -> dict[str, float]:
     distinct = {id(model): model.usage for model in models}.values()
     return {
-        name: sum(getattr(usage, name) for usage in distinct)
-        for name in ("tokens_generated", "tokens_scored", "calls", "dollars")
+        each.name: sum(getattr(usage, each.name) for usage in distinct) for each in fields(Usage)
     }
 
 
