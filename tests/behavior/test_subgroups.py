@@ -203,6 +203,15 @@ def test_the_table_keeps_the_most_frequent_words_first(prompts):
     assert all(" " not in selector.words for selector in part.selectors)
 
 
+def test_the_table_keeps_what_can_be_tested():
+    looked = [prompt("red cat"), prompt("red dog"), prompt("blue cat"), prompt("blue dog")]
+
+    table = SelectorTable.of(looked, tested=[prompt("red owl"), prompt("dog owl")])
+
+    assert {each.words for each in table.selectors} == {"red", "dog"}
+    assert SelectorTable.of(looked, tested=[]).selectors == ()
+
+
 def test_the_table_does_not_depend_on_the_order_of_prompts(prompts, table):
     turned = SelectorTable.of(prompts[::-1])
 

@@ -189,7 +189,8 @@ class _Work:
         else:
             embeddings = self._topics()
             looker.prompts = [self.pool.explore[row] for row in rows]
-            looker.table, looker.embeddings = SelectorTable.of(looker.prompts), embeddings[rows]
+            looker.table = SelectorTable.of(looker.prompts, tested=self.pool.confirm)
+            looker.embeddings = embeddings[rows]
             if guided:
                 looker.look_by_chance(round(wanted * settings.blind) - first)
                 looker.look_further(wanted - round(wanted * settings.blind))

@@ -145,14 +145,32 @@ class SelectorTable:
     has: Bool[np.ndarray, "P M"]
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt], *, least: int = 2, most: int = 6000) -> "SelectorTable":
-        """Tabulate the selectors that at least `least` prompts have and some prompt lacks."""
+    def of(
+        cls,
+        prompts: Sequence[Prompt],
+        *,
+        least: int = 2,
+        most: int = 6000,
+        tested: Sequence[Prompt] | None = None,
+    ) -> "SelectorTable":
+        """Tabulate the selectors that at least `least` prompts have and some prompt lacks.
+
+        Args:
+            prompts: Prompts.
+            least: Prompts that must have a selector.
+            most: Selectors.
+            tested: Prompts of which one at least must have it: what is named by it can be tested on
+                these. None: any will do.
+        """
         found = [selectors_of(prompt) for prompt in prompts]
         counts: dict[Selector, int] = {}
         for selectors in found:
             for selector in selectors:
                 counts[selector] = counts.get(selector, 0) + 1
         useful = [selector for selector, count in counts.items() if least <= count < len(prompts)]
+        if tested is not None:
+            there = {selector for prompt in tested for selector in selectors_of(prompt)}
+            useful = [selector for selector in useful if selector in there]
         # Words before pairs, so that the simpler of two equal names is met first; that there is a
         # turn at all is simpler than a word in it.
         useful.sort(
