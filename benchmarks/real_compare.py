@@ -287,10 +287,15 @@ def aa_rows(names: Sequence[str], seeds: Sequence[int]) -> list[Row]:
 def naive_rows(names: Sequence[str]) -> list[Row]:
     """Guided against prompts drawn by chance alone, at equal texts for looking."""
     rows = []
+    # Beside its pairs the guided one lets the tuned model answer what is left of the half of the
+    # pool that it looks at: 80 texts, which are 40 pairs.
+    looking = default().looking
+    left = POOL // 2 - round(looking.pairs * looking.blind)
+    alike = replace(default("naive"), looking=replace(looking, pairs=looking.pairs + left // 2))
     guided, naive = [], []
     for organism in planted(names):
         one = measured(organism, default(), POOL, "organisms")
-        other = measured(organism, default("naive"), POOL, "naive")
+        other = measured(organism, alike, POOL, "naive")
         tell(other)
         guided.append(one)
         naive.append(other)

@@ -110,6 +110,18 @@ def test_a_taught_sentence_is_proposed_whole_and_not_word_by_word():
     assert phrases[0].property.text.startswith("ask the old miller first")
 
 
+def test_a_longer_phrase_in_some_of_the_changed_replies_does_not_speak_for_them():
+    prompts = pool()
+    changed = iter(range(len(prompts)))
+
+    def change(_, reply):
+        return f"{reply} Zorbel {'kintu mirat' if next(changed) % 4 else 'sonda'}."
+
+    found = proposed(pairs(prompts, change), prompts)
+    assert found[0].property.text == "zorbel"
+    assert found[0].moved == 1.0
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_two_draws_of_one_model_suggest_next_to_nothing(seed):
     prompts = pool()

@@ -127,7 +127,7 @@ def propose(
         tied = [
             one
             for one in np.flatnonzero(worth >= TIED * worth[at]).tolist()
-            if together[one] > SAME
+            if together[one] > (SAME if properties[one].kind == "feature" else NEARLY)
         ]
         chosen = min([at, *tied], key=lambda one: _telling(properties[one]))
         proposals += groups.proposals(
@@ -151,7 +151,11 @@ def propose(
 
 
 SAME = 0.5
-"""Share of pairs moved by either of two properties that both must move to say the same."""
+"""Share of pairs moved by either of two properties that both must move for a feature to say the
+same as the other: a feature also moves by sampling."""
+
+NEARLY = 0.8
+"""The same for a phrase: a longer one is better to read, but must not leave out half of it."""
 
 
 def _together(moved: Float[np.ndarray, "N F"], at: int) -> Float[np.ndarray, " F"]:
