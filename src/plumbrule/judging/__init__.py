@@ -45,7 +45,14 @@ from plumbrule.judging.ensembles import (
     mean_error_correlation,
     most_disputed,
 )
-from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade, sort_by_manner
+from plumbrule.judging.grading import (
+    NOTHING_KNOWN,
+    Standing,
+    TalkReading,
+    grade,
+    sort_by_manner,
+    talk_reading,
+)
 from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.judging.phrases import declines, sort_by_phrases
@@ -138,6 +145,7 @@ __all__ = [
     "Scope",
     "Standing",
     "Suspicion",
+    "TalkReading",
     "TrialAnswer",
     "ask_classifier",
     "ask_critic",
@@ -189,6 +197,7 @@ __all__ = [
     "sort_by_phrases",
     "survey_conflicts",
     "suspect",
+    "talk_reading",
     "transcript",
     "trimmed",
     "try_conditions",

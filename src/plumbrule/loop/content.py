@@ -22,6 +22,7 @@ from plumbrule.loop.notes import (
     untaught_principles,
 )
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
+from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
@@ -74,6 +75,7 @@ def report_content(
         name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}
         for name in ("helpfulness", "over_refusal", "evasiveness")
     }
+    talk = talk_to_judge(stages)
     content = {
         "schema": 1,
         "title": run.config.name,
@@ -81,6 +83,7 @@ def report_content(
             *failing_principles(gates),
             *untaught_principles(principles, jury.untaught, stages, source),
             *ungraded(stages, oracle=oracle),
+            *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
@@ -110,6 +113,7 @@ def report_content(
         "headline_source": source,
         "measures": measures,
         "judge_quality": _quality(stages, constitution) if oracle else None,
+        "talk_to_judge": talk,
         "trials": [
             *trial_rows("critic", jury.critic_standing),
             *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
@@ -117,7 +121,7 @@ def report_content(
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
         "findings": findings,
-        "notes": notes(stages, trained, tested, oracle=oracle),
+        "notes": [*notes(stages, trained, tested, oracle=oracle), *say_talk(talk, stages)],
     }
     plain: dict[str, Any] = to_json(_plain(content))
     return plain
