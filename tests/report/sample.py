@@ -451,6 +451,35 @@ def sample_content() -> dict[str, Any]:
             }
             for place, (name, _, _) in enumerate(PRINCIPLES)
         ],
+        "judge_certificate": {
+            "file": "certificates/judge.json",
+            "spec": "openai:judge",
+            "dated": "2026-05-01",
+            "old": False,
+            "labels": 197,
+            "source": "human",
+            "principles": [
+                {
+                    "id": name,
+                    **{
+                        stage: {
+                            "violation_rate": {
+                                "judge": wilson(hits, 271, "flagged per reply"),
+                                "corrected": wilson(hits - 3, 268) if name == "privacy" else None,
+                            },
+                            "reasons": {"corrected": "the judge does no better than chance"},
+                            "records": f"examination/{stage}/judgments",
+                            "judged": 271,
+                            "flagged": hits,
+                            "unanswered": 6,
+                            "likeness": 0.417 if stage == "final" else None,
+                        }
+                        for stage, hits in zip(STAGES, (131, 46, 19), strict=True)
+                    },
+                }
+                for name in ("privacy", "no-theft")
+            ],
+        },
         "talk_to_judge": {
             "stages": {
                 stage: {"read": 277 + place, "suspected": hits, "verdicts": 10 * hits, "changed": 7}

@@ -28,6 +28,14 @@ def run(
     judge: Annotated[
         str | None, typer.Option(help="Who grades the examination; default: the critic.")
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="What `plumbrule judge certify` wrote of the judge: the report corrects its rates "
+            "by it.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(help="YAML file with a run's fields, such as a config.yaml, or `small`."),
@@ -82,6 +90,7 @@ def run(
         "constitution": constitution,
         "critic": critic,
         "judge": judge,
+        "certificate": None if certificate is None else str(certificate),
         "seed": seed,
         "method": method,
         "thinking_tokens": thinking_tokens,

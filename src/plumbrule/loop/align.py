@@ -11,8 +11,9 @@ from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import DataError, ModelError
 from plumbrule.folders import paid_answers
-from plumbrule.judging import load_prompts
+from plumbrule.judging import load_prompts, read_certificate
 from plumbrule.ledger import record_files
+from plumbrule.loop.certified import check_certificate
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
 from plumbrule.loop.plan import RunPlan, make_plan
@@ -121,6 +122,7 @@ def align(
         open_workspace(out, config, named=named, tell=tell) as run,
     ):
         jury = try_jury(run, jury, [*training, *held_out])
+        check_certificate(jury, out)
         before = examine(run, "before", models.model, jury, held_out, oracle)
         trained, supervised, final = train(run, models, jury, training)
         stages = [
@@ -180,12 +182,24 @@ def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> RunPlan:
 
 
 def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
-    """Constitution, prompt set and models, each as the configuration names it."""
+    """Constitution, prompt set, certificate and models, each as the configuration names it."""
     constitution = load_constitution(config.constitution)
     words = load_prompts(config.judging_prompts)
+    certificate = None
+    if config.certificate is not None:
+        certificate = read_certificate(Path(config.certificate))
     check_memory(config)
     models = open_models(config, out)
-    jury = Jury(constitution=constitution, prompts=words, critic=models.critic, judge=models.judge)
+    if certificate is not None:
+        # By which borders the judge is read is known only once it was examined.
+        certificate.check_fits(models.judge.identity, words.sha256, constitution, standing=None)
+    jury = Jury(
+        constitution=constitution,
+        prompts=words,
+        critic=models.critic,
+        judge=models.judge,
+        certificate=certificate,
+    )
     return models, jury
 
 

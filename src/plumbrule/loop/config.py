@@ -78,6 +78,10 @@ class RunConfig:
     judge: str | None = None
     """Who grades in the examination; None: the critic."""
 
+    certificate: str | None = None
+    """What `plumbrule judge certify` wrote of the judge: the report corrects its rates by it. No
+    stage depends on it, so a finished run may be given one."""
+
     constitution: str
     """Name of a shipped constitution or path of a YAML file."""
 
@@ -213,6 +217,11 @@ def to_mapping(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain values, complete."""
     mapping: dict[str, Any] = _adapter.dump_python(config, mode="json")
     return mapping
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """What decides the stages of a run: the configuration without what the report alone takes."""
+    return {name: value for name, value in to_mapping(config).items() if name != "certificate"}
 
 
 def read_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:

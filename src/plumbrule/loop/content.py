@@ -12,6 +12,7 @@ from plumbrule.compliance import (
     violation_rate,
 )
 from plumbrule.constitution import Constitution
+from plumbrule.loop.certified import certified_rates, say_certificate
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.notes import (
@@ -76,6 +77,7 @@ def report_content(
         for name in ("helpfulness", "over_refusal", "evasiveness")
     }
     talk = talk_to_judge(stages)
+    certified = certified_rates(stages, jury, file=run.config.certificate)
     content = {
         "schema": 1,
         "title": run.config.name,
@@ -113,6 +115,7 @@ def report_content(
         "headline_source": source,
         "measures": measures,
         "judge_quality": _quality(stages, constitution) if oracle else None,
+        "judge_certificate": certified,
         "talk_to_judge": talk,
         "trials": [
             *trial_rows("critic", jury.critic_standing),
@@ -121,7 +124,11 @@ def report_content(
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
         "findings": findings,
-        "notes": [*notes(stages, trained, tested, oracle=oracle), *say_talk(talk, stages)],
+        "notes": [
+            *notes(stages, trained, tested, oracle=oracle),
+            *say_certificate(certified),
+            *say_talk(talk, stages),
+        ],
     }
     plain: dict[str, Any] = to_json(_plain(content))
     return plain

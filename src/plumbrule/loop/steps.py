@@ -11,6 +11,7 @@ from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
 from plumbrule.judging import (
     NOTHING_KNOWN,
+    JudgeCertificate,
     PromptSet,
     Standing,
     compare,
@@ -85,6 +86,9 @@ class Jury:
 
     judge_standing: Standing = NOTHING_KNOWN
     """What an examination of the judge found."""
+
+    certificate: JudgeCertificate | None = None
+    """How the judge errs on labeled replies, where it is known; only the report reads it."""
 
     @property
     def untaught(self) -> frozenset[str]:

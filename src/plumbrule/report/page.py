@@ -69,6 +69,7 @@ def render(content: Json) -> str:
             principles=_principles(content),
             measures=_measures(content),
             judge_quality=_judge_quality(content),
+            certified=_beside(content.get("judge_certificate") or {}, "corrected"),
             curves=[curve(data) for data in content.get("curves") or ()],
             costs=costs(content.get("stages") or ()),
             gates=sorted(content.get("gates") or (), key=lambda gate: gate.get("passed") is True),
@@ -133,6 +134,13 @@ def _measures(content: Json) -> Figure:
 def _judge_quality(content: Json) -> Figure:
     subjects = from_judge_quality(content)
     group = detailed(subjects, axis(subjects), title="Higher is better", headline=SOURCES[0])
+    return _figure((group,) if subjects else (), subjects)
+
+
+def _beside(part: Json, source: str) -> Figure:
+    """Draw the judge's rates and beside them another source's, of the replies both speak of."""
+    subjects = from_principles(part, anchored=False)
+    group = detailed(subjects, axis(subjects), title="Lower is better", headline=source)
     return _figure((group,) if subjects else (), subjects)
 
 
