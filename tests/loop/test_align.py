@@ -272,3 +272,22 @@ def test_a_certificate_of_another_judge_is_refused_before_any_work(finished, tmp
         run(tmp_path / "other", config)
 
     assert not (tmp_path / "other").exists()
+
+
+def test_a_finished_run_takes_a_held_out_judge_that_reads_what_the_judge_read(finished):
+    folder = finished.report.parent
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.jsonl")}
+
+    again = run(folder, replace(CONFIG, held_out_judge="lab:nano"))
+
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.jsonl")}
+    assert {path: after[path] for path in before} == before
+    assert {path.parent.name[:14] for path in set(after) - set(before)} == {"held_out_judge"}
+    found = again.content["held_out_judge"]
+    assert found["spec"] == "lab:nano"
+    assert len(found["principles"]) == len(again.content["principles"])
+    assert again.content["gates"] == finished.content["gates"]
+    assert again.content["models"]["held_out_judge"]["spec"] == "lab:nano"
+    page = (folder / "report" / "index.html").read_text()
+    assert "A judge that taught nothing" in page
+    assert not verify(folder / "ledger.db").problems

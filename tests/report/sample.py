@@ -451,6 +451,33 @@ def sample_content() -> dict[str, Any]:
             }
             for place, (name, _, _) in enumerate(PRINCIPLES)
         ],
+        "held_out_judge": {
+            "spec": "openai:other",
+            "principles": [
+                {
+                    "id": name,
+                    **{
+                        stage: {
+                            "violation_rate": {
+                                "judge": wilson(hits, 265),
+                                "held out": wilson(hits + 2, 259) if name == "privacy" else None,
+                            },
+                            "reasons": {"held out": "it does no better than chance here"},
+                            "records": f"examination/{stage}/held_out_judge_0",
+                            "agreement": wilson(hits + 90, 255, "agreement beyond chance"),
+                            "agreement_reason": None,
+                        }
+                        for stage, hits in (("before", 133), ("final", 21))
+                    },
+                    "change": {
+                        "judge": wilson(99, 263, "change of the share of replies"),
+                        "held out": None,
+                    },
+                    "borne_out": "open" if name == "privacy" else None,
+                }
+                for name in ("privacy", "no-theft")
+            ],
+        },
         "judge_certificate": {
             "file": "certificates/judge.json",
             "spec": "openai:judge",

@@ -28,6 +28,10 @@ def run(
     judge: Annotated[
         str | None, typer.Option(help="Who grades the examination; default: the critic.")
     ] = None,
+    held_out_judge: Annotated[
+        str | None,
+        typer.Option(help="Who grades first and last model beside the judge, and teaches nothing."),
+    ] = None,
     certificate: Annotated[
         Path | None,
         typer.Option(
@@ -90,6 +94,7 @@ def run(
         "constitution": constitution,
         "critic": critic,
         "judge": judge,
+        "held_out_judge": held_out_judge,
         "certificate": None if certificate is None else str(certificate),
         "seed": seed,
         "method": method,

@@ -15,6 +15,7 @@ from plumbrule.constitution import Constitution
 from plumbrule.loop.certified import certified_rates, say_certificate
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
+from plumbrule.loop.held_out import HeldOutExamination, held_out_rates, warn_of_held_out
 from plumbrule.loop.notes import (
     failing_principles,
     notes,
@@ -44,6 +45,7 @@ def report_content(
     trained: TrainedStages,
     jury: Jury,
     command: str,
+    held_out_judge: HeldOutExamination | None = None,
 ) -> dict[str, Any]:
     """Everything that `report.json` holds.
 
@@ -56,6 +58,7 @@ def report_content(
         trained: What training left behind.
         jury: Who judged, and what an examination of them found.
         command: What the user typed.
+        held_out_judge: What a judge that taught nothing says; None: there was none.
     """
     known = {prompt.id: prompt for prompt in prompts}
     oracle = all(stage.truth is not None for stage in stages)
@@ -77,18 +80,25 @@ def report_content(
         for name in ("helpfulness", "over_refusal", "evasiveness")
     }
     talk = talk_to_judge(stages)
+    beside = held_out_rates(held_out_judge, stages, prompts)
     certified = certified_rates(stages, jury, file=run.config.certificate)
     content = {
         "schema": 1,
         "title": run.config.name,
         "summary": [
             *failing_principles(gates),
+            *warn_of_held_out(beside),
             *untaught_principles(principles, jury.untaught, stages, source),
             *ungraded(stages, oracle=oracle),
             *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
+            *(
+                say_trial("held-out judge", held_out_judge.jury.judge_standing, constitution)
+                if held_out_judge
+                else ()
+            ),
         ],
         "plumbrule_version": __version__,
         "seed": run.config.seed,
@@ -115,11 +125,17 @@ def report_content(
         "headline_source": source,
         "measures": measures,
         "judge_quality": _quality(stages, constitution) if oracle else None,
+        "held_out_judge": beside,
         "judge_certificate": certified,
         "talk_to_judge": talk,
         "trials": [
             *trial_rows("critic", jury.critic_standing),
             *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
+            *(
+                trial_rows("held-out judge", held_out_judge.jury.judge_standing)
+                if held_out_judge
+                else ()
+            ),
         ],
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),

@@ -69,6 +69,7 @@ def render(content: Json) -> str:
             principles=_principles(content),
             measures=_measures(content),
             judge_quality=_judge_quality(content),
+            held_out=_beside(content.get("held_out_judge") or {}, "held out"),
             certified=_beside(content.get("judge_certificate") or {}, "corrected"),
             curves=[curve(data) for data in content.get("curves") or ()],
             costs=costs(content.get("stages") or ()),
@@ -168,7 +169,7 @@ def _constitution_tiers(content: Json) -> list[tuple[str, int | None, list[Json]
 def _models(content: Json) -> list[tuple[str, Json]]:
     """List the models, the trained one first."""
     models = content.get("models") or {}
-    order = [name for name in ("model", "critic", "judge") if name in models]
+    order = [name for name in ("model", "critic", "judge", "held_out_judge") if name in models]
     names = [*order, *sorted(set(models) - set(order))]
     return [(name, models[name]) for name in names if models[name]]
 
