@@ -93,6 +93,7 @@ from plumbrule.judging.routing import (
     mix_labels,
     pair_features,
     route,
+    weigh_preferences,
     weigh_satisfaction,
 )
 from plumbrule.judging.rubrics import RubricGap, RubricItem, ask_rubric, rubric_rewards, watch_gap
@@ -207,6 +208,7 @@ __all__ = [
     "unusable",
     "usual_remedies",
     "watch_gap",
+    "weigh_preferences",
     "weigh_satisfaction",
     "whole_sentences",
 ]
