@@ -195,6 +195,9 @@ class Preference:
     labeler: str
     method: str
 
+    weight: float = 1.0
+    """What the label counts for in training, beside the others' weights; 0: nothing."""
+
 
 @strict
 @dataclass(frozen=True, kw_only=True)

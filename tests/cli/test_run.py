@@ -40,6 +40,20 @@ def test_a_missing_constitution_is_named(plumbrule, prompts, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_certificate_that_is_none_ends_before_any_work(plumbrule, prompts, tmp_path):
+    path = tmp_path / "judge.json"
+    path.write_text('{"certificate": {}}')
+
+    code, _, said = plumbrule(
+        "run", "--model", "lab:nano", "--prompts", prompts, "--certificate", path,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+
+    assert code == 2
+    assert "expected a judge's certificate" in said
+    assert not list((tmp_path / "out").glob("stages"))
+
+
 def test_a_malformed_constitution_is_named_with_its_place(plumbrule, prompts, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text(

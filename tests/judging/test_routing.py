@@ -11,6 +11,7 @@ from plumbrule.judging.routing import (
     mix_labels,
     pair_features,
     route,
+    weigh_preferences,
     weigh_satisfaction,
 )
 from plumbrule.records import Message, Preference
@@ -173,3 +174,25 @@ def test_luck_rarely_says_style_over_substance():
     ]
 
     assert sum(told) <= 2
+
+
+def test_mixed_labels_become_preferences_with_their_weights():
+    items = ["a", "b", "c"]
+    pairs = [replace(PAIR, id=item) for item in items]
+    labels = mix_labels(items, np.array([0.9, 0.9, 0.5]), np.full(3, 0.8), {"a": ("person", False)})
+
+    found = weigh_preferences(pairs, labels)
+
+    assert [(each.id, each.source, each.labeler) for each in found] == [
+        ("a", "human", "person"), ("b", "ai", "model"), ("c", "ai", "model"),
+    ]  # fmt: skip
+    assert [each.probability for each in found] == [each.probability for each in labels]
+    assert [each.weight for each in found] == pytest.approx([0.81, 0.36, 0.0])
+    assert found[0].first == PAIR.first
+
+
+def test_mixed_labels_without_their_pairs_are_refused():
+    labels = mix_labels(["a"], np.array([0.9]), np.array([0.8]), {})
+
+    with pytest.raises(DataError, match="without their counterpart are a, p"):
+        weigh_preferences([PAIR], labels)

@@ -183,3 +183,111 @@ def test_the_saved_configuration_is_the_whole_configuration(finished):
 def test_a_configuration_survives_as_plain_values():
     assert make_config(to_mapping(CONFIG), "here") == CONFIG
     assert isinstance(make_config({**to_mapping(CONFIG), "method": "grpo"}, "here"), RunConfig)
+
+
+def certify(folder, out, *more):
+    """A certificate of the run's judge, from the answer key, as a user makes one."""
+    import subprocess
+    import sys
+
+    def kept(name):
+        files = sorted((folder / "stages" / "examination" / "before" / name).glob("*.jsonl"))
+        lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [line for line in lines if "seal" not in line]
+
+    labels = out.with_suffix(".labels.jsonl")
+    labels.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "request": said["dialogue"][-1]["content"],
+                    "reply": said["response"],
+                    "principle": "privacy",
+                    "broken": known["verdicts"]["privacy"] == "fail",
+                }
+            )
+            + "\n"
+            for said, known in zip(kept("replies"), kept("oracle"), strict=True)
+            if known["verdicts"]["privacy"] != "unreadable"
+        )
+    )
+    subprocess.run(
+        [sys.executable, "-m", "plumbrule", "judge", "certify", "--judge", CONFIG.model,
+         "--constitution", "village", "--prompts", "village", "--labels", labels, "--out", out,
+         "--source", "oracle", *more],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return replace(CONFIG, certificate=str(out))
+
+
+def test_a_finished_run_takes_a_certificate_and_does_nothing_again(finished, tmp_path):
+    folder = finished.report.parent
+    config = certify(folder, tmp_path / "judge.json", "--run", folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*")}
+
+    again = run(folder, config)
+
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*")} == before
+    assert not verify(folder / "ledger.db").problems
+    held = again.content["judge_certificate"]
+    (row,) = held["principles"]
+    assert row["id"] == "privacy"
+    for stage in ("before", "supervised", "final"):
+        rates = row[stage]["violation_rate"]
+        assert rates["judge"]["value"] == pytest.approx(
+            row[stage]["flagged"] / row[stage]["judged"]
+        )
+        assert rates["corrected"] or row[stage]["reasons"]["corrected"]
+    assert any("are corrected by the certificate" in note for note in again.content["notes"])
+    assert again.content["gates"] == finished.content["gates"]
+    page = (folder / "report" / "index.html").read_text()
+    assert "Its rates without its errors" in page
+    assert finished.content["judge_certificate"] is None
+    assert any("--certificate FILE" in note for note in finished.content["notes"])
+
+
+def test_a_certificate_without_the_runs_borders_is_refused_and_nothing_is_lost(finished, tmp_path):
+    folder = finished.report.parent
+    config = certify(folder, tmp_path / "judge.json")
+
+    with pytest.raises(DataError, match="borders and conditions of then") as refused:
+        run(folder, config)
+
+    assert f"with --run DIR for the judge of a run that examined it; here {folder}" in str(
+        refused.value
+    )
+    assert run(folder).content["principles"] == finished.content["principles"]
+
+
+def test_a_certificate_of_another_judge_is_refused_before_any_work(finished, tmp_path):
+    folder = finished.report.parent
+    config = certify(folder, tmp_path / "judge.json", "--run", folder)
+
+    with pytest.raises(DataError, match="does not fit: expected judge "):
+        run(tmp_path / "other", replace(config, model="lab:nano"))
+    with pytest.raises(DataError, match="does not fit: expected prompts "):
+        run(tmp_path / "other", replace(config, judging_prompts="default"))
+    (tmp_path / "judge.json").write_text("{}")
+    with pytest.raises(DataError, match="expected a judge's certificate"):
+        run(tmp_path / "other", config)
+
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_finished_run_takes_a_held_out_judge_that_reads_what_the_judge_read(finished):
+    folder = finished.report.parent
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.jsonl")}
+
+    again = run(folder, replace(CONFIG, held_out_judge="lab:nano"))
+
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*.jsonl")}
+    assert {path: after[path] for path in before} == before
+    assert {path.parent.name[:14] for path in set(after) - set(before)} == {"held_out_judge"}
+    found = again.content["held_out_judge"]
+    assert found["spec"] == "lab:nano"
+    assert len(found["principles"]) == len(again.content["principles"])
+    assert again.content["gates"] == finished.content["gates"]
+    assert again.content["models"]["held_out_judge"]["spec"] == "lab:nano"
+    page = (folder / "report" / "index.html").read_text()
+    assert "A judge that taught nothing" in page
+    assert not verify(folder / "ledger.db").problems

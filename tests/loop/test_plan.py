@@ -82,3 +82,11 @@ def test_common_beginnings_are_counted_once(texts):
 
     # A text that stands twice is read once more at its end, which no beginning shows.
     assert distinct_tokens([list(each) for each in {tuple(t) for t in texts}]) == len(beginnings)
+
+
+def test_a_held_out_judge_is_counted_under_the_names_of_its_stages(found, tmp_path):
+    more = plan(replace(CONFIG, held_out_judge="lab:small"), prompts=PROMPTS, out=tmp_path / "run")
+
+    added = {each.stage.name for each in more.stages if each.stage.who == "held_out_judge"}
+    assert added == set(calls(more)) - set(calls(found))
+    assert {name.rsplit("/", 1)[0] for name in added} >= {"examination/before", "examination/final"}

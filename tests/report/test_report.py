@@ -187,7 +187,7 @@ def test_every_drawing_says_what_it_shows(page):
         if tag == "svg" and attrs.get("role") == "img":
             assert attrs["aria-label"]
     drawn = [a for tag, a in page.elements if tag == "svg" and a.get("class") == "plot"]
-    assert len(drawn) == 13 + 30 + 9 + 20
+    assert len(drawn) == 13 + 30 + 9 + 20 + 6 + 4
     assert all(attrs["role"] == "img" for attrs in drawn)
 
 

@@ -129,7 +129,9 @@ def preferring(model, tmp_path, **changes):
     rejected = encode(start.chat, names, dialogues, [pair.rejected for pair in both], TALK)
     numbers = order([1] * 12, epochs=1, batch_size=4, seed=0, group=False)
     batches = Batches(order=numbers, batch_size=4, micro_batch_size=4)
-    trainer = ours.dpo_trainer(start, chosen, rejected, settings, batches, space, seed=0)
+    trainer = ours.dpo_trainer(
+        start, chosen, rejected, settings, batches, space, weights=[1.0] * 12, seed=0
+    )
     return trainer, settings, batches, space, start
 
 

@@ -28,6 +28,18 @@ def run(
     judge: Annotated[
         str | None, typer.Option(help="Who grades the examination; default: the critic.")
     ] = None,
+    held_out_judge: Annotated[
+        str | None,
+        typer.Option(help="Who grades first and last model beside the judge, and teaches nothing."),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="What `plumbrule judge certify` wrote of the judge: the report corrects its rates "
+            "by it.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(help="YAML file with a run's fields, such as a config.yaml, or `small`."),
@@ -82,6 +94,8 @@ def run(
         "constitution": constitution,
         "critic": critic,
         "judge": judge,
+        "held_out_judge": held_out_judge,
+        "certificate": None if certificate is None else str(certificate),
         "seed": seed,
         "method": method,
         "thinking_tokens": thinking_tokens,

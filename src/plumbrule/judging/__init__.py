@@ -45,7 +45,14 @@ from plumbrule.judging.ensembles import (
     mean_error_correlation,
     most_disputed,
 )
-from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade, sort_by_manner
+from plumbrule.judging.grading import (
+    NOTHING_KNOWN,
+    Standing,
+    TalkReading,
+    grade,
+    sort_by_manner,
+    talk_reading,
+)
 from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.judging.phrases import declines, sort_by_phrases
@@ -86,6 +93,7 @@ from plumbrule.judging.routing import (
     mix_labels,
     pair_features,
     route,
+    weigh_preferences,
     weigh_satisfaction,
 )
 from plumbrule.judging.rubrics import RubricGap, RubricItem, ask_rubric, rubric_rewards, watch_gap
@@ -138,6 +146,7 @@ __all__ = [
     "Scope",
     "Standing",
     "Suspicion",
+    "TalkReading",
     "TrialAnswer",
     "ask_classifier",
     "ask_critic",
@@ -189,6 +198,7 @@ __all__ = [
     "sort_by_phrases",
     "survey_conflicts",
     "suspect",
+    "talk_reading",
     "transcript",
     "trimmed",
     "try_conditions",
@@ -198,6 +208,7 @@ __all__ = [
     "unusable",
     "usual_remedies",
     "watch_gap",
+    "weigh_preferences",
     "weigh_satisfaction",
     "whole_sentences",
 ]

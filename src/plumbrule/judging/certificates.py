@@ -245,7 +245,7 @@ class JudgeCertificate:
         constitution: Constitution,
         *,
         principles: Sequence[str] | None = None,
-        standing: Standing = NOTHING_KNOWN,
+        standing: Standing | None = NOTHING_KNOWN,
     ) -> None:
         """Refuse to be used for anything else than what was examined.
 
@@ -255,7 +255,7 @@ class JudgeCertificate:
             constitution: What it judges by. Principles may have come or gone; the text of those
                 that the certificate is used for must be the same.
             principles: Which these are; None: all of the certificate.
-            standing: How its answers are read.
+            standing: How its answers are read; None: not known yet, and not looked at.
 
         Raises:
             DataError: One of these differs.
@@ -272,12 +272,13 @@ class JudgeCertificate:
                 wrong.append(f"the principle `{principle_id}`, got {constitution.name} without it")
             elif _text_sha256(constitution, principle_id) != certified.text_sha256:
                 wrong.append(f"the text that `{principle_id}` had then, got another")
-        if _reading(standing, wanted) != self.reading_sha256:
+        if standing is not None and _reading(standing, wanted) != self.reading_sha256:
             wrong.append("answers read by the borders and conditions of then, got others")
         if wrong:
             raise DataError(
                 f"a certificate of {self.dated} does not fit: expected {'; '.join(wrong)}. "
-                "Certify the judge as it is used now: plumbrule judge certify"
+                "Certify the judge as it is used now: plumbrule judge certify, with --run DIR for "
+                "the judge of a run that examined it"
             )
 
     def age(self, today: date) -> int:

@@ -1,6 +1,7 @@
 """Grade replies under principles, and sort them by how they meet the request."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -184,6 +185,29 @@ def _worse(first: Judgment, second: Judgment, suspicion: Suspicion) -> Judgment:
         f"{first.verdict} with it, {second.verdict} without",
         method=f"{counts.method}, {GUARDED}",
     )
+
+
+_READ_TWICE = re.compile(r"; (it talks to its judge .*); (\w+) with it, \w+ without$", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalkReading:
+    """What a judgment says of a reply that was read twice, as it is and without its talk."""
+
+    said: str
+    """Signs that gave it away and a quotation; the quoted words are the reply's own."""
+
+    changed: bool
+    """Whether the second reading changed the verdict."""
+
+
+def talk_reading(judgment: Judgment) -> TalkReading | None:
+    """What was found in a reply that seems to talk to its judge; None where nothing was."""
+    if not judgment.method.endswith(GUARDED):
+        return None
+    found = _READ_TWICE.search(judgment.rationale)  # as `_worse` wrote it, after the reply's words
+    assert found is not None
+    return TalkReading(said=found[1], changed=found[2] != judgment.verdict)
 
 
 def _unasked(

@@ -8,14 +8,14 @@ get what is critical and what the model is likely to get wrong; checkers what ca
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.records import Estimate, Preference, strict
+from plumbrule.records import Estimate, LabelSource, Preference, strict
 from plumbrule.statistics import auroc, paired_proportions, wilson
 
 Labeler = Literal["person", "model", "checker"]
@@ -336,6 +336,44 @@ def mix_labels(
             )
         )
     return labels
+
+
+def weigh_preferences(
+    preferences: Sequence[Preference], labels: Sequence[HybridLabel]
+) -> list[Preference]:
+    """Preferences as mixed labels have them, with their probabilities and weights: train on these.
+
+    The reward model and DPO multiply each pair's loss by its weight.
+
+    Args:
+        preferences: The pairs; what was said of them before is replaced.
+        labels: One a pair, by its id.
+
+    Raises:
+        DataError: A pair has no label, or a label no pair.
+    """
+    known = {each.item: each for each in labels}
+    strange = sorted(known.keys() ^ {each.id for each in preferences})
+    if strange:
+        raise DataError(
+            f"expected one label for each of {len(preferences)} pairs, got {len(known)}; without "
+            f"their counterpart are {', '.join(strange[:5])}; check their ids"
+        )
+    return [
+        replace(
+            each,
+            probability=label.probability,
+            weight=label.weight,
+            source=_SOURCES[label.labeler],
+            labeler=label.labeler,
+            method="mixed labels",
+        )
+        for each in preferences
+        for label in [known[each.id]]
+    ]
+
+
+_SOURCES: dict[Labeler, LabelSource] = {"person": "human", "model": "ai", "checker": "rule"}
 
 
 def label_costs(labels: Sequence[HybridLabel]) -> dict[Labeler, tuple[int, float]]:

@@ -9,12 +9,14 @@ from typing import Any
 from plumbrule.compliance import Oracle
 from plumbrule.constitution import load_constitution
 from plumbrule.data import refuse_overlap
-from plumbrule.errors import DataError, ModelError
+from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.folders import paid_answers
-from plumbrule.judging import load_prompts
+from plumbrule.judging import load_prompts, read_certificate
 from plumbrule.ledger import record_files
+from plumbrule.loop.certified import check_certificate
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
+from plumbrule.loop.held_out import examine_held_out
 from plumbrule.loop.plan import RunPlan, make_plan
 from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
@@ -117,10 +119,11 @@ def align(
         [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
     )
     with (
-        fitting_threads(models.model, models.critic, models.judge),
+        fitting_threads(*models.named().values()),
         open_workspace(out, config, named=named, tell=tell) as run,
     ):
         jury = try_jury(run, jury, [*training, *held_out])
+        check_certificate(jury, out)
         before = examine(run, "before", models.model, jury, held_out, oracle)
         trained, supervised, final = train(run, models, jury, training)
         stages = [
@@ -132,6 +135,9 @@ def align(
             ),
             examine(run, "final", final, jury, held_out, oracle),
         ]
+        held_out_judge = None
+        if models.held_out_judge is not None:
+            held_out_judge = examine_held_out(run, models.held_out_judge, jury, stages, held_out)
         compared = None
         if config.comparison is not None:
             compared = side_effects(
@@ -142,9 +148,10 @@ def align(
             stages,
             prompts=held_out,
             constitution=constitution,
-            models={"model": models.model, "critic": models.critic, "judge": models.judge},
+            models=models.named(),
             trained=trained,
             jury=jury,
+            held_out_judge=held_out_judge,
             command=command,
         )
         if compared is not None:
@@ -180,13 +187,42 @@ def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> RunPlan:
 
 
 def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
-    """Constitution, prompt set and models, each as the configuration names it."""
+    """Constitution, prompt set, certificate and models, each as the configuration names it."""
     constitution = load_constitution(config.constitution)
     words = load_prompts(config.judging_prompts)
+    certificate = None
+    if config.certificate is not None:
+        certificate = read_certificate(Path(config.certificate))
     check_memory(config)
     models = open_models(config, out)
-    jury = Jury(constitution=constitution, prompts=words, critic=models.critic, judge=models.judge)
+    _check_held_out(models)
+    if certificate is not None:
+        # By which borders the judge is read is known only once it was examined.
+        certificate.check_fits(models.judge.identity, words.sha256, constitution, standing=None)
+    jury = Jury(
+        constitution=constitution,
+        prompts=words,
+        critic=models.critic,
+        judge=models.judge,
+        certificate=certificate,
+    )
     return models, jury
+
+
+def _check_held_out(models: RunModels) -> None:
+    """Refuse a held-out judge that takes another part.
+
+    Raises:
+        ConfigError: It does.
+    """
+    parts = models.named()
+    held_out = parts.pop("held_out_judge", None)
+    same = [name for name, each in parts.items() if held_out and each.identity == held_out.identity]
+    if held_out and same:
+        raise ConfigError(
+            f"expected a held-out judge that takes no other part, got {held_out.spec}, which is "
+            f"the {' and the '.join(same)} too; give another --held-out-judge or none"
+        )
 
 
 def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], list[Prompt]]:
@@ -243,6 +279,7 @@ def open_models(config: RunConfig, out: Path) -> RunModels:
         folder=model_folder(config.model),
         critic=critic,
         judge=handle(config.judge or config.critic or config.model),
+        held_out_judge=None if config.held_out_judge is None else handle(config.held_out_judge),
     )
 
 
@@ -263,7 +300,7 @@ def try_once(models: RunModels) -> None:
                 f"expected a model whose configuration can be written again, {models.folder} has "
                 f"one that cannot: {error}. Correct config.json or tokenizer_config.json there."
             ) from error
-    probe(models.critic, models.judge)
+    probe(*[each for name, each in models.named().items() if name != "model"])
 
 
 def train(

@@ -78,6 +78,15 @@ class RunConfig:
     judge: str | None = None
     """Who grades in the examination; None: the critic."""
 
+    held_out_judge: str | None = None
+    """Who grades the first and the last model beside the judge, having critiqued and labeled
+    nothing: what only the judge sees get better was learned for the judge. As with `certificate`,
+    a finished run may be given one."""
+
+    certificate: str | None = None
+    """What `plumbrule judge certify` wrote of the judge: the report corrects its rates by it. No
+    stage depends on it, so a finished run may be given one."""
+
     constitution: str
     """Name of a shipped constitution or path of a YAML file."""
 
@@ -213,6 +222,12 @@ def to_mapping(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain values, complete."""
     mapping: dict[str, Any] = _adapter.dump_python(config, mode="json")
     return mapping
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """What decides a run: the configuration without what is only looked at when it is done."""
+    later = ("certificate", "held_out_judge")
+    return {name: value for name, value in to_mapping(config).items() if name not in later}
 
 
 def read_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:

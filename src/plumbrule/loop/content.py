@@ -12,8 +12,10 @@ from plumbrule.compliance import (
     violation_rate,
 )
 from plumbrule.constitution import Constitution
+from plumbrule.loop.certified import certified_rates, say_certificate
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
+from plumbrule.loop.held_out import HeldOutExamination, held_out_rates, warn_of_held_out
 from plumbrule.loop.notes import (
     failing_principles,
     notes,
@@ -22,6 +24,7 @@ from plumbrule.loop.notes import (
     untaught_principles,
 )
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
+from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
@@ -42,6 +45,7 @@ def report_content(
     trained: TrainedStages,
     jury: Jury,
     command: str,
+    held_out_judge: HeldOutExamination | None = None,
 ) -> dict[str, Any]:
     """Everything that `report.json` holds.
 
@@ -54,6 +58,7 @@ def report_content(
         trained: What training left behind.
         jury: Who judged, and what an examination of them found.
         command: What the user typed.
+        held_out_judge: What a judge that taught nothing says; None: there was none.
     """
     known = {prompt.id: prompt for prompt in prompts}
     oracle = all(stage.truth is not None for stage in stages)
@@ -74,16 +79,26 @@ def report_content(
         name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}
         for name in ("helpfulness", "over_refusal", "evasiveness")
     }
+    talk = talk_to_judge(stages)
+    beside = held_out_rates(held_out_judge, stages, prompts)
+    certified = certified_rates(stages, jury, file=run.config.certificate)
     content = {
         "schema": 1,
         "title": run.config.name,
         "summary": [
             *failing_principles(gates),
+            *warn_of_held_out(beside),
             *untaught_principles(principles, jury.untaught, stages, source),
             *ungraded(stages, oracle=oracle),
+            *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
             *say_trial("critic", jury.critic_standing, constitution),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
+            *(
+                say_trial("held-out judge", held_out_judge.jury.judge_standing, constitution)
+                if held_out_judge
+                else ()
+            ),
         ],
         "plumbrule_version": __version__,
         "seed": run.config.seed,
@@ -110,14 +125,26 @@ def report_content(
         "headline_source": source,
         "measures": measures,
         "judge_quality": _quality(stages, constitution) if oracle else None,
+        "held_out_judge": beside,
+        "judge_certificate": certified,
+        "talk_to_judge": talk,
         "trials": [
             *trial_rows("critic", jury.critic_standing),
             *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
+            *(
+                trial_rows("held-out judge", held_out_judge.jury.judge_standing)
+                if held_out_judge
+                else ()
+            ),
         ],
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
         "findings": findings,
-        "notes": notes(stages, trained, tested, oracle=oracle),
+        "notes": [
+            *notes(stages, trained, tested, oracle=oracle),
+            *say_certificate(certified),
+            *say_talk(talk, stages),
+        ],
     }
     plain: dict[str, Any] = to_json(_plain(content))
     return plain

@@ -7,7 +7,8 @@ from itertools import pairwise
 from plumbrule.judging import PromptSet, conditions_of, known_conditions, known_replies
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.steps import Jury
-from plumbrule.models import LocalModel
+from plumbrule.loop.trials import held_out_name
+from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Dialogue, Prompt
 
 
@@ -18,7 +19,7 @@ class Stage:
     name: str
 
     who: str
-    """`model`, `critic` or `judge`."""
+    """`model`, `critic`, `judge` or `held_out_judge`."""
 
     calls: int
     """Replies, answers or examples."""
@@ -35,8 +36,10 @@ class Counting:
     model: LocalModel
     jury: Jury
 
-    def trials(self, prompts: Sequence[Prompt]) -> list[Stage]:
-        """The examination of critic and judge."""
+    def trials(
+        self, prompts: Sequence[Prompt], held_out: LanguageModel | None = None
+    ) -> list[Stage]:
+        """The examination of critic and judge, and of a held-out judge where there is one."""
         law, words = self.jury.constitution, self.jury.prompts
         known = known_replies(law)
         if not any(each.broken is not None for each in known):
@@ -52,10 +55,13 @@ class Counting:
         ]
         stages = []
         same = self.jury.judge.identity == self.jury.critic.identity
-        for who in ("critic",) if same else ("critic", "judge"):
+        names = {"critic": "critic"} if same else {"critic": "critic", "judge": "judge"}
+        if held_out is not None:
+            names[held_out_name(held_out)] = "held_out_judge"
+        for name, who in names.items():
             stages.append(
                 Stage(
-                    name=f"trial/{who}", who=who, calls=len(asked), tokens_read=self.shared(asked)
+                    name=f"trial/{name}", who=who, calls=len(asked), tokens_read=self.shared(asked)
                 )
             )
             if words.decides_conditions:
@@ -63,7 +69,7 @@ class Counting:
                 told = [_condition(words, request, text) for request, text in questions]
                 stages.append(
                     Stage(
-                        name=f"trial/{who}_conditions",
+                        name=f"trial/{name}_conditions",
                         who=who,
                         calls=len(told),
                         tokens_read=self.shared(told),
@@ -76,7 +82,7 @@ class Counting:
                 ]
                 stages.append(
                     Stage(
-                        name=f"scopes/{who}",
+                        name=f"scopes/{name}",
                         who=who,
                         calls=len(scoped),
                         tokens_read=self.shared(scoped),

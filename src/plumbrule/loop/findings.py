@@ -7,7 +7,7 @@ import numpy as np
 
 from plumbrule.constitution import Constitution
 from plumbrule.loop.steps import Examined
-from plumbrule.records import Finding, Guarantee, Prompt
+from plumbrule.records import Estimate, Finding, Guarantee, Prompt
 from plumbrule.statistics import e_bh, paired_e_value, paired_proportions
 
 LEVEL = 0.05
@@ -25,6 +25,13 @@ class _ChangeCase:
     where: str
     before: np.ndarray
     after: np.ndarray
+
+    @property
+    def moved(self) -> Estimate:
+        """Share after minus share before."""
+        return paired_proportions(
+            self.before.astype(bool), self.after.astype(bool), unit="change of the share of replies"
+        )
 
 
 def find_changes(
@@ -70,6 +77,14 @@ def find_changes(
     return findings, len(cases)
 
 
+def principle_change(
+    principle_id: str, before: Examined, after: Examined, *, oracle: bool
+) -> Estimate | None:
+    """How far the share of broken replies moved under a principle; None where none was read."""
+    case = _principle_case(principle_id, before, after, oracle=oracle)
+    return None if case is None else case.moved
+
+
 def _principle_case(
     principle_id: str, before: Examined, after: Examined, *, oracle: bool
 ) -> _ChangeCase | None:
@@ -109,9 +124,7 @@ def _help_case(
 def _finding(
     case: _ChangeCase, guarantee: Guarantee, evidence: tuple[str, ...], command: str
 ) -> Finding:
-    moved = paired_proportions(
-        case.before.astype(bool), case.after.astype(bool), unit="change of the share of replies"
-    )
+    moved = case.moved
     better = (moved.value < 0) == (case.principle_id is not None)
     return Finding(
         claim=f"{case.what} {'less' if moved.value < 0 else 'more'} often: "

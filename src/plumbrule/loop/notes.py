@@ -166,8 +166,5 @@ def notes(
                 "Help and refusals were told by the phrases of refusals, not by a judge: `helped` "
                 "means that a reply does not decline, whether it is right or wrong."
             )
-        said.append(
-            "No answer key exists for these prompts: every rate is the judge's word, and its own "
-            "errors are not corrected for."
-        )
+        said.append("No answer key exists for these prompts: rates and gates are the judge's word.")
     return said

@@ -13,6 +13,7 @@ from plumbrule.loop.config import RunConfig
 from plumbrule.loop.counting import Counting, Stage
 from plumbrule.loop.sizes import needed_bytes
 from plumbrule.loop.steps import Jury, RunModels, draw_prompts
+from plumbrule.loop.trials import held_out_name
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt
 
@@ -100,11 +101,7 @@ def make_plan(
         training: Prompts for training, cut to the configured number.
         held_out: Prompts of the examination.
     """
-    who: dict[str, LanguageModel] = {
-        "model": models.model,
-        "critic": models.critic,
-        "judge": models.judge,
-    }
+    who = models.named()
     some = [prompt.dialogue for prompt in [*held_out, *training]][:SHARED]
     speeds: dict[int, Speed | None] = {}
     for model in who.values():
@@ -160,7 +157,7 @@ def _stages(
     tempting = [prompt for prompt in training if not prompt.deserves_help]
     deserving = [prompt for prompt in training if prompt.deserves_help]
     compared = list(training)[: config.most_compared]
-    stages = count.trials([*training, *held_out])
+    stages = count.trials([*training, *held_out], models.held_out_judge)
     for name in ("before", "supervised", "final"):
         if name == "supervised":
             stages += count.teaching(config, tempting, deserving)
@@ -174,4 +171,7 @@ def _stages(
         stages.append(count.grades(f"{folder}/judgments", "judge", judged, longest))
         if config.manners == "judge":
             stages.append(count.manners(f"{folder}/manners", judged, longest))
+        if models.held_out_judge is not None and name != "supervised":
+            again = f"{folder}/{held_out_name(models.held_out_judge)}"
+            stages.append(count.grades(again, "held_out_judge", judged, longest))
     return [stage for stage in stages if stage.calls]

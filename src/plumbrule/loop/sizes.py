@@ -124,6 +124,7 @@ def needed_bytes(config: RunConfig) -> int:
     """Memory that a run takes at its peak, roughly: models, a copy in training, and the work."""
     named = {config.model, config.critic or config.model}
     named.add(config.judge or config.critic or config.model)
+    named.add(config.held_out_judge or config.model)
     held = sum(parameters_in(spec) or 0 for spec in sorted(named))
     trained = parameters_in(config.model) or 0
     copies = 1 if config.supervised.lora is not None else _FULL_TRAINING
@@ -155,7 +156,8 @@ def check_memory(config: RunConfig) -> None:
     need, free = needed_bytes(config), free_bytes()
     if free is None or need <= free:
         return
-    critics = [spec for spec in (config.critic, config.judge) if spec and spec != config.model]
+    others = (config.critic, config.judge, config.held_out_judge)
+    critics = [spec for spec in others if spec and spec != config.model]
     more = f", {' and '.join(dict.fromkeys(critics))} beside it" if critics else ""
     raise ModelError(
         f"expected about {need / 1e9:.1f} GB of free memory for {config.model} and its copy in "

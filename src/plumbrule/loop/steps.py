@@ -11,6 +11,7 @@ from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
 from plumbrule.judging import (
     NOTHING_KNOWN,
+    JudgeCertificate,
     PromptSet,
     Standing,
     compare,
@@ -50,6 +51,12 @@ class RunModels:
     folder: Path
     critic: LanguageModel
     judge: LanguageModel
+    held_out_judge: LanguageModel | None = None
+
+    def named(self) -> dict[str, LanguageModel]:
+        """All of them by their part."""
+        held_out = {"held_out_judge": self.held_out_judge} if self.held_out_judge else {}
+        return {"model": self.model, "critic": self.critic, "judge": self.judge, **held_out}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +92,9 @@ class Jury:
 
     judge_standing: Standing = NOTHING_KNOWN
     """What an examination of the judge found."""
+
+    certificate: JudgeCertificate | None = None
+    """How the judge errs on labeled replies, where it is known; only the report reads it."""
 
     @property
     def untaught(self) -> frozenset[str]:
@@ -286,6 +296,26 @@ def draw_prompts(prompts: Sequence[Prompt], most: int | None, seed: int, name: s
     return [prompts[index] for index in sorted(chosen)]
 
 
+def grade_replies(
+    run: RunWorkspace, name: str, jury: Jury, exchanges: Sequence[Exchange]
+) -> list[Judgment]:
+    """Let the jury's judge grade replies under every principle."""
+
+    def work(shard: Sequence[Exchange], seed: int) -> list[Judgment]:
+        seeds = [derive_seed(seed, exchange.id) for exchange in shard]
+        return grade(
+            jury.judge,
+            shard,
+            jury.constitution,
+            prompts=jury.prompts,
+            seeds=seeds,
+            standing=jury.judge_standing,
+        )
+
+    inputs = jury.inputs(jury.judge, jury.judge_standing)
+    return run.stage(name, exchanges, work, kind=Judgment, inputs=inputs, models=[jury.judge])
+
+
 def examine(
     run: RunWorkspace,
     stage: str,
@@ -302,30 +332,12 @@ def examine(
     }
     judged = [each for each in exchanges if each.id in read]
 
-    def grades(shard: Sequence[Exchange], seed: int) -> list[Judgment]:
-        seeds = [derive_seed(seed, exchange.id) for exchange in shard]
-        return grade(
-            jury.judge,
-            shard,
-            jury.constitution,
-            prompts=jury.prompts,
-            seeds=seeds,
-            standing=jury.judge_standing,
-        )
-
     def manners(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
         seeds = [derive_seed(seed, exchange.id, "manner") for exchange in shard]
         return sort_by_manner(jury.judge, shard, prompts=jury.prompts, seeds=seeds)
 
     inputs, judges = jury.inputs(jury.judge), [jury.judge]
-    judgments = run.stage(
-        f"{folder}/judgments",
-        judged,
-        grades,
-        kind=Judgment,
-        inputs=jury.inputs(jury.judge, jury.judge_standing),
-        models=judges,
-    )
+    judgments = grade_replies(run, f"{folder}/judgments", jury, judged)
     by_phrases = run.config.manners == "phrases"
     sorted_ = run.stage(
         f"{folder}/manners",

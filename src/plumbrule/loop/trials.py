@@ -28,7 +28,7 @@ from plumbrule.loop.steps import Jury
 from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LanguageModel
 from plumbrule.records import Prompt, to_json
-from plumbrule.store import derive_seed
+from plumbrule.store import derive_seed, fingerprint
 
 
 def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
@@ -59,6 +59,23 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     else:
         _refuse_useless(critic, jury, told, other)
     return replace(jury, critic_standing=critic, judge_standing=judge)
+
+
+def try_held_out(
+    run: RunWorkspace, jury: Jury, who: LanguageModel, prompts: Sequence[Prompt]
+) -> Jury:
+    """Examine a judge that takes no other part, as the run's own is; it alone is then the jury."""
+    alone = Jury(constitution=jury.constitution, prompts=jury.prompts, critic=who, judge=who)
+    if jury.judge_standing.trial is None:
+        return alone
+    name = held_out_name(who)
+    told = _answers(run, name, alone, who)
+    return replace(alone, judge_standing=_standing(run, name, alone, who, prompts, told))
+
+
+def held_out_name(who: LanguageModel) -> str:
+    """What its stages are called: a run may be given another one later."""
+    return f"held_out_judge_{fingerprint(who.identity)[:12]}"
 
 
 def _insisted(standing: Standing) -> Standing:

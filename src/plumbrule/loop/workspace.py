@@ -12,7 +12,7 @@ import yaml
 
 from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
-from plumbrule.loop.config import RunConfig, to_mapping
+from plumbrule.loop.config import RunConfig, deciding, to_mapping
 from plumbrule.models import LanguageModel, Usage
 from plumbrule.store import Shards, Tell, fingerprint, silent
 
@@ -126,16 +126,16 @@ def open_workspace(
         OutputError: The folder holds another run, or something else, or another process is in it.
         StorageError: The disk refuses the folder.
     """
-    ours = {"config": to_mapping(config), "named": dict(named)}
+    ours = {"config": deciding(config), "named": dict(named)}
     with (
         held_folder(folder, marker="run.json", ours=ours, configuration=config_text(config, named)),
         Ledger.open(folder / "ledger.db") as ledger,
     ):
-        ledger.record("run/begin", "run", {"config": to_mapping(config), "named": dict(named)})
+        ledger.record("run/begin", "run", ours)
         yield RunWorkspace(
             folder=folder,
             config=config,
-            identity=fingerprint([to_mapping(config), dict(named)]),
+            identity=fingerprint([ours["config"], ours["named"]]),
             ledger=ledger,
             tell=tell,
         )

@@ -5,6 +5,7 @@ from plumbrule.people.agreement import (
     PersonCertificate,
     agreement,
     cohen_kappa,
+    kappa_between,
     krippendorff_alpha,
     person_certificate,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "export_tasks",
     "import_labels",
     "inclusion_probabilities",
+    "kappa_between",
     "krippendorff_alpha",
     "label_in_terminal",
     "live_events",

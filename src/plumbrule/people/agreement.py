@@ -133,6 +133,48 @@ def krippendorff_alpha(counts: Counts) -> float | None:
     return None if np.isnan(alpha) else alpha
 
 
+def kappa_between(
+    first: Sequence[str],
+    second: Sequence[str],
+    *,
+    people: tuple[str, str],
+    answers: Sequence[str],
+    principle_id: str | None = None,
+    kind: str = "grade",
+    seed: int = 0,
+    level: float = 0.95,
+) -> PeopleAgreement:
+    """How far two who judged the same items agree, people or models, with an interval.
+
+    Args:
+        first: What one of them said of each item.
+        second: What the other said, of the same items in the same order; one item at least.
+        people: Who they are.
+        answers: All answers that could have been given.
+        principle_id: The principle that was asked about.
+        kind: What was asked for, `grade` or `pair`.
+        seed: Of the bootstrap.
+        level: Of the interval.
+    """
+    estimate, reason = _interval(
+        _crossed(first, second, answers),
+        _crossed(*_every_pair(answers), answers),
+        _kappas,
+        seed=seed,
+        level=level,
+    )
+    return PeopleAgreement(
+        principle_id=principle_id,
+        kind=kind,
+        people=people,
+        measure="Cohen's kappa",
+        items=len(first),
+        same=float(np.mean([a == b for a, b in zip(first, second, strict=True)])),
+        estimate=estimate,
+        reason=reason,
+    )
+
+
 def agreement(
     items: Sequence[QueueItem],
     labels: Sequence[QueueEvent],
@@ -200,21 +242,16 @@ def _of_group(
         shared = [each for each in said if one in each and other in each]
         if not shared:
             continue
-        first, second = [each[one] for each in shared], [each[other] for each in shared]
-        crossed = _crossed(first, second, answers)
-        estimate, reason = _interval(
-            crossed, _crossed(*_every_pair(answers), answers), _kappas, seed=seed, level=level
-        )
         found.append(
-            PeopleAgreement(
+            kappa_between(
+                [each[one] for each in shared],
+                [each[other] for each in shared],
+                people=(one, other),
+                answers=answers,
                 principle_id=principle,
                 kind=kind,
-                people=(one, other),
-                measure="Cohen's kappa",
-                items=len(shared),
-                same=float(np.mean([a == b for a, b in zip(first, second, strict=True)])),
-                estimate=estimate,
-                reason=reason,
+                seed=seed,
+                level=level,
             )
         )
     return found

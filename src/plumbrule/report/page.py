@@ -69,6 +69,8 @@ def render(content: Json) -> str:
             principles=_principles(content),
             measures=_measures(content),
             judge_quality=_judge_quality(content),
+            held_out=_beside(content.get("held_out_judge") or {}, "held out"),
+            certified=_beside(content.get("judge_certificate") or {}, "corrected"),
             curves=[curve(data) for data in content.get("curves") or ()],
             costs=costs(content.get("stages") or ()),
             gates=sorted(content.get("gates") or (), key=lambda gate: gate.get("passed") is True),
@@ -136,6 +138,13 @@ def _judge_quality(content: Json) -> Figure:
     return _figure((group,) if subjects else (), subjects)
 
 
+def _beside(part: Json, source: str) -> Figure:
+    """Draw the judge's rates and beside them another source's, of the replies both speak of."""
+    subjects = from_principles(part, anchored=False)
+    group = detailed(subjects, axis(subjects), title="Lower is better", headline=source)
+    return _figure((group,) if subjects else (), subjects)
+
+
 def _figure(groups: tuple[RowGroup, ...], subjects: Sequence[Subject]) -> Figure:
     looks = [look for subject in subjects for look in subject.looks.values()]
     sources = {by for look in looks for by in look.estimates}
@@ -160,7 +169,7 @@ def _constitution_tiers(content: Json) -> list[tuple[str, int | None, list[Json]
 def _models(content: Json) -> list[tuple[str, Json]]:
     """List the models, the trained one first."""
     models = content.get("models") or {}
-    order = [name for name in ("model", "critic", "judge") if name in models]
+    order = [name for name in ("model", "critic", "judge", "held_out_judge") if name in models]
     names = [*order, *sorted(set(models) - set(order))]
     return [(name, models[name]) for name in names if models[name]]
 

@@ -77,15 +77,15 @@ def reason_for(parent: Json, key: str) -> str | None:
     return parent.get("reason")
 
 
-def from_principles(content: Json) -> list[Subject]:
-    """Read the examination of each principle."""
+def from_principles(content: Json, *, anchored: bool = True) -> list[Subject]:
+    """Read the examination of each principle; `anchored` where the page links to it."""
     return [
         Subject(
             name=str(entry.get("id", "")),
             text=entry.get("text"),
             better="lower",
             tier=entry.get("tier"),
-            anchor=f"principle-{place}",
+            anchor=f"principle-{place}" if anchored else None,
             looks={stage: _rates(entry[stage]) for stage in STAGES if entry.get(stage)},
         )
         for place, entry in enumerate(content.get("principles") or (), 1)
@@ -145,7 +145,7 @@ def _quality(entry: Json) -> Subject:
 
 def _rates(look: Json) -> Look:
     rates = look.get("violation_rate") or {}
-    ordered = [source for source in SOURCES if source in rates]
+    ordered = [*(by for by in SOURCES if by in rates), *(by for by in rates if by not in SOURCES)]
     return Look(
         estimates={source: rates[source] for source in ordered},
         reasons={source: reason_for(look, source) for source in ordered},

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
@@ -10,6 +11,7 @@ from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import DpoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
+from plumbrule.training.weighting import relative_weights
 
 
 @strict
@@ -21,6 +23,9 @@ class PreferencePair:
     dialogue: Dialogue
     chosen: str
     rejected: str
+
+    weight: float = 1.0
+    """What the pair counts for, beside the others' weights; 0: nothing."""
 
 
 def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[PreferencePair]:
@@ -55,6 +60,7 @@ def pairs_of(preferences: Sequence[Preference], *, margin: float = 0.0) -> list[
                 dialogue=preference.dialogue,
                 chosen=chosen,
                 rejected=rejected,
+                weight=preference.weight,
             )
         )
     return pairs
@@ -72,7 +78,8 @@ def train_dpo(
     """Train a model to prefer the chosen replies, held near the model it starts from.
 
     The loss is -log sigmoid(beta * (chosen - rejected)), each term the log-probability of a reply
-    less that under the starting model, which is computed once before training begins.
+    less that under the starting model, which is computed once before training begins. It is
+    multiplied by the pair's weight, which is 1 on average; pairs that weigh 0 are left out.
 
     Args:
         model: Folder of the starting model, or of a PEFT adapter on one: also the reference.
@@ -86,8 +93,8 @@ def train_dpo(
         Where the model is, and how training went.
 
     Raises:
-        DataError: There is no pair, or one is too long, has the same reply twice, or cannot be
-            replied to.
+        DataError: There is no pair, or one is too long, has the same reply twice, cannot be
+            replied to, or has a weight below 0; or all weigh 0.
         ConfigError: Training diverged, or an adapter does not fit the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
@@ -104,9 +111,20 @@ def train_dpo(
                 f"expected two replies that differ, pair {pair.id!r} has the same one twice and "
                 "teaches nothing; leave it out"
             )
-    data = [[to_json(pair.dialogue), pair.chosen, pair.rejected] for pair in pairs]
+    relative = relative_weights([pair.id for pair in pairs], [pair.weight for pair in pairs])
+    given, weights = len(pairs), [weight for weight in relative if weight]
+    pairs = [pair for pair, weight in zip(pairs, relative, strict=True) if weight]
+    data: list[Any] = [[to_json(pair.dialogue), pair.chosen, pair.rejected] for pair in pairs]
+    if set(weights) != {1.0}:
+        data.append(weights)
     job = TrainingJob(
-        model=model, out=out, settings=settings, seed=seed, examples=len(pairs), progress=progress
+        model=model,
+        out=out,
+        settings=settings,
+        seed=seed,
+        examples=len(pairs),
+        skipped=given - len(pairs),
+        progress=progress,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:
@@ -133,7 +151,9 @@ def train_dpo(
             batch_size=batch,
             micro_batch_size=micro,
         )
-        trainer = dpo_trainer(start, chosen, rejected, settings, batches, space, seed=seed)
+        trainer = dpo_trainer(
+            start, chosen, rejected, settings, batches, space, weights=weights, seed=seed
+        )
         tokens = settings.epochs * sum(len(example) for example in [*chosen, *rejected])
         return conclude(job, space, start, trainer, batches, tokens=tokens)
 

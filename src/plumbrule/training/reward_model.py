@@ -12,6 +12,7 @@ from plumbrule.training.checkpoints import TrainingWorkspace, base_of, model_sha
 from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import RewardTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
+from plumbrule.training.weighting import relative_weights
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.models.chat import Chat
@@ -33,27 +34,28 @@ def train_reward_model(
     """Train a model to score replies, from preferences with soft or hard labels.
 
     With p the label's probability that the first reply is better, the loss is
-    -[p log s + (1 - p) log(1 - s)], s = sigmoid(score of the first - score of the second). What
-    the labeler was unsure of is learned as such.
+    -[p log s + (1 - p) log(1 - s)], s = sigmoid(score of the first - score of the second),
+    multiplied by the label's weight, which is 1 on average. What the labeler was unsure of is
+    learned as such.
 
     Args:
         model: Folder of a causal language model, or of a PEFT adapter on one. It gets a new head
             that gives one number.
-        preferences: Labeled pairs. Those without a probability, which no principle decided, are
-            left out, and the result says how many. A pair of equal replies teaches nothing and
-            costs little, so it may stay.
+        preferences: Labeled pairs. Those without a probability, which no principle decided, and
+            those that weigh 0 are left out, and the result says how many. A pair of equal replies
+            teaches nothing and costs little, so it may stay.
         settings: How to train.
         out: Folder of the reward model; absent, or finished by the same call before.
         seed: Decides the new head, the order of the pairs and all that is drawn at random.
-        held_out: Preferences to measure the result on; undecided ones are left out.
+        held_out: Preferences to measure the result on, each alike; undecided ones are left out.
         progress: Told at each point of the curve.
 
     Returns:
         Where the model is, how training went, and how it does on `held_out`.
 
     Raises:
-        DataError: No preference has a probability, or one is not between 0 and 1, too long, or
-            cannot be replied to.
+        DataError: No preference has a probability, or one is not between 0 and 1, too long,
+            cannot be replied to, or has a weight below 0; or all weigh 0.
         ConfigError: Training diverged, or an adapter does not fit the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
@@ -68,7 +70,12 @@ def train_reward_model(
             f"expected a preference with a probability to learn from, got {len(preferences)} "
             "without; give the judge principles that decide some of them"
         )
-    data = [[_plain(one) for one in train], [_plain(one) for one in test]]
+    relative = relative_weights([one.id for one in train], [one.weight for one in train])
+    weights = [weight for weight in relative if weight]
+    train = [one for one, weight in zip(train, relative, strict=True) if weight]
+    data: list[Any] = [[_plain(one) for one in train], [_plain(one) for one in test]]
+    if set(weights) != {1.0}:
+        data.append(weights)
     job = TrainingJob(
         model=model,
         out=out,
@@ -102,7 +109,7 @@ def train_reward_model(
             batch_size=batch,
             micro_batch_size=micro,
         )
-        trainer = reward_trainer(start, pairs, settings, batches, space, seed=seed)
+        trainer = reward_trainer(start, pairs, settings, batches, space, weights=weights, seed=seed)
         pad = int(start.chat.tokenizer.pad_token_id)
 
         def measured(trained: Any) -> HeldOut:

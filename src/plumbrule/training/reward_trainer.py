@@ -51,9 +51,10 @@ class RewardTrainer(OrderedTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean loss of a batch, in nats per pair."""
+        """Mean loss of a batch, each pair by its weight, in nats per pair."""
         first, second = pair_scores(model, inputs)
-        loss = preference_loss(first, second, inputs["probability"]).mean()
+        losses = preference_loss(first, second, inputs["probability"])
+        loss = (losses * inputs["weight"]).mean()
         return (loss, {"scores": torch.stack([first, second])}) if return_outputs else loss
 
 
@@ -97,9 +98,10 @@ def reward_trainer(
     batches: Batches,
     space: TrainingWorkspace,
     *,
+    weights: Sequence[float],
     seed: int,
 ) -> RewardTrainer:
-    """A trainer that learns which reply of each pair is better, and how surely."""
+    """A trainer that learns which reply of each pair is better, and how surely, by its weight."""
     from peft import get_peft_model
 
     module = start.module
@@ -109,8 +111,11 @@ def reward_trainer(
     return RewardTrainer(
         model=module,
         args=TrainingArguments(**arguments(settings, batches, space, module, seed=seed)),
-        train_dataset=list(pairs),
-        data_collator=lambda part: collate(part, pad=pad),
+        train_dataset=list(zip(pairs, weights, strict=True)),
+        data_collator=lambda part: {
+            **collate([pair for pair, _ in part], pad=pad),
+            "weight": torch.tensor([weight for _, weight in part]),
+        },
         processing_class=start.chat.tokenizer,
     )
 

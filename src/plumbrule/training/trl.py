@@ -112,14 +112,23 @@ class _DpoTrainer(OrderedTrainer, DPOTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
+        # TRL's loss takes no weights, and its model no such input.
+        weights = inputs["weight"]
+        inputs = {name: value for name, value in inputs.items() if name != "weight"}
         log_probs = None
         if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
             labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, NOT_SCORED)
             log_probs = reply_log_probs(
                 model, inputs["input_ids"], inputs["attention_mask"], labels, self.share_from
             )
-        if log_probs is None:
+        if log_probs is None and ((weights == 1).all() or return_outputs):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if log_probs is None:
+            losses = []
+            for at in range(len(weights)):
+                pair = _pair_of(inputs, at, len(weights))
+                losses.append(super().compute_loss(model, pair, False, num_items_in_batch))
+            return (torch.stack(losses) * weights).mean()
         chosen, rejected = log_probs.sum(1).chunk(2)
         chosen = self.beta * (chosen - inputs["ref_chosen_logps"])
         rejected = self.beta * (rejected - inputs["ref_rejected_logps"])
@@ -131,7 +140,23 @@ class _DpoTrainer(OrderedTrainer, DPOTrainer):  # type: ignore[misc]
             ("rewards/accuracies", (margins > 0).float()),
         ):
             self._metrics["train"][name].append(value.detach().mean().item())
-        return -F.logsigmoid(margins).mean()
+        return -(F.logsigmoid(margins) * weights).mean()
+
+
+def _pair_of(inputs: dict[str, Any], at: int, pairs: int) -> dict[str, Any]:
+    """One pair of a batch: of what has a row for each reply, the chosen ones are on top."""
+    return {
+        name: value[[at] if len(value) == pairs else [at, pairs + at]]
+        for name, value in inputs.items()
+    }
+
+
+def _with_weights(collate: Any) -> Any:
+    """What puts examples into a batch, with their weights beside them."""
+    return lambda examples: {
+        **collate(examples),
+        "weight": torch.tensor([example["weight"] for example in examples]),
+    }
 
 
 def dpo_trainer(
@@ -142,9 +167,10 @@ def dpo_trainer(
     batches: Batches,
     space: TrainingWorkspace,
     *,
+    weights: Sequence[float],
     seed: int,
 ) -> Any:
-    """A trainer that learns to prefer the chosen replies."""
+    """A trainer that learns to prefer the chosen replies, each pair by its weight."""
     reference = reference_log_probs(
         start, [*chosen, *rejected], rows=2 * batches.micro_batch_size, bfloat16=half(settings)
     )
@@ -156,6 +182,7 @@ def dpo_trainer(
             "rejected_ids": [example.reply for example in rejected],
             "ref_chosen_logps": reference[: len(chosen)],
             "ref_rejected_logps": reference[len(chosen) :],
+            "weight": list(weights),
         },
         features=Features(
             {
@@ -164,6 +191,7 @@ def dpo_trainer(
                 "rejected_ids": numbers,
                 "ref_chosen_logps": number,
                 "ref_rejected_logps": number,
+                "weight": number,
             }
         ),
     )
@@ -180,6 +208,7 @@ def dpo_trainer(
         processing_class=start.chat.tokenizer,
         peft_config=start.adapter,
     )
+    trainer.data_collator = _with_weights(trainer.data_collator)
     if "ref" in getattr(trainer.model, "peft_config", {}):
         trainer.model.delete_adapter("ref")  # TRL's copy of the adapter, which nothing reads here
     trainer.share_from = _share_from(trainer, chosen)
