@@ -70,26 +70,21 @@ class Specialist(Protocol):
     @property
     def name(self) -> str:
         """Unique in a review."""
-        ...
 
     @property
     def version(self) -> str:
         """Changes whenever its answers may."""
-        ...
 
     @property
     def kind(self) -> Kind:
         """Tools are asked first, then models, then people."""
-        ...
 
     @property
     def most(self) -> ReviewCost:
         """The most that one check costs: set aside before it starts. Seconds included."""
-        ...
 
     def check(self, case: Case) -> Opinion:
         """Judge one task. May raise: a crash is a check that did not take place."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,6 @@ class Panel(Specialist, Protocol):
 
     def check_all(self, cases: Sequence[Case]) -> Sequence[Opinion]:
         """One opinion a case, in order. May raise: then none of them was checked."""
-        ...
 
 
 def judge_works(

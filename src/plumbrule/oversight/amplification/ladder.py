@@ -29,12 +29,10 @@ class Renamed(Protocol):
     @property
     def contexts(self) -> Contexts:
         """The contexts in the other names."""
-        ...
 
     @property
     def restore(self) -> Callable[[Answers, str], Answers]:
         """Takes answers about these and their kind, returns them in the first names."""
-        ...
 
 
 @runtime_checkable
@@ -44,41 +42,32 @@ class Ladder(Protocol):
     @property
     def name(self) -> str:
         """What the task is called."""
-        ...
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Kinds of question."""
-        ...
 
     @property
     def size(self) -> int:
         """Tokens of a context; each is a place that a question is about."""
-        ...
 
     def choices(self, kind: str) -> int:
         """How many answers a question of this kind can have."""
-        ...
 
     def parts(self, kind: str) -> Mapping[str, int]:
         """How many answers of each kind, at half the depth, one answer is put together from."""
-        ...
 
     def draw(self, count: int, *, seed: int, exam: bool) -> Contexts:
         """Draw contexts, of those held out where `exam`; the two never meet."""
-        ...
 
     def answer(self, contexts: Contexts, kind: str, depth: int) -> Answers:
         """The oracle: true answers about every place."""
-        ...
 
     def combine(self, contexts: Contexts, kind: str, ask: Ask, *, half: int) -> Answers:
         """What the overseer makes of answers at depth `half`, whoever gave them."""
-        ...
 
     def relabel(self, contexts: Contexts, *, seed: int) -> Renamed:
         """Say the same in other names, drawn at random."""
-        ...
 
 
 @runtime_checkable
@@ -87,7 +76,6 @@ class Student(Protocol):
 
     def ask(self, contexts: Contexts, kind: str, level: int) -> Answers:
         """Answer one kind of question at depth 2 ** level about every place."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +108,6 @@ class Distill(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """All that decides how a student learns, as JSON holds it."""
-        ...
 
     def __call__(
         self,
@@ -140,19 +127,15 @@ class Distill(Protocol):
             seed: Decides every random choice.
             tell: Told (step, most steps).
         """
-        ...
 
     def save(self, student: Student, folder: Path) -> str:
         """Write a student, return the hash of its weights."""
-        ...
 
     def open(self, folder: Path) -> Student:
         """Open what `save` wrote."""
-        ...
 
     def digest(self, folder: Path) -> str:
         """Hash of the weights in a folder, as `save` returned it."""
-        ...
 
 
 LEAST_WRONG = 5

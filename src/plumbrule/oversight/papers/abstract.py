@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence, word_set
 from plumbrule.oversight.papers.quantities import (
     Quantity,
     numbers_in,
@@ -24,17 +24,14 @@ AGREES, CONFLICTS = 0.5, 0.75
 count as its repetition, and to count as the same quantity with another value."""
 
 FEWEST_WORDS = 2
-_CONTRASTS = frozenset(
-    re.findall(
-        r"[\w.-]+",
-        """
-        treatment control placebo intervention experimental sham women men female male girl boy
-        baseline pretest posttest before after pre post follow-up followup first second third
-        fourth one two three older younger young old high low left right n sd mean median year
-        month week day morning evening short long early late training test validation small
-        medium large
-        """,
-    )
+_CONTRASTS = word_set(
+    """
+    treatment control placebo intervention experimental sham women men female male girl boy
+    baseline pretest posttest before after pre post follow-up followup first second third
+    fourth one two three older younger young old high low left right n sd mean median year
+    month week day morning evening short long early late training test validation small
+    medium large
+    """
 )
 
 

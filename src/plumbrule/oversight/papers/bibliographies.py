@@ -10,7 +10,13 @@ from pathlib import Path
 from plumbrule.errors import DataError
 from plumbrule.files import absent
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
-from plumbrule.oversight.papers.entries import SAME_TITLE, same_surname, similar, title_words
+from plumbrule.oversight.papers.entries import (
+    OTHER_TITLE,
+    SAME_TITLE,
+    same_surname,
+    similar,
+    title_words,
+)
 from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
 from plumbrule.oversight.papers.markup import accents, decoded, letters
 from plumbrule.records import strict
@@ -223,9 +229,6 @@ def _entry(
         line=line,
     )
 
-
-OTHER_TITLE = 0.6
-"""Similarity under which two titles of one identifier are called different."""
 
 MOST_CANDIDATES = 20
 """Works of the bibliography whose titles are compared with one entry's, the closest first."""

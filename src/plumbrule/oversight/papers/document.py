@@ -255,6 +255,11 @@ class CheckResult:
     """In words for the report; an empty list with nothing checked is not a pass."""
 
 
+def word_set(text: str) -> frozenset[str]:
+    """Words held apart by blanks; long lists read best so."""
+    return frozenset(text.split())
+
+
 def in_order(flaws: list[Flaw]) -> tuple[Flaw, ...]:
     """Flaws by their first place in the text."""
     return tuple(sorted(flaws, key=lambda each: (each.evidence[0].start, each.kind, each.message)))

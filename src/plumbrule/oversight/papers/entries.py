@@ -7,14 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from difflib import SequenceMatcher
 
-from plumbrule.oversight.papers.document import Flaw, Paper, ReferenceEntry
+from plumbrule.oversight.papers.document import Flaw, Paper, ReferenceEntry, word_set
 
-SMALL_WORDS = frozenset(
-    [
-        "a", "an", "the", "of", "on", "in", "and", "for", "to", "with", "from", "by", "is",
-        "are", "at", "as",
-    ]
-)  # fmt: skip
+SMALL_WORDS = word_set("a an the of on in and for to with from by is are at as")
 """Words that say nothing of what a text is about."""
 
 SAME_TITLE = 0.9
@@ -44,9 +39,7 @@ def _core(name: str) -> str:
     return " ".join(words)
 
 
-_PARTICLES = frozenset(
-    ["van", "von", "de", "der", "den", "du", "la", "le", "di", "da", "del", "ten", "ter"]
-)
+_PARTICLES = word_set("van von de der den du la le di da del ten ter")
 
 
 def similar(first: str, second: str) -> float:

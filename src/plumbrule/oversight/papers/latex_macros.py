@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from plumbrule.oversight.papers.document import word_set
 from plumbrule.oversight.papers.markup import Veil
 
 _STAR = r"\*?\s*"
@@ -22,14 +23,11 @@ _ENVIRONMENT = re.compile(
     rf"\\(?:re)?newenvironment{_STAR}\{{[^{{}}\n]{{1,60}}\}}\s*(?:\[\d\]\s*)?(?:\[[^\[\]]{{0,99}}\]\s*)?(?=\{{)"
 )
 _SPEC = re.compile(r"\+?([moOsdD])(\{[^{}]{0,100}\})?")
-_KEPT = frozenset(
-    re.findall(
-        r"\w+",
-        """
+_KEPT = word_set(
+    """
     part chapter section subsection subsubsection paragraph item caption label ref begin end
     title author maketitle footnote input include bibliography thefootnote and or
-    """,
-    )
+    """
 )
 """Commands that are read as they stand, however a paper redefines them."""
 
@@ -226,10 +224,8 @@ _VALUE_OF = re.compile(
     r"\\([a-zA-Z]{1,40})(?![a-zA-Z])"
 )
 """A macro where a p-value, a size or the value of a test is expected."""
-_PRINTED_AS_IT_IS = frozenset(
-    re.findall(
-        r"\w+",
-        """
+_PRINTED_AS_IT_IS = word_set(
+    """
     textbf textit emph mathrm mathbf text underline textsuperscript textsubscript mathit
     boldsymbol bm texttt textsc textrm textsf textnormal mbox hbox ensuremath fbox footnote hl
     ul vspace hspace scalebox linespread setstretch raisebox url label bar hat tilde overline
@@ -243,8 +239,7 @@ _PRINTED_AS_IT_IS = frozenset(
     mathbb mathcal mathfrak mathscr num SI qty ang emptyset varnothing ell Re Im partial nabla
     vec dot ddot neq ne leq le geq ge begingroup widehat widetilde underbrace
     overbrace left right input include begin end cite citep ref
-    """,
-    )
+    """
 )
 
 

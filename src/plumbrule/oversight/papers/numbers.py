@@ -12,7 +12,14 @@ from plumbrule.oversight.papers.counts import (
     reversed_ranges,
     shares_of_counts,
 )
-from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperSentence, in_order
+from plumbrule.oversight.papers.document import (
+    CheckResult,
+    Flaw,
+    Paper,
+    PaperSentence,
+    in_order,
+    word_set,
+)
 from plumbrule.oversight.papers.lists import listed_counts, numbers_again
 from plumbrule.oversight.papers.quantities import NUMBER, PrintedNumber, read_number
 from plumbrule.oversight.papers.tested_rows import check_test_rows
@@ -68,23 +75,10 @@ def changes(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
 def _other_units(one: str, other: str) -> bool:
     """Whether two numbers are in units of their own, such as mg and g."""
     first, second = one.strip().lower(), other.strip().lower()
-    small = {
-        "",
-        "and",
-        "in",
-        "at",
-        "on",
-        "for",
-        "with",
-        "by",
-        "per",
-        "after",
-        "of",
-        "the",
-        "a",
-        "an",
-    }
-    return first not in small and second not in small and first != second
+    return bool(first and second) and first != second and not {first, second} & _NO_UNITS
+
+
+_NO_UNITS = word_set("and in at on for with by per after of the a an")
 
 
 def _problem(match: re.Match[str], first: PrintedNumber, last: PrintedNumber) -> str | None:

@@ -8,7 +8,14 @@ from pathlib import Path
 from plumbrule.errors import DataError
 from plumbrule.files import absent
 from plumbrule.oversight.papers.bibliographies import parse_bibtex
-from plumbrule.oversight.papers.document import Citation, Format, Paper, ReferenceEntry, Section
+from plumbrule.oversight.papers.document import (
+    Citation,
+    Format,
+    Paper,
+    ReferenceEntry,
+    Section,
+    word_set,
+)
 from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
 from plumbrule.oversight.papers.latex_parts import SourceReader
 from plumbrule.oversight.papers.markup import AT, Veil, decoded, markdown_text, uncover
@@ -45,14 +52,11 @@ NOT_ENGLISH = (
 )
 
 _QUIET = re.compile(" ?\ue002([^\ue003]{1,200})\ue003")
-_ENGLISH = frozenset(
-    re.findall(
-        r"[\w.-]+",
-        """
-        the of and to in a is that for with was were are as by on from this we be or which at it
-        an
-        """,
-    )
+_ENGLISH = word_set(
+    """
+    the of and to in a is that for with was were are as by on from this we be or which at it
+    an
+    """
 )
 _FEWEST_WORDS, _FEWEST_ENGLISH = 100, 0.12
 """English prose has 0.25 to 0.45 of its words among those above; other languages under 0.08."""

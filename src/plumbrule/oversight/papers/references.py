@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from plumbrule.oversight.papers.document import Citation, ReferenceEntry, Section
+from plumbrule.oversight.papers.document import Citation, ReferenceEntry, Section, word_set
 
 _KEYED = re.compile(r"^[ \t]*(?:[-*+] )?\[((?!\^)[^\]\n]{1,100})\][ \t:]*", re.MULTILINE)
 _FOOTNOTE = re.compile(r"^\[\^[^\]\n]{1,40}\]:.*$", re.MULTILINE)
@@ -180,16 +180,13 @@ _IN_BRACKET = re.compile(
     rf"(?P<names>{_NAMES}),?\s+(?P<years>{_YEARS})(?:[,:]\s.{{1,60}})?\s*$"
 )
 _CITED_YEAR = re.compile(r"((?:1[6-9]|20)\d{2})?([a-z]?)\b")
-_NO_NAMES = frozenset(
-    re.findall(
-        r"[\w.-]+",
-        """
-        january february march april may june july august september october november december
-        spring summer autumn fall winter figure fig table section chapter appendix equation
-        study experiment version since until in the from between during after before wave round
-        cohort census year years step model panel note data total of and for at on by with
-        """,
-    )
+_NO_NAMES = word_set(
+    """
+    january february march april may june july august september october november december
+    spring summer autumn fall winter figure fig table section chapter appendix equation
+    study experiment version since until in the from between during after before wave round
+    cohort census year years step model panel note data total of and for at on by with
+    """
 )
 
 

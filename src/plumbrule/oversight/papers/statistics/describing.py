@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plumbrule.errors import DataError
+from plumbrule.oversight.papers.document import word_set
 from plumbrule.oversight.papers.statistics.records import StatisticFinding, parse_printed
 from plumbrule.oversight.papers.statistics.testing import finding
 from plumbrule.oversight.papers.statistics.text import (
@@ -50,17 +51,14 @@ _ITEMS = re.compile(
     r"\b(\d{1,3}|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty)[- ]items?\b"
 )
 _MANY = re.compile(r"\b(?:items|averaged|composite|subscale|index|aggregate[d]?)\b")
-_NO_MEASURES = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        participant people person subject student adult patient child children respondent group
-        condition scale point rating rated rate item likert answer response score mean measured
-        measure from with were they their that this than each both more less after before when which
-        number whole higher lower differed between than control treatment first second study sample
-        used using asked question all very much not at agree disagree strongly ranged range
-        """,
-    )
+_NO_MEASURES = word_set(
+    """
+    participant people person subject student adult patient child children respondent group
+    condition scale point rating rated rate item likert answer response score mean measured
+    measure from with were they their that this than each both more less after before when which
+    number whole higher lower differed between than control treatment first second study sample
+    used using asked question all very much not at agree disagree strongly ranged range
+    """
 )
 _NUMBERS = {
     **{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8},
