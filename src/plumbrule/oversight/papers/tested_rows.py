@@ -169,7 +169,7 @@ def _p_values(grid: _TestGrid, *, raised: bool, one_sided: bool) -> tuple[int, l
 
 def _in_words(seen: Recomputed, known: bool) -> str:
     if known:
-        return f"p = {seen.p:.4g}, within [{seen.p_low:.4g}, {seen.p_high:.4g}] by rounding"
+        return seen.in_words
     return f"at most p = {seen.p_high:.4g} with {FEWEST_FREEDOM} degrees of freedom or more"
 
 

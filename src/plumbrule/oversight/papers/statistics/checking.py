@@ -15,7 +15,7 @@ from plumbrule.oversight.papers.statistics.intervals import (
 )
 from plumbrule.oversight.papers.statistics.reading import ReportedTest, read_tests
 from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import Throughout, check_p, finding
+from plumbrule.oversight.papers.statistics.testing import Throughout, check_p
 from plumbrule.oversight.papers.statistics.text import (
     Plain,
     Surroundings,
@@ -124,16 +124,13 @@ def check_freedom(
     broken = [(df, each) for df, each in bounds if not each.low <= df <= each.high]
     told = "; ".join(each.rule for _, each in bounds)
     problem = "; ".join(f"{each.rule}, the text has {df:g}" for df, each in broken)
-    verdict = "inconsistent" if broken else "consistent"
-    return finding(
-        plain,
-        report.start,
-        report.head_end,
-        check="degrees of freedom",
-        verdict=verdict,  # type: ignore[arg-type]
-        reason=problem or "the degrees of freedom fit the sample sizes given",
-        recomputed=told,
-        values={f"df{place}_most": each.high for place, (_, each) in enumerate(bounds, 1)},
+    return plain.finding(
+        (report.start, report.head_end),
+        "degrees of freedom",
+        "inconsistent" if broken else "consistent",
+        problem or "the degrees of freedom fit the sample sizes given",
+        told,
+        {f"df{place}_most": each.high for place, (_, each) in enumerate(bounds, 1)},
     )
 
 

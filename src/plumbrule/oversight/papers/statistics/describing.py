@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 from plumbrule.errors import DataError
 from plumbrule.oversight.papers.document import word_set
-from plumbrule.oversight.papers.statistics.records import StatisticFinding, parse_printed
-from plumbrule.oversight.papers.statistics.testing import finding
+from plumbrule.oversight.papers.statistics.records import (
+    Check,
+    StatisticFinding,
+    Verdict,
+    parse_printed,
+)
 from plumbrule.oversight.papers.statistics.text import (
     Plain,
     group_sizes,
@@ -174,19 +178,14 @@ def check_mean(plain: Plain, report: ReportedMean, *, whole_numbers: bool) -> St
         whole_numbers: Take all data for whole numbers, whatever the text says.
     """
     check, verdict, reason, values = _judge(report, whole_numbers)
-    return finding(
-        plain,
-        report.start,
-        report.end,
-        check=check,  # type: ignore[arg-type]
-        verdict=verdict,  # type: ignore[arg-type]
-        reason=reason,
-        recomputed=_in_words(values),
-        values=values,
-    )
+    place = (report.start, report.end)
+    return plain.finding(place, check, verdict, reason, _in_words(values), values)
 
 
-def _judge(report: ReportedMean, whole: bool) -> tuple[str, str, str, dict[str, float]]:
+_Judged = tuple[Check, Verdict, str, dict[str, float]]
+
+
+def _judge(report: ReportedMean, whole: bool) -> _Judged:
     """Which rule, which verdict, why, and the numbers behind it."""
     if report.sd is not None and parse_printed(report.sd).value < 0:
         return "range", "impossible", "a standard deviation is never negative", {}
@@ -216,7 +215,7 @@ def _judge(report: ReportedMean, whole: bool) -> tuple[str, str, str, dict[str, 
     return "GRIM", "consistent", f"{data} can have this mean", values
 
 
-def _judge_binary(report: ReportedMean, sd: str, n: int) -> tuple[str, str, str, dict[str, float]]:
+def _judge_binary(report: ReportedMean, sd: str, n: int) -> _Judged:
     share = float(parse_printed(report.mean).value)
     try:
         fits = debit(report.mean, sd, n)

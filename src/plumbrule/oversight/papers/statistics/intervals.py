@@ -8,8 +8,12 @@ from fractions import Fraction
 from scipy import special
 
 from plumbrule.oversight.papers.statistics.describing import PLAIN_NUMBER, ReportedMean
-from plumbrule.oversight.papers.statistics.records import Printed, StatisticFinding, parse_printed
-from plumbrule.oversight.papers.statistics.testing import finding
+from plumbrule.oversight.papers.statistics.records import (
+    Printed,
+    StatisticFinding,
+    Verdict,
+    parse_printed,
+)
 from plumbrule.oversight.papers.statistics.text import Plain
 
 REACH = 120
@@ -47,22 +51,16 @@ def check_intervals(plain: Plain) -> Iterator[StatisticFinding]:
         for stop in _STOP.finditer(text, begin, found.start()):
             begin = stop.end() - 1
         estimates = [
-            (each.start(), parse_printed(_bare(each["value"])))
+            (each.start(), parse_printed(each["value"]))
             for each in _ESTIMATE.finditer(text, begin, found.start())
             if not _elsewhere(each["name"], text[each.end() : found.start()])
         ]
         before = found.end()
         start = estimates[-1][0] if estimates else found.start()
         verdict, reason = _against([each for _, each in estimates], low, high)
-        yield finding(
-            plain,
-            start,
-            found.end(),
-            check="confidence interval",
-            verdict=verdict,  # type: ignore[arg-type]
-            reason=reason,
-            values={"low": float(low.value), "high": float(high.value)},
-        )
+        values = {"low": float(low.value), "high": float(high.value)}
+        place = (start, found.end())
+        yield plain.finding(place, "confidence interval", verdict, reason, values=values)
 
 
 def _elsewhere(name: str | None, gap: str) -> bool:
@@ -72,7 +70,7 @@ def _elsewhere(name: str | None, gap: str) -> bool:
     return gap.count(")") > gap.count("(") or _TEST.search(gap) is not None
 
 
-def _against(estimates: list[Printed], low: Printed, high: Printed) -> tuple[str, str]:
+def _against(estimates: list[Printed], low: Printed, high: Printed) -> tuple[Verdict, str]:
     if low.value > high.value:
         return "impossible", "the interval runs downwards: its lower end is above its upper one"
     if not estimates:
@@ -88,6 +86,7 @@ def check_slopes(plain: Plain) -> Iterator[StatisticFinding]:
     for found in _SLOPE.finditer(plain.text):
         slope, error, ratio = _numbers(found["b"], found["se"], found["value"])
         values: dict[str, float] = {}
+        verdict: Verdict
         if error.value < 0:
             verdict, reason = "impossible", "a standard error is never negative"
         elif error.low <= 0:
@@ -98,15 +97,8 @@ def check_slopes(plain: Plain) -> Iterator[StatisticFinding]:
             verdict = "consistent" if fits else "inconsistent"
             reason = f"{found['test']} is {'' if fits else 'not '}the slope over its standard error"
             values = {"low": float(min(ends)), "high": float(max(ends))}
-        yield finding(
-            plain,
-            *found.span(),
-            check="standard error",
-            verdict=verdict,  # type: ignore[arg-type]
-            reason=reason,
-            recomputed=f"{values['low']:.4g} to {values['high']:.4g}" if values else None,
-            values=values,
-        )
+        told = f"{values['low']:.4g} to {values['high']:.4g}" if values else None
+        yield plain.finding(found.span(), "standard error", verdict, reason, told, values)
 
 
 def check_standard_error(plain: Plain, report: ReportedMean) -> StatisticFinding | None:
@@ -118,18 +110,15 @@ def check_standard_error(plain: Plain, report: ReportedMean) -> StatisticFinding
     if report.sd is None or report.se is None or report.n is None or report.n < 1:
         return None
     spread, error = _numbers(report.sd, report.se)
-    root = math.sqrt(report.n)
-    low, high = float(max(spread.low, Fraction(0))) / root, float(spread.high) / root
+    low, high = _ends(spread, report.n)
     fits = _meet(error, Fraction(low * (1 - SLACK)), Fraction(high * (1 + SLACK)))
-    return finding(
-        plain,
-        report.start,
-        report.end,
-        check="standard error",
-        verdict="consistent" if fits else "inconsistent",
-        reason=f"SE is {'' if fits else 'not '}SD / sqrt(n) within rounding",
-        recomputed=f"SE = {float(spread.value) / root:.4g}",
-        values={"low": low, "high": high},
+    return plain.finding(
+        (report.start, report.end),
+        "standard error",
+        "consistent" if fits else "inconsistent",
+        f"SE is {'' if fits else 'not '}SD / sqrt(n) within rounding",
+        f"SE = {float(spread.value) / math.sqrt(report.n):.4g}",
+        {"low": low, "high": high},
     )
 
 
@@ -157,27 +146,28 @@ def check_mean_interval(plain: Plain, report: ReportedMean) -> StatisticFinding 
     most = float(special.stdtrit(report.n - 1, (1 + level) / 2)) * error[1]
     width = ((high.value - low.value) / 2, (high.half + low.half) / 2)
     fits = width[0] + width[1] >= least * (1 - SLACK) and width[0] - width[1] <= most * (1 + SLACK)
-    return finding(
-        plain,
-        report.start,
-        found.end(),
-        check="confidence interval",
-        verdict="consistent" if fits else "inconsistent",
-        reason=f"the interval's width does {'' if fits else 'not '}follow from the standard error",
-        recomputed=f"half the width is {least:.4g} to {most:.4g}",
-        values={"half_width": float(width[0]), "low": least, "high": most},
+    return plain.finding(
+        (report.start, found.end()),
+        "confidence interval",
+        "consistent" if fits else "inconsistent",
+        f"the interval's width does {'' if fits else 'not '}follow from the standard error",
+        f"half the width is {least:.4g} to {most:.4g}",
+        {"half_width": float(width[0]), "low": least, "high": most},
     )
 
 
 def _standard_error(report: ReportedMean) -> tuple[float, float] | None:
     """Smallest and largest standard error that the printed numbers allow."""
     if report.se is not None:
-        error = parse_printed(_bare(report.se))
-        return float(max(error.low, Fraction(0))), float(error.high)
+        return _ends(parse_printed(report.se), 1)
     if report.sd is None or not report.n:
         return None
-    spread, root = parse_printed(_bare(report.sd)), math.sqrt(report.n)
-    return float(max(spread.low, Fraction(0))) / root, float(spread.high) / root
+    return _ends(parse_printed(report.sd), report.n)
+
+
+def _ends(spread: Printed, n: int) -> tuple[float, float]:
+    """Ends of a deviation, over the root of n."""
+    return float(max(spread.low, Fraction(0))) / math.sqrt(n), float(spread.high) / math.sqrt(n)
 
 
 def _meet(printed: Printed, low: Fraction, high: Fraction) -> bool:
@@ -185,8 +175,4 @@ def _meet(printed: Printed, low: Fraction, high: Fraction) -> bool:
 
 
 def _numbers(*texts: str) -> list[Printed]:
-    return [parse_printed(_bare(each)) for each in texts]
-
-
-def _bare(text: str) -> str:
-    return text.replace("+", "").replace("- ", "-")
+    return [parse_printed(each) for each in texts]

@@ -21,31 +21,6 @@ from plumbrule.oversight.papers.statistics.text import (
 )
 
 
-def finding(
-    plain: Plain,
-    start: int,
-    end: int,
-    *,
-    check: Check,
-    verdict: Verdict,
-    reason: str,
-    recomputed: str | None = None,
-    values: dict[str, float] | None = None,
-) -> StatisticFinding:
-    """Make a finding that quotes the original text behind a stretch of the simplified one."""
-    begin, stop = plain.span(start, end)
-    return StatisticFinding(
-        check=check,
-        verdict=verdict,
-        quote=plain.original[begin:stop],
-        start=begin,
-        end=stop,
-        reason=reason,
-        recomputed=recomputed,
-        values=values or {},
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Throughout:
     """What a text says of all its tests."""
@@ -74,18 +49,12 @@ def check_p(
     """
 
     def found(verdict: Verdict, reason: str, seen: Recomputed | None = None) -> StatisticFinding:
-        return finding(
-            plain,
-            report.start,
-            report.end,
-            check="range" if verdict == "impossible" else "p-value",
-            verdict=verdict,
-            reason=reason,
-            recomputed=None if seen is None else _in_words(seen),
-            values={}
-            if seen is None
-            else {"p": seen.p, "p_low": seen.p_low, "p_high": seen.p_high},
-        )
+        check: Check = "range" if verdict == "impossible" else "p-value"
+        place = (report.start, report.end)
+        if seen is None:
+            return plain.finding(place, check, verdict, reason)
+        values = {"p": seen.p, "p_low": seen.p_low, "p_high": seen.p_high}
+        return plain.finding(place, check, verdict, reason, seen.in_words, values)
 
     impossible = _impossible(report)
     if impossible:
@@ -253,7 +222,3 @@ def _larger(report: ReportedTest, seen: Recomputed) -> bool:
     if report.comparison in ("ns", ">"):
         return True
     return report.p is not None and float(parse_printed(report.p).value) > seen.p
-
-
-def _in_words(seen: Recomputed) -> str:
-    return f"p = {seen.p:.4g}, within [{seen.p_low:.4g}, {seen.p_high:.4g}] by rounding"

@@ -4,7 +4,10 @@ import re
 import unicodedata
 from array import array
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from plumbrule.oversight.papers.statistics.records import Check, StatisticFinding, Verdict
 
 _COMMANDS = {
     "chi": "χ",
@@ -85,6 +88,28 @@ class Plain:
         if self.verbatim[last]:
             finish = self.begins[last] + end - self.places[last]
         return begin, finish
+
+    def finding(
+        self,
+        place: tuple[int, int],
+        check: Check,
+        verdict: Verdict,
+        reason: str,
+        recomputed: str | None = None,
+        values: Mapping[str, float] | None = None,
+    ) -> StatisticFinding:
+        """A finding that quotes the original text behind a stretch of the simplified one."""
+        start, end = self.span(*place)
+        return StatisticFinding(
+            check=check,
+            verdict=verdict,
+            quote=self.original[start:end],
+            start=start,
+            end=end,
+            reason=reason,
+            recomputed=recomputed,
+            values=values or {},
+        )
 
 
 class _Builder:
@@ -284,18 +309,18 @@ def corrects_somewhere(text: str) -> bool:
 
 def totals(text: str) -> tuple[int, ...]:
     """Distinct sizes of whole samples, in order: `N = 60`, `60 participants`."""
-    return tuple(dict.fromkeys(_whole(each[1] or each[2]) for each in _TOTAL.finditer(text)))
+    return tuple(dict.fromkeys(whole(each[1] or each[2]) for each in _TOTAL.finditer(text)))
 
 
 def named_total(text: str) -> int | None:
     """The one N that is written as such; None where there is none or several."""
-    named = {_whole(each[1]) for each in _NAMED.finditer(text)}
+    named = {whole(each[1]) for each in _NAMED.finditer(text)}
     return named.pop() if len(named) == 1 else None
 
 
 def group_sizes(text: str) -> tuple[int, ...]:
     """Sizes of groups, in order, repeats kept: `n = 30`, `n_1 = 30`."""
-    return tuple(_whole(each[1]) for each in _GROUP.finditer(text))
+    return tuple(whole(each[1]) for each in _GROUP.finditer(text))
 
 
 def only_size(text: str) -> int | None:
@@ -315,5 +340,6 @@ def number_of_groups(text: str) -> int | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A count with or without commas between its thousands."""
     return int(text.replace(",", ""))
