@@ -252,31 +252,25 @@ def _contributions(
     derived: _Derived,
 ) -> tuple[Contribution, ...]:
     found = []
-    for index, report in enumerate(reports):
-        rest = [*reports[:index], *reports[index + 1 :]]
-        without = _derive(rest, parts, question, rule)
-        alone = _derive([report], [], None, rule)
+    for index, child in enumerate([*reports, *parts]):
+        others = [*reports, *parts]
+        others.pop(index)
+        rest = [each for each in others if isinstance(each, Report)]
+        kept = [each for each in others if isinstance(each, _PartOutcome)]
+        without = _derive(rest, kept, question, rule)
+        if isinstance(child, Report):
+            alone = _derive([child], [], None, rule)
+            told = (child.id, child.specialist, child.verdict)
+            log_odds = _move(child, derived.log_odds, without.log_odds, rule)
+        else:
+            alone = _derive([], [child], None, rule)
+            told, log_odds = (child.task_id, child.asks, child.outcome), None
         found.append(
             Contribution(
-                child=report.id,
-                name=report.specialist,
-                outcome=report.verdict,
-                log_odds=_move(report, derived.log_odds, without.log_odds, rule),
-                without=without.outcome,
-                alone=alone.outcome,
-                decisive=alone.outcome == derived.outcome or without.outcome != derived.outcome,
-            )
-        )
-    for index, part in enumerate(parts):
-        others = [*parts[:index], *parts[index + 1 :]]
-        without = _derive(reports, others, question, rule)
-        alone = _derive([], [part], None, rule)
-        found.append(
-            Contribution(
-                child=part.task_id,
-                name=part.asks,
-                outcome=part.outcome,
-                log_odds=None,
+                child=told[0],
+                name=told[1],
+                outcome=told[2],
+                log_odds=log_odds,
                 without=without.outcome,
                 alone=alone.outcome,
                 decisive=alone.outcome == derived.outcome or without.outcome != derived.outcome,

@@ -29,7 +29,11 @@ class Case:
     @property
     def text(self) -> str:
         """The pieces the task is about, one after the other."""
-        return "\n\n".join(self.sources[span.source][span.start : span.end] for span in self.spans)
+        return "\n\n".join(map(self.at, self.spans))
+
+    def at(self, span: Span) -> str:
+        """The words of one piece."""
+        return self.sources[span.source][span.start : span.end]
 
     @property
     def spans(self) -> tuple[Span, ...]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight.records import Action, Decision, Node, Outcome, decision_id
+from plumbrule.oversight.records import Action, Decision, Node, Outcome, record_id
 from plumbrule.oversight.running import Review, conclude
 from plumbrule.oversight.trail import ReviewTrail, reopen_trail
 
@@ -114,7 +114,7 @@ def _decide(
             basis=node.basis,
             human_minutes=human_minutes,
         )
-        trail.record(replace(decision, id=decision_id(decision)))
+        trail.record(replace(decision, id=record_id(decision)))
         return conclude(trail)
 
 

@@ -4,13 +4,14 @@ Training asks for thousands of verdicts, and a model that judges many cases at o
 faster than one asked case by case. The reports are those that a review would have.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol, runtime_checkable
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.asking import Assignment, ask
+from plumbrule.oversight.asking import Assignment, ask, report_answer
 from plumbrule.oversight.cases import Case, Specialist
 from plumbrule.oversight.plans import (
     Decompose,
@@ -22,7 +23,7 @@ from plumbrule.oversight.plans import (
     report_unasked,
     turn,
 )
-from plumbrule.oversight.records import Kind, Node, Opinion, Report, ReviewCost, Task
+from plumbrule.oversight.records import Node, Opinion, Report, Task
 from plumbrule.store import derive_seed
 
 IN_MEMORY = "in memory"
@@ -94,35 +95,6 @@ class _Call:
         )
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """A specialist who has answered already, for `ask` to look at the answer as at any other."""
-
-    specialist: Specialist
-    answer: Opinion | Exception
-
-    @property
-    def name(self) -> str:
-        return self.specialist.name
-
-    @property
-    def version(self) -> str:
-        return self.specialist.version
-
-    @property
-    def kind(self) -> Kind:
-        return self.specialist.kind
-
-    @property
-    def most(self) -> ReviewCost:
-        return self.specialist.most
-
-    def check(self, case: Case) -> Opinion:
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
 def _plans(work: Work, decompose: Decompose | None, depth: int) -> dict[str, TaskPlan]:
     """How a work is cut, level by level."""
     plans, tasks, level = dict[str, TaskPlan](), [work.task], 0
@@ -156,24 +128,27 @@ def _ask_all(
     for _, group in groupby(sorted(calls, key=rank), key=rank):
         together = list(group)
         cases = [call.case(seed) for call in together]
-        specialist = known[together[0].job.specialist]
-        asked = _prepared(specialist, cases)
-        made = [
-            ask(each, case, call.job, timeout_seconds=None)
-            for each, case, call in zip(asked, cases, together, strict=True)
-        ]
+        made = _reports(known[together[0].job.specialist], cases, [call.job for call in together])
         for call, report in zip(together, made, strict=True):
             call.tree.reports.append(report)
 
 
-def _prepared(specialist: Specialist, cases: Sequence[Case]) -> list[Specialist]:
-    """Who is asked about each case: one who answers now, or one whose answers are there."""
+def _reports(
+    specialist: Specialist, cases: Sequence[Case], jobs: Sequence[Assignment]
+) -> list[Report]:
+    """One report a case, asked one by one or, of a panel, all at once."""
     if not isinstance(specialist, Panel):
-        return [specialist] * len(cases)
+        return [
+            ask(specialist, case, job, timeout_seconds=None)
+            for case, job in zip(cases, jobs, strict=True)
+        ]
     try:
         answers: Sequence[Opinion | Exception] = specialist.check_all(cases)
         if len(answers) != len(cases):
             raise DataError(f"expected {len(cases)} opinions, got {len(answers)}")
     except Exception as error:  # whatever a panel does, its cases are counted as not checked
         answers = [error] * len(cases)
-    return [_Answered(specialist, answer) for answer in answers]
+    return [
+        report_answer(specialist, case, job, answer, time.perf_counter())
+        for case, job, answer in zip(cases, jobs, answers, strict=True)
+    ]

@@ -122,7 +122,13 @@ def _reward(root: Node, rule: Rule) -> Reward:
     nodes, states = root.walk(), aggregate(root, rule)
     required = _required(root)
     parts = [
-        _part(node, state, rule)
+        PartReward(
+            task_id=node.task.id,
+            outcome=state.outcome,
+            probability=(likely := _own_probability(node, state, rule)),
+            nats=math.log(likely),
+            because=state.because,
+        )
         for node, state in zip(nodes, states, strict=True)
         if node.task.id in required
     ]
@@ -146,17 +152,6 @@ def _required(node: Node) -> set[str]:
     """Ids of the nodes that the whole cannot pass without."""
     below = [_required(child) for child in node.children if child.task.required]
     return {node.task.id}.union(*below)
-
-
-def _part(node: Node, state: State, rule: Rule) -> PartReward:
-    likely = _own_probability(node, state, rule)
-    return PartReward(
-        task_id=node.task.id,
-        outcome=state.outcome,
-        probability=likely,
-        nats=math.log(likely),
-        because=state.because,
-    )
 
 
 def _own_probability(node: Node, state: State, rule: Rule) -> float:

@@ -21,7 +21,7 @@ from plumbrule.oversight.plans import (
 )
 from plumbrule.oversight.records import Node, Report, ReviewCost, Task, total
 from plumbrule.oversight.trail import ReviewTrail, open_trail, reopen_trail
-from plumbrule.oversight.verdicts import ReviewVerdict, cost_of, derive
+from plumbrule.oversight.verdicts import ReviewVerdict, cost_of
 from plumbrule.store import Progress, derive_seed
 
 
@@ -122,18 +122,10 @@ def answer_questions(
 
 def conclude(trail: ReviewTrail) -> Review:
     """Work out the verdict on what is recorded so far, and record it."""
-    records = trail.records
-    root = records.tree
-    verdict = derive(
-        root,
-        review_id=records.manifest.review_id,
-        rule=records.manifest.rule,
-        dimensions=records.manifest.dimensions,
-        budget=records.manifest.budget,
-    )
-    if all(each.basis != verdict.basis for each in records.verdicts):
+    verdict = trail.records.derive()
+    if all(each.basis != verdict.basis for each in trail.records.verdicts):
         trail.record(verdict)
-    return Review(root=root, verdict=verdict, head=trail.ledger.head.hash)
+    return Review(root=trail.records.tree, verdict=verdict, head=trail.ledger.head.hash)
 
 
 def _plan(trail: ReviewTrail, decompose: Decompose | None) -> None:

@@ -17,7 +17,7 @@ from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger, LedgerEntry, read_entries, verify
 from plumbrule.oversight.plans import FORM, Level, Manifest, TaskPlan, build_tree, text_sha256
 from plumbrule.oversight.records import Decision, Node, Report
-from plumbrule.oversight.verdicts import ReviewVerdict
+from plumbrule.oversight.verdicts import ReviewVerdict, derive
 from plumbrule.records import from_json, to_json
 from plumbrule.store import canonical, fingerprint, write_atomic
 
@@ -54,6 +54,16 @@ class Records:
     def tree(self) -> Node:
         """The tree these make."""
         return build_tree(self.manifest.task, self.plans, self.reports, self.decisions)
+
+    def derive(self) -> ReviewVerdict:
+        """The verdict that these give."""
+        return derive(
+            self.tree,
+            review_id=self.manifest.review_id,
+            rule=self.manifest.rule,
+            dimensions=self.manifest.dimensions,
+            budget=self.manifest.budget,
+        )
 
     def add(self, record: Record) -> None:
         """Take in one more record."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from plumbrule.oversight.aggregating import State, aggregate
 from plumbrule.oversight.cases import ReviewBudget, Rule
 from plumbrule.oversight.records import FAILURES, Node, Outcome, Quote, ReviewCost, total
-from plumbrule.records import strict
+from plumbrule.records import strict, to_json
 from plumbrule.store import fingerprint
 
 
@@ -131,12 +131,9 @@ def derive(
         cost=cost,
         over_budget=budget.exceeded(cost),
         rests_on=tuple(
-            sorted(
-                [report.id for node in root.walk() for report in node.reports]
-                + [decision.id for node in root.walk() for decision in node.decisions]
-            )
+            sorted(each.id for node in nodes for each in (*node.reports, *node.decisions))
         ),
-        basis=basis_of(root, rule),
+        basis=fingerprint([to_json(root), to_json(rule)]),
     )
 
 
@@ -146,13 +143,6 @@ def cost_of(root: Node) -> ReviewCost:
     minutes = sum(each.human_minutes for node in nodes for each in node.decisions)
     reports = [report.cost for node in nodes for report in node.reports]
     return total([*reports, *[node.planning for node in nodes], ReviewCost(human_minutes=minutes)])
-
-
-def basis_of(root: Node, rule: Rule) -> str:
-    """Hash of the tree and the rule a verdict is derived from."""
-    from plumbrule.records import to_json
-
-    return fingerprint([to_json(root), to_json(rule)])
 
 
 def _coverage(root: Node, dimensions: Sequence[str]) -> tuple[Coverage, ...]:

@@ -13,9 +13,10 @@ from typing import Literal
 
 from plumbrule.errors import ConfigError, DataError, PlumbruleError
 from plumbrule.ledger import LedgerEntry, Problem, read_entries, verify
+from plumbrule.oversight.asking import Assignment
 from plumbrule.oversight.cases import is_verbatim
 from plumbrule.oversight.plans import Manifest, expected_jobs
-from plumbrule.oversight.records import Decision, Report, decision_id, report_id
+from plumbrule.oversight.records import Decision, Report, record_id
 from plumbrule.oversight.trail import (
     Record,
     Records,
@@ -26,7 +27,7 @@ from plumbrule.oversight.trail import (
     source_file,
     text_of,
 )
-from plumbrule.oversight.verdicts import ReviewVerdict, derive
+from plumbrule.oversight.verdicts import ReviewVerdict
 
 FOLDERS = ("plans", "reports", "decisions", "verdicts", "sources")
 """Where a review keeps files; anything else in them was added."""
@@ -104,12 +105,12 @@ def verify_review(folder: Path, *, expected_head: str | None = None) -> ReviewVe
     problems += _files(folder, [record for _, record in history])
     problems += _evidence(folder, records)
     problems += _verdicts(history)
-    verdict = _derive(records)
+    verdict = records.derive()
     missing, unasked = _against_plans(records)
     problems += unasked
     concluded = any(each.basis == verdict.basis for each in records.verdicts)
     if records.verdicts and (missing or not concluded):
-        problems += _lost(records, missing, history)
+        problems += _lost(missing, history)
     return ReviewVerification(
         verdict=verdict,
         problems=tuple(dict.fromkeys(problems)),
@@ -136,9 +137,8 @@ def _read(
         try:
             history.append((entry, read_record(entry)))
         except DataError as error:
-            problems.append(
-                Tampering(place=_place(entry), kind="changed", detail=" ".join(str(error).split()))
-            )
+            detail = " ".join(str(error).split())
+            problems.append(Tampering(place=_place(entry), kind="changed", detail=detail))
     records: Records | None = None
     for _, record in history:
         if records is None and isinstance(record, Manifest):
@@ -156,16 +156,11 @@ def _foreign(history: list[tuple[LedgerEntry, Record]], manifest: Manifest) -> I
     """Records of another review, or whose id is not the hash of what they say."""
     for entry, record in history:
         if record.review_id != manifest.review_id:
-            yield Tampering(
-                place=_place(entry), kind="added", detail=f"it is of review {record.review_id!r}"
-            )
-        changed = (isinstance(record, Report) and record.id != report_id(record)) or (
-            isinstance(record, Decision) and record.id != decision_id(record)
-        )
-        if changed:
-            yield Tampering(
-                place=_place(entry), kind="changed", detail="its id is not the hash of its contents"
-            )
+            detail = f"it is of review {record.review_id!r}"
+            yield Tampering(place=_place(entry), kind="added", detail=detail)
+        if isinstance(record, Report | Decision) and record.id != record_id(record):
+            detail = "its id is not the hash of its contents"
+            yield Tampering(place=_place(entry), kind="changed", detail=detail)
 
 
 def _files(folder: Path, records: list[Record]) -> Iterator[Tampering]:
@@ -221,17 +216,6 @@ def _evidence(folder: Path, records: Records) -> Iterator[Tampering]:
                 yield Tampering(place=file_of(report), kind="changed", detail=detail)
 
 
-def _derive(records: Records) -> ReviewVerdict:
-    manifest = records.manifest
-    return derive(
-        records.tree,
-        review_id=manifest.review_id,
-        rule=manifest.rule,
-        dimensions=manifest.dimensions,
-        budget=manifest.budget,
-    )
-
-
 def _verdicts(history: list[tuple[LedgerEntry, Record]]) -> Iterator[Tampering]:
     """Each recorded verdict against the one that the records before it give."""
     records: Records | None = None
@@ -239,10 +223,10 @@ def _verdicts(history: list[tuple[LedgerEntry, Record]]) -> Iterator[Tampering]:
         if records is None:
             records = Records(manifest=record) if isinstance(record, Manifest) else None
             continue
-        if isinstance(record, ReviewVerdict) and record != _derive(records):
+        if isinstance(record, ReviewVerdict) and record != (derived := records.derive()):
             detail = "the records before it give another verdict"
             yield Tampering(place=_place(entry), kind="changed", detail=detail)
-            yield from _unlike(record, _derive(records), records)
+            yield from _unlike(record, derived, records)
         records.add(record)
 
 
@@ -261,7 +245,7 @@ def _unlike(
         yield Tampering(place=f"record {name}", kind="dropped", detail=detail)
 
 
-def _against_plans(records: Records) -> tuple[list[str], list[Tampering]]:
+def _against_plans(records: Records) -> tuple[list[Assignment], list[Tampering]]:
     """Reports that are called for and missing, and reports nobody called for."""
     jobs = expected_jobs(records.tree, records.plans, review_id=records.manifest.review_id)
     wanted = {(job.task_id, job.specialist, job.round): job for job in jobs}
@@ -273,16 +257,11 @@ def _against_plans(records: Records) -> tuple[list[str], list[Tampering]]:
             detail = f"nobody asked {report.specialist} for it"
             problems.append(Tampering(place=file_of(report), kind="added", detail=detail))
         seen.add(place)
-    missing = [
-        f"report/{job.task_id} by {job.specialist}"
-        for place, job in wanted.items()
-        if place not in seen
-    ]
-    return missing, problems
+    return [job for place, job in wanted.items() if place not in seen], problems
 
 
 def _lost(
-    records: Records, missing: list[str], history: list[tuple[LedgerEntry, Record]]
+    missing: list[Assignment], history: list[tuple[LedgerEntry, Record]]
 ) -> Iterator[Tampering]:
     """A verdict was recorded, so everything before it must be there.
 
@@ -291,13 +270,9 @@ def _lost(
     """
     last = max(at for at, (_, record) in enumerate(history) if isinstance(record, ReviewVerdict))
     if last == len(history) - 1:
-        open_now = {
-            f"report/{job.task_id} by {job.specialist}"
-            for job in expected_jobs(
-                records.tree, records.plans, review_id=records.manifest.review_id
-            )
-            if job.answers is not None
-        }
-        for name in missing:
-            if name not in open_now:
-                yield Tampering(place=name, kind="dropped", detail="a verdict was given without it")
+        for job in missing:
+            if job.answers is None:
+                place = f"report/{job.task_id} by {job.specialist}"
+                yield Tampering(
+                    place=place, kind="dropped", detail="a verdict was given without it"
+                )

@@ -113,7 +113,7 @@ class WholeReader:
         notes = ""
         for number, chunk in enumerate(chunks, start=1):
             asked = _ask(
-                case, NOTE, notes=notes, work=fenced("work", _text(case, chunk)), number=number,
+                case, NOTE, notes=notes, work=fenced("work", case.at(chunk)), number=number,
                 count=len(chunks), lines=self.note_tokens // 20,
             )  # fmt: skip
             text, failure = self._write(asked, derive_seed(case.seed, f"{NOTE}{number}"), costs)
@@ -169,10 +169,6 @@ def _chunks(case: Case, size: int) -> Iterator[Span]:
                 end = next((each.end for each in to_reviewer if each.start < end < each.end), end)
             yield Span(source=span.source, start=at, end=end)
             at = end
-
-
-def _text(case: Case, span: Span) -> str:
-    return case.sources[span.source][span.start : span.end]
 
 
 def _ask(case: Case, template: str, *, notes: str, **parts: object) -> Dialogue:
