@@ -164,11 +164,6 @@ class VoteErrors:
         return self.wrong / (self.votes * self.questions)
 
     @property
-    def correlation_used(self) -> float:
-        """The correlation, or 1 where nobody could measure it: then votes count as one."""
-        return 1.0 if self.correlation is None else self.correlation
-
-    @property
     def effective(self) -> float | None:
         """Independent votes that these amount to; None where that is not known."""
         return None if self.correlation is None else effective_votes(self.votes, self.correlation)

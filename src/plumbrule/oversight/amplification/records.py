@@ -90,42 +90,42 @@ class ClimbRound:
 
     level: int
     depth: int
-    predicted: float | None
-    """Upper bound of the teacher's error, said before this level was asked about; None at 0."""
-
+    labels: Labels
     expected: float | None
     """Error if the student only copies and every combination errs at the rate that is put in."""
 
-    overseer: PlantedAnswers | None
+    predicted: float | None = None
+    """Upper bound of the teacher's error, said before this level was asked about; None at 0."""
+
+    overseer: PlantedAnswers | None = None
     """The overseer alone, by its first vote, given true parts; at level 1 only."""
 
-    overseer_votes: VoteErrors | None
-    teacher: PlantedAnswers | None
+    overseer_votes: VoteErrors | None = None
+    teacher: PlantedAnswers | None = None
     """By plurality; None at level 0, where the oracle teaches."""
 
-    teacher_votes: VoteErrors | None
-    student: PlantedAnswers | None
+    teacher_votes: VoteErrors | None = None
+    student: PlantedAnswers | None = None
     """None where the level was not taught."""
 
-    teacher_accuracy: Estimate | None
+    teacher_accuracy: Estimate | None = None
     """In the exam."""
 
-    accuracy: tuple[Estimate, ...]
+    accuracy: tuple[Estimate, ...] = ()
     """In the exam, the student of this round at each level up to this one."""
 
-    labels: Labels
-    questions: int
+    questions: int = 0
     """Questions put to the student before, to teach this level."""
 
-    steps: int
-    agreement: float | None
+    steps: int = 0
+    agreement: float | None = None
     """With the lesson, on rows kept aside; None where the level was not taught."""
 
-    seconds: float
-    weights: str | None
+    seconds: float = 0.0
+    weights: str | None = None
     """SHA-256 of the student's weights; None where the level was not taught."""
 
-    stop: Stop | None
+    stop: Stop | None = None
     """What the rule says."""
 
 

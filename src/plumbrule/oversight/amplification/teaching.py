@@ -15,7 +15,6 @@ from plumbrule.oversight.amplification.ladder import (
     LadderLesson,
     Student,
     Tell,
-    VoteErrors,
     vote_errors,
     voted_error,
 )
@@ -46,27 +45,15 @@ def examine(
     """Accuracy of a student at each level up to one."""
     found = []
     for each in range(level + 1):
-        wrong = student_wrong(questions(ladder, each, settings), student)
-        found.append(wilson(len(wrong) - int(wrong.sum()), len(wrong), unit=UNIT))
+        found.append(_accuracy(student_wrong(questions_of(ladder, each, settings), student)))
     return tuple(found)
 
 
-def examine_teacher(
-    ladder: Ladder, student: Student, level: int, settings: ClimbSettings
-) -> Estimate:
-    """Accuracy of the overseer whom a student of the level beneath helps."""
-    wrong, _ = teacher_wrong(
-        questions(ladder, level, settings),
-        ladder,
-        student_beliefs(student, level - 1),
-        overseer=settings.overseer,
-        votes=settings.votes,
-        seed=derive_seed(settings.seed, ladder.name, "exam of the teacher", level),
-    )
+def _accuracy(wrong: Bool[np.ndarray, " questions"]) -> Estimate:
     return wilson(len(wrong) - int(wrong.sum()), len(wrong), unit=UNIT)
 
 
-def questions(ladder: Ladder, level: int, settings: ClimbSettings) -> PlantedQuestions:
+def questions_of(ladder: Ladder, level: int, settings: ClimbSettings) -> PlantedQuestions:
     """The questions of one level, the same for every student of a climb."""
     seed = derive_seed(settings.seed, ladder.name, "exam", level)
     return plant(ladder, settings.exam, level, seed=seed)
@@ -99,34 +86,26 @@ class StudentJob:
         return make_check(wrong, confidence=self.settings.confidence)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudentTrial:
-    """What was found out about a teacher before anything was taught."""
-
-    predicted: float
-    overseer: PlantedAnswers | None
-    overseer_votes: VoteErrors | None
-    check: PlantedAnswers
-    votes: VoteErrors
-    labels: int
-    """Oracle's answers that checking the overseer alone took."""
-
-
 def make_round(job: StudentJob, level: int, before: list[ClimbRound]) -> ClimbRound:
     """Try the teacher of one level; unless the rule forbids it, teach the level and check it."""
     started = time.perf_counter()
     settings = job.settings
     planted = plant(job.ladder, settings.planted, level, seed=job.seed("planted", level))
-    if not level:
-        found = _untaught(job, level, planted, None)
-        return _timed(_teach(job, planted, None, found), started)
-    student = open_student(job, level - 1, before[-1].weights)
-    job.tell(f"depth {2**level}: checking the teacher", 0, 1)
-    trial = try_teacher(job, planted, student, before)
-    found = _untaught(job, level, planted, trial)
+    lessons = 0 if level else settings.first_contexts * job.ladder.size * len(job.ladder.kinds)
+    found = ClimbRound(
+        level=level,
+        depth=2**level,
+        labels=Labels(lessons=lessons, planted=planted.labels),
+        expected=tree_error(job.ladder, level, _combination_error(job)) if level else None,
+    )
+    student = None
+    if level:
+        student = open_student(job, level - 1, before[-1].weights)
+        job.tell(f"depth {2**level}: checking the teacher", 0, 1)
+        found = try_teacher(job, planted, student, before, found)
     if found.stop is None or not settings.enforce:
         found = _teach(job, planted, student, found)
-    return _timed(found, started)
+    return replace(found, seconds=time.perf_counter() - started)
 
 
 def open_student(job: StudentJob, level: int, weights: str | None) -> Student:
@@ -146,8 +125,12 @@ def open_student(job: StudentJob, level: int, weights: str | None) -> Student:
 
 
 def try_teacher(
-    job: StudentJob, planted: PlantedQuestions, student: Student, before: list[ClimbRound]
-) -> StudentTrial:
+    job: StudentJob,
+    planted: PlantedQuestions,
+    student: Student,
+    before: list[ClimbRound],
+    found: ClimbRound,
+) -> ClimbRound:
     """Check the overseer alone, once; predict; then check it with the student's help.
 
     Raises:
@@ -167,19 +150,23 @@ def try_teacher(
     voted, votes = _teacher_wrong(
         job, planted, student_beliefs(student, level - 1), "teacher check", level
     )
-    return StudentTrial(
-        predicted=predict(
-            job.ladder,
-            student=below,
-            overseer=overseer,
-            votes=settings.votes,
-            correlation=correlation_known(measured),
-        ),
+    predicted = predict(
+        job.ladder,
+        student=below,
+        overseer=overseer,
+        votes=settings.votes,
+        correlation=correlation_known(measured),
+    )
+    check = job.check(voted)
+    return replace(
+        found,
+        labels=replace(found.labels, overseer=labels),
+        predicted=predicted,
         overseer=alone,
         overseer_votes=alone_votes,
-        check=job.check(voted),
-        votes=vote_errors(votes),
-        labels=labels,
+        teacher=check,
+        teacher_votes=vote_errors(votes),
+        stop=decide(settings.budget, predicted=predicted, teacher=check, student=None),
     )
 
 
@@ -193,41 +180,6 @@ def _teacher_wrong(
         overseer=job.settings.overseer,
         votes=job.settings.votes,
         seed=job.seed(*names),
-    )
-
-
-def _untaught(
-    job: StudentJob, level: int, planted: PlantedQuestions, trial: StudentTrial | None
-) -> ClimbRound:
-    """A round as it stands before anything is taught."""
-    settings = job.settings
-    lessons = settings.first_contexts * job.ladder.size * len(job.ladder.kinds)
-    stop = None
-    if trial is not None:
-        stop = decide(settings.budget, predicted=trial.predicted, teacher=trial.check, student=None)
-    return ClimbRound(
-        level=level,
-        depth=2**level,
-        predicted=trial.predicted if trial else None,
-        expected=tree_error(job.ladder, level, _combination_error(job)) if level else None,
-        overseer=trial.overseer if trial else None,
-        overseer_votes=trial.overseer_votes if trial else None,
-        teacher=trial.check if trial else None,
-        teacher_votes=trial.votes if trial else None,
-        student=None,
-        teacher_accuracy=None,
-        accuracy=(),
-        labels=Labels(
-            lessons=0 if level else lessons,
-            planted=planted.labels,
-            overseer=trial.labels if trial else 0,
-        ),
-        questions=0,
-        steps=0,
-        agreement=None,
-        seconds=0.0,
-        weights=None,
-        stop=stop,
     )
 
 
@@ -253,7 +205,11 @@ def _teach(
         tell=lambda step, steps: job.tell(f"depth {2**level}: distilling", step, steps),
     )
     check = job.check(student_wrong(planted, done.student))
-    teacher = examine_teacher(job.ladder, student, level, settings) if student else None
+    teacher = None
+    if student is not None:
+        asked = questions_of(job.ladder, level, settings)
+        believe = student_beliefs(student, level - 1)
+        teacher = _accuracy(_teacher_wrong(job, asked, believe, "exam of the teacher", level)[0])
     return replace(
         found,
         student=check,
@@ -265,10 +221,6 @@ def _teach(
         weights=job.distill.save(done.student, job.student_folder(level)),
         stop=found.stop or decide(settings.budget, predicted=None, teacher=None, student=check),
     )
-
-
-def _timed(found: ClimbRound, started: float) -> ClimbRound:
-    return replace(found, seconds=time.perf_counter() - started)
 
 
 def make_lessons(
