@@ -165,19 +165,16 @@ def _second_look(state: _Matching, unmatched: Sequence[Citation]) -> None:
 def _other_year(
     state: _Matching, free: Sequence[int], names: Sequence[str], citation: Citation
 ) -> int | None:
+    more = (_MORE,) if _MORE in citation.authors else ()
     for number in free:
         entry = state.paper.entries[number]
         if not entry.authors or not entry.year:
             continue
         for skip in range(len(names)):
             first = same_surname(names[skip], entry.authors[0])
-            if first and _authors_agree((*names[skip:], *_tail(citation)), entry):
+            if first and _authors_agree((*names[skip:], *more), entry):
                 return number
     return None
-
-
-def _tail(citation: Citation) -> tuple[str, ...]:
-    return (_MORE,) if _MORE in citation.authors else ()
 
 
 def _other_spelling(

@@ -70,13 +70,13 @@ class Citation:
 
     style: Literal["key", "number", "author_year"]
 
-    key: str
+    key: str = ""
     """Key or number as it stands in the bracket; empty for author and year."""
 
-    authors: tuple[str, ...]
+    authors: tuple[str, ...] = ()
     """Surnames as the sentence gives them; empty where it gives none."""
 
-    year: str
+    year: str = ""
     """With its letter, such as `2019a`; empty where the sentence gives none."""
 
     start: int
@@ -91,15 +91,15 @@ class ReferenceEntry:
     key: str
     """Key or number; empty in a list that has neither."""
 
-    authors: tuple[str, ...]
+    authors: tuple[str, ...] = ()
     """Surnames in order."""
 
-    year: str
-    title: str
-    doi: str
-    arxiv: str
-    isbn: str
-    pmid: str
+    year: str = ""
+    title: str = ""
+    doi: str = ""
+    arxiv: str = ""
+    isbn: str = ""
+    pmid: str = ""
     text: str
 
     start: int
@@ -172,7 +172,6 @@ class Paper:
             start=start,
             end=end,
             page=self.page_at(start),
-            hidden="",
         )
 
     def hidden_evidence(self, words: str, piece: Hidden) -> "PaperEvidence":
@@ -222,7 +221,7 @@ class PaperEvidence:
     """Equal to `start` for hidden words: they do not stand in the text that a reader sees."""
 
     page: int | None
-    hidden: str
+    hidden: str = ""
     """How the words were hidden; empty for words that a reader sees."""
 
 

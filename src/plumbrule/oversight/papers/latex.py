@@ -12,6 +12,7 @@ from pathlib import Path
 from plumbrule.oversight.papers.latex_macros import (
     braced,
     expand,
+    rewritten,
     siunitx,
     take_definitions,
     unknown_numbers,
@@ -185,18 +186,17 @@ def _document(whole: str, veil: Veil) -> str:
 
 def _hidden(text: str, veil: Veil) -> str:
     """Take out what is typeset invisibly: phantoms, white letters, letters of no size."""
-    for pattern, offset in ((_HIDDEN, -1), (_WHITE_GROUP, None)):
-        parts, at = [], 0
-        for match in pattern.finditer(text):
-            if match.start() < at:
-                continue
-            inner, end = braced(text, match.end() + offset if offset else match.start())
-            how = "\\phantom" if "phantom" in match[0] else "white text"
-            words = inner if offset else inner[len(match[0]) - 1 :]
-            parts += [text[at : match.start()], veil.hide(_plain(words), how)]
-            at = end
-        text = "".join(parts) + text[at:]
-    return text
+
+    def argument(match: re.Match[str]) -> tuple[str, int]:
+        words, end = braced(match.string, match.end() - 1)
+        how = "\\phantom" if "phantom" in match[0] else "white text"
+        return veil.hide(_plain(words), how), end
+
+    def group(match: re.Match[str]) -> tuple[str, int]:
+        inner, end = braced(match.string, match.start())
+        return veil.hide(_plain(inner[len(match[0]) - 1 :]), "white text"), end
+
+    return rewritten(rewritten(text, _HIDDEN, argument), _WHITE_GROUP, group)
 
 
 def _citation(match: re.Match[str]) -> str:
@@ -218,17 +218,11 @@ def _citations(match: re.Match[str]) -> str:
 
 
 def _headings(text: str) -> str:
-    parts, at = [], 0
-    for match in _HEADING.finditer(text):
-        if match.start() < at:
-            continue
-        title, end = braced(text, match.end() - 1)
-        parts += [
-            text[at : match.start()],
-            f"\n\n{'#' * _LEVELS[match[1]]} {' '.join(title.split())}\n\n",
-        ]
-        at = end
-    return "".join(parts) + text[at:]
+    def heading(match: re.Match[str]) -> tuple[str, int]:
+        title, end = braced(match.string, match.end() - 1)
+        return f"\n\n{'#' * _LEVELS[match[1]]} {' '.join(title.split())}\n\n", end
+
+    return rewritten(text, _HEADING, heading)
 
 
 def _plain(text: str) -> str:

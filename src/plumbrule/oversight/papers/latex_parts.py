@@ -80,39 +80,33 @@ class SourceReader:
         known: dict[str, Macro] = {}
         for match in _PACKAGE.finditer(text):
             for name in match[1].split(",")[:20]:
-                path = self._candidate(name.strip(), ".sty")
-                if path is not None and path.stat().st_size < LARGEST_SOURCE:
+                path = self._file_of(f"{name.strip()}.sty")
+                inside = path is not None and path.is_relative_to(self._folder)
+                if path is not None and inside and path.stat().st_size < LARGEST_SOURCE:
                     known |= take_definitions(decoded(path.read_bytes()))[1]
         return known
 
-    def _candidate(self, name: str, suffix: str) -> Path | None:
-        """A file of that name inside the folder; None, without a note, where there is none."""
+    def _file_of(self, name: str) -> Path | None:
+        """The file of that name, wherever it really lies; None where there is none."""
         try:
-            path = (self._folder / (name + suffix)).resolve()
-            return path if path.is_file() and path.is_relative_to(self._folder) else None
+            path = (self._folder / name).resolve()
+            return path if path.is_file() else None
         except (OSError, ValueError):
             return None
 
     def inside(self, name: str, suffix: str) -> Path | None:
         """Find a file that the paper names; None, with a note, where it may not or cannot be."""
-        for candidate in (self._folder / name, self._folder / (name + suffix)):
-            try:
-                path = candidate.resolve()
-                is_file = path.is_file()
-            except (OSError, ValueError):
-                continue
-            if is_file and not path.is_relative_to(self._folder):
-                self.notes.append(f"`{name}` was not read: it lies outside the paper's folder")
-                return None
-            if is_file and path.stat().st_size > LARGEST_SOURCE:
-                self.notes.append(
-                    f"`{name}` was not read: it has more than {LARGEST_SOURCE:,} bytes"
-                )
-                return None
-            if is_file:
-                return path
-        self.notes.append(f"`{name}` was not read: there is no such file in the paper's folder")
-        return None
+        path = self._file_of(name) or self._file_of(name + suffix)
+        reason = ""
+        if path is None:
+            reason = "there is no such file in the paper's folder"
+        elif not path.is_relative_to(self._folder):
+            reason = "it lies outside the paper's folder"
+        elif path.stat().st_size > LARGEST_SOURCE:
+            reason = f"it has more than {LARGEST_SOURCE:,} bytes"
+        if reason:
+            self.notes.append(f"`{name}` was not read: {reason}")
+        return None if reason else path
 
 
 def document_end(text: str, *, part: bool = False) -> int:

@@ -22,6 +22,7 @@ from plumbrule.oversight.papers.document import (
 )
 from plumbrule.oversight.papers.lists import listed_counts, numbers_again
 from plumbrule.oversight.papers.quantities import NUMBER, PrintedNumber, read_number
+from plumbrule.oversight.papers.references import expanded
 from plumbrule.oversight.papers.tested_rows import check_test_rows
 from plumbrule.oversight.papers.totals import check_tables
 
@@ -176,7 +177,7 @@ def missing_floats(paper: Paper) -> CheckResult:
         else:
             flaws += [
                 _flaw(paper, match, f"the text points to {kind} {number}, which does not exist")
-                for number in _numbers(match["list"])
+                for number in dict.fromkeys(expanded(match["list"], longest=20))
                 if number not in known[kind]
             ]
     return CheckResult(
@@ -203,16 +204,6 @@ def _is_elsewhere(text: str, match: re.Match[str]) -> bool:
     return bool(_ELSEWHERE.match(after) or _WORK_BEFORE.search(before)) and match["list"] != "??"
 
 
-def _numbers(words: str) -> Iterator[int]:
-    parts = re.split(r",\s*and\s+|,\s*|\s+and\s+|\s*&\s*", words)
-    for part in parts:
-        ends = [int(re.sub(r"\D", "", each)) for each in re.split(r"\s*[–-]\s*", part)]
-        if len(ends) == 2 and 0 <= ends[1] - ends[0] <= 20:
-            yield from range(ends[0], ends[1] + 1)
-        else:
-            yield from ends
-
-
 def _flaw(paper: Paper, match: re.Match[str], message: str) -> Flaw:
     return paper.flaw("missing_float", message, match.span())
 
@@ -224,23 +215,23 @@ def check_numbers(paper: Paper) -> CheckResult:
     `subgroup_sum`, `reversed_range`, `change_mismatch`, `missing_float`, `listed_count`,
     `number_changed`, `table_statistic`.
     """
-    tables = check_tables(paper)
-    text_flaws, text_checked = _sentences(paper)
-    parts = (check_abstract(paper), missing_floats(paper), check_test_rows(paper))
-    flaws = [*tables.flaws, *text_flaws, *(flaw for part in parts for flaw in part.flaws)]
-    left = [*tables.not_checked, *(reason for part in parts for reason in part.not_checked)]
+    parts = [
+        check(paper)
+        for check in (check_tables, _sentences, check_abstract, missing_floats, check_test_rows)
+    ]
+    left = [reason for part in parts for reason in part.not_checked]
     if not paper.tables:
         left.append("sums of tables: no table was found")
     return CheckResult(
         name="numbers",
-        checked=tables.checked + text_checked + sum(part.checked for part in parts),
-        flaws=in_order(flaws),
+        checked=sum(part.checked for part in parts),
+        flaws=in_order([flaw for part in parts for flaw in part.flaws]),
         not_checked=tuple(left),
     )
 
 
-def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
-    flaws, checked = [], 0
+def _sentences(paper: Paper) -> CheckResult:
+    found: list[Flaw | None] = []
     end = paper.references.start if paper.references else len(paper.text)
     before = None
     for sentence in paper.sentences:
@@ -248,20 +239,15 @@ def _sentences(paper: Paper) -> tuple[list[Flaw], int]:
             break
         if sentence.text.startswith("|"):
             continue
-        for found in (
+        found += (
             *shares_of_counts(paper, sentence),
             *parts_of_whole(paper, before, sentence),
             *listed_parts(paper, sentence),
             *reversed_ranges(paper, sentence),
             *changes(paper, sentence),
             *percentage_parts(paper, sentence),
-        ):
-            checked += 1
-            if found is not None:
-                flaws.append(found)
+        )
         before = sentence
-    for found in (*listed_counts(paper), *numbers_again(paper), *changed_samples(paper)):
-        checked += 1
-        if found is not None:
-            flaws.append(found)
-    return flaws, checked
+    found += (*listed_counts(paper), *numbers_again(paper), *changed_samples(paper))
+    flaws = tuple(each for each in found if each is not None)
+    return CheckResult(name="sentences", checked=len(found), flaws=flaws, not_checked=())

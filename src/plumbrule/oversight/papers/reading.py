@@ -198,7 +198,7 @@ def _quiet(keys: Sequence[str], entries: Sequence[ReferenceEntry], text: str) ->
     r"""Works that `\nocite` names: used, but at no place of the text."""
     every = [entry.key for entry in entries] if "*" in keys else []
     return [
-        Citation(style="key", key=key, authors=(), year="", start=len(text), end=len(text))
+        Citation(style="key", key=key, start=len(text), end=len(text))
         for key in [*(key for key in keys if key != "*"), *every]
     ]
 
@@ -233,7 +233,12 @@ def _add_files(
         whole = {entry.key for entry in found.entries}
         if any(not each.key for each in found.broken):
             missing.append(f"{name}, of which an entry could not be read")
-        stubs = [_only_key(key) for key in sorted(keys - whole) if _named(key, source)]
+        # An entry of which nothing else could be read: whoever cites it cites something.
+        stubs = [
+            ReferenceEntry(key=key, text=key, start=0, end=0, line=1)
+            for key in sorted(keys - whole)
+            if _named(key, source)
+        ]
         for entry in (*found.entries, *stubs):
             line = printed(entry)
             start = length + len(f"\n[{entry.key}] ")
@@ -254,25 +259,11 @@ def _named(key: str, source: str) -> bool:
     return entry is not None or alias is not None
 
 
-def _only_key(key: str) -> ReferenceEntry:
-    """An entry of which nothing else could be read: whoever cites it cites something."""
-    return ReferenceEntry(
-        key=key, authors=(), year="", title="", doi="", arxiv="", isbn="", pmid="", text=key,
-        start=0, end=0, line=1,
-    )  # fmt: skip
-
-
 def printed(entry: ReferenceEntry) -> str:
     """An entry of a `.bib` file on one line."""
     parts = [", ".join(entry.authors), f"({entry.year})" if entry.year else "", entry.title]
-    parts += [
-        f"doi:{entry.doi}" if entry.doi else "",
-        f"arXiv:{entry.arxiv}" if entry.arxiv else "",
-    ]
-    parts += [
-        f"ISBN {entry.isbn}" if entry.isbn else "",
-        f"PMID {entry.pmid}" if entry.pmid else "",
-    ]
+    numbers = {"doi:": entry.doi, "arXiv:": entry.arxiv, "ISBN ": entry.isbn, "PMID ": entry.pmid}
+    parts += [mark + number for mark, number in numbers.items() if number]
     return ". ".join(part for part in parts if part) + "."
 
 

@@ -227,27 +227,26 @@ def _keys(text: str) -> Iterator[Citation]:
 
 def _citation(style: Literal["key", "number"], key: str, start: int, end: int) -> Citation:
     clean = key.rstrip(".,;:?")
-    return Citation(
-        style=style, key=clean, authors=(), year="", start=start, end=end - (len(key) - len(clean))
-    )
+    return Citation(style=style, key=clean, start=start, end=end - (len(key) - len(clean)))
 
 
 def _numbers(text: str) -> Iterator[Citation]:
     for match in _NUMBERS.finditer(text):
         if _NO_CITATION.search(text[max(0, match.start() - 12) : match.start()]):
             continue
-        numbers = _expanded(match[1])
+        numbers = expanded(match[1], longest=50)
         if 0 in numbers:  # an interval such as [0, 1]
             continue
         for number in numbers:
             yield _citation("number", str(number), match.start(), match.end())
 
 
-def _expanded(words: str) -> list[int]:
+def expanded(words: str, *, longest: int) -> list[int]:
+    """Every number of an enumeration such as "1, 3-5 and 7"; a longer run gives its ends."""
     numbers: list[int] = []
-    for part in re.split(r"\s*[,;]\s*", words):
-        ends = [int(each) for each in re.split(r"\s*[–-]\s*", part)]
-        if len(ends) == 2 and 0 < ends[1] - ends[0] <= 50:
+    for part in re.split(r"\s*(?:,\s*and\s|,|;|&|\sand\s)\s*", words):
+        ends = [int(re.sub(r"\D", "", each)) for each in re.split(r"\s*[–-]\s*", part)]
+        if len(ends) == 2 and 0 < ends[1] - ends[0] <= longest:
             numbers.extend(range(ends[0], ends[1] + 1))
         else:
             numbers.extend(ends)
@@ -278,14 +277,8 @@ def _works(names: str, years: str, start: int, end: int) -> Iterator[Citation]:
         if year is None or not part:
             continue
         last = year[1] or last
-        yield Citation(
-            style="author_year",
-            key="",
-            authors=authors,
-            year=last + year[2],
-            start=start,
-            end=end,
-        )
+        year_cited = last + year[2]
+        yield Citation(style="author_year", authors=authors, year=year_cited, start=start, end=end)
 
 
 def split_names(names: str) -> tuple[str, ...]:

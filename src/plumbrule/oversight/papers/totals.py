@@ -3,10 +3,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import Flaw, Paper, Table, TableCell
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, Table, TableCell
 from plumbrule.oversight.papers.quantities import CellNumber, PrintedNumber, cell_number
 
 _TOTAL = re.compile(
@@ -37,38 +36,27 @@ NEAR_100 = 3
 """Percentage points from 100 within which a column without a total is taken for shares."""
 
 
-@dataclass
-class TableChecks:
-    """What the tables of a paper gave."""
-
-    checked: int
-    flaws: list[Flaw]
-    not_checked: list[str]
-
-
-def check_tables(paper: Paper) -> TableChecks:
+def check_tables(paper: Paper) -> CheckResult:
     """Check sums of columns and rows, sums of percentages, and percentages of counts.
 
     Kinds: `table_total`, `percentage_total`, `percentage_of_count`. A table says itself whether
     its columns are sums: where no column or too few rows are, nothing is claimed.
     """
-    result = TableChecks(0, [], [])
+    checked, flaws, left = 0, list[Flaw](), list[str]()
     for table in paper.tables:
         name = table.label or f"the table at character {table.start}"
         around = paper.text[max(0, table.start - 300) : table.end + 300]
         if _OVERLAP.search(around):
-            result.not_checked.append(f"sums of {name}: its categories overlap or need not add up")
+            left.append(f"sums of {name}: its categories overlap or need not add up")
             continue
         grid = _Grid(table)
-        found = [*grid.columns(paper), *grid.rows(paper), *grid.percentages(paper)]
-        result.checked += grid.checked
-        result.not_checked += [f"{what} of {name}" for what in grid.not_checked]
-        seen: set[int] = set()
-        for flaw in found:
-            if flaw.evidence[0].start not in seen:
-                seen.add(flaw.evidence[0].start)
-                result.flaws.append(flaw)
-    return result
+        by_place: dict[int, Flaw] = {}
+        for flaw in (*grid.columns(paper), *grid.rows(paper), *grid.percentages(paper)):
+            by_place.setdefault(flaw.evidence[0].start, flaw)
+        flaws += by_place.values()
+        checked += grid.checked
+        left += [f"{what} of {name}" for what in grid.not_checked]
+    return CheckResult(name="tables", checked=checked, flaws=tuple(flaws), not_checked=tuple(left))
 
 
 class _Grid:
