@@ -12,7 +12,7 @@ from plumbrule.oversight.papers import (
     parse_bibtex,
     read_paper,
 )
-from plumbrule.oversight.papers.entries import (
+from plumbrule.oversight.papers.citations import (
     arxiv_error,
     doi_error,
     isbn_error,

@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.oversight.amplification.ladder import Distill, Ladder, Tell
-from plumbrule.oversight.amplification.records import Climb, ClimbRound, ClimbSettings
-from plumbrule.oversight.amplification.teaching import StudentJob, ladder_settings, make_round
+from plumbrule.oversight.amplification.rounds import (
+    Climb,
+    ClimbRound,
+    ClimbSettings,
+    StudentJob,
+    ladder_settings,
+    make_round,
+)
 from plumbrule.records import Estimate, to_json
 from plumbrule.store import Shards, fingerprint
 

@@ -9,13 +9,15 @@ from jaxtyping import Bool, Int
 
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.amplification.ladder import (
+    Believe,
     Contexts,
     Ladder,
+    Overseer,
     Student,
     VoteErrors,
+    amplify,
     voted_error,
 )
-from plumbrule.oversight.amplification.overseer import Believe, Overseer, amplify
 from plumbrule.records import strict
 from plumbrule.statistics import clopper_pearson
 from plumbrule.store import derive_seed

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from plumbrule.errors import DataError
 from plumbrule.files import absent
-from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
-from plumbrule.oversight.papers.entries import (
+from plumbrule.oversight.papers.citations import (
     OTHER_TITLE,
     SAME_TITLE,
     same_surname,
     similar,
     title_words,
 )
-from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
+from plumbrule.oversight.papers.latex import LARGEST_SOURCE
 from plumbrule.oversight.papers.markup import accents, decoded, letters
 from plumbrule.records import strict
 

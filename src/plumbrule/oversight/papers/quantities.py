@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from plumbrule.oversight.papers.citations import SMALL_WORDS
 from plumbrule.oversight.papers.document import PaperSentence, Table, TableCell, word_set
-from plumbrule.oversight.papers.entries import SMALL_WORDS
 
 NUMBER = (
     r"(?:(?<![\w.,])[-−–]|(?<![\w.,+-])\+)?(?<![\w.])(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?"

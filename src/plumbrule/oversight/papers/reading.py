@@ -16,8 +16,7 @@ from plumbrule.oversight.papers.document import (
     Section,
     word_set,
 )
-from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
-from plumbrule.oversight.papers.latex_parts import SourceReader
+from plumbrule.oversight.papers.latex import UNREAD_ITEMS, SourceReader, latex_text
 from plumbrule.oversight.papers.markup import AT, Veil, decoded, markdown_text, uncover
 from plumbrule.oversight.papers.pages import in_one_column, pdf_pages, without_line_numbers
 from plumbrule.oversight.papers.references import citation_style, find_citations, parse_references

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from plumbrule.errors import DataError, PlumbruleError
+from plumbrule.oversight.papers.citations import folded
 from plumbrule.oversight.papers.document import (
     CheckResult,
     Citation,
@@ -22,7 +23,6 @@ from plumbrule.oversight.papers.document import (
     PaperSentence,
     ReferenceEntry,
 )
-from plumbrule.oversight.papers.entries import folded
 from plumbrule.oversight.papers.quantities import numbers_in
 from plumbrule.oversight.papers.reading import FORMATS, read_paper
 from plumbrule.records import strict

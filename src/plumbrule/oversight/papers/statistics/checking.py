@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from itertools import islice
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight.papers.statistics.describing import check_mean, read_means
-from plumbrule.oversight.papers.statistics.intervals import (
+from plumbrule.oversight.papers.statistics.means import (
     check_intervals,
+    check_mean,
     check_mean_interval,
     check_slopes,
     check_standard_error,
+    read_means,
 )
-from plumbrule.oversight.papers.statistics.reading import ReportedTest, read_tests
 from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import Throughout, check_p
+from plumbrule.oversight.papers.statistics.testing import (
+    ReportedTest,
+    Throughout,
+    check_p,
+    read_tests,
+)
 from plumbrule.oversight.papers.statistics.text import (
     Plain,
     Surroundings,
