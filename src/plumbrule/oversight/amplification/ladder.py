@@ -1,9 +1,9 @@
 """A ladder of questions, and the teacher: an overseer who cuts, asks the student, and combines.
 
 Each vote of the overseer is cast with the context in other names, so that a student who errs on
-one wording may be right on another; how many votes are really different is measured. The overseer errs
-too: at random, anew in each vote, or by habit, the same way whenever the same place gets the same
-answer.
+one wording may be right on another; how many votes are really different is measured. The overseer
+errs too: at random, anew in each vote, or by habit, the same way whenever the same place gets the
+same answer.
 
 Axes: V votes, C contexts, P places.
 """

@@ -79,9 +79,7 @@ class NoJudge:
         )
 
 
-def judges(
-    model: LanguageModel | None, *, piece: int = PIECE, length: int, max_new_tokens: int = 256
-) -> list[Specialist]:
+def judges(model: LanguageModel | None, *, piece: int = PIECE, length: int) -> list[Specialist]:
     """One specialist for each question of `ASKS`, and one for the whole.
 
     Args:
@@ -89,7 +87,6 @@ def judges(
             orders. None leaves every question openly unchecked.
         piece: Characters that one question is about; stands in the specialists' version.
         length: Characters of the paper, which decide how often the reader of the whole is asked.
-        max_new_tokens: Tokens of one critique.
 
     Raises:
         ConfigError: `piece` is too short to judge anything.
@@ -108,9 +105,7 @@ def judges(
         *[
             PaperJudge(
                 name=name,
-                inner=ModelJudge(
-                    name=name, judge=model, critic=model, max_new_tokens=max_new_tokens
-                ),
+                inner=ModelJudge(name=name, judge=model, critic=model),
                 piece=piece,
             )
             for name in ASKS

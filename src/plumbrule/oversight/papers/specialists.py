@@ -16,7 +16,7 @@ from plumbrule.oversight.papers.bibliographies import compare_entries
 from plumbrule.oversight.papers.citations import check_citations
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper
 from plumbrule.oversight.papers.instructions import check_instructions
-from plumbrule.oversight.papers.material import Material
+from plumbrule.oversight.papers.material import PAPER, Material
 from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import NOT_ENGLISH
 from plumbrule.oversight.papers.statistics import StatisticFinding, check_statistics
@@ -207,17 +207,13 @@ class StatisticsChecks:
 
     def check(self, case: Case) -> CheckResult:
         """Those whose words begin in the pieces that the task is about."""
-        spans = [span for span in case.spans if span.source == "paper"]
-        return self.told(
-            [
-                each
-                for each in self.findings
-                if any(span.start <= each.start < span.end for span in spans)
-            ]
-        )
-
-    def told(self, findings: Sequence[StatisticFinding]) -> CheckResult:
-        """Findings as a check."""
+        findings = [
+            each
+            for each in self.findings
+            if any(
+                span.start <= each.start < span.end for span in case.spans if span.source == PAPER
+            )
+        ]
         return CheckResult(
             name="statistics",
             checked=sum(each.verdict != "not checked" for each in findings),

@@ -265,13 +265,13 @@ class Surroundings:
         return self.text[max(0, self.start - reach) : self.end + reach]
 
 
-def surroundings(text: str, start: int, end: int, *, reach: int = REACH) -> Surroundings:
+def surroundings(text: str, start: int, end: int) -> Surroundings:
     """Cut out what is near a report."""
-    begin = max(0, start - reach)
+    begin = max(0, start - REACH)
     line = text.rfind("\n", begin, start)
     begin = line + 1 if line >= 0 else begin
-    stop = text.find("\n", end, end + reach)
-    stop = stop if stop >= 0 else min(len(text), end + reach)
+    stop = text.find("\n", end, end + REACH)
+    stop = stop if stop >= 0 else min(len(text), end + REACH)
     return Surroundings(text[begin:stop], start - begin, end - begin)
 
 
