@@ -25,7 +25,8 @@ from plumbrule.oversight.records import (
     Span,
     total,
 )
-from plumbrule.records import Dialogue, Message
+from plumbrule.oversight.wording import filled
+from plumbrule.records import Dialogue
 from plumbrule.store import derive_seed, fingerprint
 
 SYSTEM = (
@@ -173,12 +174,7 @@ def _chunks(case: Case, size: int) -> Iterator[Span]:
 
 def _ask(case: Case, template: str, *, notes: str, **parts: object) -> Dialogue:
     """The notes were written by a model that read hostile text: they are fenced like it."""
-    question = "" if case.question is None else fenced("question", case.question)
-    text = template.format(
-        asks=fenced("asks", case.task.asks), question=question,
-        notes=fenced("notes", notes or "(none yet)"), **parts,
-    )  # fmt: skip
-    return (Message("system", SYSTEM), Message("user", text))
+    return filled(SYSTEM, template, case, notes=fenced("notes", notes or "(none yet)"), **parts)
 
 
 def _verdict(odds: tuple[float, float]) -> Outcome:

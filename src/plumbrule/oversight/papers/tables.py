@@ -24,7 +24,7 @@ from plumbrule.oversight.papers.document import (
 from plumbrule.oversight.papers.quantities import CellNumber, PrintedNumber, cell_number
 from plumbrule.oversight.papers.statistics import Recomputed, recompute
 from plumbrule.oversight.papers.statistics.p_values import Comparison, TestName
-from plumbrule.oversight.papers.statistics.text import all_one_sided, corrects_somewhere
+from plumbrule.oversight.papers.statistics.testing import Throughout
 
 _TOTAL = re.compile(
     r"(?:(?:grand|column|row|overall)\s+)?(?:total|sum|all|overall)s?\b(?!\s*score)", re.I
@@ -337,12 +337,9 @@ def check_test_rows(paper: Paper) -> CheckResult:
     told where the paper names no correction.
     """
     flaws, checked, left = [], 0, []
-    raised, one_sided = corrects_somewhere(paper.text), all_one_sided(paper.text)
+    throughout = Throughout.of(paper.text)
     for grid in [*_visible(paper), *(g for piece in paper.hidden for g in _printed(paper, piece))]:
-        for count, wrong in (
-            _p_values(grid, raised=raised, one_sided=one_sided),
-            _sizes(grid),
-        ):
+        for count, wrong in (_p_values(grid, throughout), _sizes(grid)):
             checked += count
             if 2 * len(wrong) > max(count, 2):
                 left.append(f"tests of a table ({' | '.join(grid.heads)[:80]}): most rows disagree")
@@ -390,7 +387,7 @@ def _bare(cell: str) -> str:
     return re.sub(r"[*`$\\]|(?<=\s)_|_(?=\s)", "", cell).strip()
 
 
-def _p_values(grid: _TestGrid, *, raised: bool, one_sided: bool) -> tuple[int, list[_Wrong]]:
+def _p_values(grid: _TestGrid, throughout: Throughout) -> tuple[int, list[_Wrong]]:
     """How many p-values could be recomputed, and those that do not follow."""
     found = [
         (name, at, match["df"] if "df" in match.groupdict() else None)
@@ -407,10 +404,10 @@ def _p_values(grid: _TestGrid, *, raised: bool, one_sided: bool) -> tuple[int, l
         for row in grid.rows
         if max(column, p_column) < len(row.cells)
         and (told := _PRINTED_P.fullmatch(row.cells[p_column]))
-        and (result := _recomputed(grid, row, test, column, head, told, one_sided=one_sided))
+        and (result := _recomputed(grid, row, test, column, head, told, throughout))
     ]
     wrong = [each for each in seen if _disagrees(each[2], each[1]["p"])]
-    if raised and not _plainly_not_raised(seen):
+    if throughout.corrected and not _plainly_not_raised(seen):
         wrong = [each for each in wrong if float(each[1]["p"]) < each[2].p]
     known = bool(head) or test != "t" or grid.column(_FREEDOM) is not None
     return len(seen), [
@@ -431,7 +428,7 @@ def _in_words(seen: Recomputed, known: bool) -> str:
 
 def _recomputed(
     grid: _TestGrid, row: _TestRow, test: TestName, column: int, head: str | None,
-    told: re.Match[str], *, one_sided: bool,
+    told: re.Match[str], throughout: Throughout,
 ) -> Recomputed | None:  # fmt: skip
     degrees = _degrees(grid, row, test, head or "")
     if not _STATISTIC.fullmatch(row.cells[column]):
@@ -445,7 +442,7 @@ def _recomputed(
     try:
         return recompute(
             test, value, comparison=sign, p=told["p"], df1=degrees[0], df2=degrees[1],
-            one_sided=one_sided,
+            one_sided=throughout.one_sided,
         )  # fmt: skip
     except DataError:
         return None

@@ -22,15 +22,13 @@ from plumbrule.oversight.papers.statistics.testing import (
     read_tests,
 )
 from plumbrule.oversight.papers.statistics.text import (
+    SPELLED,
     Plain,
     Surroundings,
-    all_one_sided,
-    corrects_somewhere,
     group_sizes,
     named_total,
     number_of_groups,
     simplify,
-    spells_out_a_size,
     surroundings,
     totals,
 )
@@ -212,10 +210,8 @@ def check_statistics(
 
 
 def _tests(plain: Plain, alpha: float) -> Iterator[StatisticFinding]:
-    named = () if spells_out_a_size(plain.text) else totals(plain.text)
-    throughout = Throughout(
-        one_sided=all_one_sided(plain.text), corrected=corrects_somewhere(plain.text)
-    )
+    named = () if SPELLED.search(plain.text) else totals(plain.text)
+    throughout = Throughout.of(plain.text)
     for report in read_tests(plain):
         near = surroundings(plain.text, report.start, report.end)
         yield check_p(plain, report, near, alpha=alpha, throughout=throughout)

@@ -23,12 +23,14 @@ from plumbrule.oversight.papers.statistics.records import (
     parse_printed,
 )
 from plumbrule.oversight.papers.statistics.text import (
+    ALL_ONE_SIDED,
+    CORRECTS,
+    ROUNDED_FREEDOM,
+    TWO_SIDED,
     Plain,
     Surroundings,
-    estimates_freedom,
     says_corrected,
     says_one_sided,
-    says_two_sided,
 )
 
 NUMBER = (
@@ -243,6 +245,14 @@ class Throughout:
     corrected: bool
     """It names a correction for several comparisons, whichever of them it was made for."""
 
+    @classmethod
+    def of(cls, text: str) -> "Throughout":
+        """Look for the words that say so."""
+        return cls(
+            one_sided=ALL_ONE_SIDED.search(text) is not None,
+            corrected=CORRECTS.search(text) is not None,
+        )
+
 
 def check_p(
     plain: Plain,
@@ -327,7 +337,7 @@ def _explain(
             seen,
         )
     hint = ""
-    if halves and not says_two_sided(near):
+    if halves and not TWO_SIDED.search(near.text):
         hint = "; half of it fits, so a one-sided test would explain it, but none is named"
     # Where something else would explain it, no claim of significance is called false.
     turned_over = seen.decision_error and not hint
@@ -355,7 +365,7 @@ def _other_freedom(
         seen = _recompute(replace(report, df2=report.df2 - 2), alpha)
         if not seen.error:
             return "the reported p fits if the number in brackets counts the pairs", seen
-    whole = estimates_freedom(near)
+    whole = ROUNDED_FREEDOM.search(near.text) is not None
     firsts, seconds = _rounded(report.df1, whole=False), _rounded(report.df2, whole=whole)
     if len(firsts) == len(seconds) == 1:
         return None
