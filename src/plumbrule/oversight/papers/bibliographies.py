@@ -289,19 +289,14 @@ def compare_entries(paper: Paper, bibliography: str, name: str) -> CheckResult:
         if not entry.title and not entry.doi:
             not_checked.append(f"no title could be read in the entry `{entry.text[:60]}`")
             continue
-        known, place = index.find(entry), (entry.start, entry.end)
+        known = index.find(entry)
         if known is None:
             message = f"no work in {name} has this title or DOI"
-            flaws.append(paper.flaw("entry_not_in_bibliography", message, place))
-        else:
-            flaws += [
-                paper.flaw(
-                    "entry_disagrees",
-                    f"the {what} is {ours} in the paper and {theirs} in the bibliography",
-                    place,
-                )
-                for what, ours, theirs in _differences(entry, known)
-            ]
+            flaws.append(paper.flaw("entry_not_in_bibliography", message, entry))
+            continue
+        for what, ours, theirs in _differences(entry, known):
+            message = f"the {what} is {ours} in the paper and {theirs} in the bibliography"
+            flaws.append(paper.flaw("entry_disagrees", message, entry))
     return CheckResult(
         name="bibliography",
         checked=len(paper.entries),

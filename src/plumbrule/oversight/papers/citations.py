@@ -18,6 +18,7 @@ from plumbrule.oversight.papers.document import (
     word_set,
 )
 from plumbrule.oversight.papers.references import author_years
+from plumbrule.oversight.records import Severity
 
 SMALL_WORDS = word_set("a an the of on in and for to with from by is are at as")
 """Words that say nothing of what a text is about."""
@@ -196,11 +197,8 @@ def malformed_identifiers(paper: Paper, listed: Sequence[ReferenceEntry]) -> Ite
             value = getattr(entry, attribute)
             reason = error(value) if value else None
             if reason:
-                yield paper.flaw(
-                    "malformed_identifier",
-                    f"the {name} `{value}` is malformed: {reason}",
-                    (entry.start, entry.end),
-                )
+                message = f"the {name} `{value}` is malformed: {reason}"
+                yield paper.flaw("malformed_identifier", message, entry)
 
 
 def _orcids(paper: Paper) -> Iterator[Flaw]:
@@ -219,12 +217,7 @@ def duplicates(paper: Paper, listed: Sequence[ReferenceEntry]) -> Iterator[Flaw]
     for entry in listed:
         twin = next((each for each in _rivals(seen, entry) if _same_work(each, entry)), None)
         if twin is not None:
-            yield paper.flaw(
-                "duplicate_entry",
-                _twice(twin, entry),
-                (twin.start, twin.end),
-                (entry.start, entry.end),
-            )
+            yield paper.flaw("duplicate_entry", _twice(twin, entry), twin, entry)
         for kind, value in _marks(entry):
             seen[kind, value].append(entry)
 
@@ -468,35 +461,23 @@ def _may_be_handle(paper: Paper, citation: Citation) -> bool:
 
 
 def _missing(paper: Paper, citation: Citation, words: str) -> Flaw:
-    return paper.flaw(
-        "missing_entry",
-        f"`{words}` is cited, and the list of references has no such entry",
-        (citation.start, citation.end),
-        severity="medium"
-        if citation.style == "key" and not _may_be_handle(paper, citation)
-        else "low",
-    )
+    message = f"`{words}` is cited, and the list of references has no such entry"
+    sure = citation.style == "key" and not _may_be_handle(paper, citation)
+    return paper.flaw("missing_entry", message, citation, severity="medium" if sure else "low")
 
 
 def _disagrees(paper: Paper, citation: Citation, entry: ReferenceEntry, what: str) -> Flaw:
     said = citation.year if what == "year" else ", ".join(citation.authors)
     listed = entry.year if what == "year" else ", ".join(entry.authors)
-    return paper.flaw(
-        "year_mismatch" if what == "year" else "author_mismatch",
-        f"the text says {said}, the entry says {listed}",
-        (citation.start, citation.end),
-        (entry.start, entry.end),
-    )
+    kind = "year_mismatch" if what == "year" else "author_mismatch"
+    return paper.flaw(kind, f"the text says {said}, the entry says {listed}", citation, entry)
 
 
 def _uncited(state: _Matching) -> Iterator[Flaw]:
+    printed = state.paper.printed_entries
+    place = "list of references" if printed else "bibliography's file"
+    message = f"the entry is in the {place} and is cited nowhere"
+    severity: Severity = "low" if printed else "info"
     for number, entry in enumerate(state.paper.entries):
         if number not in state.cited:
-            yield state.paper.flaw(
-                "uncited_entry",
-                "the entry is in the list of references and is cited nowhere"
-                if state.paper.printed_entries
-                else "the entry is in the bibliography's file and is cited nowhere",
-                (entry.start, entry.end),
-                severity="low" if state.paper.printed_entries else "info",
-            )
+            yield state.paper.flaw("uncited_entry", message, entry, severity=severity)

@@ -6,7 +6,8 @@ markup and invisible characters are taken out of it and kept apart in `Paper.hid
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Literal
+from re import Match
+from typing import Literal, Protocol
 
 from plumbrule.oversight.records import Severity
 from plumbrule.records import strict
@@ -16,6 +17,18 @@ MAY_FAIL = ("missing_entry", "p-value")
 in no bibliography, and a p-value on the other side of the threshold."""
 
 Format = Literal["markdown", "latex", "text", "pdf"]
+
+
+class Placed(Protocol):
+    """Anything that stands in the text."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins."""
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
 
 
 @strict
@@ -37,6 +50,10 @@ class PaperSentence:
     text: str
     start: int
     end: int
+
+    def place(self, match: Match[str]) -> tuple[int, int]:
+        """Where what was matched in it stands in the paper."""
+        return self.start + match.start(), self.start + match.end()
 
 
 @strict
@@ -189,14 +206,16 @@ class Paper:
         self,
         kind: str,
         message: str,
-        *places: "tuple[int, int] | PaperEvidence",
+        *places: "tuple[int, int] | Placed",
         severity: Severity = "low",
     ) -> "Flaw":
         """A flaw with the words of some places as its evidence."""
-        evidence = tuple(
-            self.evidence(*each) if isinstance(each, tuple) else each for each in places
-        )
-        return Flaw(kind=kind, severity=severity, message=message, evidence=evidence)
+        evidence = []
+        for each in places:
+            start, end = each if isinstance(each, tuple) else (each.start, each.end)
+            shown = each if isinstance(each, PaperEvidence) else self.evidence(start, end)
+            evidence.append(shown)
+        return Flaw(kind=kind, severity=severity, message=message, evidence=tuple(evidence))
 
     def body(self) -> tuple[tuple[int, int], ...]:
         """Spans of the text outside the abstract and the list of references."""

@@ -121,14 +121,9 @@ def shares_of_counts(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | N
                 continue
             seen.add(match.start("share"))
             exact = Decimal(100 * part) / whole
-            if share.fits(exact):
-                yield None
-                continue
-            yield paper.flaw(
-                "percentage_of_count",
-                f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%",
-                (sentence.start + match.start(), sentence.start + match.end()),
-            )
+            message = f"{part} of {whole} is {exact:.4g}%, the text says {share.value}%"
+            place = sentence.place(match)
+            yield None if share.fits(exact) else paper.flaw("percentage_of_count", message, place)
 
 
 def parts_of_whole(
@@ -216,14 +211,9 @@ def reversed_ranges(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | No
             if low is None or high is None or match.start("low") in seen:
                 continue
             seen.add(match.start("low"))
-            if low.value <= high.value:
-                yield None
-                continue
-            yield paper.flaw(
-                "reversed_range",
-                f"the range begins at {low.value} and ends at {high.value}",
-                (sentence.start + match.start(), sentence.start + match.end()),
-            )
+            message = f"the range begins at {low.value} and ends at {high.value}"
+            upwards, place = low.value <= high.value, sentence.place(match)
+            yield None if upwards else paper.flaw("reversed_range", message, place)
 
 
 _UP = r"rose|risen|rise|increas\w+|grew|grown|climb\w*"
@@ -262,15 +252,8 @@ def changes(paper: Paper, sentence: PaperSentence) -> Iterator[Flaw | None]:
         first, last = read_number(match["first"]), read_number(match["last"])
         if first is None or last is None or _other_units(match["unit"], match["last_unit"]):
             continue
-        problem = _problem(match, first, last)
-        if problem is None:
-            yield None
-            continue
-        yield paper.flaw(
-            "change_mismatch",
-            problem,
-            (sentence.start + match.start(), sentence.start + match.end()),
-        )
+        problem, place = _problem(match, first, last), sentence.place(match)
+        yield paper.flaw("change_mismatch", problem, place) if problem else None
 
 
 def _other_units(one: str, other: str) -> bool:

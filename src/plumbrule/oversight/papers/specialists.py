@@ -222,7 +222,7 @@ class StatisticsChecks:
                     each.check,
                     f"{each.verdict}: {each.reason}"
                     + (f"; {each.recomputed}" if each.recomputed else ""),
-                    (each.start, each.end),
+                    each,
                     severity="high" if _is_sure(each) else "low",
                 )
                 for each in findings

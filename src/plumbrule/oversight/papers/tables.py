@@ -180,8 +180,8 @@ class _Grid:
         if abs(value - 100) > allowed:
             shown = [total.cell] if total else []
             message = f"the percentages add up to {value}, not to 100 (rounding allows {allowed})"
-            places = _places([*shown, *[part.cell for part in parts]])
-            yield paper.flaw("percentage_total", message, *places)
+            cells = [*shown, *[part.cell for part in parts]]
+            yield paper.flaw("percentage_total", message, *cells)
 
     def _shares(self, paper: Paper) -> Iterator[Flaw]:
         """Counts with their percentages, in two columns or in one."""
@@ -214,8 +214,8 @@ class _Grid:
                 message = (
                     f"{count.first.value} of {whole} is {exact:.4g}%, the table says {share.value}%"
                 )
-                places = _places([self._row_of(count.cell), count.cell])
-                wrong.append(paper.flaw("percentage_of_count", message, *places))
+                row = self._row_of(count.cell)
+                wrong.append(paper.flaw("percentage_of_count", message, row, count.cell))
         self.checked += len(pairs)
         if 2 * len(wrong) > len(pairs):
             self.not_checked.append("percentages of counts: they refer to another whole")
@@ -269,12 +269,8 @@ class _Grid:
         if whole and added % whole == 0:  # several ways of cutting one whole, below each other
             return None
         message = f"the cells add up to {added}, the total says {whole}"
-        places = _places([total.cell, *[part.cell for part in parts]])
-        return paper.flaw("table_total", message, *places)
-
-
-def _places(cells: Sequence[TableCell]) -> list[tuple[int, int]]:
-    return [(cell.start, cell.end) for cell in cells]
+        cells = [total.cell, *[part.cell for part in parts]]
+        return paper.flaw("table_total", message, *cells)
 
 
 _DEGREES = (
@@ -338,7 +334,10 @@ def check_test_rows(paper: Paper) -> CheckResult:
     """
     flaws, checked, left = [], 0, []
     throughout = Throughout.of(paper.text)
-    for grid in [*_visible(paper), *(g for piece in paper.hidden for g in _printed(paper, piece))]:
+    for grid in [
+        *(_grid(paper, each) for each in paper.tables),
+        *(g for piece in paper.hidden for g in _printed(paper, piece)),
+    ]:
         for count, wrong in (_p_values(grid, throughout), _sizes(grid)):
             checked += count
             if 2 * len(wrong) > max(count, 2):
@@ -346,11 +345,6 @@ def check_test_rows(paper: Paper) -> CheckResult:
                 continue
             flaws += [paper.flaw("table_statistic", each.message, each.row.quote) for each in wrong]
     return CheckResult(name="tests", checked=checked, flaws=tuple(flaws), not_checked=tuple(left))
-
-
-def _visible(paper: Paper) -> Iterator[_TestGrid]:
-    for table in paper.tables:
-        yield _grid(paper, table)
 
 
 def _grid(paper: Paper, table: Table) -> _TestGrid:
