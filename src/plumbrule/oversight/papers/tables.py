@@ -334,10 +334,8 @@ def check_test_rows(paper: Paper) -> CheckResult:
     """
     flaws, checked, left = [], 0, []
     throughout = Throughout.of(paper.text)
-    for grid in [
-        *(_grid(paper, each) for each in paper.tables),
-        *(g for piece in paper.hidden for g in _printed(paper, piece)),
-    ]:
+    grids = [_grid(paper, each) for each in paper.tables]
+    for grid in [*grids, *(each for piece in paper.hidden for each in _printed(paper, piece))]:
         for count, wrong in (_p_values(grid, throughout), _sizes(grid)):
             checked += count
             if 2 * len(wrong) > max(count, 2):
