@@ -261,31 +261,34 @@ def _contributions(
     rule: Rule,
     derived: _Derived,
 ) -> tuple[Contribution, ...]:
-    found = []
-    for index, child in enumerate([*reports, *parts]):
-        others = [*reports, *parts]
-        others.pop(index)
-        rest = [each for each in others if isinstance(each, Report)]
-        kept = [each for each in others if isinstance(each, _PartOutcome)]
-        without = _derive(rest, kept, question, rule)
-        if isinstance(child, Report):
-            alone = _derive([child], [], None, rule)
-            told = (child.id, child.specialist, child.verdict)
-            log_odds = _move(child, derived.log_odds, without.log_odds, rule)
-        else:
-            alone = _derive([], [child], None, rule)
-            told, log_odds = (child.task_id, child.asks, child.outcome), None
-        found.append(
-            Contribution(
-                child=told[0],
-                name=told[1],
-                outcome=told[2],
-                log_odds=log_odds,
-                without=without.outcome,
-                alone=alone.outcome,
-                decisive=alone.outcome == derived.outcome or without.outcome != derived.outcome,
-            )
+    def weighed(
+        child: str,
+        name: str,
+        outcome: Outcome,
+        without: _Derived,
+        alone: _Derived,
+        log_odds: float | None = None,
+    ) -> Contribution:
+        return Contribution(
+            child=child,
+            name=name,
+            outcome=outcome,
+            log_odds=log_odds,
+            without=without.outcome,
+            alone=alone.outcome,
+            decisive=alone.outcome == derived.outcome or without.outcome != derived.outcome,
         )
+
+    found = []
+    for index, report in enumerate(reports):
+        without = _derive([*reports[:index], *reports[index + 1 :]], parts, question, rule)
+        alone = _derive([report], [], None, rule)
+        moved = _move(report, derived.log_odds, without.log_odds, rule)
+        found.append(weighed(report.id, report.specialist, report.verdict, without, alone, moved))
+    for index, part in enumerate(parts):
+        without = _derive(reports, [*parts[:index], *parts[index + 1 :]], question, rule)
+        alone = _derive([], [part], None, rule)
+        found.append(weighed(part.task_id, part.asks, part.outcome, without, alone))
     return tuple(found)
 
 
@@ -403,6 +406,8 @@ def derive(
         outcome = "uncertain"
         because = (f"no check covers {', '.join(uncovered)}", *because)
     nodes = root.walk()
+    reports = [report.id for node in nodes for report in node.reports]
+    decisions = [decision.id for node in nodes for decision in node.decisions]
     cost = cost_of(root)
     return ReviewVerdict(
         review_id=review_id,
@@ -416,9 +421,7 @@ def derive(
         trail=tuple(_trail(root, {state.task_id: state for state in states})),
         cost=cost,
         over_budget=budget.exceeded(cost),
-        rests_on=tuple(
-            sorted(each.id for node in nodes for each in (*node.reports, *node.decisions))
-        ),
+        rests_on=tuple(sorted([*reports, *decisions])),
         basis=fingerprint([to_json(root), to_json(rule)]),
     )
 
