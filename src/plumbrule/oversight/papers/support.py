@@ -96,6 +96,9 @@ def read_cited(folder: Path) -> tuple[dict[str, str], list[str]]:
                 texts[file_name(path)] = read_paper(path).text
             except PlumbruleError as error:
                 unread.append(f"the source {path.name} was not read: {error}")
+    unread += [
+        f"the source {name} holds no words" for name, text in texts.items() if not text.strip()
+    ]
     return texts, unread
 
 
@@ -132,7 +135,9 @@ class _Library:
 
     def __init__(self, paper: Paper, texts: Mapping[str, str]) -> None:
         self._paper = paper
-        self._texts = {folded(Path(name).stem): (name, text) for name, text in texts.items()}
+        self._texts = {
+            folded(Path(name).stem): (name, text) for name, text in texts.items() if text.strip()
+        }
         self._opened: dict[str, _Source] = {}
         self._by_key = {entry.key: entry for entry in paper.entries if entry.key}
 
