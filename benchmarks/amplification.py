@@ -19,7 +19,7 @@ from plumbrule.lab.ladders.drawing import Contexts
 from plumbrule.lab.ladders.lessons import Lessons, join_lessons
 from plumbrule.lab.ladders.student import LadderStudent
 from plumbrule.oversight.amplification import Climb, ClimbSettings, Overseer, climb
-from plumbrule.oversight.amplification.teaching import examine
+from plumbrule.oversight.amplification.rounds import examine
 from plumbrule.recipes.amplification import (
     Amplification,
     DistillIntoTransformer,

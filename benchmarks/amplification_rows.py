@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rows import Row, single, spread
+from plumbrule.loop.climbs import COLUMNS, table
 from plumbrule.oversight.amplification import Climb, ClimbRound
-from plumbrule.oversight.amplification.climbing import COLUMNS, table
 from plumbrule.records import Estimate, strict
 
 ENOUGH, DEPTH, KEPT, RATIO = 0.95, 8, 0.90, 0.10

@@ -42,6 +42,7 @@ from plumbrule.oversight import (
 )
 from plumbrule.oversight.asking import Assignment
 from plumbrule.oversight.papers import Material, flaws_in, read_material, review_paper, tools
+from plumbrule.records import Estimate
 from plumbrule.statistics import wilson
 from plumbrule.store import derive_seed
 
@@ -168,11 +169,25 @@ def _checks(material: Material, folder: Path) -> Review:
     )  # fmt: skip
 
 
-def village_trials(size: str, count: int, *, quick: bool) -> dict[str, list[TaxTrial]]:
+@dataclass(frozen=True)
+class VillageTrials:
+    """Trials by kind of oversight, and how often their judge was right on other works."""
+
+    trials: dict[str, list[TaxTrial]]
+    rates: dict[str, Estimate]
+
+
+def village_trials(size: str, count: int, *, quick: bool) -> VillageTrials:
     """Works judged whole and sentence by sentence by one small model; then finished by a person."""
     model = schooled(schooling(size, "judge", "parcels", seed=0, quick=quick))
-    judge = ModelJudge(name="judge", judge=model, wording=VILLAGE)
-    rule = Rule(reliabilities={"judge": _measured(judge, count)})
+    return trials_with(ModelJudge(name="judge", judge=model, wording=VILLAGE), count)
+
+
+def trials_with(judge: Specialist, count: int) -> VillageTrials:
+    """The same by any judge. One who is not told from one that is never right moves no odds."""
+    rates = _rates(judge, count)
+    reliability = _reliability(rates)
+    rule = Rule(reliabilities={"judge": reliability} if reliability else {})
     rng = np.random.default_rng(derive_seed(0, "tax"))
     found: dict[str, list[TaxTrial]] = {"sentences": [], "finished": []}
     whole = Task(id="work", asks="Is it so?")
@@ -198,26 +213,46 @@ def village_trials(size: str, count: int, *, quick: bool) -> dict[str, list[TaxT
             found["finished"].append(
                 trial(number, work.sound, Timed(finished, done.seconds), plain)
             )
-    return found
+    return VillageTrials(found, rates)
 
 
-def _measured(judge: ModelJudge, count: int) -> Reliability:
-    """How often the judge is right on single parcels, other than those of the trials.
-
-    The lower ends of the intervals: none of the two is ever 1.
-    """
+def _rates(judge: Specialist, count: int) -> dict[str, Estimate]:
+    """How often the judge is right on single parcels, other than those of the trials."""
     rng = np.random.default_rng(derive_seed(0, "reliability"))
     works = [draw_work("parcel", rng, held_out=True) for _ in range(count)]
     verdicts = [judge.check(work.case).verdict for work in works]
-    rates = []
-    for sound, wanted in ((False, "fail"), (True, "pass")):
+    rates = {}
+    for what, sound, wanted in (("flawed", False, "fail"), ("sound", True, "pass")):
         own = [
             verdict == wanted
             for work, verdict in zip(works, verdicts, strict=True)
             if work.sound == sound
         ]
-        rates.append(wilson(sum(own), len(own), unit="right").low)
-    return Reliability(sensitivity=rates[0], specificity=rates[1])
+        rates[what] = wilson(sum(own), len(own), unit="share")
+    return rates
+
+
+def _reliability(rates: Mapping[str, Estimate]) -> Reliability | None:
+    """The lower ends of the intervals, none of which is ever 1; None where one of them is 0."""
+    sensitivity, specificity = rates["flawed"].low, rates["sound"].low
+    if min(sensitivity, specificity) <= 0:
+        return None
+    return Reliability(sensitivity=sensitivity, specificity=specificity)
+
+
+def reliability_rows(name: str, rates: Mapping[str, Estimate]) -> list[Row]:
+    """What the judge's reports were weighed with; None with the reason where it has no weight."""
+    known = _reliability(rates) is not None
+    useless = " and ".join(what for what, rate in rates.items() if rate.low <= 0)
+    return [
+        Row(
+            measure=f"{name}: least share right on {what} single works", target="",
+            value=rate.low if known else None, low=None, high=None,
+            unit="share" if known else f"undefined: it may be right on no {useless} work",
+            n=rate.n, met=None, seeds=[0],
+        )
+        for what, rate in rates.items()
+    ]  # fmt: skip
 
 
 def _sentences(task: Task, sources: Mapping[str, str]) -> Sequence[Task]:
@@ -314,10 +349,12 @@ def main() -> None:
     found = {f"papers, {name}": made for name, made in paper_trials(
         12 if arguments.quick else 60
     ).items()}  # fmt: skip
+    weights = []
     for size in ("pico", "nano"):
         made = village_trials(size, 30 if arguments.quick else 150, quick=arguments.quick)
-        found |= {f"parcels by {size}, {name}": each for name, each in made.items()}
-    rows = [row for name, trials in found.items() for row in tax_rows(name, trials)]
+        found |= {f"parcels by {size}, {name}": each for name, each in made.trials.items()}
+        weights += reliability_rows(f"parcels by {size}", made.rates)
+    rows = [row for name, trials in found.items() for row in tax_rows(name, trials)] + weights
     show("The alignment tax", rows, arguments.json)
 
 

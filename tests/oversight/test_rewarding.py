@@ -10,9 +10,8 @@ import pytest
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.oversight import Opinion, Outcome, Quote, Reliability, ReviewCost, Rule, Span, Task
 from plumbrule.oversight.debating import ChoiceJudge, measured_reliability
-from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.records import Kind
-from plumbrule.oversight.rewarding import LEAST, reward_works
+from plumbrule.oversight.rewarding import LEAST, Panel, Work, reward_works
 from plumbrule.records import Message
 
 RULE = Rule(

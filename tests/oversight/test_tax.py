@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from benchmarks.oversight_tax import reliability_rows, tax_rows, trials_with
 from tests.oversight.reviews import Says, part
 
 from plumbrule.errors import DataError
@@ -14,8 +15,8 @@ from plumbrule.oversight import (
     review,
     trial_of,
 )
-from plumbrule.oversight.asking import Assignment
-from plumbrule.statistics import paired_proportions
+from plumbrule.oversight.asking import Assignment, missed
+from plumbrule.statistics import paired_proportions, wilson
 
 
 def trial(number, sound, reviewed, direct="pass"):
@@ -107,3 +108,25 @@ def test_no_trials_and_twice_the_same_are_refused():
         alignment_tax([])
     with pytest.raises(DataError, match="id"):
         alignment_tax([trial(1, True, "pass"), trial(1, True, "pass")])
+
+
+def test_a_judge_that_is_never_right_ends_in_a_table_with_reasons():
+    silent = Says(name="judge", kind="model", otherwise=missed("it gave no verdict", "refusal"))
+    made = trials_with(silent, 12)
+    rows = [row for name, each in made.trials.items() for row in tax_rows(name, each)]
+    weights = reliability_rows("parcels", made.rates)
+    values = {row.measure: row.value for row in rows}
+
+    assert [row.value for row in weights] == [None, None]
+    assert all(
+        row.unit == "undefined: it may be right on no flawed and sound work" for row in weights
+    )
+    assert values["sentences: undecided"] == values["sentences: undecided, direct"] == 12
+    assert values["sentences: right with review"] == 0
+    assert values["finished: right with review"] == 1
+
+
+def test_a_judge_that_is_right_has_weight():
+    rates = {what: wilson(9, 10, unit="share") for what in ("flawed", "sound")}
+
+    assert [row.value for row in reliability_rows("parcels", rates)] == [rates["sound"].low] * 2

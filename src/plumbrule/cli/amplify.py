@@ -57,7 +57,7 @@ def _say(done: "Climb", folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from plumbrule.oversight.amplification.climbing import COLUMNS, sentences, table
+    from plumbrule.loop.climbs import COLUMNS, sentences, table
 
     console = Console()
     console.print(f"Amplification: {done.ladder}", style="bold")

@@ -9,7 +9,6 @@ from typing import Any
 from plumbrule.errors import ConfigError
 from plumbrule.models import LanguageModel, probe
 from plumbrule.oversight import Reliability, Review, ReviewBudget, send_back
-from plumbrule.oversight.aggregating import open_question
 from plumbrule.oversight.papers import (
     Material,
     answer_paper,
@@ -18,8 +17,9 @@ from plumbrule.oversight.papers import (
     read_material,
     review_paper,
 )
-from plumbrule.oversight.papers.tree import PIECE
+from plumbrule.oversight.papers.reviewing import PIECE
 from plumbrule.oversight.trail import read_records
+from plumbrule.oversight.verdicts import open_question
 from plumbrule.report import write_review_page
 from plumbrule.store import Tell, silent
 

@@ -1,10 +1,8 @@
 """Judge what is too big for one judge: a tree of checks, and a trail that can be verified."""
 
-from plumbrule.oversight.aggregating import Contribution, State, aggregate
 from plumbrule.oversight.asking import ask
 from plumbrule.oversight.cases import Case, Person, Reliability, ReviewBudget, Rule, Specialist
 from plumbrule.oversight.debating import ChoiceJudge, ModelJudge, measured_reliability
-from plumbrule.oversight.deciding import accept, overrule, send_back
 from plumbrule.oversight.gains import (
     Gap,
     Tax,
@@ -15,7 +13,6 @@ from plumbrule.oversight.gains import (
     trial_of,
 )
 from plumbrule.oversight.hostile import InstructionWatch
-from plumbrule.oversight.in_memory import Panel, Work
 from plumbrule.oversight.plans import Decompose, Parts
 from plumbrule.oversight.records import (
     Decision,
@@ -28,10 +25,24 @@ from plumbrule.oversight.records import (
     Span,
     Task,
 )
-from plumbrule.oversight.rewarding import PartReward, Reward, reward_works
-from plumbrule.oversight.running import Review, answer_questions, review
-from plumbrule.oversight.verdicts import Coverage, ReviewVerdict, Step
-from plumbrule.oversight.verifying import ReviewVerification, Tampering, verify_review
+from plumbrule.oversight.rewarding import Panel, PartReward, Reward, Work, reward_works
+from plumbrule.oversight.running import (
+    Review,
+    accept,
+    answer_questions,
+    overrule,
+    review,
+    send_back,
+)
+from plumbrule.oversight.trail import ReviewVerification, Tampering, verify_review
+from plumbrule.oversight.verdicts import (
+    Contribution,
+    Coverage,
+    ReviewVerdict,
+    State,
+    Step,
+    aggregate,
+)
 from plumbrule.oversight.whole_reader import WholeReader
 from plumbrule.oversight.wording import Wording
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from plumbrule.errors import AccessError, OutsideError
 from plumbrule.oversight.cases import Case, Specialist, is_verbatim
-from plumbrule.oversight.records import Failure, Kind, Opinion, Report, ReviewCost, report_id
+from plumbrule.oversight.records import Failure, Kind, Opinion, Report, ReviewCost, record_id
 from plumbrule.records import from_json, to_json
 
 LONGEST_REASON = 500
@@ -62,6 +62,21 @@ def ask(
     except queue.Empty:
         reason = f"no answer within {timeout_seconds} seconds"
         return _report(specialist, job, missed(reason, "timeout", cost=specialist.most), started)
+    return report_answer(specialist, case, job, answer, started)
+
+
+def report_answer(
+    specialist: Specialist, case: Case, job: Assignment, answer: object, started: float
+) -> Report:
+    """The report that an answer makes, or that says why it makes none; raises as `ask` does.
+
+    Args:
+        specialist: Who was asked.
+        case: About what.
+        job: Where the report belongs.
+        answer: An opinion, an exception, or whatever else came back.
+        started: When the question was put, by the performance counter.
+    """
     if isinstance(answer, OutsideError | AccessError):
         raise answer
     if isinstance(answer, BaseException):
@@ -125,7 +140,7 @@ def to_report(opinion: Opinion, job: Assignment, *, version: str, kind: Kind) ->
         failure=opinion.failure,
         cost=opinion.cost,
     )
-    return replace(report, id=report_id(report))
+    return replace(report, id=record_id(report))
 
 
 def _report(specialist: Specialist, job: Assignment, opinion: Opinion, started: float) -> Report:

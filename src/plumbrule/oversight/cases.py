@@ -29,7 +29,11 @@ class Case:
     @property
     def text(self) -> str:
         """The pieces the task is about, one after the other."""
-        return "\n\n".join(self.sources[span.source][span.start : span.end] for span in self.spans)
+        return "\n\n".join(map(self.at, self.spans))
+
+    def at(self, span: Span) -> str:
+        """The words of one piece."""
+        return self.sources[span.source][span.start : span.end]
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -70,26 +74,21 @@ class Specialist(Protocol):
     @property
     def name(self) -> str:
         """Unique in a review."""
-        ...
 
     @property
     def version(self) -> str:
         """Changes whenever its answers may."""
-        ...
 
     @property
     def kind(self) -> Kind:
         """Tools are asked first, then models, then people."""
-        ...
 
     @property
     def most(self) -> ReviewCost:
         """The most that one check costs: set aside before it starts. Seconds included."""
-        ...
 
     def check(self, case: Case) -> Opinion:
         """Judge one task. May raise: a crash is a check that did not take place."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,9 +73,7 @@ def addressed(case: Case) -> list[Quote]:
     return [
         quote
         for span in case.spans
-        for quote in instruction_quotes(
-            span.source, case.sources[span.source][span.start : span.end], start=span.start
-        )
+        for quote in instruction_quotes(span.source, case.at(span), start=span.start)
     ]
 
 

@@ -297,24 +297,14 @@ class Node:
         return fingerprint(
             [
                 sorted(report.id for each in self.walk() for report in each.reports),
-                sorted(
-                    decision.id
-                    for each in self.walk()
-                    if each is not self
-                    for decision in each.decisions
-                ),
+                sorted(decision.id for each in self.walk()[1:] for decision in each.decisions),
             ]
         )
 
 
-def report_id(report: Report) -> str:
-    """Hash of all fields of a report but its id."""
-    return fingerprint({**to_json(report), "id": ""})[:32]
-
-
-def decision_id(decision: Decision) -> str:
-    """Hash of all fields of a decision but its id."""
-    return fingerprint({**to_json(decision), "id": ""})[:32]
+def record_id(record: Report | Decision) -> str:
+    """Hash of all fields of a record but its id."""
+    return fingerprint({**to_json(record), "id": ""})[:32]
 
 
 def total(costs: Sequence[ReviewCost]) -> ReviewCost:

@@ -25,7 +25,8 @@ from plumbrule.oversight.records import (
     Span,
     total,
 )
-from plumbrule.records import Dialogue, Message
+from plumbrule.oversight.wording import filled
+from plumbrule.records import Dialogue
 from plumbrule.store import derive_seed, fingerprint
 
 SYSTEM = (
@@ -113,7 +114,7 @@ class WholeReader:
         notes = ""
         for number, chunk in enumerate(chunks, start=1):
             asked = _ask(
-                case, NOTE, notes=notes, work=fenced("work", _text(case, chunk)), number=number,
+                case, NOTE, notes=notes, work=fenced("work", case.at(chunk)), number=number,
                 count=len(chunks), lines=self.note_tokens // 20,
             )  # fmt: skip
             text, failure = self._write(asked, derive_seed(case.seed, f"{NOTE}{number}"), costs)
@@ -171,18 +172,9 @@ def _chunks(case: Case, size: int) -> Iterator[Span]:
             at = end
 
 
-def _text(case: Case, span: Span) -> str:
-    return case.sources[span.source][span.start : span.end]
-
-
 def _ask(case: Case, template: str, *, notes: str, **parts: object) -> Dialogue:
     """The notes were written by a model that read hostile text: they are fenced like it."""
-    question = "" if case.question is None else fenced("question", case.question)
-    text = template.format(
-        asks=fenced("asks", case.task.asks), question=question,
-        notes=fenced("notes", notes or "(none yet)"), **parts,
-    )  # fmt: skip
-    return (Message("system", SYSTEM), Message("user", text))
+    return filled(SYSTEM, template, case, notes=fenced("notes", notes or "(none yet)"), **parts)
 
 
 def _verdict(odds: tuple[float, float]) -> Outcome:

@@ -166,13 +166,14 @@ def quotes_in(case: Case, argument: str) -> Iterator[Quote]:
 
 
 def _ask(wording: Wording, template: str, case: Case, **parts: str) -> Dialogue:
+    return filled(wording.system, template, case, work=fenced("work", case.text), **parts)
+
+
+def filled(system: str, template: str, case: Case, **parts: object) -> Dialogue:
+    """A template with what the case asks, what a person wants to know, and further parts."""
     question = "" if case.question is None else fenced("question", case.question)
-    text = template.format(
-        asks=fenced("asks", case.task.asks), work=fenced("work", case.text), question=question,
-        **parts,
-    )  # fmt: skip
-    system = (Message("system", wording.system),) if wording.system else ()
-    return (*system, Message("user", text))
+    text = template.format(asks=fenced("asks", case.task.asks), question=question, **parts)
+    return (*((Message("system", system),) if system else ()), Message("user", text))
 
 
 def _check_slots(name: str, template: str, needed: Sequence[str]) -> None:

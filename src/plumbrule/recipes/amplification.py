@@ -20,6 +20,7 @@ from plumbrule.lab.ladders.student import (
     StudentSettings,
 )
 from plumbrule.ledger import Ledger, record_files
+from plumbrule.loop.climbs import content
 from plumbrule.oversight.amplification import (
     Climb,
     ClimbRound,
@@ -29,7 +30,6 @@ from plumbrule.oversight.amplification import (
     Student,
     climb,
 )
-from plumbrule.oversight.amplification.climbing import content
 from plumbrule.records import from_json, refuse_truths, strict, to_json
 from plumbrule.report import write_report
 from plumbrule.store import Progress, Tell, file_sha256, silent

@@ -14,8 +14,7 @@ from plumbrule.lab.composites import split_numbered
 from plumbrule.models import LanguageModel
 from plumbrule.oversight import Case, Outcome, Reliability, Rule, Span, Task
 from plumbrule.oversight.debating import ChoiceJudge, measured_reliability
-from plumbrule.oversight.in_memory import Work
-from plumbrule.oversight.rewarding import Reward, reward_works
+from plumbrule.oversight.rewarding import Reward, Work, reward_works
 from plumbrule.recipes.composite_labels import Judging, Label, question
 from plumbrule.records import Dialogue
 

@@ -2,8 +2,8 @@ import json
 
 from tests.oversight.amplification.simulated import LADDER, SimulatedDistill, settings
 
+from plumbrule.loop.climbs import COLUMNS, content, sentences, table
 from plumbrule.oversight.amplification import ErrorBudget, Overseer, climb
-from plumbrule.oversight.amplification.climbing import COLUMNS, content, sentences, table
 from plumbrule.report import write_report
 
 

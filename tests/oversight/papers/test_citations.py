@@ -12,7 +12,7 @@ from plumbrule.oversight.papers import (
     parse_bibtex,
     read_paper,
 )
-from plumbrule.oversight.papers.entries import (
+from plumbrule.oversight.papers.citations import (
     arxiv_error,
     doi_error,
     isbn_error,
@@ -250,3 +250,13 @@ def test_numbers_and_quotations_are_looked_up_in_the_source(tmp_path):
     ]
     assert result.check.checked == 4
     assert len(result.check.not_checked) == 2
+
+
+def test_nothing_is_looked_up_in_a_source_without_words(tmp_path):
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "lee2019.md").write_text("<!-- nothing is printed -->")
+    result = check_sources(paper(tmp_path, "Lee and Wu (2019) saw 45.5% of it."), folder)
+
+    assert [each.status for each in result.supports] == ["not checked"]
+    assert result.check.not_checked[0] == "the source lee2019.md holds no words"

@@ -420,7 +420,7 @@ def test_front_matter_that_repeats_itself_without_end_is_not_written_out(tmp_pat
 
 
 def test_a_bibliography_that_is_too_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("plumbrule.oversight.papers.latex_parts.LARGEST_SOURCE", 10)
+    monkeypatch.setattr("plumbrule.oversight.papers.latex.LARGEST_SOURCE", 10)
     write(tmp_path, "p.bib", "@book{lee, author={Lee, A.}, title={On}}\n")
     paper = read_paper(write(tmp_path, "p.md", "---\nbibliography: p.bib\n---\n\nAs @lee said.\n"))
 

@@ -21,7 +21,7 @@ from plumbrule.oversight.papers import (
     review_paper,
     verify_paper_review,
 )
-from plumbrule.oversight.papers.tree import ASKS, DIMENSIONS, pieces
+from plumbrule.oversight.papers.reviewing import ASKS, DIMENSIONS, pieces
 
 PART_OF = {
     **dict.fromkeys(

@@ -2,20 +2,22 @@
 
 from plumbrule.oversight.amplification.climbing import climb
 from plumbrule.oversight.amplification.ladder import (
+    Amplified,
     Distill,
     Distilled,
     Ladder,
     LadderLesson,
+    Overseer,
     Student,
     VoteErrors,
+    amplify,
     effective_votes,
     majority_error,
     plurality,
     vote_errors,
     voted_error,
 )
-from plumbrule.oversight.amplification.overseer import Amplified, Overseer, amplify
-from plumbrule.oversight.amplification.records import Climb, ClimbRound, ClimbSettings, Labels
+from plumbrule.oversight.amplification.rounds import Climb, ClimbRound, ClimbSettings, Labels
 from plumbrule.oversight.amplification.stopping import (
     ErrorBudget,
     PlantedAnswers,

@@ -9,14 +9,15 @@ from jaxtyping import Bool, Int
 
 from plumbrule.errors import ConfigError
 from plumbrule.oversight.amplification.ladder import (
-    Answers,
+    Believe,
     Contexts,
     Ladder,
+    Overseer,
     Student,
     VoteErrors,
+    amplify,
     voted_error,
 )
-from plumbrule.oversight.amplification.overseer import Believe, Overseer, amplify
 from plumbrule.records import strict
 from plumbrule.statistics import clopper_pearson
 from plumbrule.store import derive_seed
@@ -87,13 +88,17 @@ def pick(
     contexts: Contexts,
     kinds: tuple[str, ...],
     places: Int[np.ndarray, " questions"],
-    answer: Callable[[Contexts, str], Answers],
-) -> Int[np.ndarray, " questions"]:
+    answer: Callable[[Contexts, str], Int[np.ndarray, "*votes contexts places"]],
+) -> Int[np.ndarray, "*votes questions"]:
     """The answer to each question, where one context is asked one kind about one place."""
-    found = np.empty(len(contexts), dtype=np.int64)
+    found = None
     for kind in sorted(set(kinds)):
         rows = np.array([each == kind for each in kinds])
-        found[rows] = answer(contexts[rows], kind)[np.arange(rows.sum()), places[rows]]
+        given = answer(contexts[rows], kind)[..., np.arange(rows.sum()), places[rows]]
+        if found is None:
+            found = np.empty((*given.shape[:-1], len(contexts)), dtype=np.int64)
+        found[..., rows] = given
+    assert found is not None, "there is a question"
     return found
 
 
@@ -128,24 +133,15 @@ def teacher_wrong(
         votes: A question.
         seed: Of the other names and of random errors.
     """
-    given = np.empty((votes + 1, planted.labels), dtype=np.int64)
-    for kind in sorted(set(planted.kinds)):
-        rows = np.array([each == kind for each in planted.kinds])
+
+    def answers(contexts: Contexts, kind: str) -> Int[np.ndarray, "votes contexts places"]:
         said = amplify(
-            ladder,
-            planted.contexts[rows],
-            kind,
-            planted.level,
-            believe,
-            overseer=overseer,
-            votes=votes,
+            ladder, contexts, kind, planted.level, believe, overseer=overseer, votes=votes,
             seed=seed,
-        )
-        at = (np.arange(rows.sum()), planted.places[rows])
-        given[0, rows] = said.answers[at]
-        for vote in range(votes):
-            given[vote + 1, rows] = said.votes[vote][at]
-    wrong = given != planted.answers
+        )  # fmt: skip
+        return np.concatenate([said.answers[None], said.votes])
+
+    wrong = pick(planted.contexts, planted.kinds, planted.places, answers) != planted.answers
     return wrong[0], wrong[1:]
 
 

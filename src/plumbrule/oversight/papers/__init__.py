@@ -32,6 +32,7 @@ from plumbrule.oversight.papers.reading import read_paper
 from plumbrule.oversight.papers.reviewing import (
     answer_paper,
     closed_because,
+    judges,
     matching_material,
     review_paper,
     verify_paper_review,
@@ -43,7 +44,6 @@ from plumbrule.oversight.papers.specialists import (
     tools,
 )
 from plumbrule.oversight.papers.support import Support, SupportCheck, check_sources
-from plumbrule.oversight.papers.tree import judges
 from plumbrule.oversight.records import ReportedFlaw
 
 __all__ = [

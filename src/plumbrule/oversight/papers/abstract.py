@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence
+from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, PaperEvidence, word_set
 from plumbrule.oversight.papers.quantities import (
     Quantity,
     numbers_in,
@@ -25,15 +25,15 @@ count as its repetition, and to count as the same quantity with another value.""
 
 FEWEST_WORDS = 2
 _CONTRASTS = frozenset(
-    re.findall(
-        r"[\w.-]+",
+    stem(word)
+    for word in word_set(
         """
-        treatment control placebo intervention experimental sham women men female male girl boy
-        baseline pretest posttest before after pre post follow-up followup first second third
-        fourth one two three older younger young old high low left right n sd mean median year
-        month week day morning evening short long early late training test validation small
-        medium large
-        """,
+    treatment control placebo intervention experimental sham women men female male girl boy
+    baseline pretest posttest before after pre post follow-up followup first second third
+    fourth one two three older younger young old high low left right n sd mean median year
+    month week day morning evening short long early late training test validation small
+    medium large
+    """
     )
 )
 
@@ -69,8 +69,8 @@ def check_abstract(paper: Paper) -> CheckResult:
             alone.append(paper.text[quantity.start : quantity.end])
         else:
             flaws.append(_flaw(paper, quantity, rival))
-    sample = _sample(paper)
-    if sample is not None and not any(_same_place(sample, flaw) for flaw in flaws):
+    sample, places = _sample(paper), {flaw.evidence[0].start for flaw in flaws}
+    if sample is not None and sample.evidence[0].start not in places:
         flaws.append(sample)
     left = (
         (f"numbers of the abstract that stand nowhere else: {', '.join(alone)}",) if alone else ()
@@ -171,10 +171,6 @@ def _sizes(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [each for each in found if not 1900 <= each[0] < 2100]
 
 
-def _same_place(sample: Flaw, flaw: Flaw) -> bool:
-    return sample.evidence[0].start == flaw.evidence[0].start
-
-
 def _coverage(quantity: Quantity, other: Quantity) -> float:
     if not quantity.words:
         return 0.0
@@ -196,10 +192,7 @@ def _repeats(quantity: Quantity, other: Quantity) -> bool:
 
 
 def _contrast(words: frozenset[str]) -> frozenset[str]:
-    return words & _STEMMED_CONTRASTS
-
-
-_STEMMED_CONTRASTS = frozenset(stem(word) for word in _CONTRASTS)
+    return words & _CONTRASTS
 
 
 def _rival(quantity: Quantity, same: Sequence[Quantity]) -> Quantity | None:

@@ -9,9 +9,15 @@ from pathlib import Path
 
 from plumbrule.errors import DataError
 from plumbrule.files import absent
+from plumbrule.oversight.papers.citations import (
+    OTHER_TITLE,
+    SAME_TITLE,
+    same_surname,
+    similar,
+    title_words,
+)
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper, ReferenceEntry, in_order
-from plumbrule.oversight.papers.entries import SAME_TITLE, same_surname, similar, title_words
-from plumbrule.oversight.papers.latex_parts import LARGEST_SOURCE
+from plumbrule.oversight.papers.latex import LARGEST_SOURCE
 from plumbrule.oversight.papers.markup import accents, decoded, letters
 from plumbrule.records import strict
 
@@ -224,9 +230,6 @@ def _entry(
     )
 
 
-OTHER_TITLE = 0.6
-"""Similarity under which two titles of one identifier are called different."""
-
 MOST_CANDIDATES = 20
 """Works of the bibliography whose titles are compared with one entry's, the closest first."""
 
@@ -270,11 +273,16 @@ def check_bibliography(paper: Paper, path: Path) -> CheckResult:
     Raises:
         DataError: As `read_bibliography` says.
     """
-    found = parse_bibtex(read_bibliography(path))
+    return compare_entries(paper, read_bibliography(path), path.name)
+
+
+def compare_entries(paper: Paper, bibliography: str, name: str) -> CheckResult:
+    """The same with the text of a `.bib` file and its name."""
+    found = parse_bibtex(bibliography)
     index = _Index(found.entries)
     flaws: list[Flaw] = []
     not_checked = [
-        f"{path.name}, line {each.line}: the entry {each.key or 'there'} is broken: {each.reason}"
+        f"{name}, line {each.line}: the entry {each.key or 'there'} is broken: {each.reason}"
         for each in found.broken
     ]
     for entry in paper.entries:
@@ -282,7 +290,13 @@ def check_bibliography(paper: Paper, path: Path) -> CheckResult:
             not_checked.append(f"no title could be read in the entry `{entry.text[:60]}`")
             continue
         known = index.find(entry)
-        flaws += [_unknown(paper, entry, path)] if known is None else _compare(paper, entry, known)
+        if known is None:
+            message = f"no work in {name} has this title or DOI"
+            flaws.append(paper.flaw("entry_not_in_bibliography", message, entry))
+            continue
+        for what, ours, theirs in _differences(entry, known):
+            message = f"the {what} is {ours} in the paper and {theirs} in the bibliography"
+            flaws.append(paper.flaw("entry_disagrees", message, entry))
     return CheckResult(
         name="bibliography",
         checked=len(paper.entries),
@@ -314,23 +328,6 @@ class _Index:
             if alike > score:
                 best, score = self._entries[number], alike
         return best or self._by_doi.get(entry.doi.lower())
-
-
-def _unknown(paper: Paper, entry: ReferenceEntry, path: Path) -> Flaw:
-    return paper.flaw(
-        "entry_not_in_bibliography",
-        f"no work in {path.name} has this title or DOI",
-        (entry.start, entry.end),
-    )
-
-
-def _compare(paper: Paper, entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[Flaw]:
-    for what, ours, theirs in _differences(entry, known):
-        yield paper.flaw(
-            "entry_disagrees",
-            f"the {what} is {ours} in the paper and {theirs} in the bibliography",
-            (entry.start, entry.end),
-        )
 
 
 def _differences(entry: ReferenceEntry, known: ReferenceEntry) -> Iterator[tuple[str, str, str]]:

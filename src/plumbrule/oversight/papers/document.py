@@ -6,7 +6,8 @@ markup and invisible characters are taken out of it and kept apart in `Paper.hid
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Literal
+from re import Match
+from typing import Literal, Protocol
 
 from plumbrule.oversight.records import Severity
 from plumbrule.records import strict
@@ -16,6 +17,18 @@ MAY_FAIL = ("missing_entry", "p-value")
 in no bibliography, and a p-value on the other side of the threshold."""
 
 Format = Literal["markdown", "latex", "text", "pdf"]
+
+
+class Placed(Protocol):
+    """Anything that stands in the text."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins."""
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
 
 
 @strict
@@ -37,6 +50,10 @@ class PaperSentence:
     text: str
     start: int
     end: int
+
+    def place(self, match: Match[str]) -> tuple[int, int]:
+        """Where what was matched in it stands in the paper."""
+        return self.start + match.start(), self.start + match.end()
 
 
 @strict
@@ -70,13 +87,13 @@ class Citation:
 
     style: Literal["key", "number", "author_year"]
 
-    key: str
+    key: str = ""
     """Key or number as it stands in the bracket; empty for author and year."""
 
-    authors: tuple[str, ...]
+    authors: tuple[str, ...] = ()
     """Surnames as the sentence gives them; empty where it gives none."""
 
-    year: str
+    year: str = ""
     """With its letter, such as `2019a`; empty where the sentence gives none."""
 
     start: int
@@ -91,15 +108,15 @@ class ReferenceEntry:
     key: str
     """Key or number; empty in a list that has neither."""
 
-    authors: tuple[str, ...]
+    authors: tuple[str, ...] = ()
     """Surnames in order."""
 
-    year: str
-    title: str
-    doi: str
-    arxiv: str
-    isbn: str
-    pmid: str
+    year: str = ""
+    title: str = ""
+    doi: str = ""
+    arxiv: str = ""
+    isbn: str = ""
+    pmid: str = ""
     text: str
 
     start: int
@@ -172,7 +189,6 @@ class Paper:
             start=start,
             end=end,
             page=self.page_at(start),
-            hidden="",
         )
 
     def hidden_evidence(self, words: str, piece: Hidden) -> "PaperEvidence":
@@ -190,14 +206,16 @@ class Paper:
         self,
         kind: str,
         message: str,
-        *places: "tuple[int, int] | PaperEvidence",
+        *places: "tuple[int, int] | Placed",
         severity: Severity = "low",
     ) -> "Flaw":
         """A flaw with the words of some places as its evidence."""
-        evidence = tuple(
-            self.evidence(*each) if isinstance(each, tuple) else each for each in places
-        )
-        return Flaw(kind=kind, severity=severity, message=message, evidence=evidence)
+        evidence = []
+        for each in places:
+            start, end = each if isinstance(each, tuple) else (each.start, each.end)
+            shown = each if isinstance(each, PaperEvidence) else self.evidence(start, end)
+            evidence.append(shown)
+        return Flaw(kind=kind, severity=severity, message=message, evidence=tuple(evidence))
 
     def body(self) -> tuple[tuple[int, int], ...]:
         """Spans of the text outside the abstract and the list of references."""
@@ -222,7 +240,7 @@ class PaperEvidence:
     """Equal to `start` for hidden words: they do not stand in the text that a reader sees."""
 
     page: int | None
-    hidden: str
+    hidden: str = ""
     """How the words were hidden; empty for words that a reader sees."""
 
 
@@ -253,6 +271,11 @@ class CheckResult:
 
     not_checked: tuple[str, ...]
     """In words for the report; an empty list with nothing checked is not a pass."""
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Words held apart by blanks; long lists read best so."""
+    return frozenset(text.split())
 
 
 def in_order(flaws: list[Flaw]) -> tuple[Flaw, ...]:

@@ -2,9 +2,10 @@
 r"""Expands what a LaTeX source defines, and the numbers of siunitx; says what it does not know."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from plumbrule.oversight.papers.document import word_set
 from plumbrule.oversight.papers.markup import Veil
 
 _STAR = r"\*?\s*"
@@ -22,14 +23,11 @@ _ENVIRONMENT = re.compile(
     rf"\\(?:re)?newenvironment{_STAR}\{{[^{{}}\n]{{1,60}}\}}\s*(?:\[\d\]\s*)?(?:\[[^\[\]]{{0,99}}\]\s*)?(?=\{{)"
 )
 _SPEC = re.compile(r"\+?([moOsdD])(\{[^{}]{0,100}\})?")
-_KEPT = frozenset(
-    re.findall(
-        r"\w+",
-        """
+_KEPT = word_set(
+    """
     part chapter section subsection subsubsection paragraph item caption label ref begin end
     title author maketitle footnote input include bibliography thefootnote and or
-    """,
-    )
+    """
 )
 """Commands that are read as they stand, however a paper redefines them."""
 
@@ -64,6 +62,19 @@ def braced(text: str, start: int) -> tuple[str, int]:
     end = text.find("\n\n", start)
     end = len(text) if end < 0 else end
     return text[start + 1 : end], end
+
+
+def rewritten(
+    text: str, pattern: re.Pattern[str], write: Callable[[re.Match[str]], tuple[str, int]]
+) -> str:
+    """A text with its matches replaced, each up to where `write` says that it ends."""
+    parts, at = [], 0
+    for match in pattern.finditer(text):
+        if match.start() >= at:
+            words, end = write(match)
+            parts += [text[at : match.start()], words]
+            at = end
+    return "".join(parts) + text[at:]
 
 
 def take_definitions(text: str) -> tuple[str, dict[str, Macro]]:
@@ -116,18 +127,17 @@ def expand(text: str, known: Mapping[str, Macro], veil: Veil) -> str:
     names = "|".join(sorted(map(re.escape, usable), key=len, reverse=True))
     pattern = re.compile(rf"\\({names})(?![a-zA-Z@])(?:\{{\}}|[ \t]*(?=[\[{{]))?")
     longest = len(text) + LARGEST_GROWTH
+
+    def write(match: re.Match[str]) -> tuple[str, int]:
+        macro = usable[match[1]]
+        values, end = _arguments(match.string, match.end(), macro)
+        return _filled(macro, values, veil), end
+
     for _ in range(MOST_PASSES):
-        parts, at = [], 0
-        for match in pattern.finditer(text):
-            if match.start() < at:
-                continue
-            macro = usable[match[1]]
-            values, end = _arguments(text, match.end(), macro)
-            parts += [text[at : match.start()], _filled(macro, values, veil)]
-            at = end
-        if not parts or sum(map(len, parts)) > longest:
+        more = rewritten(text, pattern, write)
+        if more == text or len(more) > longest:
             break
-        text = "".join(parts) + text[at:]
+        text = more
     return text
 
 
@@ -186,23 +196,20 @@ def siunitx(text: str) -> str:
         >>> siunitx(r"t(\num{58}) = \num{2.10}, \SI{35}{\percent}, \qty{3}{\kilo\gram}")
         't(58) = 2.10, 35%, 3 kg'
     """
-    parts, at = [], 0
-    for match in _SIUNITX.finditer(text):
-        if match.start() < at:
-            continue
-        given, end = [], match.end()
-        kinds = _PARTS.get(match[1], "n")
-        for _ in kinds:
-            if text[end : end + 1] != "{":
-                break
-            value, end = braced(text, end)
-            given.append(value)
-        numbers = [_number(each) for each, kind in zip(given, kinds, strict=False) if kind == "n"]
-        unit = "".join(_unit(e) for e, kind in zip(given, kinds, strict=False) if kind == "u")
-        joint = "" if unit[:1] in ("%", "°", "") or not numbers else " "
-        parts += [text[at : match.start()], "–".join(numbers) + joint + unit]
-        at = end
-    return "".join(parts) + text[at:]
+    return rewritten(text, _SIUNITX, _quantity)
+
+
+def _quantity(match: re.Match[str]) -> tuple[str, int]:
+    """What a command of siunitx prints, and where its arguments end."""
+    text, given, end = match.string, list[str](), match.end()
+    kinds = _PARTS.get(match[1], "n")
+    while len(given) < len(kinds) and text[end : end + 1] == "{":
+        value, end = braced(text, end)
+        given.append(value)
+    numbers = [_number(each) for each, kind in zip(given, kinds, strict=False) if kind == "n"]
+    unit = "".join(_unit(e) for e, kind in zip(given, kinds, strict=False) if kind == "u")
+    joint = "" if unit[:1] in ("%", "°", "") or not numbers else " "
+    return "–".join(numbers) + joint + unit, end
 
 
 def _number(value: str) -> str:
@@ -226,10 +233,8 @@ _VALUE_OF = re.compile(
     r"\\([a-zA-Z]{1,40})(?![a-zA-Z])"
 )
 """A macro where a p-value, a size or the value of a test is expected."""
-_PRINTED_AS_IT_IS = frozenset(
-    re.findall(
-        r"\w+",
-        """
+_PRINTED_AS_IT_IS = word_set(
+    """
     textbf textit emph mathrm mathbf text underline textsuperscript textsubscript mathit
     boldsymbol bm texttt textsc textrm textsf textnormal mbox hbox ensuremath fbox footnote hl
     ul vspace hspace scalebox linespread setstretch raisebox url label bar hat tilde overline
@@ -243,8 +248,7 @@ _PRINTED_AS_IT_IS = frozenset(
     mathbb mathcal mathfrak mathscr num SI qty ang emptyset varnothing ell Re Im partial nabla
     vec dot ddot neq ne leq le geq ge begingroup widehat widetilde underbrace
     overbrace left right input include begin end cite citep ref
-    """,
-    )
+    """
 )
 
 

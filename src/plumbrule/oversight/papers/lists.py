@@ -56,14 +56,9 @@ def listed_counts(paper: Paper) -> Iterator[Flaw | None]:
         if found is None:
             continue
         place, count, things, listed, stop = found
-        if count == listed:
-            yield None
-            continue
-        yield paper.flaw(
-            "listed_count",
-            f"the text speaks of {count} {things} and lists {listed}",
-            (sentence.start + place, max(stop, sentence.end)),
-        )
+        message = f"the text speaks of {count} {things} and lists {listed}"
+        words = (sentence.start + place, max(stop, sentence.end))
+        yield None if count == listed else paper.flaw("listed_count", message, words)
 
 
 def _listed(paper: Paper, sentence: PaperSentence) -> tuple[int, int, str, int, int] | None:
@@ -199,15 +194,9 @@ def numbers_again(paper: Paper) -> Iterator[Flaw | None]:
             (number, source), count = next(iter(said.items())), read_count(match["count"])
             if _FEWER.search(paper.text[source.start : sentence.start + match.start()]):
                 continue
-            if number == count:
-                yield None
-                continue
-            yield paper.flaw(
-                "number_changed",
-                f"the text speaks of {number} {match['things']}, and then of {match[0]}",
-                (source.start, source.end),
-                (sentence.start, sentence.end),
-            )
+            message = f"the text speaks of {number} {match['things']}, and then of {match[0]}"
+            same = number == count
+            yield None if same else paper.flaw("number_changed", message, source, sentence)
 
 
 def _said(sentences: Sequence[PaperSentence], things: str) -> dict[int, PaperSentence]:

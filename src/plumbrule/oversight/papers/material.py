@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plumbrule.errors import DataError, PlumbruleError
+from plumbrule.errors import DataError
 from plumbrule.oversight.papers.bibliographies import read_bibliography
 from plumbrule.oversight.papers.document import Paper, PaperEvidence
-from plumbrule.oversight.papers.reading import FORMATS, read_paper
+from plumbrule.oversight.papers.reading import read_paper
+from plumbrule.oversight.papers.support import file_name, read_cited
 from plumbrule.oversight.records import Quote
 from plumbrule.records import from_json, strict, to_json
 from plumbrule.store import canonical, fingerprint, write_atomic
@@ -103,33 +104,15 @@ def read_material(
         DataError: A file is missing or cannot be read at all; the message says why.
         ConfigError: The paper is a PDF, and the library for it is not installed.
     """
-    cited, unread = (None, ()) if sources is None else _cited(sources)
+    cited, unread = (None, []) if sources is None else read_cited(sources)
     found = read_paper(paper)
     return Material(
-        paper=replace(found, name=_name(found.name)),
-        bibliography_name="" if bibliography is None else _name(bibliography.name),
+        paper=replace(found, name=file_name(paper)),
+        bibliography_name="" if bibliography is None else file_name(bibliography),
         bibliography="" if bibliography is None else read_bibliography(bibliography),
         cited=cited,
         not_read=tuple(unread),
     )
-
-
-def _name(name: str) -> str:
-    """A file's name as text that can be written; file systems allow bytes that are none."""
-    return name.encode("utf-8", "replace").decode()
-
-
-def _cited(folder: Path) -> tuple[dict[str, str], list[str]]:
-    if not folder.is_dir():
-        raise DataError(f"expected a folder of sources, there is none at {folder}; check the path")
-    texts, unread = {}, []
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in FORMATS:
-            try:
-                texts[_name(path.name)] = read_paper(path).text
-            except PlumbruleError as error:
-                unread.append(f"the source {path.name} was not read: {error}")
-    return texts, unread
 
 
 def save_material(material: Material, folder: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from plumbrule.oversight.papers.document import PaperSentence, Table, TableCell
-from plumbrule.oversight.papers.entries import SMALL_WORDS
+from plumbrule.oversight.papers.citations import SMALL_WORDS
+from plumbrule.oversight.papers.document import PaperSentence, Table, TableCell, word_set
 
 NUMBER = (
     r"(?:(?<![\w.,])[-−–]|(?<![\w.,+-])\+)?(?<![\w.])(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?"
@@ -18,30 +18,11 @@ NUMBER = (
 _WORDS = {
     word: number
     for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+         "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+         "nineteen"]
     )
-}
+}  # fmt: skip
 _TENS = {
     word: 10 * number
     for number, word in enumerate(
@@ -169,16 +150,14 @@ WORDS_AFTER = 4
 SMALLEST_BARE = 4
 """Whole numbers below this are not compared unless they are percentages: they count anything."""
 
-_SMALL = SMALL_WORDS.union(
-    [
-        "was", "were", "we", "our", "that", "this", "these", "than", "it", "its", "be", "been",
-        "had", "has", "have", "which", "who", "whom", "or", "not", "also", "both",
-        "respectively", "only", "out", "about", "they", "their", "there", "when", "while",
-        "all", "more", "most", "into", "between", "showed", "found", "report", "reported",
-        "result", "results", "total", "study", "sample", "compared", "higher", "lower", "vs",
-        "versus", "approximately", "data", "table", "see",
-    ]
-)  # fmt: skip
+_SMALL = SMALL_WORDS | word_set(
+    """
+    was were we our that this these than it its be been had has have which who whom or not also
+    both respectively only out about they their there when while all more most into between showed
+    found report reported result results total study sample compared higher lower vs versus
+    approximately data table see
+    """
+)
 _SYMBOL = re.compile(r"([A-Za-zηχβαρκ]{1,6}[²2]?)\s*=\s*$")
 _STATISTIC = re.compile(
     r"(?:\b[pPtTFrzQdgbBβχη][²2]?(?:\([^()]{0,30}\))?|\bORs?|\bHRs?|\bRRs?|CI)[^A-Za-z]{0,4}[=<>≤≥:]?\s*[\[(]?$"

@@ -8,9 +8,15 @@ from pathlib import Path
 from plumbrule.errors import DataError
 from plumbrule.files import absent
 from plumbrule.oversight.papers.bibliographies import parse_bibtex
-from plumbrule.oversight.papers.document import Citation, Format, Paper, ReferenceEntry, Section
-from plumbrule.oversight.papers.latex import UNREAD_ITEMS, latex_text
-from plumbrule.oversight.papers.latex_parts import SourceReader
+from plumbrule.oversight.papers.document import (
+    Citation,
+    Format,
+    Paper,
+    ReferenceEntry,
+    Section,
+    word_set,
+)
+from plumbrule.oversight.papers.latex import UNREAD_ITEMS, SourceReader, latex_text
 from plumbrule.oversight.papers.markup import AT, Veil, decoded, markdown_text, uncover
 from plumbrule.oversight.papers.pages import in_one_column, pdf_pages, without_line_numbers
 from plumbrule.oversight.papers.references import citation_style, find_citations, parse_references
@@ -45,14 +51,11 @@ NOT_ENGLISH = (
 )
 
 _QUIET = re.compile(" ?\ue002([^\ue003]{1,200})\ue003")
-_ENGLISH = frozenset(
-    re.findall(
-        r"[\w.-]+",
-        """
-        the of and to in a is that for with was were are as by on from this we be or which at it
-        an
-        """,
-    )
+_ENGLISH = word_set(
+    """
+    the of and to in a is that for with was were are as by on from this we be or which at it
+    an
+    """
 )
 _FEWEST_WORDS, _FEWEST_ENGLISH = 100, 0.12
 """English prose has 0.25 to 0.45 of its words among those above; other languages under 0.08."""
@@ -194,7 +197,7 @@ def _quiet(keys: Sequence[str], entries: Sequence[ReferenceEntry], text: str) ->
     r"""Works that `\nocite` names: used, but at no place of the text."""
     every = [entry.key for entry in entries] if "*" in keys else []
     return [
-        Citation(style="key", key=key, authors=(), year="", start=len(text), end=len(text))
+        Citation(style="key", key=key, start=len(text), end=len(text))
         for key in [*(key for key in keys if key != "*"), *every]
     ]
 
@@ -229,7 +232,12 @@ def _add_files(
         whole = {entry.key for entry in found.entries}
         if any(not each.key for each in found.broken):
             missing.append(f"{name}, of which an entry could not be read")
-        stubs = [_only_key(key) for key in sorted(keys - whole) if _named(key, source)]
+        # An entry of which nothing else could be read: whoever cites it cites something.
+        stubs = [
+            ReferenceEntry(key=key, text=key, start=0, end=0, line=1)
+            for key in sorted(keys - whole)
+            if _named(key, source)
+        ]
         for entry in (*found.entries, *stubs):
             line = printed(entry)
             start = length + len(f"\n[{entry.key}] ")
@@ -250,25 +258,11 @@ def _named(key: str, source: str) -> bool:
     return entry is not None or alias is not None
 
 
-def _only_key(key: str) -> ReferenceEntry:
-    """An entry of which nothing else could be read: whoever cites it cites something."""
-    return ReferenceEntry(
-        key=key, authors=(), year="", title="", doi="", arxiv="", isbn="", pmid="", text=key,
-        start=0, end=0, line=1,
-    )  # fmt: skip
-
-
 def printed(entry: ReferenceEntry) -> str:
     """An entry of a `.bib` file on one line."""
     parts = [", ".join(entry.authors), f"({entry.year})" if entry.year else "", entry.title]
-    parts += [
-        f"doi:{entry.doi}" if entry.doi else "",
-        f"arXiv:{entry.arxiv}" if entry.arxiv else "",
-    ]
-    parts += [
-        f"ISBN {entry.isbn}" if entry.isbn else "",
-        f"PMID {entry.pmid}" if entry.pmid else "",
-    ]
+    numbers = {"doi:": entry.doi, "arXiv:": entry.arxiv, "ISBN ": entry.isbn, "PMID ": entry.pmid}
+    parts += [mark + number for mark, number in numbers.items() if number]
     return ". ".join(part for part in parts if part) + "."
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from plumbrule.oversight.papers.document import Citation, ReferenceEntry, Section
+from plumbrule.oversight.papers.document import Citation, ReferenceEntry, Section, word_set
 
 _KEYED = re.compile(r"^[ \t]*(?:[-*+] )?\[((?!\^)[^\]\n]{1,100})\][ \t:]*", re.MULTILINE)
 _FOOTNOTE = re.compile(r"^\[\^[^\]\n]{1,40}\]:.*$", re.MULTILINE)
@@ -180,16 +180,13 @@ _IN_BRACKET = re.compile(
     rf"(?P<names>{_NAMES}),?\s+(?P<years>{_YEARS})(?:[,:]\s.{{1,60}})?\s*$"
 )
 _CITED_YEAR = re.compile(r"((?:1[6-9]|20)\d{2})?([a-z]?)\b")
-_NO_NAMES = frozenset(
-    re.findall(
-        r"[\w.-]+",
-        """
-        january february march april may june july august september october november december
-        spring summer autumn fall winter figure fig table section chapter appendix equation
-        study experiment version since until in the from between during after before wave round
-        cohort census year years step model panel note data total of and for at on by with
-        """,
-    )
+_NO_NAMES = word_set(
+    """
+    january february march april may june july august september october november december
+    spring summer autumn fall winter figure fig table section chapter appendix equation
+    study experiment version since until in the from between during after before wave round
+    cohort census year years step model panel note data total of and for at on by with
+    """
 )
 
 
@@ -230,27 +227,26 @@ def _keys(text: str) -> Iterator[Citation]:
 
 def _citation(style: Literal["key", "number"], key: str, start: int, end: int) -> Citation:
     clean = key.rstrip(".,;:?")
-    return Citation(
-        style=style, key=clean, authors=(), year="", start=start, end=end - (len(key) - len(clean))
-    )
+    return Citation(style=style, key=clean, start=start, end=end - (len(key) - len(clean)))
 
 
 def _numbers(text: str) -> Iterator[Citation]:
     for match in _NUMBERS.finditer(text):
         if _NO_CITATION.search(text[max(0, match.start() - 12) : match.start()]):
             continue
-        numbers = _expanded(match[1])
+        numbers = expanded(match[1], longest=50)
         if 0 in numbers:  # an interval such as [0, 1]
             continue
         for number in numbers:
             yield _citation("number", str(number), match.start(), match.end())
 
 
-def _expanded(words: str) -> list[int]:
+def expanded(words: str, *, longest: int) -> list[int]:
+    """Every number of an enumeration such as "1, 3-5 and 7"; a longer run gives its ends."""
     numbers: list[int] = []
-    for part in re.split(r"\s*[,;]\s*", words):
-        ends = [int(each) for each in re.split(r"\s*[–-]\s*", part)]
-        if len(ends) == 2 and 0 < ends[1] - ends[0] <= 50:
+    for part in re.split(r"\s*(?:,\s*and\s|,|;|&|\sand\s)\s*", words):
+        ends = [int(re.sub(r"\D", "", each)) for each in re.split(r"\s*[–-]\s*", part)]
+        if len(ends) == 2 and 0 < ends[1] - ends[0] <= longest:
             numbers.extend(range(ends[0], ends[1] + 1))
         else:
             numbers.extend(ends)
@@ -281,14 +277,8 @@ def _works(names: str, years: str, start: int, end: int) -> Iterator[Citation]:
         if year is None or not part:
             continue
         last = year[1] or last
-        yield Citation(
-            style="author_year",
-            key="",
-            authors=authors,
-            year=last + year[2],
-            start=start,
-            end=end,
-        )
+        year_cited = last + year[2]
+        yield Citation(style="author_year", authors=authors, year=year_cited, start=start, end=end)
 
 
 def split_names(names: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ and `info` moves nothing. A check that found nothing to look at says `not checke
 """
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +12,15 @@ from pathlib import Path
 from typing import get_args
 
 from plumbrule.oversight.cases import Case
-from plumbrule.oversight.papers.bibliographies import check_bibliography
+from plumbrule.oversight.papers.bibliographies import compare_entries
 from plumbrule.oversight.papers.citations import check_citations
 from plumbrule.oversight.papers.document import CheckResult, Flaw, Paper
 from plumbrule.oversight.papers.instructions import check_instructions
-from plumbrule.oversight.papers.material import Material
+from plumbrule.oversight.papers.material import PAPER, Material
 from plumbrule.oversight.papers.numbers import check_numbers
 from plumbrule.oversight.papers.reading import NOT_ENGLISH
 from plumbrule.oversight.papers.statistics import StatisticFinding, check_statistics
-from plumbrule.oversight.papers.support import check_sources
+from plumbrule.oversight.papers.support import look_up
 from plumbrule.oversight.records import (
     FREE,
     Kind,
@@ -185,20 +184,13 @@ def check_reading(material: Material) -> CheckResult:
 
 def compare_bibliography(material: Material) -> CheckResult:
     """Compare the entries of the paper with the bibliography that was given."""
-    with tempfile.TemporaryDirectory() as folder:
-        # The name may come from a stranger's folder: only its last part, never a way out.
-        path = Path(folder) / f"{Path(material.bibliography_name).stem}.bib"
-        path.write_text(material.bibliography, encoding="utf-8")
-        return check_bibliography(material.paper, path)
+    name = Path(material.bibliography_name).name
+    return compare_entries(material.paper, material.bibliography, name)
 
 
 def compare_sources(material: Material) -> CheckResult:
     """Look up numbers and quotations in the cited works that were given."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in (material.cited or {}).items():
-            (Path(folder) / f"{Path(name).stem}.txt").write_text(text, encoding="utf-8")
-        found = check_sources(material.paper, Path(folder)).check
-    return replace(found, not_checked=(*material.not_read, *found.not_checked))
+    return look_up(material.paper, material.cited or {}, material.not_read).check
 
 
 class StatisticsChecks:
@@ -215,17 +207,13 @@ class StatisticsChecks:
 
     def check(self, case: Case) -> CheckResult:
         """Those whose words begin in the pieces that the task is about."""
-        spans = [span for span in case.spans if span.source == "paper"]
-        return self.told(
-            [
-                each
-                for each in self.findings
-                if any(span.start <= each.start < span.end for span in spans)
-            ]
-        )
-
-    def told(self, findings: Sequence[StatisticFinding]) -> CheckResult:
-        """Findings as a check."""
+        findings = [
+            each
+            for each in self.findings
+            if any(
+                span.start <= each.start < span.end for span in case.spans if span.source == PAPER
+            )
+        ]
         return CheckResult(
             name="statistics",
             checked=sum(each.verdict != "not checked" for each in findings),
@@ -234,7 +222,7 @@ class StatisticsChecks:
                     each.check,
                     f"{each.verdict}: {each.reason}"
                     + (f"; {each.recomputed}" if each.recomputed else ""),
-                    (each.start, each.end),
+                    each,
                     severity="high" if _is_sure(each) else "low",
                 )
                 for each in findings

@@ -4,19 +4,16 @@
 import re
 from collections.abc import Iterator
 
-from plumbrule.oversight.papers.document import PaperSentence, Section, Table, TableCell
+from plumbrule.oversight.papers.document import PaperSentence, Section, Table, TableCell, word_set
 
 _BLOCK = re.compile(r"\S[^\n]*(?:\n[^\n]*\S[^\n]*)*")
 _OWN_LINE = re.compile(r"\s*(?:#{1,6} |\||[-*+] |\[[^\]\s]{1,60}\] |\d{1,3}\. )")
 _END = re.compile(r"[.!?][\"”’')\]]*\s+(?=[\"“‘'(\[]?[A-Z0-9@À-Þ])")
-_ABBREVIATIONS = frozenset(
-    re.findall(
-        r"[\w.-]+",
-        """
-        al e.g i.e cf vs fig figs eq eqs tab sec dr mr mrs ms prof st no nos p pp vol ed eds
-        approx ca resp etc viz jr sr inc dept univ
-        """,
-    )
+_ABBREVIATIONS = word_set(
+    """
+    al e.g i.e cf vs fig figs eq eqs tab sec dr mr mrs ms prof st no nos p pp vol ed eds
+    approx ca resp etc viz jr sr inc dept univ
+    """
 )
 _LAST_WORD = re.compile(r"([\w.]+)\.[\"”’')\]]*\s+$")
 

@@ -6,12 +6,14 @@ occur does not show the contrary: it is where a reader should look.
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
 from plumbrule.errors import DataError, PlumbruleError
+from plumbrule.oversight.papers.citations import folded
 from plumbrule.oversight.papers.document import (
     CheckResult,
     Citation,
@@ -21,8 +23,8 @@ from plumbrule.oversight.papers.document import (
     PaperSentence,
     ReferenceEntry,
 )
-from plumbrule.oversight.papers.entries import folded
 from plumbrule.oversight.papers.quantities import numbers_in
+from plumbrule.oversight.papers.reading import FORMATS, read_paper
 from plumbrule.records import strict
 
 Status = Literal["found", "not found", "not checked"]
@@ -31,7 +33,6 @@ FEWEST_QUOTED = 3
 """Words of a quotation that is looked up; shorter ones are names and scare quotes."""
 
 _QUOTED = re.compile(r"[“\"]([^”\"\n]{8,600})[”\"]")
-_ENDINGS = (".txt", ".md", ".tex", ".pdf")
 
 
 @strict
@@ -44,9 +45,9 @@ class Support:
     """Name of the source's file; empty where none was given."""
 
     sentence: PaperEvidence
-    found: tuple[str, ...]
-    missing: tuple[str, ...]
-    reason: str
+    found: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    reason: str = ""
     """Why it was not checked; empty where it was."""
 
 
@@ -76,9 +77,39 @@ def check_sources(paper: Paper, folder: Path) -> SupportCheck:
     Raises:
         DataError: The folder is missing.
     """
+    texts, unread = read_cited(folder)
+    return look_up(paper, texts, unread)
+
+
+def read_cited(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Texts of cited works by their files' names, and what could not be read.
+
+    Raises:
+        DataError: The folder is missing.
+    """
     if not folder.is_dir():
         raise DataError(f"expected a folder of sources, there is none at {folder}; check the path")
-    library = _Library(paper, folder)
+    texts, unread = {}, []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix.lower() in FORMATS:
+            try:
+                texts[file_name(path)] = read_paper(path).text
+            except PlumbruleError as error:
+                unread.append(f"the source {path.name} was not read: {error}")
+    unread += [
+        f"the source {name} holds no words" for name, text in texts.items() if not text.strip()
+    ]
+    return texts, unread
+
+
+def file_name(path: Path) -> str:
+    """A file's name as text that can be written; file systems allow bytes that are none."""
+    return path.name.encode("utf-8", "replace").decode()
+
+
+def look_up(paper: Paper, texts: Mapping[str, str], unread: Sequence[str]) -> SupportCheck:
+    """The same with the texts by their files' names, and notes of those that could not be read."""
+    library = _Library(paper, texts)
     cited: dict[int, list[Citation]] = defaultdict(list)
     places = sorted(paper.citations, key=lambda each: each.start)
     at = 0
@@ -89,38 +120,34 @@ def check_sources(paper: Paper, folder: Path) -> SupportCheck:
             at += 1
     supports = [_support(paper, paper.sentences[n], works, library) for n, works in cited.items()]
     flaws = [flaw for each in supports for flaw in _flaws(paper, each)]
-    unread = [f"{each.sentence.quote[:80]!r}: {each.reason}" for each in supports if each.reason]
+    left = [f"{each.sentence.quote[:80]!r}: {each.reason}" for each in supports if each.reason]
     check = CheckResult(
         name="sources",
         checked=sum(each.status != "not checked" for each in supports),
         flaws=tuple(flaws),
-        not_checked=(*library.notes, *unread),
+        not_checked=(*unread, *left),
     )
     return SupportCheck(supports=tuple(supports), check=check)
 
 
 class _Library:
-    """The texts of a folder, read when they are first cited."""
+    """The texts of cited works, looked into when they are first cited."""
 
-    def __init__(self, paper: Paper, folder: Path) -> None:
-        self.notes: list[str] = []
+    def __init__(self, paper: Paper, texts: Mapping[str, str]) -> None:
         self._paper = paper
-        self._files = {
-            folded(path.stem): path
-            for path in sorted(folder.iterdir())
-            if path.is_file() and path.suffix.lower() in _ENDINGS
+        self._texts = {
+            folded(Path(name).stem): (name, text) for name, text in texts.items() if text.strip()
         }
-        self._read: dict[Path, _Source | None] = {}
+        self._opened: dict[str, _Source] = {}
         self._by_key = {entry.key: entry for entry in paper.entries if entry.key}
 
     def source(self, citation: Citation) -> _Source | None:
         """Text of the work that a citation means; None where it was not given or not read."""
-        for name in self._names(citation):
-            path = self._files.get(folded(name))
-            if path is not None:
-                if path not in self._read:
-                    self._read[path] = self._open(path)
-                return self._read[path]
+        for name in map(folded, self._names(citation)):
+            if name in self._texts:
+                if name not in self._opened:
+                    self._opened[name] = _open(*self._texts[name])
+                return self._opened[name]
         return None
 
     def _names(self, citation: Citation) -> list[str]:
@@ -147,16 +174,10 @@ class _Library:
             None,
         )
 
-    def _open(self, path: Path) -> _Source | None:
-        from plumbrule.oversight.papers.reading import read_paper
 
-        try:
-            text = read_paper(path).text
-        except PlumbruleError as error:
-            self.notes.append(f"the source {path.name} was not read: {error}")
-            return None
-        values = frozenset(number.value for _, _, number in numbers_in(text))
-        return _Source(path.name, f" {folded(text)} ", values)
+def _open(name: str, text: str) -> _Source:
+    values = frozenset(number.value for _, _, number in numbers_in(text))
+    return _Source(Path(name).name, f" {folded(text)} ", values)
 
 
 def _support(
@@ -185,14 +206,11 @@ def _support(
         sentence=evidence,
         found=tuple(found),
         missing=missing,
-        reason="",
     )
 
 
 def _unchecked(evidence: PaperEvidence, name: str, reason: str) -> Support:
-    return Support(
-        status="not checked", source=name, sentence=evidence, found=(), missing=(), reason=reason
-    )
+    return Support(status="not checked", source=name, sentence=evidence, reason=reason)
 
 
 def _claims(sentence: PaperSentence, works: list[Citation]) -> tuple[list[str], dict[str, Decimal]]:

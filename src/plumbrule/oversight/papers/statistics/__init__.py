@@ -3,12 +3,7 @@
 `check_statistics` reads a whole text; the other functions take the numbers themselves.
 """
 
-from plumbrule.oversight.papers.statistics.checking import (
-    Freedom,
-    allowed_f,
-    allowed_t,
-    check_statistics,
-)
+from plumbrule.oversight.papers.statistics.checking import check_statistics
 from plumbrule.oversight.papers.statistics.p_values import Recomputed, p_value, recompute
 from plumbrule.oversight.papers.statistics.records import (
     StatisticCounts,
@@ -18,13 +13,10 @@ from plumbrule.oversight.papers.statistics.records import (
 from plumbrule.oversight.papers.statistics.whole_numbers import Granularity, debit, grim, grimmer
 
 __all__ = [
-    "Freedom",
     "Granularity",
     "Recomputed",
     "StatisticCounts",
     "StatisticFinding",
-    "allowed_f",
-    "allowed_t",
     "check_statistics",
     "count_findings",
     "debit",

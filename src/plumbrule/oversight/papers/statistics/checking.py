@@ -6,26 +6,29 @@ from dataclasses import dataclass
 from itertools import islice
 
 from plumbrule.errors import ConfigError
-from plumbrule.oversight.papers.statistics.describing import check_mean, read_means
-from plumbrule.oversight.papers.statistics.intervals import (
+from plumbrule.oversight.papers.statistics.means import (
     check_intervals,
+    check_mean,
     check_mean_interval,
     check_slopes,
     check_standard_error,
+    read_means,
 )
-from plumbrule.oversight.papers.statistics.reading import ReportedTest, read_tests
 from plumbrule.oversight.papers.statistics.records import StatisticFinding
-from plumbrule.oversight.papers.statistics.testing import Throughout, check_p, finding
+from plumbrule.oversight.papers.statistics.testing import (
+    ReportedTest,
+    Throughout,
+    check_p,
+    read_tests,
+)
 from plumbrule.oversight.papers.statistics.text import (
+    SPELLED,
     Plain,
     Surroundings,
-    all_one_sided,
-    corrects_somewhere,
     group_sizes,
     named_total,
     number_of_groups,
     simplify,
-    spells_out_a_size,
     surroundings,
     totals,
 )
@@ -54,48 +57,15 @@ _BETWEEN = re.compile(
 _TWO_WAY = re.compile(r"[Tt]wo-way|[Tt]hree-way|[Ff]actorial|ANCOVA|[Cc]ovariate|\d ?x ?\d")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Freedom:
-    """Degrees of freedom that a design allows."""
+@dataclass(frozen=True)
+class _Bound:
+    """Degrees of freedom of a test, and those that its design allows."""
 
+    df: float
     low: float
     high: float
     rule: str
     """The bound in words, as the finding prints it."""
-
-
-def allowed_t(
-    *, n: int | None = None, groups: tuple[int, ...] = (), paired: bool = False
-) -> Freedom | None:
-    """Bound the degrees of freedom of a t-test by the sizes that are known.
-
-    Args:
-        n: The whole sample, at least 2.
-        groups: Sizes of two independent groups.
-        paired: The test has one sample or pairs.
-
-    Returns:
-        None where nothing is known that bounds them.
-
-    Source:
-        Welch (1947) for the lower bound with two groups: the smaller group less one.
-    """
-    if len(groups) == 2 and not paired and min(groups) >= 2:
-        total = sum(groups) - 2
-        rule = f"two groups of {groups[0]} and {groups[1]} allow {min(groups) - 1} to {total}"
-        return Freedom(low=min(groups) - 1, high=total, rule=rule)
-    if n is None or n < 2:
-        return None
-    return Freedom(low=0, high=n - 1, rule=f"a sample of {n} allows at most {n - 1}")
-
-
-def allowed_f(*, n: int | None, groups: int) -> tuple[Freedom, Freedom | None]:
-    """Bound both degrees of freedom of a one-way analysis of variance between groups."""
-    first = Freedom(low=groups - 1, high=groups - 1, rule=f"{groups} groups give {groups - 1}")
-    if n is None or n <= groups:
-        return first, None
-    rule = f"{n} observations in {groups} groups allow at most {n - groups}"
-    return first, Freedom(low=0, high=n - groups, rule=rule)
 
 
 def check_freedom(
@@ -121,70 +91,74 @@ def check_freedom(
     bounds = _bounds(report, near, all_totals)
     if not bounds:
         return None
-    broken = [(df, each) for df, each in bounds if not each.low <= df <= each.high]
-    told = "; ".join(each.rule for _, each in bounds)
-    problem = "; ".join(f"{each.rule}, the text has {df:g}" for df, each in broken)
-    verdict = "inconsistent" if broken else "consistent"
-    return finding(
-        plain,
-        report.start,
-        report.head_end,
-        check="degrees of freedom",
-        verdict=verdict,  # type: ignore[arg-type]
-        reason=problem or "the degrees of freedom fit the sample sizes given",
-        recomputed=told,
-        values={f"df{place}_most": each.high for place, (_, each) in enumerate(bounds, 1)},
+    broken = [each for each in bounds if not each.low <= each.df <= each.high]
+    told = "; ".join(each.rule for each in bounds)
+    problem = "; ".join(f"{each.rule}, the text has {each.df:g}" for each in broken)
+    return plain.finding(
+        (report.start, report.head_end),
+        "degrees of freedom",
+        "inconsistent" if broken else "consistent",
+        problem or "the degrees of freedom fit the sample sizes given",
+        told,
+        {f"df{place}_most": each.high for place, each in enumerate(bounds, 1)},
     )
 
 
-def _bounds(
-    report: ReportedTest, near: Surroundings, all_totals: tuple[int, ...]
-) -> list[tuple[float, Freedom]]:
-    assert report.df2 is not None
+def _bounds(report: ReportedTest, near: Surroundings, all_totals: tuple[int, ...]) -> list[_Bound]:
+    """What the sizes that are known allow; nothing where none bounds the test.
+
+    Source:
+        Welch (1947) for the lower bound with two groups: the smaller group less one.
+    """
+    df = report.df2
+    assert df is not None
     if _MANY_PER_PERSON.search(near.text) or not _BETWEEN.search(near.lead):
         return []
     sizes = group_sizes(near.sentence)
     # A number of people can be a part of the sample, such as those who left, so without an N of its
     # own a test is held against the largest sample that the text names.
     exact = report.n or named_total(near.sentence)
-    n = exact or max((*all_totals, sum(sizes)), default=0) or None
+    n = exact or max((*all_totals, sum(sizes)), default=0)
     if exact is None and len(all_totals) == 1:
         exact = all_totals[0]
     if report.test == "r":
-        most = None if n is None or n < 3 else n - 2
-        rule = f"a correlation over {n} pairs has at most {most}"
-        return [] if most is None else [(report.df2, Freedom(low=0, high=most, rule=rule))]
+        rule = f"a correlation over {n} pairs has at most {n - 2}"
+        return [_Bound(df, 0, n - 2, rule)] if n > 2 else []
     if report.test == "F":
         return _bounds_f(report, near, n)
     paired = _PAIRED.search(near.sentence) is not None
-    independent = _INDEPENDENT.search(near.sentence) is not None
-    if independent and not paired and len(sizes) == 2:
-        bound = allowed_t(groups=sizes)
-    elif independent and not paired and n is not None and n > 2:
-        bound = Freedom(low=0, high=n - 2, rule=f"two groups of {n} in all allow at most {n - 2}")
-    else:
-        bound = allowed_t(n=n)
-    if bound is not None and paired and exact and report.df2 == exact - 2:
+    independent = _INDEPENDENT.search(near.sentence) is not None and not paired
+    if independent and len(sizes) == 2:
+        low, high = min(sizes) - 1, sum(sizes) - 2
+        rule = f"two groups of {sizes[0]} and {sizes[1]} allow {low} to {high}"
+        return [_Bound(df, low, high, rule)] if low > 0 else []
+    if n < 2:
+        return []
+    if paired and exact and df == exact - 2:
         rule = f"pairs or one sample of {exact} give {exact - 1}; {exact - 2} belongs to two groups"
-        bound = Freedom(low=exact - 1, high=exact - 1, rule=rule)
-    return [] if bound is None else [(report.df2, bound)]
+        return [_Bound(df, exact - 1, exact - 1, rule)]
+    if independent and n > 2:
+        return [_Bound(df, 0, n - 2, f"two groups of {n} in all allow at most {n - 2}")]
+    return [_Bound(df, 0, n - 1, f"a sample of {n} allows at most {n - 1}")]
 
 
-def _bounds_f(
-    report: ReportedTest, near: Surroundings, n: int | None
-) -> list[tuple[float, Freedom]]:
+def _bounds_f(report: ReportedTest, near: Surroundings, n: int) -> list[_Bound]:
+    """Of both degrees of freedom of a one-way analysis of variance between groups."""
     assert report.df1 is not None
     assert report.df2 is not None
-    groups = number_of_groups(near.lead)
     one_way = _ONE_WAY.search(near.lead) is not None and not _TWO_WAY.search(near.text)
     if not one_way or _PAIRED.search(near.text):
         return []
+    groups = number_of_groups(near.lead)
     if groups is None:
         groups = int(report.df1) + 1
-        if n is None or report.df1 != int(report.df1):
+        if not n or report.df1 != int(report.df1):
             return []
-    first, second = allowed_f(n=n, groups=groups)
-    return [(report.df1, first)] + ([] if second is None else [(report.df2, second)])
+    first = _Bound(report.df1, groups - 1, groups - 1, f"{groups} groups give {groups - 1}")
+    if n <= groups:
+        return [first]
+    rule = f"{n} observations in {groups} groups allow at most {n - groups}"
+    return [first, _Bound(report.df2, 0, n - groups, rule)]
 
 
 MOST = 10_000
@@ -236,10 +210,8 @@ def check_statistics(
 
 
 def _tests(plain: Plain, alpha: float) -> Iterator[StatisticFinding]:
-    named = () if spells_out_a_size(plain.text) else totals(plain.text)
-    throughout = Throughout(
-        one_sided=all_one_sided(plain.text), corrected=corrects_somewhere(plain.text)
-    )
+    named = () if SPELLED.search(plain.text) else totals(plain.text)
+    throughout = Throughout.of(plain.text)
     for report in read_tests(plain):
         near = surroundings(plain.text, report.start, report.end)
         yield check_p(plain, report, near, alpha=alpha, throughout=throughout)

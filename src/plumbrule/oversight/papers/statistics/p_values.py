@@ -45,6 +45,11 @@ class Recomputed:
     fits_one_sided: bool
     """In error two-sided, and not in error when p is halved."""
 
+    @property
+    def in_words(self) -> str:
+        """The recomputed p and its interval."""
+        return f"p = {self.p:.4g}, within [{self.p_low:.4g}, {self.p_high:.4g}] by rounding"
+
 
 def p_value(
     test: TestName, statistic: float, *, df1: float | None = None, df2: float | None = None

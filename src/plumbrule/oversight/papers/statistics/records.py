@@ -75,7 +75,7 @@ def parse_printed(text: str) -> Printed:
     digits = int((found["whole"].replace(",", "") + decimals) or "0")
     unit = Fraction(10) ** (exponent - len(decimals))
     value = -digits * unit if found["sign"] == "-" else digits * unit
-    return Printed(text=text.strip(), value=value, half=unit / 2)
+    return Printed(text=text.strip().lstrip("+ ").replace("- ", "-"), value=value, half=unit / 2)
 
 
 Verdict = Literal["consistent", "inconsistent", "decision error", "impossible", "not checked"]

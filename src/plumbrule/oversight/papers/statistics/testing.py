@@ -1,10 +1,21 @@
-"""From a reported test to a finding: does its p-value follow from its statistic?"""
+"""Reported tests: found in a text, and whether their p-values follow from their statistics.
 
+Every pattern here is bounded in length and runs on simplified text, so that the time grows with
+the length of the text and no faster, whatever it holds.
+"""
+
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.statistics.p_values import Recomputed, recompute
-from plumbrule.oversight.papers.statistics.reading import ReportedTest
+from plumbrule.oversight.papers.statistics.p_values import (
+    Comparison,
+    Recomputed,
+    TestName,
+    recompute,
+)
 from plumbrule.oversight.papers.statistics.records import (
     Check,
     StatisticFinding,
@@ -12,38 +23,218 @@ from plumbrule.oversight.papers.statistics.records import (
     parse_printed,
 )
 from plumbrule.oversight.papers.statistics.text import (
+    ALL_ONE_SIDED,
+    CORRECTS,
+    ROUNDED_FREEDOM,
+    TWO_SIDED,
     Plain,
     Surroundings,
-    estimates_freedom,
     says_corrected,
     says_one_sided,
-    says_two_sided,
 )
 
+NUMBER = (
+    r"(?:[-+] ?)?(?:\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,15})?|\d{1,15}(?:\.\d{1,15})?|\.\d{1,15})"
+    r"(?!\d|,\d|\.\d)"
+)
+POWER = r"(?:[eE]-?\d{1,3}| ?x ?10 ?\^? ?- ?\d{1,3})?"
+CUT, CUT_P = r"-?\d{1,3}\. \d{1,4}(?= ?[,;)])", r"0?\. \d{1,5}(?!\d)"
+"""Numbers that a blank cuts in two behind their point, as in `t(58) = 4. 90, p < 0. 001`."""
 
-def finding(
-    plain: Plain,
-    start: int,
-    end: int,
-    *,
-    check: Check,
-    verdict: Verdict,
-    reason: str,
-    recomputed: str | None = None,
-    values: dict[str, float] | None = None,
-) -> StatisticFinding:
-    """Make a finding that quotes the original text behind a stretch of the simplified one."""
-    begin, stop = plain.span(start, end)
-    return StatisticFinding(
-        check=check,
-        verdict=verdict,
-        quote=plain.original[begin:stop],
-        start=begin,
-        end=stop,
-        reason=reason,
-        recomputed=recomputed,
-        values=values or {},
+REACH = 160
+"""Characters after a statistic within which its p-value is looked for."""
+
+_CHI = r"(?:(?:χ|\u03a7|[Cc]hi)[- ]?(?:\^? ?2|[Ss]quared?)|[Xx]\^?2|c2(?= ?\(\d))"
+"""The last as the symbol font of a PDF spells it."""
+
+_HEAD = re.compile(
+    r"(?<![A-Za-z0-9_\\^.])"
+    rf"(?:(?P<chi2>{_CHI})|(?P<Q>Q(?:[-_ ]?(?:[Bb]etween|[Ww]ithin|[BWMET]|[Tt]otal|b|w))?)"
+    r"|(?:(?P<t>[tT])|(?P<F>[Ff])|(?P<z>[zZ]))(?:[- ](?:value|statistic|score|test|ratio))?"
+    r"|(?P<r>r))"
+    r"(?P<label>_(?:[A-Za-z]{1,12}))?"
+    r"(?: ?\((?P<round>[^()\n]{1,60})\)| ?\[(?P<square>[^\[\]\n]{1,40})\]"
+    r"|_\(?(?P<low>\d[\d.]{0,8}(?: ?, ?\d[\d.]{0,8})?)\)?(?:\^2)?"
+    r"(?: ?\((?P<after>[^()\n]{1,40})\))?"
+    r"|(?<=t)(?P<flat_t>\d{2,4}(?:\.\d{1,3})?)|(?<=F)(?P<flat_f>\d{1,3} ?, ?\d{1,5}))?"
+    rf" ?(?P<sign><=|>=|[=<>~]) ?(?P<value>{CUT}|{NUMBER}|-?\d{{1,6}},\d{{1,6}})"
+)
+_P = re.compile(
+    r"(?<![A-Za-z0-9_\\])(?<!η2 )(?<!η\^2 )(?<!η_)[pP](?:[- ]?values?|[- ]?val)?(?:'?s)?"
+    r"(?:_(?P<kind>[A-Za-z0-9.-]{1,20})| ?\((?P<note>[A-Za-z -]{1,20})\))?"
+    rf" ?(?P<sign><=|>=|[=<>~:]) ?(?:(?P<value>{CUT_P}|,\d{{1,4}}|\d,\d{{1,4}}"
+    rf"|[01]?\.\d{{1,15}}(?![\d.]\d)(?!\d){POWER}|{NUMBER}{POWER})"
+    r"|(?P<ns>n\.? ?s\.?)(?![A-Za-z]))"
+)
+_NS = re.compile(r" ?[,;(] ?(?P<ns>n\.? ?s\.?|N\.S\.|NS)(?![A-Za-z])")
+_END = re.compile(r"[.!?]\)? [A-Z(]|\n")
+_TURN = re.compile(
+    r"\b(?:whereas|while|but|however|although|compared|neither)\b"
+    r"|[a-z]{3,}(?: [a-z]{3,}){4}"
+)
+_DF_AFTER = re.compile(
+    r"\bd\.?f\.? ?= ?\(?(\d{1,7}(?:\.\d{1,6})?(?: ?[,;] ?\d{1,7}(?:\.\d{1,6})?)?)"
+)
+_N_AFTER = re.compile(r"(?<![A-Za-z0-9_])[nN] ?= ?(\d{1,3}(?:,\d{3}){1,3}|\d{1,9})(?![\d.])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedTest:
+    """One result as a text reports it; numbers stay text because their last digit counts."""
+
+    test: TestName
+    statistic: str
+    df1: float | None = None
+    df2: float | None = None
+    n: int | None = None
+    """Sample size given beside the degrees of freedom."""
+
+    comparison: Comparison = "="
+    p: str | None = None
+    problem: str | None = None
+    """Why it cannot be recomputed; None where it can."""
+
+    start: int
+    """Place of the whole report in the simplified text."""
+
+    end: int
+    head_end: int
+    """Where the statistic ends and what follows it begins."""
+
+
+def read_tests(plain: Plain) -> Iterator[ReportedTest]:
+    """Find every statistic that is printed with degrees of freedom or with a p-value."""
+    ahead = _HEAD.finditer(plain.text)
+    head = next(ahead, None)
+    while head is not None:
+        following = next(ahead, None)
+        limit = min(len(plain.text), head.end() + REACH)
+        if following is not None:
+            limit = min(limit, following.start())
+        report = _read(plain.text, head, limit)
+        if report is not None:
+            yield report
+        head = following
+
+
+def _read(text: str, head: re.Match[str], limit: int) -> ReportedTest | None:
+    stop = _END.search(text, head.end(), limit)
+    gap = text[head.end() : stop.start() + 1 if stop else limit]
+    found = _P.search(gap) or _NS.match(gap[:30])
+    if found is not None and _TURN.search(gap, 0, found.start()):
+        found = None
+    inside = head["round"] or head["low"] or head["square"] or head["flat_t"] or head["flat_f"]
+    if found is None and not (head["round"] or head["square"]):
+        return None
+    if inside is None and head["sign"] != "=":
+        return None
+    end = head.end() + (found.end() if found else 0)
+    report = ReportedTest(
+        test=_kind(head),
+        statistic=re.sub(r"\. ", ".", head["value"].replace("+", "")),
+        start=head.start(),
+        end=end,
+        head_end=head.end(),
     )
+    before_p = gap[: found.start()] if found else gap[:40]
+    report = _with_freedom(report, inside, head["after"], before_p)
+    if inside is not None and report.problem == "":
+        return None
+    problem = _shape_problem(head) or report.problem
+    report = replace(report, problem=problem) if found is None else _with_p(report, found, problem)
+    if found is None and problem is None:
+        return replace(report, problem="no p-value of its own follows it")
+    return report
+
+
+def _kind(head: re.Match[str]) -> TestName:
+    return next(name for name in get_args(TestName) if head[name])
+
+
+def _shape_problem(head: re.Match[str]) -> str | None:
+    if head["square"]:
+        return "degrees of freedom in square brackets are not read"
+    if head["sign"] != "=":
+        return f"the statistic is given with {head['sign']!r}, not as a value"
+    if "," in head["value"]:
+        return "a comma in the statistic can mark thousands or decimals"
+    if head["r"] and head["label"]:
+        return "a correlation other than Pearson's has its own p-value"
+    return None
+
+
+def _with_freedom(
+    report: ReportedTest, inside: str | None, after: str | None, gap: str
+) -> ReportedTest:
+    """Add degrees of freedom and n; an empty problem says that this is no test at all."""
+    if inside is None:
+        named = _DF_AFTER.search(gap)
+        inside = named[1] if named else ""
+    numbers, n = _split(inside + (", " + after if after else ""), single=report.test in ("t", "r"))
+    if n is None:
+        sized = _N_AFTER.search(gap)
+        n = int(sized[1].replace(",", "")) if sized else None
+    report = replace(report, n=n)
+    if numbers is None:
+        return replace(report, problem="")
+    wanted = 2 if report.test == "F" else 0 if report.test == "z" else 1
+    if report.test == "z":
+        return report
+    if report.test == "r" and not numbers and n is not None and n > 2:
+        numbers = [float(n - 2)]
+    if report.test == "chi2" and len(numbers) == 2 and n is None and numbers[1] >= numbers[0]:
+        numbers, report = numbers[:1], replace(report, n=int(numbers[1]))
+    if len(numbers) != wanted:
+        many = "no" if not numbers else str(len(numbers))
+        return replace(
+            report, problem=f"{report.test} needs {wanted} degrees of freedom, got {many}"
+        )
+    if report.test == "F":
+        return replace(report, df1=numbers[0], df2=numbers[1])
+    if report.test in ("chi2", "Q"):
+        return replace(report, df1=numbers[0])
+    return replace(report, df2=numbers[0])
+
+
+_PART = re.compile(r"(?:d\.?f\.?_?[12]? ?=? ?)?(\d{1,9}(?:\.\d{1,9})?)")
+_SIZE = re.compile(r"[nN](?:_?[A-Za-z]{1,8})? ?= ?(\d{1,9})")
+
+
+def _split(inside: str, *, single: bool = False) -> tuple[list[float] | None, int | None]:
+    """Numbers and n between brackets; None for numbers where something else stands there."""
+    numbers, n = [], None
+    # A thousands comma is followed by three digits and no blank, and APA puts a blank after others.
+    if ", " in inside or single:
+        inside = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", inside)
+    for part in re.split(r"[,;]", inside):
+        part = part.strip()
+        if part in ("l", "I"):
+            part = "1"
+        number, size = _PART.fullmatch(part), _SIZE.fullmatch(part)
+        if number:
+            numbers.append(float(number[1]))
+        elif size:
+            n = int(size[1])
+        elif part:
+            return None, None
+    return numbers, n
+
+
+def _with_p(report: ReportedTest, found: re.Match[str], problem: str | None) -> ReportedTest:
+    """Add the reported p-value, or why it cannot be compared."""
+    groups = found.groupdict()
+    if groups["ns"]:
+        return replace(report, comparison="ns", problem=problem)
+    kind = (groups.get("kind") or groups.get("note") or "").lower()
+    sign, value = groups["sign"], re.sub(r"\. ", ".", groups["value"])
+    if sign == "~":
+        problem = problem or "the p-value is approximate"
+    if value.startswith(",") or re.fullmatch(r"\d,\d{1,4}", value):
+        problem = problem or "the p-value has a decimal comma"
+    if re.match(r"adj|corr|fdr|bonf|holm|perm|boot|fwe|unc|rep|tukey|exact|bh|mc", kind):
+        problem = problem or f"a p-value marked {kind!r} does not follow from the statistic alone"
+    comparison: Comparison = "<" if "<" in sign else ">" if ">" in sign else "="
+    return replace(report, comparison=comparison, p=value, problem=problem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +244,14 @@ class Throughout:
     one_sided: bool
     corrected: bool
     """It names a correction for several comparisons, whichever of them it was made for."""
+
+    @classmethod
+    def of(cls, text: str) -> "Throughout":
+        """Look for the words that say so."""
+        return cls(
+            one_sided=ALL_ONE_SIDED.search(text) is not None,
+            corrected=CORRECTS.search(text) is not None,
+        )
 
 
 def check_p(
@@ -74,18 +273,12 @@ def check_p(
     """
 
     def found(verdict: Verdict, reason: str, seen: Recomputed | None = None) -> StatisticFinding:
-        return finding(
-            plain,
-            report.start,
-            report.end,
-            check="range" if verdict == "impossible" else "p-value",
-            verdict=verdict,
-            reason=reason,
-            recomputed=None if seen is None else _in_words(seen),
-            values={}
-            if seen is None
-            else {"p": seen.p, "p_low": seen.p_low, "p_high": seen.p_high},
-        )
+        check: Check = "range" if verdict == "impossible" else "p-value"
+        place = (report.start, report.end)
+        if seen is None:
+            return plain.finding(place, check, verdict, reason)
+        values = {"p": seen.p, "p_low": seen.p_low, "p_high": seen.p_high}
+        return plain.finding(place, check, verdict, reason, seen.in_words, values)
 
     impossible = _impossible(report)
     if impossible:
@@ -144,7 +337,7 @@ def _explain(
             seen,
         )
     hint = ""
-    if halves and not says_two_sided(near):
+    if halves and not TWO_SIDED.search(near.text):
         hint = "; half of it fits, so a one-sided test would explain it, but none is named"
     # Where something else would explain it, no claim of significance is called false.
     turned_over = seen.decision_error and not hint
@@ -172,7 +365,7 @@ def _other_freedom(
         seen = _recompute(replace(report, df2=report.df2 - 2), alpha)
         if not seen.error:
             return "the reported p fits if the number in brackets counts the pairs", seen
-    whole = estimates_freedom(near)
+    whole = ROUNDED_FREEDOM.search(near.text) is not None
     firsts, seconds = _rounded(report.df1, whole=False), _rounded(report.df2, whole=whole)
     if len(firsts) == len(seconds) == 1:
         return None
@@ -253,7 +446,3 @@ def _larger(report: ReportedTest, seen: Recomputed) -> bool:
     if report.comparison in ("ns", ">"):
         return True
     return report.p is not None and float(parse_printed(report.p).value) > seen.p
-
-
-def _in_words(seen: Recomputed) -> str:
-    return f"p = {seen.p:.4g}, within [{seen.p_low:.4g}, {seen.p_high:.4g}] by rounding"

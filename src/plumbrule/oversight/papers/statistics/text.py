@@ -4,7 +4,10 @@ import re
 import unicodedata
 from array import array
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from plumbrule.oversight.papers.statistics.records import Check, StatisticFinding, Verdict
 
 _COMMANDS = {
     "chi": "χ",
@@ -85,6 +88,28 @@ class Plain:
         if self.verbatim[last]:
             finish = self.begins[last] + end - self.places[last]
         return begin, finish
+
+    def finding(
+        self,
+        place: tuple[int, int],
+        check: Check,
+        verdict: Verdict,
+        reason: str,
+        recomputed: str | None = None,
+        values: Mapping[str, float] | None = None,
+    ) -> StatisticFinding:
+        """A finding that quotes the original text behind a stretch of the simplified one."""
+        start, end = self.span(*place)
+        return StatisticFinding(
+            check=check,
+            verdict=verdict,
+            quote=self.original[start:end],
+            start=start,
+            end=end,
+            reason=reason,
+            recomputed=recomputed,
+            values=values or {},
+        )
 
 
 class _Builder:
@@ -177,10 +202,12 @@ _TOTAL = re.compile(
     rf"|(?<![\d.,=<>-])(?<![=<>-] )(?<!% of ){_COUNT} (?:[a-z]{{3,20}} ){{0,2}}{_PEOPLE}\b"
     r"(?! (?:were |was |who were )?(?:excluded|removed|dropped|lost))"
 )
-_SPELLED = re.compile(
+SPELLED = re.compile(
     r"\b(?:[Hh]undred|[Tt]housand|(?:[Tt]we|[Tt]hir|[Ff]or|[Ff]if|[Ss]ix|[Ss]even|[Ee]igh|[Nn]ine)n?"
     rf"ty(?:-[a-z]{{3,5}})?|[A-Za-z]{{3,6}}teen) (?:[a-z]{{3,20}} ){{0,2}}{_PEOPLE}\b"
 )
+"""A size that is written in words, so that the sizes in digits are not all of them."""
+
 _NAMED = re.compile(rf"{_FREE}N ?= ?{_COUNT}")
 _GROUP = re.compile(rf"{_FREE}n(?:_[A-Za-z0-9]{{1,12}}|[12])? ?= ?{_COUNT}")
 _GROUPS = re.compile(
@@ -190,23 +217,31 @@ _GROUPS = re.compile(
 _ONE_SIDED = re.compile(
     r"\b(?:[Oo]ne|1)[- ](?:tail(?:ed)?|sided?)\b|(?<![A-Za-z-])(?:uni)?[Dd]irectional\b"
 )
-_TWO_SIDED = re.compile(r"\b(?:[Tt]wo|2)[- ](?:tail(?:ed)?|sided?)\b|\b[Nn]on-?directional\b")
-_ROUNDED_FREEDOM = re.compile(
+TWO_SIDED = re.compile(r"\b(?:[Tt]wo|2)[- ](?:tail(?:ed)?|sided?)\b|\b[Nn]on-?directional\b")
+"""Words which say that a test has two sides."""
+
+ROUNDED_FREEDOM = re.compile(
     r"Greenhouse|Huynh|Welch|Satterthwaite|Kenward|[Uu]nequal variances?"
     r"|[Mm]ixed(?:-effects)? model"
 )
-_ALL_ONE_SIDED = re.compile(r"\b[Aa]ll [A-Za-z ,-]{0,50}\b(?:one|1)[- ](?:tailed|sided)")
+"""Words which say that degrees of freedom were estimated: whole ones are rounded then, too."""
+
+ALL_ONE_SIDED = re.compile(r"\b[Aa]ll [A-Za-z ,-]{0,50}\b(?:one|1)[- ](?:tailed|sided)")
+"""Words which say that all tests of a text have one side."""
+
 _CORRECTED = re.compile(
     r"Bonferroni|Holm\b|FDR|Benjamini|Tukey|Scheff|[Cc]orrected|[Aa]djusted|[Pp]ermutation"
     r"|[Bb]ootstrap|Greenhouse|Huynh|[Ee]xact test"
 )
-_CORRECTS = re.compile(
+CORRECTS = re.compile(
     r"[Mm]ultiple (?:comparison|test|contrast)|[Ff]alse discovery|Benjamini|Bonferroni"
     r"|(?:Holm|Tukey|Scheff[eé]|[SŠ]id[aá]k)(?:.s)?[- ]"
     r"(?:HSD|[Hh]onest|[Tt]est|[Pp]ost|[Cc]orrect|[Aa]djust|[Pp]rocedure|[Mm]ethod)"
     r"|[Ff]amily-?wise (?:error|rate)|\bFDR\b|[Pp]ost[- ]hoc"
     r"|multivariate t\b|Greenhouse[- ]Geisser|Huynh[- ]Feldt"
 )
+"""Words which say, anywhere, that p-values of several comparisons were corrected."""
+
 CORRECTION_REACH = 100
 
 
@@ -240,36 +275,21 @@ class Surroundings:
         return self.text[max(0, self.start - reach) : self.end + reach]
 
 
-def surroundings(text: str, start: int, end: int, *, reach: int = REACH) -> Surroundings:
+def surroundings(text: str, start: int, end: int) -> Surroundings:
     """Cut out what is near a report."""
-    begin = max(0, start - reach)
+    begin = max(0, start - REACH)
     line = text.rfind("\n", begin, start)
     begin = line + 1 if line >= 0 else begin
-    stop = text.find("\n", end, end + reach)
-    stop = stop if stop >= 0 else min(len(text), end + reach)
+    stop = text.find("\n", end, end + REACH)
+    stop = stop if stop >= 0 else min(len(text), end + REACH)
     return Surroundings(text[begin:stop], start - begin, end - begin)
 
 
 def says_one_sided(near: Surroundings) -> bool:
     """Whether the words nearby say that the test has one side."""
-    if _TWO_SIDED.search(near.text, near.start, near.end + 40):
+    if TWO_SIDED.search(near.text, near.start, near.end + 40):
         return False
     return _ONE_SIDED.search(near.text) is not None
-
-
-def says_two_sided(near: Surroundings) -> bool:
-    """Whether the words nearby say that the test has two sides."""
-    return _TWO_SIDED.search(near.text) is not None
-
-
-def estimates_freedom(near: Surroundings) -> bool:
-    """Whether degrees of freedom are said to be estimated: whole ones are rounded then, too."""
-    return _ROUNDED_FREEDOM.search(near.text) is not None
-
-
-def all_one_sided(text: str) -> bool:
-    """Whether the text says that all its tests have one side."""
-    return _ALL_ONE_SIDED.search(text) is not None
 
 
 def says_corrected(near: Surroundings) -> bool:
@@ -277,25 +297,20 @@ def says_corrected(near: Surroundings) -> bool:
     return _CORRECTED.search(near.within(CORRECTION_REACH)) is not None
 
 
-def corrects_somewhere(text: str) -> bool:
-    """Whether a text says anywhere that p-values of several comparisons were corrected."""
-    return _CORRECTS.search(text) is not None
-
-
 def totals(text: str) -> tuple[int, ...]:
     """Distinct sizes of whole samples, in order: `N = 60`, `60 participants`."""
-    return tuple(dict.fromkeys(_whole(each[1] or each[2]) for each in _TOTAL.finditer(text)))
+    return tuple(dict.fromkeys(whole(each[1] or each[2]) for each in _TOTAL.finditer(text)))
 
 
 def named_total(text: str) -> int | None:
     """The one N that is written as such; None where there is none or several."""
-    named = {_whole(each[1]) for each in _NAMED.finditer(text)}
+    named = {whole(each[1]) for each in _NAMED.finditer(text)}
     return named.pop() if len(named) == 1 else None
 
 
 def group_sizes(text: str) -> tuple[int, ...]:
     """Sizes of groups, in order, repeats kept: `n = 30`, `n_1 = 30`."""
-    return tuple(_whole(each[1]) for each in _GROUP.finditer(text))
+    return tuple(whole(each[1]) for each in _GROUP.finditer(text))
 
 
 def only_size(text: str) -> int | None:
@@ -304,16 +319,12 @@ def only_size(text: str) -> int | None:
     return sizes[0] if len(sizes) == 1 else None if sizes else named_total(text)
 
 
-def spells_out_a_size(text: str) -> bool:
-    """Whether a size is written in words, so that the sizes in digits are not all of them."""
-    return _SPELLED.search(text) is not None
-
-
 def number_of_groups(text: str) -> int | None:
     """How many groups are compared, where exactly one number is named."""
     named = {_WORDS.get(each[1]) or int(each[1]) for each in _GROUPS.finditer(text)}
     return named.pop() if len(named) == 1 else None
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A count with or without commas between its thousands."""
     return int(text.replace(",", ""))

@@ -8,9 +8,13 @@ from fractions import Fraction
 from typing import Literal
 
 from plumbrule.errors import DataError
-from plumbrule.oversight.papers.statistics.records import Printed, StatisticFinding, parse_printed
-from plumbrule.oversight.papers.statistics.testing import finding
-from plumbrule.oversight.papers.statistics.text import Plain
+from plumbrule.oversight.papers.statistics.records import (
+    Printed,
+    StatisticFinding,
+    Verdict,
+    parse_printed,
+)
+from plumbrule.oversight.papers.statistics.text import Plain, whole
 from plumbrule.records import strict
 
 MOST_SUMS = 50
@@ -192,60 +196,42 @@ def check_percentages(plain: Plain) -> Iterator[StatisticFinding]:
 
 
 def _check_part(plain: Plain, found: re.Match[str]) -> StatisticFinding:
-    part, total = _whole(found["part"]), _whole(found["total"])
+    part, total = whole(found["part"]), whole(found["total"])
     percent = parse_printed(found["percent"])
     if total == 0 or part > total:
-        return finding(
-            plain,
-            *found.span(),
-            check="percentage",
-            verdict="impossible",
-            reason=f"{part} is no part of {total}",
-        )
+        reason = f"{part} is no part of {total}"
+        return plain.finding(found.span(), "percentage", "impossible", reason)
     exact = Fraction(100 * part, total)
     fits = percent.low <= exact <= percent.high
-    return finding(
-        plain,
-        *found.span(),
-        check="percentage",
-        verdict="consistent" if fits else "inconsistent",
-        reason=f"{part} of {total} {'give' if fits else 'do not give'} {percent.text}%",
-        recomputed=f"{float(exact):.6g}%",
-        values={"percent": float(exact)},
+    return plain.finding(
+        found.span(),
+        "percentage",
+        "consistent" if fits else "inconsistent",
+        f"{part} of {total} {'give' if fits else 'do not give'} {percent.text}%",
+        f"{float(exact):.6g}%",
+        {"percent": float(exact)},
     )
 
 
 def _check_share(plain: Plain, found: re.Match[str]) -> StatisticFinding:
     percent = found["percent"] or found["inside"]
-    total = _whole(found["total"] or found["before"])
+    total = whole(found["total"] or found["before"])
     if total == 0 or parse_printed(percent).low > 100:
-        return finding(
-            plain,
-            *found.span(),
-            check="percentage",
-            verdict="impossible",
-            reason=f"{percent}% is no share of {total}",
-        )
+        reason = f"{percent}% is no share of {total}"
+        return plain.finding(found.span(), "percentage", "impossible", reason)
     seen = grim(percent, total, percent=True)
+    verdict: Verdict = "not checked"
     if seen.consistent and not seen.decisive:
-        verdict, reason = (
-            "not checked",
-            f"a share of {total} can be any percentage of so few digits",
-        )
+        reason = f"a share of {total} can be any percentage of so few digits"
     elif seen.consistent:
         verdict, reason = "consistent", f"some part of {total} is {percent}%"
     else:
         verdict, reason = "impossible", f"no part of {total} is {percent}%, if all were counted"
-    return finding(
-        plain,
-        *found.span(),
-        check="percentage",
-        verdict=verdict,  # type: ignore[arg-type]
-        reason=reason,
-        recomputed=f"the nearest possible shares are {seen.below:.6g}% and {seen.above:.6g}%",
-        values={"below": seen.below, "above": seen.above},
+    return plain.finding(
+        found.span(),
+        "percentage",
+        verdict,
+        reason,
+        f"the nearest possible shares are {seen.below:.6g}% and {seen.above:.6g}%",
+        {"below": seen.below, "above": seen.above},
     )
-
-
-def _whole(text: str) -> int:
-    return int(text.replace(",", ""))

@@ -1,29 +1,33 @@
-"""One round of a climb: the teacher on trial, its lessons, and the student that learns them."""
+"""What a climb is made with, and a round of it: the teacher on trial, lessons, the student."""
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from plumbrule.errors import DataError
+from plumbrule.errors import ConfigError, DataError
 from plumbrule.oversight.amplification.ladder import (
+    Believe,
     Distill,
     Ladder,
     LadderLesson,
+    Overseer,
     Student,
     Tell,
     VoteErrors,
+    amplify,
+    student_beliefs,
     vote_errors,
     voted_error,
 )
-from plumbrule.oversight.amplification.overseer import Believe, amplify, student_beliefs
-from plumbrule.oversight.amplification.records import ClimbRound, ClimbSettings, Labels
 from plumbrule.oversight.amplification.stopping import (
+    ErrorBudget,
     PlantedAnswers,
     PlantedQuestions,
+    Stop,
     correlation_known,
     decide,
     make_check,
@@ -33,9 +37,161 @@ from plumbrule.oversight.amplification.stopping import (
     teacher_wrong,
     tree_error,
 )
-from plumbrule.records import Estimate
+from plumbrule.records import Estimate, check_ranges, strict
 from plumbrule.statistics import wilson
 from plumbrule.store import derive_seed
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class ClimbSettings:
+    """All that decides a climb besides the ladder and how students learn."""
+
+    rounds: int = 4
+    """Rounds of amplification; each doubles the depth, from depth 1."""
+
+    first_contexts: int = 100
+    """Contexts whose questions at depth 1 the oracle answers, all of them, to begin with."""
+
+    pool: int = 12000
+    """Contexts that the teacher answers all questions about, a round."""
+
+    rehearsal: int = 4000
+    """Contexts a level beneath on which the student repeats what it knew."""
+
+    planted: int = 300
+    """Questions of known answer a level."""
+
+    votes: int = 3
+    """Times that a teacher answers each question, each in other names."""
+
+    exam: int = 2000
+    """Questions a level by which accuracy is reported; no rule and no training sees them."""
+
+    budget: ErrorBudget = field(default_factory=ErrorBudget)
+    overseer: Overseer = field(default_factory=Overseer)
+    enforce: bool = True
+    """Whether the rule ends the climb; if not, what it would have said is only written down."""
+
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no climb can be made with."""
+        for name in ("rounds", "first_contexts", "pool", "rehearsal", "planted", "votes", "exam"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ConfigError(f"{name} must be at least 1, got {value}")
+        counts = ("first_contexts", "pool", "rehearsal", "planted", "exam")
+        check_ranges(
+            self,
+            **dict.fromkeys(counts, (1, 10**8)),
+            rounds=(1, 64),
+            votes=(1, 10**4),
+            seed=(-(2**63), 2**63 - 1),
+        )
+
+    @property
+    def confidence(self) -> float:
+        """Of each bound, so that all levels together keep the budget's."""
+        return self.budget.confidence_each(self.rounds + 1)
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Answers that the oracle gave, by what for. Those of the exam are counted nowhere."""
+
+    lessons: int = 0
+    """At depth 1, to learn from."""
+
+    planted: int = 0
+    """To check teacher and student."""
+
+    overseer: int = 0
+    """Parts handed to the overseer, to check it alone."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.lessons + self.planted + self.overseer
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class ClimbRound:
+    """One level: predicted, taught, learned and checked."""
+
+    level: int
+    depth: int
+    labels: Labels
+    expected: float | None
+    """Error if the student only copies and every combination errs at the rate that is put in."""
+
+    predicted: float | None = None
+    """Upper bound of the teacher's error, said before this level was asked about; None at 0."""
+
+    overseer: PlantedAnswers | None = None
+    """The overseer alone, by its first vote, given true parts; at level 1 only."""
+
+    overseer_votes: VoteErrors | None = None
+    teacher: PlantedAnswers | None = None
+    """By plurality; None at level 0, where the oracle teaches."""
+
+    teacher_votes: VoteErrors | None = None
+    student: PlantedAnswers | None = None
+    """None where the level was not taught."""
+
+    teacher_accuracy: Estimate | None = None
+    """In the exam."""
+
+    accuracy: tuple[Estimate, ...] = ()
+    """In the exam, the student of this round at each level up to this one."""
+
+    questions: int = 0
+    """Questions put to the student before, to teach this level."""
+
+    steps: int = 0
+    agreement: float | None = None
+    """With the lesson, on rows kept aside; None where the level was not taught."""
+
+    seconds: float = 0.0
+    weights: str | None = None
+    """SHA-256 of the student's weights; None where the level was not taught."""
+
+    stop: Stop | None = None
+    """What the rule says."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Climb:
+    """A climb, as far as it went."""
+
+    ladder: str
+    settings: ClimbSettings
+    rounds: tuple[ClimbRound, ...]
+
+    @property
+    def stopped(self) -> ClimbRound | None:
+        """The first round that the rule would not keep; None where it kept all."""
+        return next((each for each in self.rounds if each.stop is not None), None)
+
+    @property
+    def top(self) -> ClimbRound | None:
+        """The highest round that the rule kept; None where it did not even keep depth 1."""
+        fallen = self.stopped
+        kept = self.rounds if fallen is None else self.rounds[: fallen.level]
+        return kept[-1] if kept else None
+
+    @property
+    def labels(self) -> Labels:
+        """All that the oracle answered."""
+        return Labels(
+            lessons=sum(each.labels.lessons for each in self.rounds),
+            planted=sum(each.labels.planted for each in self.rounds),
+            overseer=sum(each.labels.overseer for each in self.rounds),
+        )
+
 
 UNIT = "right answers per question"
 
@@ -46,27 +202,15 @@ def examine(
     """Accuracy of a student at each level up to one."""
     found = []
     for each in range(level + 1):
-        wrong = student_wrong(questions(ladder, each, settings), student)
-        found.append(wilson(len(wrong) - int(wrong.sum()), len(wrong), unit=UNIT))
+        found.append(_accuracy(student_wrong(questions_of(ladder, each, settings), student)))
     return tuple(found)
 
 
-def examine_teacher(
-    ladder: Ladder, student: Student, level: int, settings: ClimbSettings
-) -> Estimate:
-    """Accuracy of the overseer whom a student of the level beneath helps."""
-    wrong, _ = teacher_wrong(
-        questions(ladder, level, settings),
-        ladder,
-        student_beliefs(student, level - 1),
-        overseer=settings.overseer,
-        votes=settings.votes,
-        seed=derive_seed(settings.seed, ladder.name, "exam of the teacher", level),
-    )
+def _accuracy(wrong: Bool[np.ndarray, " questions"]) -> Estimate:
     return wilson(len(wrong) - int(wrong.sum()), len(wrong), unit=UNIT)
 
 
-def questions(ladder: Ladder, level: int, settings: ClimbSettings) -> PlantedQuestions:
+def questions_of(ladder: Ladder, level: int, settings: ClimbSettings) -> PlantedQuestions:
     """The questions of one level, the same for every student of a climb."""
     seed = derive_seed(settings.seed, ladder.name, "exam", level)
     return plant(ladder, settings.exam, level, seed=seed)
@@ -99,34 +243,26 @@ class StudentJob:
         return make_check(wrong, confidence=self.settings.confidence)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudentTrial:
-    """What was found out about a teacher before anything was taught."""
-
-    predicted: float
-    overseer: PlantedAnswers | None
-    overseer_votes: VoteErrors | None
-    check: PlantedAnswers
-    votes: VoteErrors
-    labels: int
-    """Oracle's answers that checking the overseer alone took."""
-
-
 def make_round(job: StudentJob, level: int, before: list[ClimbRound]) -> ClimbRound:
     """Try the teacher of one level; unless the rule forbids it, teach the level and check it."""
     started = time.perf_counter()
     settings = job.settings
     planted = plant(job.ladder, settings.planted, level, seed=job.seed("planted", level))
-    if not level:
-        found = _untaught(job, level, planted, None)
-        return _timed(_teach(job, planted, None, found), started)
-    student = open_student(job, level - 1, before[-1].weights)
-    job.tell(f"depth {2**level}: checking the teacher", 0, 1)
-    trial = try_teacher(job, planted, student, before)
-    found = _untaught(job, level, planted, trial)
+    lessons = 0 if level else settings.first_contexts * job.ladder.size * len(job.ladder.kinds)
+    found = ClimbRound(
+        level=level,
+        depth=2**level,
+        labels=Labels(lessons=lessons, planted=planted.labels),
+        expected=tree_error(job.ladder, level, _combination_error(job)) if level else None,
+    )
+    student = None
+    if level:
+        student = open_student(job, level - 1, before[-1].weights)
+        job.tell(f"depth {2**level}: checking the teacher", 0, 1)
+        found = try_teacher(job, planted, student, before, found)
     if found.stop is None or not settings.enforce:
         found = _teach(job, planted, student, found)
-    return _timed(found, started)
+    return replace(found, seconds=time.perf_counter() - started)
 
 
 def open_student(job: StudentJob, level: int, weights: str | None) -> Student:
@@ -146,8 +282,12 @@ def open_student(job: StudentJob, level: int, weights: str | None) -> Student:
 
 
 def try_teacher(
-    job: StudentJob, planted: PlantedQuestions, student: Student, before: list[ClimbRound]
-) -> StudentTrial:
+    job: StudentJob,
+    planted: PlantedQuestions,
+    student: Student,
+    before: list[ClimbRound],
+    found: ClimbRound,
+) -> ClimbRound:
     """Check the overseer alone, once; predict; then check it with the student's help.
 
     Raises:
@@ -167,19 +307,23 @@ def try_teacher(
     voted, votes = _teacher_wrong(
         job, planted, student_beliefs(student, level - 1), "teacher check", level
     )
-    return StudentTrial(
-        predicted=predict(
-            job.ladder,
-            student=below,
-            overseer=overseer,
-            votes=settings.votes,
-            correlation=correlation_known(measured),
-        ),
+    predicted = predict(
+        job.ladder,
+        student=below,
+        overseer=overseer,
+        votes=settings.votes,
+        correlation=correlation_known(measured),
+    )
+    check = job.check(voted)
+    return replace(
+        found,
+        labels=replace(found.labels, overseer=labels),
+        predicted=predicted,
         overseer=alone,
         overseer_votes=alone_votes,
-        check=job.check(voted),
-        votes=vote_errors(votes),
-        labels=labels,
+        teacher=check,
+        teacher_votes=vote_errors(votes),
+        stop=decide(settings.budget, predicted=predicted, teacher=check, student=None),
     )
 
 
@@ -193,41 +337,6 @@ def _teacher_wrong(
         overseer=job.settings.overseer,
         votes=job.settings.votes,
         seed=job.seed(*names),
-    )
-
-
-def _untaught(
-    job: StudentJob, level: int, planted: PlantedQuestions, trial: StudentTrial | None
-) -> ClimbRound:
-    """A round as it stands before anything is taught."""
-    settings = job.settings
-    lessons = settings.first_contexts * job.ladder.size * len(job.ladder.kinds)
-    stop = None
-    if trial is not None:
-        stop = decide(settings.budget, predicted=trial.predicted, teacher=trial.check, student=None)
-    return ClimbRound(
-        level=level,
-        depth=2**level,
-        predicted=trial.predicted if trial else None,
-        expected=tree_error(job.ladder, level, _combination_error(job)) if level else None,
-        overseer=trial.overseer if trial else None,
-        overseer_votes=trial.overseer_votes if trial else None,
-        teacher=trial.check if trial else None,
-        teacher_votes=trial.votes if trial else None,
-        student=None,
-        teacher_accuracy=None,
-        accuracy=(),
-        labels=Labels(
-            lessons=0 if level else lessons,
-            planted=planted.labels,
-            overseer=trial.labels if trial else 0,
-        ),
-        questions=0,
-        steps=0,
-        agreement=None,
-        seconds=0.0,
-        weights=None,
-        stop=stop,
     )
 
 
@@ -253,7 +362,11 @@ def _teach(
         tell=lambda step, steps: job.tell(f"depth {2**level}: distilling", step, steps),
     )
     check = job.check(student_wrong(planted, done.student))
-    teacher = examine_teacher(job.ladder, student, level, settings) if student else None
+    teacher = None
+    if student is not None:
+        asked = questions_of(job.ladder, level, settings)
+        believe = student_beliefs(student, level - 1)
+        teacher = _accuracy(_teacher_wrong(job, asked, believe, "exam of the teacher", level)[0])
     return replace(
         found,
         student=check,
@@ -265,10 +378,6 @@ def _teach(
         weights=job.distill.save(done.student, job.student_folder(level)),
         stop=found.stop or decide(settings.budget, predicted=None, teacher=None, student=check),
     )
-
-
-def _timed(found: ClimbRound, started: float) -> ClimbRound:
-    return replace(found, seconds=time.perf_counter() - started)
 
 
 def make_lessons(
