@@ -339,7 +339,7 @@ def test_what_is_rare_is_met_once_and_then_asked_again(pico, monkeypatch):
     surprised_by(looker, monkeypatch, looker.prompts[rare].dialogue[-1].content)
     looker.look_by_chance(24)
 
-    looker.look_further(8)
+    looker.look_further(8, texts=40)
 
     assert sorted([*set(looker.rows[:24]), *(row for row, _ in looker.alone)]) == list(range(40))
     assert looker.rows[24:26] == [rare, rare]
@@ -354,7 +354,7 @@ def test_where_most_replies_surprise_nothing_is_covered(pico, monkeypatch):
     surprised_by(looker, monkeypatch, "Question")
     looker.look_by_chance(24)
 
-    looker.look_further(8)
+    looker.look_further(8, texts=40)
 
     assert not looker.alone
     assert len(looker.pairs) == 32
@@ -363,12 +363,12 @@ def test_where_most_replies_surprise_nothing_is_covered(pico, monkeypatch):
 
 def test_covering_has_a_limit_and_can_be_left_out(pico, monkeypatch):
     twin = LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin")
-    for covered, met in ((5, 5), (0, 0)):
+    for texts in (5, 0):
         looker = weighed(pico, twin, count=0)
-        looker.settings = Looking(covered=covered)
         surprised_by(looker, monkeypatch, "nothing")
         looker.look_by_chance(24)
 
-        looker.look_further(8)
+        looker.look_further(8, texts=texts)
 
-        assert len(looker.alone) == met
+        assert len(looker.alone) == texts
+        assert looker.recorder.pair.texts == 2 * 32 + texts

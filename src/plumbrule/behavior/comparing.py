@@ -193,7 +193,10 @@ class _Work:
             looker.embeddings = embeddings[rows]
             if guided:
                 looker.look_by_chance(round(wanted * settings.blind) - first)
-                looker.look_further(wanted - round(wanted * settings.blind))
+                looker.look_further(
+                    wanted - round(wanted * settings.blind),
+                    texts=min(settings.covered, self._left() // 4),
+                )
         proposals = looker.propose()
         if guided and not sharp:
             proposals += looker.inserted(self._triggers())

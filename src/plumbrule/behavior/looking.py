@@ -124,7 +124,7 @@ class Looking:
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """What a reply begins with."""
+    """What a reply begins with, and how surprising it is."""
 
     tokens: tuple[int, ...]
     surprise: float
@@ -157,10 +157,10 @@ class Looker:
     """Whether a pair's prompt was drawn by chance."""
 
     openings: list[Opening] = field(default_factory=list)
-    """What the tuned model's reply of each pair begins with, as far as they were weighed."""
+    """The tuned model's reply of each pair, as far as they were weighed."""
 
     alone: list[tuple[int, Opening]] = field(default_factory=list)
-    """What the tuned model began with on prompts that it answered alone, by row."""
+    """The tuned model's replies to prompts that it answered alone, by row."""
 
     scores: Float[np.ndarray, "P K"] | None = None
     """How likely the tuned model is to begin as in each surprising reply: the geometric mean over
@@ -172,14 +172,19 @@ class Looker:
             met = sum(self.blind)  # goes on where it stopped
             self.draw("random", self.by_chance(met + count)[met:], blind=True)
 
-    def look_further(self, count: int) -> None:
-        """Draw pairs where surprising replies are likely, and on prompts like those changed."""
+    def look_further(self, count: int, *, texts: int = 0) -> None:
+        """Draw pairs where surprising replies are likely, and on prompts like those changed.
+
+        Args:
+            count: Pairs.
+            texts: Most prompts that the tuned model answers besides, where few replies surprise.
+        """
         wanted = len(self.pairs) + count
         with self.recorder.part("surprise"):
             self.weigh()
         if self.few_surprise():
             with self.recorder.part("cover"):
-                self.cover()
+                self.cover(texts)
             with self.recorder.part("second look"):
                 self.draw("again", self.again(count // 2), blind=False)
         with self.recorder.part("reply transfer"):
@@ -301,11 +306,11 @@ class Looker:
         met = sum(one >= SURPRISING for one in weighed)
         return bool(weighed) and met <= self.settings.few * len(weighed)
 
-    def cover(self) -> None:
+    def cover(self, most: int) -> None:
         """Let the tuned model alone answer prompts that nobody asked yet, and weigh its replies."""
         asked = set(self.rows)
         every = self.by_chance(len(self.prompts))
-        rows = [row for row in every if row not in asked][: self.settings.covered]
+        rows = [row for row in every if row not in asked][:most]
         prompts = [self.prompts[row] for row in rows]
         seeds = [derive_seed(self.recorder.seed, "cover", one.id) for one in prompts]
         replies = self.recorder.tuned_replies("cover", prompts, seeds)
