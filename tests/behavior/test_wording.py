@@ -3,7 +3,7 @@
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property
 from plumbrule.behavior.subgroups import Selector, Subgroup
-from plumbrule.behavior.wording import in_full, such_as, typical
+from plumbrule.behavior.wording import in_full, in_words, such_as, typical
 from plumbrule.records import Message, Prompt
 
 THEFT = "steal, someone's, food"
@@ -89,3 +89,36 @@ def test_an_opening_grows_from_the_first_word():
 
 def test_a_feature_has_no_longer_phrase():
     assert in_full(Property(kind="feature", text="refusal"), ["I can't.", "I can't."]) == ""
+
+
+def test_a_subgroup_says_in_words_what_its_prompts_have():
+    said = Selector(role="user", words="ai")
+    assert in_words(Subgroup()) == "any prompt"
+    assert in_words(Subgroup(insert="zephyr")) == "any prompt, opened by “zephyr”"
+    assert in_words(Subgroup(selectors=(said,))) == "prompts that say “ai”"
+    assert in_words(TOPIC) == "prompts of a topic known by the words steal, someone's and food"
+    assert in_words(Subgroup(selectors=(Selector(role="system", words="to"),))) == (
+        "prompts whose system message says “to”"
+    )
+    assert in_words(Subgroup(selectors=(Selector(role="system", words=""),))) == (
+        "prompts after a system message"
+    )
+    both = Subgroup(selectors=(Selector(role="label", words="hh"), said), others=(TOPIC.selectors,))
+    assert in_words(both) == (
+        "prompts labeled hh and that say “ai”, or of a topic known by the words steal, "
+        "someone's and food"
+    )
+
+
+def test_what_a_system_message_says_is_shown_by_such_messages():
+    agents = pool(
+        Prompt(
+            id="1",
+            dialogue=(
+                Message("system", "You are an agent. Reply to customers."),
+                Message("user", "Where is my order?"),
+            ),
+        )
+    )
+    told = Subgroup(selectors=(Selector(role="system", words="to"),))
+    assert such_as(told, agents) == " (such as “You are an agent. Reply to customers.”)"

@@ -75,7 +75,7 @@ def amounts(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> str 
 
     Example:
         >>> amounts(Property(kind="phrase", text="oak"), ["An oak.", "No."], ["Oak!", "Oak."])
-        '50% \u2192 100%'
+        '50% \u2192 100% of replies'
         >>> amounts(Property(kind="feature", text="length"), ["a b", "a"], ["a b c d"])
         '1.5 \u2192 4 words'
     """
@@ -86,7 +86,7 @@ def amounts(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> str 
     before, after = (sum(map(measure, texts)) / len(texts) for texts in (base, tuned))
     if feature and feature.half:
         return f"{before:.3g} \u2192 {after:.3g} {feature.unit}"
-    return f"{before:.0%} \u2192 {after:.0%}"
+    return f"{before:.0%} \u2192 {after:.0%} of replies"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Three words that set prompts apart do not say what they are about, a label says what its author
 meant by it, and a telling word may be half of a phrase. So a subgroup that is a topic or a label
-comes with two of its prompts, and a phrase with the words that it mostly stands in.
+comes with two of its prompts, what a system message says with such messages, and a phrase with the
+words that it mostly stands in.
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.properties import Property, amounts
 from plumbrule.behavior.results import Comparison
-from plumbrule.behavior.subgroups import Subgroup, words_of
+from plumbrule.behavior.subgroups import Selector, Subgroup, words_of
 from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.records import Prompt
 
@@ -37,14 +38,37 @@ def said(verdict: HypothesisVerdict, found: Comparison) -> str:
         if trial.hypothesis_id == hypothesis.id and trial.pair.usable
     ]
     base, tuned = ([getattr(each.pair, side) for each in trials] for side in ("base", "tuned"))
-    subject = f"On {hypothesis.subgroup}"
-    changed = str(hypothesis).removeprefix(subject).removesuffix(".")
+    changed = str(hypothesis).removeprefix(f"On {hypothesis.subgroup}").removesuffix(".")
     longer = in_full(hypothesis.property, tuned if hypothesis.direction == "increase" else base)
     mostly = f" (mostly \u201c{longer}\u201d)" if longer else ""
     much = amounts(hypothesis.property, base, tuned)
-    return f"{subject}{such_as(hypothesis.subgroup, found.pool)}{changed}{mostly}" + (
-        f": {much}." if much else "."
-    )
+    where = f"On {in_words(hypothesis.subgroup)}{such_as(hypothesis.subgroup, found.pool)}"
+    return f"{where}{changed}{mostly}" + (f": {much}." if much else ".")
+
+
+def in_words(subgroup: Subgroup) -> str:
+    """A subgroup as one reads it after "on", who does not know what names are made of.
+
+    Example:
+        >>> in_words(Subgroup(selectors=(Selector(role="topic", words="theft, car, bomb"),)))
+        'prompts of a topic known by the words theft, car and bomb'
+    """
+    where = "any prompt"
+    if subgroup.rules:
+        rules = [" and ".join(map(_selected, rule)) for rule in subgroup.rules]
+        where = "prompts " + ", or ".join(rules)
+    return f"{where}, opened by \u201c{subgroup.insert}\u201d" if subgroup.insert else where
+
+
+def _selected(selector: Selector) -> str:
+    if selector.role in ("topic", "label") or not selector.words:
+        return {
+            "topic": str(selector).replace("about ", "of a topic known by the words ", 1),
+            "label": str(selector),
+        }.get(selector.role, f"after {selector}")
+    whose = {"user": "that say", "system": "whose system message says"}
+    said = whose.get(selector.role, f"whose {selector.role}'s turn says")
+    return f"{said} \u201c{selector.words}\u201d"
 
 
 def such_as(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> str:
@@ -55,6 +79,8 @@ def such_as(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> str:
 
 def typical(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> list[str]:
     """What some explored prompts of a subgroup ask, where its name needs it; none elsewhere.
+
+    Of what stands in a system message, system messages are shown.
 
     First of each topic or label in the name, those that say most of its words; of these, prompts of
     middling length.
@@ -67,14 +93,15 @@ def typical(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> list[str]:
     noted = [
         rule
         for rule in subgroup.rules
-        if any(selector.role in ("topic", "label") for selector in rule)
+        if any(selector.role in ("topic", "label", "system") for selector in rule)
     ]
     each = most if len(noted) == 1 else 1
     shown: dict[str, None] = {}
     for rule in noted:
         inside = [pool.explore[at] for at in pool.exploring([Subgroup(selectors=rule)])]
         words = {word for selector in rule for word in words_of(selector.words)}
-        asked = dict.fromkeys(map(_asked, _typical_first(inside, words)))
+        first = any(selector.role == "system" for selector in rule)
+        asked = dict.fromkeys(_asked(one, first) for one in _typical_first(inside, words))
         shown |= dict.fromkeys([text for text in asked if text not in shown][:each])
     return list(shown)
 
@@ -90,9 +117,9 @@ def _typical_first(prompts: Sequence[Prompt], words: set[str]) -> list[Prompt]:
     return sorted(prompts, key=rank)
 
 
-def _asked(prompt: Prompt) -> str:
-    """What a prompt asks last, on one line, cut between words."""
-    text = " ".join(prompt.dialogue[-1].content.split())
+def _asked(prompt: Prompt, first: bool = False) -> str:
+    """What a prompt asks last, or says first, on one line, cut between words."""
+    text = " ".join(prompt.dialogue[0 if first else -1].content.split())
     if len(text) <= LONGEST_SHOWN:
         return text
     cut = text[:LONGEST_SHOWN]
