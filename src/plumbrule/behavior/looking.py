@@ -326,11 +326,11 @@ class Looker:
         Args:
             most: Rows, repeated ones counted.
         """
-        surprise: dict[int, float] = {}
+        nats: dict[int, float] = {}
         for row, one in [*zip(self.rows, self.openings, strict=False), *self.alone]:
-            surprise[row] = max(surprise.get(row, 0.0), one.surprise)
-        order = sorted(surprise, key=lambda row: -surprise[row])
-        rows = [row for row in order if surprise[row] >= SURPRISING]
+            nats[row] = max(nats.get(row, 0.0), one.surprise)
+        order = sorted(nats, key=lambda row: -nats[row])
+        rows = [row for row in order if nats[row] >= SURPRISING]
         return [row for row in rows for _ in range(self.settings.again)][:most]
 
     def surprising(self, most: int) -> list[int]:
