@@ -84,7 +84,7 @@ def test_turns_are_taken_apart():
 
 def test_no_conversation_stands_on_both_sides():
     _, pairs = made(200, np.random.default_rng(0), each=3)
-    tested = Counter()
+    tested: Counter[int] = Counter()
     for train, test in folds(pairs, 2):
         assert not {pairs[at].conversation for at in train} & {
             pairs[at].conversation for at in test
@@ -173,9 +173,8 @@ def test_simple_rules_are_what_they_say():
 
 
 def test_readable_features_count_what_their_names_say():
-    told = dict(
-        zip(FEATURES, readable("\n\nHuman: my garden", "Sorry, I can’t. Why?"), strict=True)
-    )
+    values = readable("\n\nHuman: my garden", "Sorry, I can\u2019t. Why?")
+    told = dict(zip(FEATURES, values, strict=True))
 
     assert told["words"] == 4
     assert told["apologies"] == told["refusals"] == told["questions"] == np.log1p(1)
