@@ -8,7 +8,7 @@ principle instead, the one it finds broken most clearly, and a revision that it 
 not imitated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -144,6 +144,7 @@ def critique_and_revise(
     settings: Revising,
     seed: int,
     standing: Standing = NOTHING_KNOWN,
+    under: Collection[str] | None = None,
 ) -> list[RevisionTrail]:
     """Take replies through rounds of critique and revision.
 
@@ -158,23 +159,28 @@ def critique_and_revise(
             that the critic finds broken most clearly, of the tier that decides first; a reply that
             breaks none has no round; and a revision is not taken that the critic finds no better,
             or that breaks a principle of a tier that decides before.
+        under: Principles by which replies are mended; None: any of the constitution.
 
     Returns:
         One trail an exchange, in order. A critique or revision that is refused, cut off or lost
         leaves the reply as it was and says so in its round.
     """
+    mending = constitution
+    if under is not None:
+        chosen_ones = tuple(each for each in constitution.principles if each.id in under)
+        mending = replace(constitution, principles=chosen_ones)
     trails = [RevisionTrail(first=exchange, rounds=()) for exchange in exchanges]
     for number in range(settings.rounds):
         if standing.trial is None:
             chosen: dict[int, Fault] = {
                 place: Fault(principle_id=names[number], probability=None)
                 for place, names in enumerate(
-                    draw_principles(constitution, settings.rounds, seed=seed, exchange_id=each.id)
+                    draw_principles(mending, settings.rounds, seed=seed, exchange_id=each.id)
                     for each in exchanges
                 )
             }
         else:
-            chosen = _worst(critic, trails, constitution, prompts, standing, seed)
+            chosen = _worst(critic, trails, mending, prompts, standing, seed)
         drafts = [
             RevisionDraft(
                 dialogue=trails[place].first.dialogue,
