@@ -51,6 +51,7 @@ from plumbrule.training import (
     RewardModel,
     TrainingResult,
     examples_to_imitate,
+    more_to_imitate,
     train_dpo,
     train_grpo,
     train_reward_model,
@@ -324,7 +325,13 @@ def train(
     drafts = reply(run, "draft", models.model, tempting, trim=trim)
     trails = revise_replies(run, "revise", jury, drafts)
     helpful = reply(run, "helpful", models.model, deserving, trim=trim)
-    examples = examples_to_imitate(trails, helpful)
+    examples = more_to_imitate(
+        examples_to_imitate(trails, helpful),
+        trails,
+        jury.constitution,
+        prompts=jury.prompts,
+        settings=config.revising,
+    )
     if not any(trail.revised for trail in trails):
         raise DataError(
             f"none of {len(trails)} replies was revised, so there is nothing to learn: the critic "

@@ -40,6 +40,7 @@ from plumbrule.loop.align import (
 )
 from plumbrule.loop.config import RunConfig, read_config
 from plumbrule.loop.content import report_content
+from plumbrule.loop.notes import failing_principles
 from plumbrule.loop.regressions import (
     PrincipleRegression,
     find_regressions,
@@ -83,7 +84,12 @@ from plumbrule.records import (
 )
 from plumbrule.report import write_report
 from plumbrule.store import Tell, derive_seed, fingerprint, silent, write_atomic
-from plumbrule.training import TrainingResult, examples_to_imitate, train_supervised
+from plumbrule.training import (
+    TrainingResult,
+    examples_to_imitate,
+    more_to_imitate,
+    train_supervised,
+)
 
 MOST_BROKEN = 0.25
 """Share of replies, at the lower end, in which an amended principle may still be broken where the
@@ -308,7 +314,16 @@ def amend(
 
 def _check_amended(changes: ConstitutionDiff, constitution: Path | str) -> None:
     """Refuse a version that asks nothing else than the one before."""
-    silent_fields = {"source", "probes", "twins", "name", "version", "description", "tiers"}
+    silent_fields = {
+        "source",
+        "reason",
+        "probes",
+        "twins",
+        "name",
+        "version",
+        "description",
+        "tiers",
+    }
     spoken = [each for each in changes.changed if each.field not in silent_fields]
     if not (changes.added or changes.removed or changes.moved or spoken):
         what = "says the same" if changes.same else "changes no word that a judge reads"
@@ -529,7 +544,13 @@ def _learn(
         if any(trail.revised for trail in trails):
             results["supervised"] = train_supervised(
                 start,
-                examples_to_imitate(trails, kept),
+                more_to_imitate(
+                    examples_to_imitate(trails, kept),
+                    trails,
+                    jury.constitution,
+                    prompts=jury.prompts,
+                    settings=config.revising,
+                ),
                 settings=config.supervised,
                 out=run.folder / "models" / "supervised",
                 seed=config.seed,
@@ -605,6 +626,7 @@ def _content(
     gates = regression_gates(
         rows, margin=settings.margin, most_broken=MOST_BROKEN if bound is None else bound
     )
+    failed = failing_principles([gate for gate in gates if gate["estimate"] is not None])
     gates = [*gates, *content["gates"]]
     reuse = relabeled.reuse
     section = {
@@ -624,7 +646,7 @@ def _content(
         "principles": [to_json(row) for row in rows],
         "mended": sum(trail.revised for trail in trained.trails),
     }
-    summary = [*_said(changes, section, rows), *content["summary"][1:]]
+    summary = [*failed, *_said(changes, section, rows), *content["summary"]]
     plain: dict[str, Any] = {
         **content,
         "gates": [_plain_gate(gate) for gate in gates],

@@ -201,7 +201,9 @@ def revise_replies(
             under=under,
         )
 
-    inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": asdict(settings)}
+    later = ("reasons", "learn_revising")  # what is learned from trails decides none of them
+    decisive = {name: each for name, each in asdict(settings).items() if name not in later}
+    inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": decisive}
     if under is not None:
         inputs["under"] = sorted(under)
     return run.stage(name, exchanges, work, kind=RevisionTrail, inputs=inputs, models=[jury.critic])

@@ -11,6 +11,7 @@ not imitated.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -58,11 +59,20 @@ class Revising:
     """Shorten a text that was cut at the token limit to its last whole sentence, and take it;
     False leaves it out. Small models with little room rarely come to an end by themselves."""
 
+    reasons: Literal["none", "in reply", "when asked"] = "none"
+    """Whether revisions are learned with the reason of their principle: at the end of the reply, or
+    as the answer to a user who asks why."""
+
+    learn_revising: bool = False
+    """Learn the critiques and revisions themselves too, not only the last reply."""
+
     def __post_init__(self) -> None:
         for name in ("rounds", "critique_tokens", "revision_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
+        if self.reasons not in ("none", "in reply", "when asked"):
+            raise ConfigError(f"reasons must be none, in reply or when asked, got {self.reasons!r}")
         check_ranges(
             self,
             rounds=(1, 100),
