@@ -234,8 +234,8 @@ def village_rows(folder: Path, seeds: Sequence[int]) -> list[Row]:
     ]
     cases = _pooled(folder, seeds)
     for stage, place in (("before", 0), ("after", 1)):
-        sides = cases[AMENDED][place]
-        rate = clopper_pearson(int(sides.sum()), len(sides), unit="share of replies it speaks of")
+        own = cases[AMENDED][place]
+        rate = clopper_pearson(int(own.sum()), len(own), unit="share of replies it speaks of")
         rows.append(
             estimated(
                 f"amended principle broken, {stage}",
@@ -344,7 +344,7 @@ def _asked_again(runs: Sequence[AmendableRun]) -> tuple[int, int, int]:
         middle = open_model(
             str(run.folder / "models" / "supervised"), dtype="float32", device="cpu"
         )
-        assert isinstance(critic, LocalModel) and isinstance(middle, LocalModel)
+        assert isinstance(middle, LocalModel)
         prompts = _prompts(config.seed)
         training = [each for each in prompts if not each.held_out]
         held_out = [each for each in prompts if each.held_out]

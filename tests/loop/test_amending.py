@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -29,7 +30,7 @@ VAGUE = replace(
         for each in LAW.principles
     ),
 )
-QUICK = {"learning_rate": 1e-3, "epochs": 2, "batch_size": 16, "max_tokens": 512}
+QUICK: dict[str, Any] = {"learning_rate": 1e-3, "epochs": 2, "batch_size": 16, "max_tokens": 512}
 
 
 @pytest.fixture(scope="module")

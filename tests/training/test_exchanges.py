@@ -122,4 +122,4 @@ def test_the_worked_examples_of_a_principle_are_no_part_of_what_is_learned():
 
 def test_a_way_to_give_reasons_that_there_is_not_is_refused():
     with pytest.raises(ConfigError, match="in reply or when asked"):
-        Revising(reasons="always")
+        Revising(reasons="always")  # type: ignore[arg-type]

@@ -146,11 +146,11 @@ def wording(
     from plumbrule.judging import describe_wordings, try_wordings
     from plumbrule.judging import load_prompts as words
     from plumbrule.models import Sampling, open_model
-    from plumbrule.records import Message, to_json
+    from plumbrule.records import Dialogue, Message, to_json
 
     found = load_constitution(constitution)
     own = found.principle(principle)
-    dialogues = [(Message("user", text),) for text in own.probes]
+    dialogues: list[Dialogue] = [(Message("user", text),) for text in own.probes]
     if prompts is not None:
         dialogues = [each.dialogue for each in read_prompts(prompts)]
     opened = open_model(model)
