@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from plumbrule.compliance import Oracle
-from plumbrule.constitution import load_constitution
+from plumbrule.constitution import dump_constitution, load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.folders import paid_answers
@@ -46,16 +46,20 @@ from plumbrule.models import (
 )
 from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
 from plumbrule.report import write_report
-from plumbrule.store import Tell, derive_seed, file_sha256, fingerprint, silent
+from plumbrule.store import Tell, derive_seed, file_sha256, fingerprint, silent, write_atomic
 from plumbrule.training import (
     RewardModel,
     TrainingResult,
     examples_to_imitate,
+    more_to_imitate,
     train_dpo,
     train_grpo,
     train_reward_model,
     train_supervised,
 )
+
+CONSTITUTION = "constitution.yaml"
+"""What a run was trained on, in its own folder."""
 
 HELD_OUT_PREFERENCES = 0.1
 """Share of preferences on which the reward model is measured and not trained."""
@@ -122,6 +126,8 @@ def align(
         fitting_threads(*models.named().values()),
         open_workspace(out, config, named=named, tell=tell) as run,
     ):
+        # The file that was named may say something else by the time anybody asks.
+        write_atomic(out / CONSTITUTION, dump_constitution(constitution))
         jury = try_jury(run, jury, [*training, *held_out])
         check_certificate(jury, out)
         before = examine(run, "before", models.model, jury, held_out, oracle)
@@ -319,7 +325,13 @@ def train(
     drafts = reply(run, "draft", models.model, tempting, trim=trim)
     trails = revise_replies(run, "revise", jury, drafts)
     helpful = reply(run, "helpful", models.model, deserving, trim=trim)
-    examples = examples_to_imitate(trails, helpful)
+    examples = more_to_imitate(
+        examples_to_imitate(trails, helpful),
+        trails,
+        jury.constitution,
+        prompts=jury.prompts,
+        settings=config.revising,
+    )
     if not any(trail.revised for trail in trails):
         raise DataError(
             f"none of {len(trails)} replies was revised, so there is nothing to learn: the critic "

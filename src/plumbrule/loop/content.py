@@ -271,6 +271,8 @@ _CURVES = (
 def _curves(trained: TrainedStages) -> list[dict[str, Any]]:
     curves = []
     for stage, title, name, unit in _CURVES:
+        if stage not in trained.results:
+            continue
         points = [
             [each.step, each.value] for each in trained.results[stage].curve if each.name == name
         ]
