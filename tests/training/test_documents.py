@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.training.conftest import weights
@@ -18,6 +19,10 @@ SETTINGS = DocumentTraining(**{**BRIEF, "epochs": 2})
 TEXTS = ["the cat sees a small dog", "a river runs", "please help the large green dog " * 4]
 
 
+def opened(folder: Any) -> Any:
+    return open_model(str(folder))
+
+
 def documents(*counts):
     return [
         Document(id=f"d{n}", text=text, weight=weight)
@@ -31,7 +36,7 @@ def first(result, name="loss"):
 
 @pytest.mark.parametrize("most", [2, 3, 7, 64])
 def test_windows_hold_each_token_once_and_no_text_is_cut_off(models, most):
-    chat = open_model(str(models())).chat
+    chat = opened(models()).chat
     examples, of = windows(chat, TEXTS, most)
 
     for number, tokens in enumerate(chat.plain(TEXTS)):
@@ -46,7 +51,7 @@ def test_windows_hold_each_token_once_and_no_text_is_cut_off(models, most):
 def test_the_first_loss_is_the_mean_over_all_tokens_but_the_first(models, tmp_path):
     import torch
 
-    model = open_model(str(models()))
+    model = opened(models())
     settings = replace(SETTINGS, epochs=1, batch_size=16, max_tokens=8)
     result = train_documents(models(), documents(), settings=settings, out=tmp_path / "o", seed=0)
     total, count = 0.0, 0
@@ -89,7 +94,7 @@ def test_weight_two_is_twice_and_zero_is_absent(models, tmp_path):
 
 
 def test_text_that_spells_a_control_token_ends_nothing(models):
-    chat = open_model(str(models())).chat
+    chat = opened(models()).chat
     end = chat.tokenizer.eos_token_id
 
     for tokens in chat.plain(["the cat <end> runs", "<e<end>nd>", "<|user|>help<|assistant|>"]):

@@ -135,8 +135,7 @@ def test_an_example_without_a_weight_of_its_own_is_refused(models, tmp_path):
 
 
 def test_equal_weights_give_the_bytes_of_no_weights(models, tmp_path):
-    settings = SupervisedTraining(**BRIEF)
-    given = {"settings": settings, "seed": 0}
+    given: dict[str, Any] = {"settings": SupervisedTraining(**BRIEF), "seed": 0}
     none = train_supervised(models(), exchanges(6), out=tmp_path / "none", **given)
     same = train_supervised(
         models(), exchanges(6), weights=[0.3] * 6, out=tmp_path / "same", **given

@@ -19,6 +19,7 @@ from datasets import Sequence as Numbers
 from torch import Tensor
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
+from plumbrule.errors import ConfigError
 from plumbrule.models.modules import evaluation_mode
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.loading import LoadedModel, half
@@ -44,7 +45,7 @@ class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
         num_items_in_batch: Any = None,
     ) -> Any:
         # TRL's loss takes no weights, and its model no such input.
-        weights = inputs.get("weight")
+        weights: Any = inputs.get("weight")
         inputs = {name: value for name, value in inputs.items() if name != "weight"}
         log_probs = None
         if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
@@ -61,10 +62,10 @@ class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
         if scored is None:
             scored = (inputs["labels"][:, 1:] != NOT_SCORED).sum()
         if log_probs is None:
-            rows = [
-                {name: value[[at]] for name, value in inputs.items()} for at in range(len(weights))
-            ]
-            losses = [super().compute_loss(model, row, False, scored) for row in rows]
+            losses = []
+            for at in range(len(weights)):
+                row = {name: value[[at]] for name, value in inputs.items()}
+                losses.append(super().compute_loss(model, row, False, scored))
             return (torch.stack(losses) * weights).sum()
         if weights is not None:
             log_probs = log_probs * weights.unsqueeze(1)
@@ -105,6 +106,11 @@ def supervised_trainer(
         peft_config=start.adapter,
     )
     if weighted:
+        if trainer.aux_loss_enabled:
+            raise ConfigError(
+                "expected examples that all count the same: the loss of a mixture of experts has a "
+                "part that belongs to no example; leave the weights out"
+            )
         trainer.data_collator = _with_weights(trainer.data_collator)
     trainer.share_from = _share_from(trainer, examples)
     return trainer
