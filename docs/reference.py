@@ -24,6 +24,10 @@ BESIDES = (
     "plumbrule.oversight.wording",
     "plumbrule.recipes.amplification",
     "plumbrule.recipes.choosing",
+    "plumbrule.recipes.curated",
+    "plumbrule.recipes.curating",
+    "plumbrule.recipes.distilled",
+    "plumbrule.recipes.distilling",
     "plumbrule.records",
 )
 """Modules without `__all__` that people import from."""
