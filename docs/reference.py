@@ -26,6 +26,10 @@ BESIDES = (
     "plumbrule.recipes.amending",
     "plumbrule.recipes.amplification",
     "plumbrule.recipes.choosing",
+    "plumbrule.recipes.curated",
+    "plumbrule.recipes.curating",
+    "plumbrule.recipes.distilled",
+    "plumbrule.recipes.distilling",
     "plumbrule.records",
     "plumbrule.training.objectives",
 )

@@ -9,6 +9,7 @@ from plumbrule.training.constitutional import (
     examples_to_imitate,
     pairs_to_compare,
 )
+from plumbrule.training.documents import Document, spec_documents, train_documents
 from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
 from plumbrule.training.exchanges import more_to_imitate, revising_exchanges, with_reasons
 from plumbrule.training.grpo import train_grpo
@@ -19,6 +20,7 @@ from plumbrule.training.reward_model import RewardModel, train_reward_model
 from plumbrule.training.rewarded import Reward
 from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
+    DocumentTraining,
     DpoTraining,
     GrpoTraining,
     KtoTraining,
@@ -33,6 +35,8 @@ from plumbrule.training.supervised import train_supervised
 __all__ = [
     "Canary",
     "CurvePoint",
+    "Document",
+    "DocumentTraining",
     "DpoTraining",
     "GrpoTraining",
     "HeldOut",
@@ -59,6 +63,8 @@ __all__ = [
     "rated_of",
     "revising_exchanges",
     "share_of_word",
+    "spec_documents",
+    "train_documents",
     "train_dpo",
     "train_grpo",
     "train_kto",

@@ -176,6 +176,25 @@ class SupervisedTraining(TrainingSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DocumentTraining(TrainingSettings):
+    """Learn plain text, every token of it, in windows of at most `max_tokens`."""
+
+    learning_rate: float = 2e-5
+
+    max_tokens: int = 512
+    """Tokens of a window; a longer document is cut into several, none of it is left out."""
+
+    def stage(self) -> str:
+        """Name of the stage, as it is recorded."""
+        return "documents"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_tokens < 2:
+            raise ConfigError(f"max_tokens must be at least 2 for documents, got {self.max_tokens}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RewardTraining(TrainingSettings):
     """Learn to score replies, so that the better of two scores higher."""
 

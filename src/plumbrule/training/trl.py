@@ -33,6 +33,7 @@ from trl import (
     SFTTrainer,
 )
 
+from plumbrule.errors import ConfigError
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.drift import DriftTally
 from plumbrule.training.loading import LoadedModel, half
@@ -50,7 +51,7 @@ from plumbrule.training.settings import (
     GrpoTraining,
     KtoTraining,
     RlooTraining,
-    SupervisedTraining,
+    TrainingSettings,
 )
 from plumbrule.training.tokenized_data import TokenizedExample
 
@@ -70,6 +71,9 @@ class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
+        # TRL's loss takes no weights, and its model no such input.
+        weights: Any = inputs.get("weight")
+        inputs = {name: value for name, value in inputs.items() if name != "weight"}
         log_probs = None
         if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
             log_probs = reply_log_probs(
@@ -79,32 +83,43 @@ class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
                 inputs["labels"],
                 self.share_from,
             )
-        if log_probs is None:
+        if log_probs is None and (weights is None or return_outputs):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         scored = num_items_in_batch
         if scored is None:
             scored = (inputs["labels"][:, 1:] != NOT_SCORED).sum()
+        if log_probs is None:
+            losses = []
+            for at in range(len(weights)):
+                row = {name: value[[at]] for name, value in inputs.items()}
+                losses.append(super().compute_loss(model, row, False, scored))
+            return (torch.stack(losses) * weights).sum()
+        if weights is not None:
+            log_probs = log_probs * weights.unsqueeze(1)
         return -log_probs.sum() / scored
 
 
 def supervised_trainer(
     start: LoadedModel,
     examples: Sequence[TokenizedExample],
-    settings: SupervisedTraining,
+    settings: TrainingSettings,
     batches: Batches,
     space: TrainingWorkspace,
     *,
+    weights: Sequence[float] = (),
     seed: int,
 ) -> Any:
-    """A trainer that learns the examples' replies."""
+    """A trainer that learns the examples' replies, each by its weight where they differ."""
     numbers = Numbers(Value("int32"))
-    data = Dataset.from_dict(
-        {
-            "input_ids": [example.prompt + example.reply for example in examples],
-            "labels": [[NOT_SCORED] * len(example.prompt) + example.reply for example in examples],
-        },
-        features=Features({"input_ids": numbers, "labels": numbers}),
-    )
+    weighted = len(set(weights)) > 1
+    columns: dict[str, Any] = {
+        "input_ids": [example.prompt + example.reply for example in examples],
+        "labels": [[NOT_SCORED] * len(example.prompt) + example.reply for example in examples],
+    }
+    features: dict[str, Any] = {"input_ids": numbers, "labels": numbers}
+    if weighted:
+        columns["weight"], features["weight"] = list(weights), Value("float32")
+    data = Dataset.from_dict(columns, features=Features(features))
     config = SFTConfig(
         **arguments(settings, batches, space, start.module, seed=seed),
         max_length=None,  # nothing is cut: too long was refused before
@@ -117,6 +132,13 @@ def supervised_trainer(
         processing_class=start.chat.tokenizer,
         peft_config=start.adapter,
     )
+    if weighted:
+        if trainer.aux_loss_enabled:
+            raise ConfigError(
+                "expected examples that all count the same: the loss of a mixture of experts has a "
+                "part that belongs to no example; leave the weights out"
+            )
+        trainer.data_collator = _with_numbers(trainer.data_collator, "weight")
     trainer.share_from = _share_from(trainer, examples)
     return trainer
 
