@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import GrpoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
@@ -29,6 +31,7 @@ def train_grpo(
     out: Path,
     seed: int,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model toward replies that a reward scores higher.
 
@@ -45,13 +48,16 @@ def train_grpo(
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the dialogues and all that is drawn at random.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why. A monitor without
+            a proxy takes `reward`.
 
     Returns:
         Where the model is, and how training went.
 
     Raises:
-        DataError: There is no dialogue, one is too long, or the reward is not one finite number
-            a reply.
+        DataError: There is no dialogue, one is too long, or the reward is not one finite number a
+            reply. Or a prompt of the monitor is trained on.
         ConfigError: Training diverged, or an adapter does not fit the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
@@ -62,6 +68,9 @@ def train_grpo(
     """
     if not dialogues:
         raise DataError("expected at least one dialogue to reply to, got none")
+    if monitor is not None:
+        check_held_out(monitor, dialogues)
+        monitor = replace(monitor, proxy=monitor.proxy or reward)
     data = [reward_identity, [to_json(dialogue) for dialogue in dialogues]]
     job = TrainingJob(
         model=model,
@@ -70,6 +79,7 @@ def train_grpo(
         seed=seed,
         examples=len(dialogues),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:

@@ -6,6 +6,7 @@ from pathlib import Path
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
@@ -19,6 +20,7 @@ def train_supervised(
     out: Path,
     seed: int,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model to give the examples' replies.
 
@@ -32,12 +34,15 @@ def train_supervised(
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the examples and all that is drawn at random.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why.
 
     Returns:
         Where the model is, and how training went.
 
     Raises:
-        DataError: There is no example, or one is too long or cannot be replied to.
+        DataError: There is no example, or one is too long or cannot be replied to. Or a prompt of
+            the monitor is trained on.
         ConfigError: Training diverged, or an adapter does not fit the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
@@ -46,6 +51,8 @@ def train_supervised(
     if not examples:
         raise DataError("expected at least one example to learn from, got none")
     data = [[to_json(example.dialogue), example.response] for example in examples]
+    if monitor is not None:
+        check_held_out(monitor, [example.dialogue for example in examples])
     job = TrainingJob(
         model=model,
         out=out,
@@ -53,6 +60,7 @@ def train_supervised(
         seed=seed,
         examples=len(examples),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:
@@ -83,7 +91,6 @@ def train_supervised(
             micro_batch_size=micro,
         )
         trainer = supervised_trainer(start, encoded, settings, batches, space, seed=seed)
-        tokens = settings.epochs * sum(lengths)
-        return conclude(job, space, start, trainer, batches, tokens=tokens)
+        return conclude(job, space, start, trainer, batches, lengths=lengths)
 
     return carry_out(job, data, work)
