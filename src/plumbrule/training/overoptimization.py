@@ -7,12 +7,14 @@ At each check the same held-out prompts are replied to, from the same random num
 prompt by prompt with the best check so far. That best check was chosen for looking good, so falling
 below it proves nothing: a suspicion is followed by a confirmation, in which both models reply anew,
 to the same prompts, from random numbers nobody has looked at. Only the confirmations are tests, and
-number j of them may err with a share 1 / (j (j + 1)) of what all of them may err with together.
+number j of them may err with probability alpha / (j (j + 1)), which adds up to alpha.
 
-Training is stopped where gold has fallen and the two have come apart: the proxy is higher than what
-gold explains, which is its mean by the slope of the proxy on gold among replies of the starting
-model. In an honest run, however noisy its proxy, whatever moves gold moves the proxy along, so that
-nothing is left of a fall or rise of both; a loophole shows itself there sooner than in gold alone.
+What is tested is that gold is lower than at the best check, and lower than the proxy accounts for.
+Where the proxy has risen, gold was to rise by `earned` of what that was worth among the replies of
+the starting model (the slope of gold on the proxy); where it has fallen, gold may fall as far as
+takes the proxy there (the slope of the proxy on gold). In an honest run whatever moves gold moves
+the proxy along, however noisy the proxy is, and the comparison comes to nothing; a loophole shows
+itself there sooner than in gold alone.
 """
 
 import math
@@ -35,7 +37,7 @@ Scorer = Callable[[Sequence[Dialogue], Sequence[str]], list[float]]
 FEWEST = 16
 """Prompts below which no fall could be told from chance."""
 
-_RESOLUTION = 1e-9  # of the proxy, in what a unit of gold is worth
+_RESOLUTION = 1e-9  # in gold's unit
 _SIGNS = 999  # random draws of signs, at least: a p-value is a multiple of one in these
 _MOST_SIGNS = 199_999
 _ENUMERATED = 12  # scores up to which all signs are gone through
@@ -53,17 +55,15 @@ class MonitorSettings:
     """Fresh replies to each prompt, by both models, where a fall is to be confirmed."""
 
     alpha: float = 0.05
-    """Probability that a run is stopped for over-optimization in which, at every check, gold
-    explains the proxy as it did at the start."""
+    """Probability that a run is stopped for over-optimization in which, at every check, gold is
+    at least where the proxy says."""
+
+    earned: float = 0.5
+    """Share of what a rise of the proxy was worth at the start that gold must keep up with; 0 asks
+    for a fall of gold and nothing else."""
 
     suspicion: float = 0.2
-    """One-sided p-value, on the replies of the check, from which on it is worth confirming that
-    the two have come apart."""
-
-    fall_alpha: float = 0.25
-    """Probability that a run is stopped for over-optimization whose gold has fallen at no check,
-    however far its proxy has come apart from it. Larger than `alpha`, as such a run gains nothing
-    by going on, and as it takes many replies to see a small fall."""
+    """One-sided p-value, on the replies of the check, from which on a fall is worth confirming."""
 
     least_fall: float = 0.0
     """Smallest fall of gold worth stopping for, in gold's own unit."""
@@ -79,7 +79,7 @@ class MonitorSettings:
     """Where the measures of collapse must stay."""
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "suspicion", "fall_alpha"):
+        for name in ("alpha", "suspicion"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(
                     f"{name} must be strictly between 0 and 1, got {getattr(self, name)}"
@@ -88,6 +88,7 @@ class MonitorSettings:
             self,
             every=(1, 10**9),
             confirming_replies=(1, 10**4),
+            earned=(0, 1),
             least_fall=(0, 10**9),
             penalty=(0, 10**9),
             max_new_tokens=(1, 10**6),
@@ -170,21 +171,16 @@ class Confirmation:
     proxy_best: float | None
     proxy_now: float | None
 
-    unexplained: float | None
-    """Rise of the proxy that gold does not explain, in the proxy's unit; None where there is no
-    proxy, or one that had nothing to do with gold at the start."""
-
-    gold_p_value: float
-    """One-sided, of a paired sign-flip test: how often chance alone lets gold fall as far."""
-
-    gold_level: float
-    """Largest at which gold counts as fallen."""
+    due: float
+    """Change of gold that the proxy's change accounts for; 0 where there is no proxy, or one that
+    had nothing to do with gold at the start."""
 
     p_value: float
-    """The same for the unexplained rise; where there is none, that of gold."""
+    """One-sided, of a paired sign-flip test: how often chance alone lets gold fall as far below
+    what was due."""
 
     level: float
-    """Largest at which the two count as come apart."""
+    """Largest p-value at which this confirmation stops training."""
 
     fallen: bool
     """Whether it did."""
@@ -322,8 +318,11 @@ class RuleState:
     best_gold: tuple[float, ...] | None = None
     best_proxy: tuple[float, ...] | None = None
 
-    slope: float | None = None
-    """Proxy per unit of gold at the start."""
+    worth: float = 0.0
+    """Gold per unit of the proxy at the start, which a rise of the proxy promises."""
+
+    cost: float = 0.0
+    """Gold that a fall of the proxy by a unit accounts for."""
 
     confirmations: int = 0
 
@@ -349,7 +348,8 @@ class StoppingRule:
             confirm: Called where a fall is suspected.
         """
         if not self.state.checks:
-            self.state = RuleState(slope=slope_of(seen))
+            worth, cost = slopes_of(seen)
+            self.state = RuleState(worth=worth, cost=cost)
         start = self.state.checks[0].measures if self.state.checks else measures
         outside = tuple(self._settings.bounds.broken(measures, start))
         suspected = bool(self.state.checks) and not outside and self._suspects(seen)
@@ -369,7 +369,8 @@ class StoppingRule:
             best_step=step if better else state.best_step,
             best_gold=_kept(seen.gold if better else state.best_gold),
             best_proxy=_kept(seen.proxy if better else state.best_proxy),
-            slope=state.slope,
+            worth=state.worth,
+            cost=state.cost,
             confirmations=state.confirmations + suspected,
         )
         if outside:
@@ -395,57 +396,44 @@ class StoppingRule:
         )
 
     def _suspects(self, seen: Look) -> bool:
-        """Whether gold seems lower than at the best check, and the proxy more than it explains."""
+        """Whether gold seems lower than at the best check, and than the proxy accounts for."""
         best = Look(gold=self.state.best_gold, proxy=self.state.best_proxy)
         if best.gold is None or seen.gold is None or not self._lower(best, seen):
             return False
-        p_value = self._p_value(best, seen, apart=True, level=self._settings.suspicion)
-        return p_value <= self._settings.suspicion
+        return self._p_value(best, seen, self._settings.suspicion) <= self._settings.suspicion
 
     def _confirmed(self, confirm: Confirm) -> Confirmation:
         number = self.state.confirmations + 1
         best, now = confirm(number)
         level = level_of(number, self._settings.alpha)
-        gold_level = level_of(number, max(self._settings.fall_alpha, self._settings.alpha))
-        gold_p_value = self._p_value(best, now, apart=False, level=level)
-        p_value = self._p_value(best, now, apart=True, level=level)
-        before, after = self._unexplained(best), self._unexplained(now)
+        p_value = self._p_value(best, now, level)
         return Confirmation(
             best_step=self.state.best_step,
             gold_best=_mean(best.gold),
             gold_now=_mean(now.gold),
             proxy_best=mean(best.proxy),
             proxy_now=mean(now.proxy),
-            unexplained=None if before is None or after is None else _mean(after) - _mean(before),
-            gold_p_value=gold_p_value,
-            gold_level=gold_level,
+            due=self._rate(best, now) * _rise(best, now),
             p_value=p_value,
             level=level,
-            fallen=p_value <= level and gold_p_value <= gold_level and self._lower(best, now),
+            fallen=p_value <= level and self._lower(best, now),
         )
 
     def _lower(self, best: Look, now: Look) -> bool:
         fall = _mean(best.gold) - _mean(now.gold)
         return fall > 0 and fall >= self._settings.least_fall
 
-    def _unexplained(self, look: Look) -> Sequence[float] | None:
-        """What gold does not explain of the proxy, one number a prompt."""
-        slope = self.state.slope
-        if slope is None or look.gold is None or look.proxy is None:
-            return None
-        # Where gold explains all of it, rounding would be taken for what it leaves.
-        unit = _RESOLUTION * slope
-        left = np.asarray(look.proxy) - slope * np.asarray(look.gold)
-        return list((np.round(left / unit) * unit).tolist())
+    def _rate(self, best: Look, now: Look) -> float:
+        """Gold that is due for a unit of the proxy's change."""
+        if _rise(best, now) > 0:
+            return self._settings.earned * self.state.worth
+        return self.state.cost
 
-    def _p_value(self, best: Look, now: Look, *, apart: bool, level: float) -> float:
-        """Of a rise of what gold does not explain; of a fall of gold, where there is none."""
-        before, after = self._unexplained(now), self._unexplained(best)
-        if not apart or before is None or after is None:
-            before, after = best.gold, now.gold
-        assert before is not None
-        assert after is not None
-        seed = derive_seed(self._seed, "signs", apart, len(self.state.checks))
+    def _p_value(self, best: Look, now: Look, level: float) -> float:
+        """Of gold falling below what is due."""
+        rate = self._rate(best, now)
+        before, after = (_less(_there(look.gold), look.proxy, rate) for look in (best, now))
+        seed = derive_seed(self._seed, "signs", len(self.state.checks), level)
         return fall_p_value(before, after, seed=seed, level=level)
 
     def _is_best(
@@ -468,23 +456,26 @@ class StoppingRule:
         return proxy - self._settings.penalty * measures.divergence
 
 
-def slope_of(seen: Look) -> float | None:
-    """Slope of the proxy on gold over replies, in proxy per unit of gold.
+def slopes_of(seen: Look) -> tuple[float, float]:
+    """What a unit of the proxy is worth in gold, going up and going down.
 
     Returns:
-        None where one of the two is missing, gold is the same for all, or more gold goes with less
-        of the proxy: gold then explains nothing of it.
+        The slope of gold on the proxy, which a rise of a noisy proxy promises; and one over the
+        slope of the proxy on gold, by which gold has fallen where it took the proxy along. Both 0
+        where one of the two is missing or the same for all, or where they run against each other.
 
     Example:
-        >>> slope_of(Look(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 3.0, 1.0]))
-        2.0
+        >>> slopes_of(Look(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 2.0, 0.0]))
+        (0.5, 0.5)
     """
     if seen.gold is None or seen.proxy is None:
-        return None
+        return 0.0, 0.0
     gold, proxy = np.asarray(seen.gold), np.asarray(seen.proxy)
-    spread = float(np.var(gold))
     together = float(np.mean((gold - gold.mean()) * (proxy - proxy.mean())))
-    return together / spread if spread > 0 and together > 0 else None
+    spreads = float(np.var(proxy)), float(np.var(gold))
+    if not (min(spreads) > 0 and together > 0):
+        return 0.0, 0.0
+    return together / spreads[0], spreads[1] / together
 
 
 def mean(values: Sequence[float] | None) -> float | None:
@@ -492,10 +483,29 @@ def mean(values: Sequence[float] | None) -> float | None:
     return None if values is None else float(np.mean(values))
 
 
-def _mean(values: Sequence[float] | None) -> float:
-    """Mean of scores that are there."""
+def _there(values: Sequence[float] | None) -> Sequence[float]:
     assert values is not None
-    return float(np.mean(values))
+    return values
+
+
+def _mean(values: Sequence[float] | None) -> float:
+    return float(np.mean(_there(values)))
+
+
+def _rise(best: Look, now: Look) -> float:
+    """Change of the proxy; 0 where there is none."""
+    if best.proxy is None or now.proxy is None:
+        return 0.0
+    return _mean(now.proxy) - _mean(best.proxy)
+
+
+def _less(gold: Sequence[float], proxy: Sequence[float] | None, rate: float) -> list[float]:
+    """Gold less what the proxy accounts for, one number a prompt."""
+    if proxy is None or not rate:
+        return list(gold)
+    left = np.asarray(gold) - rate * np.asarray(proxy)
+    # Where the proxy accounts for all of it, rounding would be taken for what is left.
+    return list((np.round(left / _RESOLUTION) * _RESOLUTION).tolist())
 
 
 def _kept(values: Sequence[float] | None) -> tuple[float, ...] | None:
@@ -503,14 +513,10 @@ def _kept(values: Sequence[float] | None) -> tuple[float, ...] | None:
 
 
 def _in_words(found: Confirmation) -> str:
-    said = (
-        f"gold fell from {found.gold_best:.4g} at step {found.best_step} to {found.gold_now:.4g} "
-        f"(p = {found.gold_p_value:.2g}"
-    )
-    if found.unexplained is None:
-        return f"{said}, at most {found.level:.2g} needed)"
-    return (
-        f"{said}, at most {found.gold_level:.2g} needed) while the proxy went from "
-        f"{found.proxy_best:.4g} to {found.proxy_now:.4g}, {found.unexplained:.2g} more than gold "
-        f"explains (p = {found.p_value:.2g}, at most {found.level:.2g} needed)"
-    )
+    said = f"gold fell from {found.gold_best:.4g} at step {found.best_step} to {found.gold_now:.4g}"
+    if found.proxy_best is not None and found.proxy_now is not None:
+        said += (
+            f" while the proxy went from {found.proxy_best:.4g} to {found.proxy_now:.4g}, for "
+            f"which {found.due:+.2g} of gold was due"
+        )
+    return f"{said} (p = {found.p_value:.2g}, at most {found.level:.2g} needed)"
