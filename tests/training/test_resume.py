@@ -3,6 +3,7 @@
 import errno
 import json
 import random
+from typing import Any
 
 import pytest
 from tests.training.conftest import weights
@@ -87,7 +88,7 @@ def test_a_full_disk_is_said_and_the_same_call_goes_on(models, tmp_path, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device")
         save(trainer, output_dir, state_dict)
 
-    given = {"count": 12, "checkpoint_every": 1}
+    given: dict[str, Any] = {"count": 12, "checkpoint_every": 1}
     with monkeypatch.context() as patch:
         patch.setattr(transformers.Trainer, "_save", full)
         with pytest.raises(StorageError, match="free some space"):

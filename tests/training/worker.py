@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.records import Dialogue, Exchange, Message, Preference
+from plumbrule.training.collapse import CollapseBounds
 from plumbrule.training.dpo import PreferencePair, train_dpo
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.kto import RatedReply, train_kto
+from plumbrule.training.overoptimization import Monitor, MonitorSettings
 from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
@@ -46,6 +48,12 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 VOCABULARY = 300
+
+
+OPEN = CollapseBounds(
+    **dict.fromkeys(("longest", "shortest", "cut_off", "repetition", "unique", "entropy"))
+)
+"""A tiny random model leaves any bound soon."""
 
 
 def sentence(draw: random.Random, least: int = 2, most: int = 6) -> str:
@@ -132,6 +140,27 @@ def reward(dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[floa
     return [float(text.count(" ")) - 0.1 * len(text) for text in responses]
 
 
+def strange(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
+    """Gold that falls as a tiny random model learns anything: how little of a reply is words."""
+    known = set(" ".join(WORDS))
+    return [1 - sum(letter in known for letter in text) / max(1, len(text)) for text in replies]
+
+
+def watching(kind: str, **changes: Any) -> Monitor:
+    """A monitor of a small job, with gold that training raises or lowers."""
+    draw = random.Random(99)
+    golds = {
+        "raised": lambda d, r: [-value for value in strange(d, r)],
+        "lowered": strange,
+    }
+    return Monitor(
+        dialogues=[asked(sentence(draw, 7, 7)) for _ in range(24)],
+        identity=kind,
+        gold=golds[kind],
+        settings=MonitorSettings(**{"every": 1, "max_new_tokens": 6, "bounds": OPEN, **changes}),
+    )
+
+
 def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: float = 0.0) -> Path:
     """A random model of a few thousand parameters, with tokenizer and template."""
     import torch
@@ -208,6 +237,7 @@ def train(
     count: int = 16,
     seed: int = 3,
     pause: float = 0.0,
+    monitor: str | None = None,
     **changes: Any,
 ) -> TrainingResult:
     """One small job of a stage."""
@@ -217,6 +247,8 @@ def train(
         "seed": seed,
         "progress": (lambda *_: time.sleep(pause)) if pause else None,
     }
+    if monitor is not None:
+        given["monitor"] = watching(monitor)
     if stage == "supervised":
         return train_supervised(model, exchanges(count), **given)
     if stage == "dpo":

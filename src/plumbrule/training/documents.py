@@ -122,8 +122,7 @@ def train_documents(
         trainer = supervised_trainer(
             start, encoded, settings, batches, space, weights=weights, seed=seed
         )
-        tokens = settings.epochs * sum(lengths)
-        return conclude(job, space, start, trainer, batches, tokens=tokens)
+        return conclude(job, space, start, trainer, batches, lengths=lengths)
 
     return carry_out(job, data, work)
 

@@ -8,6 +8,7 @@ from typing import Any
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import DpoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
@@ -81,6 +82,7 @@ def train_dpo(
     out: Path,
     seed: int,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model to prefer the chosen replies, held near the model it starts from.
 
@@ -97,6 +99,8 @@ def train_dpo(
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the pairs and all that is drawn at random.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why.
 
     Returns:
         Where the model is, and how training went.
@@ -104,6 +108,7 @@ def train_dpo(
     Raises:
         DataError: There is no pair, or one is too long, has the same reply twice, cannot be
             replied to, or has a weight below 0 or a probability that is none; or all weigh 0.
+            Or a prompt of the monitor is trained on.
         ConfigError: Training diverged (the last checkpoint is kept), or an adapter does not fit
             the settings.
         ModelError: The starting folder cannot be trained.
@@ -137,6 +142,8 @@ def train_dpo(
     probabilities = [pair.probability for pair in pairs]
     if set(probabilities) != {1.0}:
         data.append({"probabilities": probabilities})
+    if monitor is not None:
+        check_held_out(monitor, [pair.dialogue for pair in pairs])
     job = TrainingJob(
         model=model,
         out=out,
@@ -145,6 +152,7 @@ def train_dpo(
         examples=len(pairs),
         skipped=given - len(pairs),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:
@@ -182,7 +190,7 @@ def train_dpo(
             probabilities=probabilities,
             seed=seed,
         )
-        tokens = settings.epochs * sum(len(example) for example in [*chosen, *rejected])
-        return conclude(job, space, start, trainer, batches, tokens=tokens)
+        both = [len(a) + len(b) for a, b in zip(chosen, rejected, strict=True)]
+        return conclude(job, space, start, trainer, batches, lengths=both)
 
     return carry_out(job, data, work)

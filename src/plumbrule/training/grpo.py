@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.records import Dialogue
+from plumbrule.training.overoptimization import Monitor
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.rewarded import Reward, RewardedPrompts, learn_from_reward
 from plumbrule.training.settings import GrpoTraining
@@ -20,6 +21,7 @@ def train_grpo(
     out: Path,
     seed: int,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model toward replies that a reward scores higher.
 
@@ -36,13 +38,16 @@ def train_grpo(
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the dialogues and all that is drawn at random.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why. A monitor without
+            a proxy takes `reward`.
 
     Returns:
         Where the model is, and how training went.
 
     Raises:
         DataError: There is no dialogue, one is too long, or the reward is not one finite number
-            a reply.
+            a reply. Or a prompt of the monitor is trained on.
         ConfigError: Training diverged, replies and model have come apart (`most_ratio`,
             `most_drift`), or an adapter does not fit the settings. The last checkpoint is kept.
         ModelError: The starting folder cannot be trained.
@@ -76,4 +81,5 @@ def train_grpo(
         out=out,
         seed=seed,
         progress=progress,
+        monitor=monitor,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import KtoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
@@ -75,6 +76,7 @@ def train_kto(
     out: Path,
     seed: int,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model toward replies called desirable and away from the others.
 
@@ -90,6 +92,8 @@ def train_kto(
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the replies and all that is drawn at random.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why.
 
     Returns:
         Where the model is, and how training went.
@@ -97,6 +101,7 @@ def train_kto(
     Raises:
         DataError: There are fewer than two replies, or one is too long, cannot be replied to, or
             has a weight below 0; or all weigh 0; or one reply to one dialogue is called both.
+            Or a prompt of the monitor is trained on.
         ConfigError: Training diverged (the last checkpoint is kept), or an adapter does not fit
             the settings.
         ModelError: The starting folder cannot be trained.
@@ -118,6 +123,8 @@ def train_kto(
     data: list[Any] = [[to_json(one.dialogue), one.reply, one.desirable] for one in replies]
     if set(weights) != {1.0}:
         data.append(weights)
+    if monitor is not None:
+        check_held_out(monitor, [one.dialogue for one in replies])
     job = TrainingJob(
         model=model,
         out=out,
@@ -126,6 +133,7 @@ def train_kto(
         examples=len(replies),
         skipped=given - len(replies),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:
@@ -159,8 +167,7 @@ def train_kto(
         trainer = kto_trainer(
             start, encoded, desirable, settings, batches, space, weights=weights, seed=seed
         )
-        tokens = settings.epochs * sum(lengths)
-        return conclude(job, space, start, trainer, batches, tokens=tokens)
+        return conclude(job, space, start, trainer, batches, lengths=lengths)
 
     return carry_out(job, data, work)
 

@@ -122,7 +122,7 @@ def train_reward_model(
             start,
             trainer,
             batches,
-            tokens=settings.epochs * sum(len(a) + len(b) for a, b, _ in pairs),
+            lengths=[len(a) + len(b) for a, b, _ in pairs],
             held_out=measured if unseen else None,
         )
 

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import GroupTraining, PolicyTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
@@ -48,10 +49,14 @@ def learn_from_reward(
     out: Path,
     seed: int,
     progress: TrainingProgress | None,
+    monitor: Monitor | None,
 ) -> TrainingResult:
     """Encode the dialogues, have a trainer built for them, and train; see `train_ppo`."""
     if not dialogues:
         raise DataError("expected at least one dialogue to reply to, got none")
+    if monitor is not None:
+        check_held_out(monitor, dialogues)
+        monitor = replace(monitor, proxy=monitor.proxy or reward)
     data = [reward_identity, [to_json(dialogue) for dialogue in dialogues]]
     job = TrainingJob(
         model=model,
@@ -60,6 +65,7 @@ def learn_from_reward(
         seed=seed,
         examples=len(dialogues),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:

@@ -24,6 +24,7 @@ from plumbrule.store import storage_errors
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.drift import DRIFT, RATIO_MAX, RATIO_MEAN, refuse_drift
 from plumbrule.training.loading import half
+from plumbrule.training.monitor import MonitorSession
 from plumbrule.training.reproducibility import on_cuda
 from plumbrule.training.results import CurvePoint, TrainingProgress
 from plumbrule.training.settings import TrainingSettings
@@ -233,8 +234,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         tally: TokenTally,
         progress: TrainingProgress | None,
         since_log: list[tuple[int, torch.Tensor]],
+        monitor: MonitorSession | None = None,
     ) -> None:
-        self._since_log = since_log
+        self._since_log, self._monitor = since_log, monitor
         self._settings, self._batches, self._space = settings, batches, space
         self._before, self._tally, self._progress = before, tally, progress
         self._log_every = log_every(settings, batches)
@@ -252,6 +254,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Ask for a checkpoint where one is due."""
         step = state.global_step
         # Only where the curve has a point and no batch is half used, so that nothing is lost.
+        # Nor where a monitor stops: the same decision is soon made again from the one before.
+        if control.should_training_stop:
+            return
         if step < state.max_steps and not step % self._log_every:
             control.should_save = not step % self._batches.steps_each and self._due(step)
             self._asked = time.monotonic()
@@ -274,6 +279,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Seal what the trainer wrote."""
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if self._monitor is not None:
+            with writing(path):
+                self._monitor.write(path)
         self._space.seal(
             path, step=state.global_step, seconds=self.seconds, tokens=self._tally.tokens
         )
@@ -329,8 +337,11 @@ def run_trainer(
     progress: TrainingProgress | None,
     *,
     tally: TokenTally | None = None,
+    monitor: MonitorSession | None = None,
 ) -> TrainerResult:
     """Train from the start or from the last complete checkpoint.
+
+    Where a monitor stopped it, the trainer's model has the weights that it kept.
 
     Raises:
         ConfigError: The loss is no number any more, or replies and model have come apart; the
@@ -349,9 +360,14 @@ def run_trainer(
         tally=tally,
         progress=progress,
         since_log=trainer.since_log,
+        monitor=monitor,
     )
     trainer.order = batches.order
     trainer.remove_callback(PrinterCallback)
+    if monitor is not None:
+        if last:
+            monitor.restore(last.path)
+        trainer.add_callback(monitor)  # before what asks for checkpoints, see there
     trainer.add_callback(watch)
     try:
         trainer.train(resume_from_checkpoint=str(last.path) if last else None)
@@ -364,6 +380,8 @@ def run_trainer(
         if isinstance(error, ModelError) or _NO_SHARES in str(error):
             raise watch.diverged("a probability", math.nan, step + 1) from error
         raise
+    if monitor is not None:
+        monitor.keep_best()
     return TrainerResult(
         steps=trainer.state.global_step,
         seconds=watch.seconds,

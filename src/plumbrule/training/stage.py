@@ -1,6 +1,6 @@
 """The frame that all training stages share: from a folder and data to a folder, once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from plumbrule.errors import ModelError
 from plumbrule.store import fingerprint
 from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
+from plumbrule.training.overoptimization import Monitor, identity_of
 from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.training.loading import LoadedModel
+    from plumbrule.training.monitor import MonitorSession
     from plumbrule.training.running import Batches, TokenTally
 
 
@@ -27,6 +29,7 @@ class TrainingJob:
     examples: int
     skipped: int = 0
     progress: TrainingProgress | None = None
+    monitor: Monitor | None = None
 
 
 def carry_out(
@@ -47,6 +50,8 @@ def carry_out(
             once, from the last checkpoint on, and `progress` is told their number.
     """
     _check_folder(job.model)
+    if job.monitor is not None:
+        data = [data, identity_of(job.monitor)]
     inputs = inputs_of(job.model, job.settings, seed=job.seed, data=data)
     done = finished(job.out, inputs)
     if done is not None:
@@ -73,7 +78,7 @@ def conclude(
     trainer: Any,
     batches: "Batches",
     *,
-    tokens: int | None = None,
+    lengths: Sequence[int] | None = None,
     tally: "TokenTally | None" = None,
     held_out: Callable[[Any], HeldOut] | None = None,
 ) -> TrainingResult:
@@ -85,14 +90,17 @@ def conclude(
         start: What training starts from.
         trainer: Ready to train.
         batches: Its examples, cut up.
-        tokens: Tokens of the whole run, where known.
+        lengths: Tokens of each example, where known.
         tally: Counts them on the way, where not.
         held_out: Measures the trained model on what it has not seen.
     """
     from plumbrule.training.loading import save_final
     from plumbrule.training.running import run_trainer, writing
 
-    trained = run_trainer(trainer, job.settings, batches, space, job.progress, tally=tally)
+    session = _session(job, start, trainer) if job.monitor is not None else None
+    trained = run_trainer(
+        trainer, job.settings, batches, space, job.progress, tally=tally, monitor=session
+    )
     measured = held_out(trainer.model) if held_out else None
     with writing(space.folder):
         final = save_final(start, trainer.model, space)
@@ -106,13 +114,39 @@ def conclude(
             examples=job.examples,
             skipped=job.skipped,
             steps=trained.steps,
-            tokens_trained=tokens if tokens is not None else tally.tokens if tally else 0,
+            tokens_trained=_tokens(lengths, batches, trained.steps, tally),
             seconds=trained.seconds,
             resumed_from=trained.resumed_from,
             curve=trained.curve,
             held_out=measured,
+            monitored=session.result() if session else None,
         ),
     )
+
+
+def _session(job: TrainingJob, start: "LoadedModel", trainer: Any) -> "MonitorSession":
+    """The job's monitor on the model that its trainer trains."""
+    from plumbrule.training.monitor import MonitorSession
+
+    assert job.monitor is not None
+    return MonitorSession(
+        job.monitor,
+        trainer.model,
+        start.chat.tokenizer,
+        seed=job.seed,
+        room=getattr(job.settings, "max_new_tokens", None),
+        progress=job.progress,
+    )
+
+
+def _tokens(
+    lengths: Sequence[int] | None, batches: "Batches", steps: int, tally: "TokenTally | None"
+) -> int:
+    """Tokens trained on in so many steps."""
+    if lengths is None:
+        return tally.tokens if tally else 0
+    seen = batches.order[: steps * batches.batch_size]
+    return sum(lengths[number] for number in seen)
 
 
 def _fewer(job: TrainingJob, space: TrainingWorkspace, error: Exception) -> int:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
@@ -24,6 +25,7 @@ def train_supervised(
     seed: int,
     weights: Sequence[float] | None = None,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model to give the examples' replies.
 
@@ -39,13 +41,15 @@ def train_supervised(
         seed: Decides the order of the examples and all that is drawn at random.
         weights: What each example counts for beside the others, 0 or more; None: all the same.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why.
 
     Returns:
         Where the model is, and how training went.
 
     Raises:
         DataError: There is no example, or one is too long, cannot be replied to, or has a weight
-            below 0; or all weigh 0.
+            below 0; or all weigh 0; or a prompt of the monitor is trained on.
         ConfigError: Training diverged (the last checkpoint is kept), or an adapter does not fit
             the settings.
         ModelError: The starting folder cannot be trained.
@@ -59,6 +63,8 @@ def train_supervised(
     data: list[Any] = [[to_json(example.dialogue), example.response] for example in examples]
     if len(set(counts)) > 1:
         data.append(counts)
+    if monitor is not None:
+        check_held_out(monitor, [example.dialogue for example in examples])
     job = TrainingJob(
         model=model,
         out=out,
@@ -67,6 +73,7 @@ def train_supervised(
         examples=len(examples),
         skipped=given - len(examples),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:
@@ -100,8 +107,7 @@ def train_supervised(
         trainer = supervised_trainer(
             start, encoded, settings, batches, space, weights=by_token, seed=seed
         )
-        tokens = settings.epochs * sum(lengths)
-        return conclude(job, space, start, trainer, batches, tokens=tokens)
+        return conclude(job, space, start, trainer, batches, lengths=lengths)
 
     return carry_out(job, data, work)
 
