@@ -20,7 +20,13 @@ def record(folder):
 
 @pytest.mark.parametrize(
     ("stage", "kind"),
-    [("supervised", "gpt2"), ("dpo", "llama"), ("reward_model", "llama"), ("grpo", "gpt2")],
+    [
+        ("supervised", "gpt2"),
+        ("documents", "gpt2"),
+        ("dpo", "llama"),
+        ("reward_model", "llama"),
+        ("grpo", "gpt2"),
+    ],
 )
 def test_kills_at_random_moments_change_nothing(server, models, tmp_path, stage, kind):
     # GPT-2 with dropout and an adapter, so that the state of the random numbers counts.
