@@ -29,8 +29,8 @@ import numpy as np
 from benchmarks.rows import Row, estimated, show, single
 from plumbrule.constitution import holds_words, load_constitution
 from plumbrule.judging import PassageFinding, learn_passages
-from plumbrule.models import Sampling, open_model
-from plumbrule.recipes.curated import CuratedCorpus, Curation
+from plumbrule.models import LocalModel, Sampling, open_model
+from plumbrule.recipes.curated import CuratedCorpus, Curation, Fate
 from plumbrule.recipes.curating import curate
 from plumbrule.records import Estimate, Message
 from plumbrule.statistics import paired_proportions, wilson
@@ -105,7 +105,7 @@ def split() -> Split:
     )
 
 
-def curated(action: str, folder: Path) -> CuratedCorpus:
+def curated(action: Fate, folder: Path) -> CuratedCorpus:
     """The training passages, curated as a user would."""
     corpus = folder / "corpus.txt"
     if not corpus.exists():
@@ -116,10 +116,10 @@ def curated(action: str, folder: Path) -> CuratedCorpus:
 
 def documents(arm: str, folder: Path) -> list[Document]:
     """What a model of an arm learns from."""
-    action = {"plain": None, "weighted": "weigh", "dropped": "drop", "revised": "revise"}[arm]
-    if action is None:
+    actions: dict[str, Fate] = {"weighted": "weigh", "dropped": "drop", "revised": "revise"}
+    if arm not in actions:
         return [Document(id=str(n), text=text) for n, text in enumerate(split().train)]
-    return curated(action, folder).documents()
+    return curated(actions[arm], folder).documents()
 
 
 def start(folder: Path, size: Size, seed: int) -> Path:
@@ -242,6 +242,7 @@ def written(arm: str, seed: int, folder: Path, size: Size) -> Written:
         held = json.loads(path.read_text("utf-8"))
         return Written(**{name: tuple(values) for name, values in held.items()})
     model = open_model(str(trained(arm, seed, folder, size)), device="cpu", dtype="float32")
+    assert isinstance(model, LocalModel)
     said = [parts_of(each) for each in split().held_out if "\n" in each]
     draw = random.Random(derive_seed(0, "begins"))
     begins = [draw.choice(said)[0] for _ in range(size.samples)]

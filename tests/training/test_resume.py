@@ -30,6 +30,7 @@ def record(folder):
         ("rloo", "llama"),
         ("ppo", "gpt2"),
         ("ppo", "llama"),
+        ("documents", "gpt2"),
     ],
 )
 def test_kills_at_random_moments_change_nothing(server, models, tmp_path, stage, kind):

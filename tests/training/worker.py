@@ -19,6 +19,7 @@ from typing import Any
 
 from plumbrule.records import Dialogue, Exchange, Message, Preference
 from plumbrule.training.collapse import CollapseBounds
+from plumbrule.training.documents import Document, train_documents
 from plumbrule.training.dpo import PreferencePair, train_dpo
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.kto import RatedReply, train_kto
@@ -28,6 +29,7 @@ from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
 from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
+    DocumentTraining,
     DpoTraining,
     GrpoTraining,
     KtoTraining,
@@ -135,6 +137,15 @@ def preferences(count: int, seed: int = 0) -> list[Preference]:
     ]
 
 
+def documents(count: int, seed: int = 0) -> list[Document]:
+    """Every other one counts twice."""
+    draw = random.Random(seed)
+    return [
+        Document(id=f"d{number}", text=sentence(draw, 4, 12), weight=1.0 + number % 2)
+        for number in range(count)
+    ]
+
+
 def reward(dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[float]:
     """More spaces are better: something a tiny model can learn."""
     return [float(text.count(" ")) - 0.1 * len(text) for text in responses]
@@ -219,6 +230,7 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
 BRIEF: Mapping[str, Any] = {"learning_rate": 1e-2, "batch_size": 4, "max_tokens": 64}
 SETTINGS: dict[str, Any] = {
     "supervised": SupervisedTraining(**BRIEF, epochs=2),
+    "documents": DocumentTraining(**{**BRIEF, "max_tokens": 16}, epochs=2),
     "dpo": DpoTraining(**BRIEF, epochs=2),
     "reward_model": RewardTraining(**BRIEF, epochs=2),
     "kto": KtoTraining(**BRIEF, epochs=2),
@@ -251,6 +263,8 @@ def train(
         given["monitor"] = watching(monitor)
     if stage == "supervised":
         return train_supervised(model, exchanges(count), **given)
+    if stage == "documents":
+        return train_documents(model, documents(count), **given)
     if stage == "dpo":
         return train_dpo(model, pairs(count), **given)
     if stage == "reward_model":

@@ -29,8 +29,10 @@ def curate(
     judged: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=10_000_000,
             help="Passages that the judge reads, drawn at random; a classifier of its rulings "
-            "reads the rest. Default: it reads all."
+            "reads the rest. Default: it reads all.",
         ),
     ] = None,
     broken: Annotated[
@@ -46,7 +48,10 @@ def curate(
         str, typer.Option(help="Fate of what nobody could decide: keep, weigh or drop.")
     ] = "keep",
     weight: Annotated[
-        float, typer.Option(help="Weight of a passage that is weighed, beside 1 for the others.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Weight of a passage that is weighed, beside 1 for the others."
+        ),
     ] = 0.2,
     reviser: Annotated[
         str | None, typer.Option(help="Model that rewrites what the constitution's words cannot.")
@@ -55,7 +60,8 @@ def curate(
         str, typer.Option(help="Prompt set that judge and reviser are asked in, or a file.")
     ] = "default",
     longest: Annotated[
-        int, typer.Option(help="Characters of a passage; a longer one is cut.")
+        int,
+        typer.Option(min=20, max=1_000_000, help="Characters of a passage; a longer one is cut."),
     ] = 4000,
     seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
@@ -74,7 +80,7 @@ def curate(
 
     settings = Curation(
         broken=broken,  # type: ignore[arg-type]  # looked at there
-        fates=_fates(fate or []),
+        fates=_fates(fate or []),  # type: ignore[arg-type]
         undecided=undecided,  # type: ignore[arg-type]
         weight=weight,
         judged=judged,

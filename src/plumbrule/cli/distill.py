@@ -25,7 +25,9 @@ def distill(
             help="Model that keeps breaches out of what is learned, and examines before and after."
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Rounds of critique and revision, 1 to 100.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=100, help="Rounds of critique and revision.")
+    ] = 1,
     told: Annotated[
         bool,
         typer.Option("--told/--untold", help="Let the teacher read the constitution as it writes."),
@@ -36,9 +38,11 @@ def distill(
             "--documents", help="Let the student read documents about the constitution first."
         ),
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Times that each reply is learned.")] = 2,
+    epochs: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Times that each reply is learned.")
+    ] = 2,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak step size; default: 1e-4.")
+        float | None, typer.Option(min=0, max=10, help="Peak step size; default: 1e-4.")
     ] = None,
     lora: Annotated[
         bool | None,
@@ -47,7 +51,9 @@ def distill(
             help="Train a low-rank adapter, or all weights; default: adapters above 50 million.",
         ),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(help="Longest reply, in tokens.")] = 256,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Longest reply, in tokens.")
+    ] = 256,
     judging_prompts: Annotated[
         str, typer.Option(help="Prompt set that teacher and judge are asked in, or a file.")
     ] = "default",

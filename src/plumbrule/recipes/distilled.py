@@ -233,15 +233,15 @@ def distillation_sentences(found: DistillationResult) -> list[str]:
             continue
         change = each.change
         if change.high < 0:
-            verdict = "less often, and that is no chance"
+            verdict = "less often than chance makes it, this principle taken alone"
         elif change.low > 0:
-            verdict = "more often, and that is no chance"
+            verdict = "more often than chance makes it, this principle taken alone"
         else:
             verdict = "which chance can do"
         said.append(
             f"{each.principle_id}: broken by {each.before.value:.1%} of replies before and "
-            f"{each.final.value:.1%} after; change {change.value:+.1%} ({change.low:+.1%} to "
-            f"{change.high:+.1%}), {verdict}."
+            f"{each.final.value:.1%} after; on the {change.n:,} prompts that were decided both "
+            f"times {change.value:+.1%} ({change.low:+.1%} to {change.high:+.1%}), {verdict}."
         )
     return said
 
