@@ -62,7 +62,7 @@ def test_a_run_that_is_not_stopped_ends_with_the_bytes_of_one_nobody_watched(
 ):
     model = models("gpt2", dropout=0.1)  # so that a random number drawn on the way would count
     plain = train(stage, model, tmp_path / "plain")
-    watched = train(stage, model, tmp_path / "watched", monitor="raised")
+    watched = train(stage, model, tmp_path / "watched", monitor="level")
     assert watched.monitored is not None
     assert watched.monitored.stopped is None
     assert plain.monitored is None

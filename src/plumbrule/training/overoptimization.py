@@ -297,14 +297,14 @@ def fall_p_value(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ScoredReplies:
     """Scores of one model's replies, one a prompt."""
 
     gold: Sequence[float] | None
     proxy: Sequence[float] | None
 
 
-Confirm = Callable[[int], tuple[Look, Look]]
+Confirm = Callable[[int], tuple[ScoredReplies, ScoredReplies]]
 """Given which confirmation it is, has the best model and the present one reply anew."""
 
 
@@ -337,7 +337,7 @@ class StoppingRule:
         self.state = state or RuleState()
 
     def look(
-        self, step: int, seen: Look, measures: ReplyMeasures, confirm: Confirm
+        self, step: int, seen: ScoredReplies, measures: ReplyMeasures, confirm: Confirm
     ) -> EarlyStop | None:
         """Take in a check; afterwards `state.best_step` is this step where it is the best.
 
@@ -395,9 +395,9 @@ class StoppingRule:
             message=f"{reason} at step {step}: {why}. {name[0].upper()}{name[1:]} is kept.",
         )
 
-    def _suspects(self, seen: Look) -> bool:
+    def _suspects(self, seen: ScoredReplies) -> bool:
         """Whether gold seems lower than at the best check, and than the proxy accounts for."""
-        best = Look(gold=self.state.best_gold, proxy=self.state.best_proxy)
+        best = ScoredReplies(gold=self.state.best_gold, proxy=self.state.best_proxy)
         if best.gold is None or seen.gold is None or not self._lower(best, seen):
             return False
         return self._p_value(best, seen, self._settings.suspicion) <= self._settings.suspicion
@@ -419,17 +419,17 @@ class StoppingRule:
             fallen=p_value <= level and self._lower(best, now),
         )
 
-    def _lower(self, best: Look, now: Look) -> bool:
+    def _lower(self, best: ScoredReplies, now: ScoredReplies) -> bool:
         fall = _mean(best.gold) - _mean(now.gold)
         return fall > 0 and fall >= self._settings.least_fall
 
-    def _rate(self, best: Look, now: Look) -> float:
+    def _rate(self, best: ScoredReplies, now: ScoredReplies) -> float:
         """Gold that is due for a unit of the proxy's change."""
         if _rise(best, now) > 0:
             return self._settings.earned * self.state.worth
         return self.state.cost
 
-    def _p_value(self, best: Look, now: Look, level: float) -> float:
+    def _p_value(self, best: ScoredReplies, now: ScoredReplies, level: float) -> float:
         """Of gold falling below what is due."""
         rate = self._rate(best, now)
         before, after = (_less(_there(look.gold), look.proxy, rate) for look in (best, now))
@@ -437,7 +437,7 @@ class StoppingRule:
         return fall_p_value(before, after, seed=seed, level=level)
 
     def _is_best(
-        self, seen: Look, measures: ReplyMeasures, confirmation: Confirmation | None
+        self, seen: ScoredReplies, measures: ReplyMeasures, confirmation: Confirmation | None
     ) -> bool:
         if not self.state.checks:
             return True
@@ -456,7 +456,7 @@ class StoppingRule:
         return proxy - self._settings.penalty * measures.divergence
 
 
-def slopes_of(seen: Look) -> tuple[float, float]:
+def slopes_of(seen: ScoredReplies) -> tuple[float, float]:
     """What a unit of the proxy is worth in gold, going up and going down.
 
     Returns:
@@ -465,7 +465,7 @@ def slopes_of(seen: Look) -> tuple[float, float]:
         where one of the two is missing or the same for all, or where they run against each other.
 
     Example:
-        >>> slopes_of(Look(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 2.0, 0.0]))
+        >>> slopes_of(ScoredReplies(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 2.0, 0.0]))
         (0.5, 0.5)
     """
     if seen.gold is None or seen.proxy is None:
@@ -492,7 +492,7 @@ def _mean(values: Sequence[float] | None) -> float:
     return float(np.mean(_there(values)))
 
 
-def _rise(best: Look, now: Look) -> float:
+def _rise(best: ScoredReplies, now: ScoredReplies) -> float:
     """Change of the proxy; 0 where there is none."""
     if best.proxy is None or now.proxy is None:
         return 0.0
