@@ -7,7 +7,8 @@ At each check the same held-out prompts are replied to, from the same random num
 prompt by prompt with the best check so far. That best check was chosen for looking good, so falling
 below it proves nothing: a suspicion is followed by a confirmation, in which both models reply anew,
 to the same prompts, from random numbers nobody has looked at. Only the confirmations are tests, and
-number j of them may err with probability alpha / (j (j + 1)), which adds up to alpha.
+number j of them may err with probability alpha / (j (j + 1)), which adds up to alpha. Confirmations
+that follow one another without a better check in between are added up, prompt by prompt.
 
 What is tested is that gold is lower than at the best check, and lower than the proxy accounts for.
 Where the proxy has risen, gold was to rise by `earned` of what that was worth among the replies of
@@ -19,7 +20,7 @@ itself there sooner than in gold alone.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any, Literal
 
@@ -175,9 +176,12 @@ class Confirmation:
     """Change of gold that the proxy's change accounts for; 0 where there is no proxy, or one that
     had nothing to do with gold at the start."""
 
+    together: int
+    """Confirmations that are added up, this one and those before it."""
+
     p_value: float
-    """One-sided, of a paired sign-flip test: how often chance alone lets gold fall as far below
-    what was due."""
+    """One-sided, of a paired sign-flip test on their sum: how often chance alone lets gold fall as
+    far below what was due."""
 
     level: float
     """Largest p-value at which this confirmation stops training."""
@@ -326,6 +330,13 @@ class RuleState:
 
     confirmations: int = 0
 
+    sums: tuple[float, ...] | None = None
+    """Change of gold less what was due, a prompt, over the confirmations since the best check; as
+    that is chosen without them, adding up is no choice among them either."""
+
+    together: int = 0
+    """Confirmations in it."""
+
 
 class StoppingRule:
     """Decides at each check whether training goes on, and which check is the best so far."""
@@ -364,6 +375,7 @@ class StoppingRule:
             confirmation=confirmation,
         )
         state = self.state
+        ends = better and confirmation is None
         self.state = RuleState(
             checks=(*state.checks, check),
             best_step=step if better else state.best_step,
@@ -372,6 +384,8 @@ class StoppingRule:
             worth=state.worth,
             cost=state.cost,
             confirmations=state.confirmations + suspected,
+            sums=None if ends else self.state.sums,
+            together=0 if ends else self.state.together,
         )
         if outside:
             return self._stop(step, "collapse", "; ".join(outside))
@@ -400,13 +414,20 @@ class StoppingRule:
         best = ScoredReplies(gold=self.state.best_gold, proxy=self.state.best_proxy)
         if best.gold is None or seen.gold is None or not self._lower(best, seen):
             return False
-        return self._p_value(best, seen, self._settings.suspicion) <= self._settings.suspicion
+        level = self._settings.suspicion
+        return self._p_value(self._changes(best, seen), level) <= level
 
     def _confirmed(self, confirm: Confirm) -> Confirmation:
         number = self.state.confirmations + 1
         best, now = confirm(number)
         level = level_of(number, self._settings.alpha)
-        p_value = self._p_value(best, now, level)
+        sums = np.asarray(self._changes(best, now))
+        if self.state.sums is not None:
+            sums = sums + np.asarray(self.state.sums)
+        self.state = replace(
+            self.state, sums=_kept(sums.tolist()), together=self.state.together + 1
+        )
+        p_value = self._p_value(sums.tolist(), level)
         return Confirmation(
             best_step=self.state.best_step,
             gold_best=_mean(best.gold),
@@ -414,6 +435,7 @@ class StoppingRule:
             proxy_best=mean(best.proxy),
             proxy_now=mean(now.proxy),
             due=self._rate(best, now) * _rise(best, now),
+            together=self.state.together,
             p_value=p_value,
             level=level,
             fallen=p_value <= level and self._lower(best, now),
@@ -429,12 +451,17 @@ class StoppingRule:
             return self._settings.earned * self.state.worth
         return self.state.cost
 
-    def _p_value(self, best: ScoredReplies, now: ScoredReplies, level: float) -> float:
-        """Of gold falling below what is due."""
+    def _changes(self, best: ScoredReplies, now: ScoredReplies) -> list[float]:
+        """How far gold came to lie above what was due, one number a prompt."""
         rate = self._rate(best, now)
-        before, after = (_less(_there(look.gold), look.proxy, rate) for look in (best, now))
+        before, after = (
+            np.asarray(_less(_there(seen.gold), seen.proxy, rate)) for seen in (best, now)
+        )
+        return list((after - before).tolist())
+
+    def _p_value(self, changes: Sequence[float], level: float) -> float:
         seed = derive_seed(self._seed, "signs", len(self.state.checks), level)
-        return fall_p_value(before, after, seed=seed, level=level)
+        return fall_p_value([0.0] * len(changes), changes, seed=seed, level=level)
 
     def _is_best(
         self, seen: ScoredReplies, measures: ReplyMeasures, confirmation: Confirmation | None
@@ -519,4 +546,5 @@ def _in_words(found: Confirmation) -> str:
             f" while the proxy went from {found.proxy_best:.4g} to {found.proxy_now:.4g}, for "
             f"which {found.due:+.2g} of gold was due"
         )
-    return f"{said} (p = {found.p_value:.2g}, at most {found.level:.2g} needed)"
+    over = f" over {found.together} confirmations" if found.together > 1 else ""
+    return f"{said} (p = {found.p_value:.2g}{over}, at most {found.level:.2g} needed)"
