@@ -38,6 +38,7 @@ Scorer = Callable[[Sequence[Dialogue], Sequence[str]], list[float]]
 FEWEST = 16
 """Prompts below which no fall could be told from chance."""
 
+_LEAST_SHARED = 0.2
 _RESOLUTION = 1e-9  # in gold's unit
 _SIGNS = 999  # random draws of signs, at least: a p-value is a multiple of one in these
 _MOST_SIGNS = 199_999
@@ -490,6 +491,8 @@ def slopes_of(seen: ScoredReplies) -> tuple[float, float]:
         The slope of gold on the proxy, which a rise of a noisy proxy promises; and one over the
         slope of the proxy on gold, by which gold has fallen where it took the proxy along. Both 0
         where one of the two is missing or the same for all, or where they run against each other.
+        Of a proxy that shares less than a fifth of its variance with gold, the second is taken as
+        if it did: a fall of such a proxy would excuse any fall of gold.
 
     Example:
         >>> slopes_of(ScoredReplies(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 2.0, 0.0]))
@@ -502,7 +505,8 @@ def slopes_of(seen: ScoredReplies) -> tuple[float, float]:
     spreads = float(np.var(proxy)), float(np.var(gold))
     if not (min(spreads) > 0 and together > 0):
         return 0.0, 0.0
-    return together / spreads[0], spreads[1] / together
+    worth = together / spreads[0]
+    return worth, worth / max(worth * together / spreads[1], _LEAST_SHARED)
 
 
 def mean(values: Sequence[float] | None) -> float | None:
