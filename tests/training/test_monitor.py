@@ -62,7 +62,7 @@ def test_a_run_that_is_not_stopped_ends_with_the_bytes_of_one_nobody_watched(
 ):
     model = models("gpt2", dropout=0.1)  # so that a random number drawn on the way would count
     plain = train(stage, model, tmp_path / "plain")
-    watched = train(stage, model, tmp_path / "watched", monitor="raised")
+    watched = train(stage, model, tmp_path / "watched", monitor="level")
     assert watched.monitored is not None
     assert watched.monitored.stopped is None
     assert plain.monitored is None
@@ -103,7 +103,9 @@ def gold_of(folder, seed=3):
 
 
 def test_where_the_start_was_best_its_own_weights_come_back(models, tmp_path):
-    result = hacked(models(), tmp_path / "out", watching("lowered", max_new_tokens=4))
+    watch = watching("lowered", max_new_tokens=4)
+    watch = replace(watch, gold=lambda d, r: [-value for value in letters(d, r)])
+    result = hacked(models(), tmp_path / "out", watch)
     assert result.monitored is not None
     stop = result.monitored.stopped
     assert stop is not None

@@ -7,10 +7,10 @@ from tests.training.test_collapse import START
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.records import Message, from_json, to_json
 from plumbrule.training.overoptimization import (
-    Look,
     Monitor,
     MonitorSettings,
     RuleState,
+    ScoredReplies,
     StoppingRule,
     check_held_out,
     fall_p_value,
@@ -42,14 +42,14 @@ class World:
             def confirm(number, step=step):
                 best = rule.state.best_step
                 return tuple(
-                    Look(
+                    ScoredReplies(
                         gold=self.replies(self.gold[at], self.copies),
                         proxy=self.replies(self.proxy[at], self.copies),
                     )
                     for at in (best, step)
                 )
 
-            seen = Look(gold=self.replies(gold), proxy=self.replies(proxy))
+            seen = ScoredReplies(gold=self.replies(gold), proxy=self.replies(proxy))
             stop = rule.look(step, seen, START, confirm)
             if stop:
                 return stop
@@ -114,7 +114,7 @@ def together(rates, change, *, loophole, seed, copies=4):
     def replies(step, count):
         gold = (draw.random((PROMPTS, count)) < rates[step]).astype(float)
         proxy = change(gold, draw) + loophole[step]
-        return Look(gold=gold.mean(axis=1).tolist(), proxy=proxy.mean(axis=1).tolist())
+        return ScoredReplies(gold=gold.mean(axis=1).tolist(), proxy=proxy.mean(axis=1).tolist())
 
     rule = StoppingRule(MonitorSettings(), seed=seed)
     for step in range(len(rates)):
@@ -168,7 +168,7 @@ def unasked(number):
 
 def test_collapse_stops_at_once_and_keeps_the_last_model_within_its_bounds():
     rule = StoppingRule(MonitorSettings(), seed=0)
-    seen = Look(gold=None, proxy=None)
+    seen = ScoredReplies(gold=None, proxy=None)
     assert rule.look(0, seen, START, unasked) is None
     assert rule.look(5, seen, START, unasked) is None
     stop = rule.look(10, seen, replace(START, repetition=0.9, unique=0.01), unasked)
@@ -182,13 +182,13 @@ def test_without_gold_the_best_is_the_proxy_less_what_the_distance_costs():
     rule = StoppingRule(MonitorSettings(penalty=0.1), seed=0)
     for step, (proxy, divergence) in enumerate([(0.5, 0.0), (0.7, 0.5), (0.72, 1.5)]):
         measures = replace(START, divergence=divergence)
-        rule.look(step, Look(gold=None, proxy=flat(proxy)), measures, unasked)
+        rule.look(step, ScoredReplies(gold=None, proxy=flat(proxy)), measures, unasked)
     assert rule.state.best_step == 1
 
 
 def test_a_model_that_gives_no_replies_any_more_is_a_collapse():
     rule = StoppingRule(MonitorSettings(), seed=0)
-    rule.look(0, Look(gold=flat(0.5), proxy=None), START, unasked)
+    rule.look(0, ScoredReplies(gold=flat(0.5), proxy=None), START, unasked)
     stop = rule.lost(4, "NaN")
     assert (stop.reason, stop.kept_step) == ("collapse", 0)
     assert "The starting model is kept" in stop.message
@@ -196,8 +196,8 @@ def test_a_model_that_gives_no_replies_any_more_is_a_collapse():
 
 def test_what_a_rule_remembers_survives_a_checkpoint():
     rule = StoppingRule(MonitorSettings(), seed=0)
-    rule.look(0, Look(gold=flat(0.1 + 0.2), proxy=flat(1 / 3)), START, unasked)
-    rule.look(3, Look(gold=flat(0.5), proxy=flat(2 / 3)), START, unasked)
+    rule.look(0, ScoredReplies(gold=flat(0.1 + 0.2), proxy=flat(1 / 3)), START, unasked)
+    rule.look(3, ScoredReplies(gold=flat(0.5), proxy=flat(2 / 3)), START, unasked)
     again = from_json(RuleState, to_json(rule.state), origin="test")
     assert again == rule.state
     assert again.best_step == 3

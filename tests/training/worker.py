@@ -158,11 +158,12 @@ def strange(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float
 
 
 def watching(kind: str, **changes: Any) -> Monitor:
-    """A monitor of a small job, with gold that training raises or lowers."""
+    """A monitor of a small job, with gold that training raises, lowers or leaves as it is."""
     draw = random.Random(99)
     golds = {
         "raised": lambda d, r: [-value for value in strange(d, r)],
         "lowered": strange,
+        "level": lambda d, r: [0.5] * len(r),
     }
     return Monitor(
         dialogues=[asked(sentence(draw, 7, 7)) for _ in range(24)],

@@ -34,10 +34,10 @@ from plumbrule.training.collapse import (
 )
 from plumbrule.training.overoptimization import (
     EarlyStop,
-    Look,
     Monitor,
     Monitored,
     RuleState,
+    ScoredReplies,
     Scorer,
     StoppingRule,
 )
@@ -213,21 +213,23 @@ class MonitorSession(TrainerCallback):  # type: ignore[misc]
             cut_off=[each.finish_reason == "length" for each in replies],
         )
 
-    def _confirm(self, number: int) -> tuple[Look, Look]:
+    def _confirm(self, number: int) -> tuple[ScoredReplies, ScoredReplies]:
         """Scores of fresh replies by the best and by the present model, a mean a prompt."""
         with worn(self._module, self._best):
             best = self._fresh(number)
         return best, self._fresh(number)
 
-    def _fresh(self, number: int) -> Look:
+    def _fresh(self, number: int) -> ScoredReplies:
         copies = self._monitor.settings.confirming_replies
         dialogues = [dialogue for dialogue in self._monitor.dialogues for _ in range(copies)]
         drawn = self._draw(dialogues, "confirm", number)
         seen = self._scored(dialogues, drawn.texts)
-        return Look(gold=_by_prompt(seen.gold, copies), proxy=_by_prompt(seen.proxy, copies))
+        return ScoredReplies(
+            gold=_by_prompt(seen.gold, copies), proxy=_by_prompt(seen.proxy, copies)
+        )
 
-    def _scored(self, dialogues: Sequence[Dialogue], replies: Sequence[str]) -> Look:
-        return Look(
+    def _scored(self, dialogues: Sequence[Dialogue], replies: Sequence[str]) -> ScoredReplies:
+        return ScoredReplies(
             gold=_scores("gold", self._monitor.gold, dialogues, replies),
             proxy=_scores("proxy", self._monitor.proxy, dialogues, replies),
         )

@@ -7,7 +7,8 @@ At each check the same held-out prompts are replied to, from the same random num
 prompt by prompt with the best check so far. That best check was chosen for looking good, so falling
 below it proves nothing: a suspicion is followed by a confirmation, in which both models reply anew,
 to the same prompts, from random numbers nobody has looked at. Only the confirmations are tests, and
-number j of them may err with probability alpha / (j (j + 1)), which adds up to alpha.
+number j of them may err with probability alpha / (j (j + 1)), which adds up to alpha. Confirmations
+that follow one another without a better check in between are added up, prompt by prompt.
 
 What is tested is that gold is lower than at the best check, and lower than the proxy accounts for.
 Where the proxy has risen, gold was to rise by `earned` of what that was worth among the replies of
@@ -19,7 +20,7 @@ itself there sooner than in gold alone.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any, Literal
 
@@ -37,6 +38,7 @@ Scorer = Callable[[Sequence[Dialogue], Sequence[str]], list[float]]
 FEWEST = 16
 """Prompts below which no fall could be told from chance."""
 
+_LEAST_SHARED = 0.2
 _RESOLUTION = 1e-9  # in gold's unit
 _SIGNS = 999  # random draws of signs, at least: a p-value is a multiple of one in these
 _MOST_SIGNS = 199_999
@@ -175,9 +177,12 @@ class Confirmation:
     """Change of gold that the proxy's change accounts for; 0 where there is no proxy, or one that
     had nothing to do with gold at the start."""
 
+    together: int
+    """Confirmations that are added up, this one and those before it."""
+
     p_value: float
-    """One-sided, of a paired sign-flip test: how often chance alone lets gold fall as far below
-    what was due."""
+    """One-sided, of a paired sign-flip test on their sum: how often chance alone lets gold fall as
+    far below what was due."""
 
     level: float
     """Largest p-value at which this confirmation stops training."""
@@ -297,14 +302,14 @@ def fall_p_value(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ScoredReplies:
     """Scores of one model's replies, one a prompt."""
 
     gold: Sequence[float] | None
     proxy: Sequence[float] | None
 
 
-Confirm = Callable[[int], tuple[Look, Look]]
+Confirm = Callable[[int], tuple[ScoredReplies, ScoredReplies]]
 """Given which confirmation it is, has the best model and the present one reply anew."""
 
 
@@ -326,6 +331,13 @@ class RuleState:
 
     confirmations: int = 0
 
+    sums: tuple[float, ...] | None = None
+    """Change of gold less what was due, a prompt, over the confirmations since the best check; as
+    that is chosen without them, adding up is no choice among them either."""
+
+    together: int = 0
+    """Confirmations in it."""
+
 
 class StoppingRule:
     """Decides at each check whether training goes on, and which check is the best so far."""
@@ -337,7 +349,7 @@ class StoppingRule:
         self.state = state or RuleState()
 
     def look(
-        self, step: int, seen: Look, measures: ReplyMeasures, confirm: Confirm
+        self, step: int, seen: ScoredReplies, measures: ReplyMeasures, confirm: Confirm
     ) -> EarlyStop | None:
         """Take in a check; afterwards `state.best_step` is this step where it is the best.
 
@@ -364,6 +376,7 @@ class StoppingRule:
             confirmation=confirmation,
         )
         state = self.state
+        ends = better and confirmation is None
         self.state = RuleState(
             checks=(*state.checks, check),
             best_step=step if better else state.best_step,
@@ -372,6 +385,8 @@ class StoppingRule:
             worth=state.worth,
             cost=state.cost,
             confirmations=state.confirmations + suspected,
+            sums=None if ends else self.state.sums,
+            together=0 if ends else self.state.together,
         )
         if outside:
             return self._stop(step, "collapse", "; ".join(outside))
@@ -395,18 +410,25 @@ class StoppingRule:
             message=f"{reason} at step {step}: {why}. {name[0].upper()}{name[1:]} is kept.",
         )
 
-    def _suspects(self, seen: Look) -> bool:
+    def _suspects(self, seen: ScoredReplies) -> bool:
         """Whether gold seems lower than at the best check, and than the proxy accounts for."""
-        best = Look(gold=self.state.best_gold, proxy=self.state.best_proxy)
+        best = ScoredReplies(gold=self.state.best_gold, proxy=self.state.best_proxy)
         if best.gold is None or seen.gold is None or not self._lower(best, seen):
             return False
-        return self._p_value(best, seen, self._settings.suspicion) <= self._settings.suspicion
+        level = self._settings.suspicion
+        return self._p_value(self._changes(best, seen), level) <= level
 
     def _confirmed(self, confirm: Confirm) -> Confirmation:
         number = self.state.confirmations + 1
         best, now = confirm(number)
         level = level_of(number, self._settings.alpha)
-        p_value = self._p_value(best, now, level)
+        sums = np.asarray(self._changes(best, now))
+        if self.state.sums is not None:
+            sums = sums + np.asarray(self.state.sums)
+        self.state = replace(
+            self.state, sums=_kept(sums.tolist()), together=self.state.together + 1
+        )
+        p_value = self._p_value(sums.tolist(), level)
         return Confirmation(
             best_step=self.state.best_step,
             gold_best=_mean(best.gold),
@@ -414,30 +436,36 @@ class StoppingRule:
             proxy_best=mean(best.proxy),
             proxy_now=mean(now.proxy),
             due=self._rate(best, now) * _rise(best, now),
+            together=self.state.together,
             p_value=p_value,
             level=level,
             fallen=p_value <= level and self._lower(best, now),
         )
 
-    def _lower(self, best: Look, now: Look) -> bool:
+    def _lower(self, best: ScoredReplies, now: ScoredReplies) -> bool:
         fall = _mean(best.gold) - _mean(now.gold)
         return fall > 0 and fall >= self._settings.least_fall
 
-    def _rate(self, best: Look, now: Look) -> float:
+    def _rate(self, best: ScoredReplies, now: ScoredReplies) -> float:
         """Gold that is due for a unit of the proxy's change."""
         if _rise(best, now) > 0:
             return self._settings.earned * self.state.worth
         return self.state.cost
 
-    def _p_value(self, best: Look, now: Look, level: float) -> float:
-        """Of gold falling below what is due."""
+    def _changes(self, best: ScoredReplies, now: ScoredReplies) -> list[float]:
+        """How far gold came to lie above what was due, one number a prompt."""
         rate = self._rate(best, now)
-        before, after = (_less(_there(look.gold), look.proxy, rate) for look in (best, now))
+        before, after = (
+            np.asarray(_less(_there(seen.gold), seen.proxy, rate)) for seen in (best, now)
+        )
+        return list((after - before).tolist())
+
+    def _p_value(self, changes: Sequence[float], level: float) -> float:
         seed = derive_seed(self._seed, "signs", len(self.state.checks), level)
-        return fall_p_value(before, after, seed=seed, level=level)
+        return fall_p_value([0.0] * len(changes), changes, seed=seed, level=level)
 
     def _is_best(
-        self, seen: Look, measures: ReplyMeasures, confirmation: Confirmation | None
+        self, seen: ScoredReplies, measures: ReplyMeasures, confirmation: Confirmation | None
     ) -> bool:
         if not self.state.checks:
             return True
@@ -456,16 +484,18 @@ class StoppingRule:
         return proxy - self._settings.penalty * measures.divergence
 
 
-def slopes_of(seen: Look) -> tuple[float, float]:
+def slopes_of(seen: ScoredReplies) -> tuple[float, float]:
     """What a unit of the proxy is worth in gold, going up and going down.
 
     Returns:
         The slope of gold on the proxy, which a rise of a noisy proxy promises; and one over the
         slope of the proxy on gold, by which gold has fallen where it took the proxy along. Both 0
         where one of the two is missing or the same for all, or where they run against each other.
+        Of a proxy that shares less than a fifth of its variance with gold, the second is taken as
+        if it did: a fall of such a proxy would excuse any fall of gold.
 
     Example:
-        >>> slopes_of(Look(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 2.0, 0.0]))
+        >>> slopes_of(ScoredReplies(gold=[0.0, 1.0, 1.0, 0.0], proxy=[0.0, 2.0, 2.0, 0.0]))
         (0.5, 0.5)
     """
     if seen.gold is None or seen.proxy is None:
@@ -475,7 +505,8 @@ def slopes_of(seen: Look) -> tuple[float, float]:
     spreads = float(np.var(proxy)), float(np.var(gold))
     if not (min(spreads) > 0 and together > 0):
         return 0.0, 0.0
-    return together / spreads[0], spreads[1] / together
+    worth = together / spreads[0]
+    return worth, worth / max(worth * together / spreads[1], _LEAST_SHARED)
 
 
 def mean(values: Sequence[float] | None) -> float | None:
@@ -492,7 +523,7 @@ def _mean(values: Sequence[float] | None) -> float:
     return float(np.mean(_there(values)))
 
 
-def _rise(best: Look, now: Look) -> float:
+def _rise(best: ScoredReplies, now: ScoredReplies) -> float:
     """Change of the proxy; 0 where there is none."""
     if best.proxy is None or now.proxy is None:
         return 0.0
@@ -519,4 +550,5 @@ def _in_words(found: Confirmation) -> str:
             f" while the proxy went from {found.proxy_best:.4g} to {found.proxy_now:.4g}, for "
             f"which {found.due:+.2g} of gold was due"
         )
-    return f"{said} (p = {found.p_value:.2g}, at most {found.level:.2g} needed)"
+    over = f" over {found.together} confirmations" if found.together > 1 else ""
+    return f"{said} (p = {found.p_value:.2g}{over}, at most {found.level:.2g} needed)"
