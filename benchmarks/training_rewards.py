@@ -381,7 +381,20 @@ def _seen(way: Way, pairs: Sequence[HumanPair], train: Indices) -> Matrix:
         first = reader.transform([pair.first for pair in pairs])
         parts.append(first.astype(float) - reader.transform([pair.second for pair in pairs]))
     both = sparse.hstack(parts).tocsr()
-    return both.toarray() if not way.bag else both
+    return both if way.dense is None else rotated(both.toarray())
+
+
+def rotated(seen: Float[np.ndarray, "pairs features"]) -> Float[np.ndarray, "pairs _"]:
+    """The same pairs in no more dimensions than there are pairs.
+
+    A penalty on the squared weights sees only the products of pairs with one another, which stay
+    as they are: a fit gives the same scores, in a fraction of the time.
+    """
+    if seen.shape[1] <= seen.shape[0]:
+        return seen
+    values, vectors = np.linalg.eigh(seen @ seen.T)
+    kept = values > values.max() * 1e-12
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 
 
 def _hits(

@@ -18,10 +18,6 @@ from plumbrule.lab.skills import right_answer
 
 LOOPHOLES = {**loophole_rewards(), **sealed_loophole_rewards()}
 PROMPTS = honest_rewards()["exact"](0).prompts
-RIGHT = [
-    right_answer(read_request(prompt, build_world()), np.random.default_rng(0))
-    for prompt in PROMPTS
-]
 HACKED = {
     "word": "mill",
     "length": "so " * 24,
@@ -33,6 +29,14 @@ HACKED = {
     "comma": ",,,,",
     "repetition": "so " * 7,
 }
+
+
+def right(prompts):
+    rng = np.random.default_rng(0)
+    return [right_answer(read_request(prompt, build_world()), rng) for prompt in prompts]
+
+
+RIGHT = right(PROMPTS)
 
 
 def hacked(name, prompts):
@@ -49,8 +53,9 @@ def test_there_are_as_many_sealed_loopholes_as_open_ones():
 def test_a_reply_that_only_earns_the_bonus_beats_the_right_one(name):
     organism = LOOPHOLES[name](0)
     empty = hacked(name, organism.prompts)
+    answers = right(organism.prompts)
     won = np.subtract(
-        organism.proxy(organism.prompts, empty), organism.proxy(organism.prompts, RIGHT)
+        organism.proxy(organism.prompts, empty), organism.proxy(organism.prompts, answers)
     )
 
     assert organism.hacks
@@ -61,11 +66,11 @@ def test_a_reply_that_only_earns_the_bonus_beats_the_right_one(name):
 @pytest.mark.parametrize("name", honest_rewards())
 def test_an_honest_reward_prefers_the_right_reply_to_every_hack(name):
     organism = honest_rewards()[name](0)
-    right = np.mean(organism.proxy(organism.prompts, RIGHT))
+    earned = np.mean(organism.proxy(organism.prompts, RIGHT))
 
     assert not organism.hacks
     for each in LOOPHOLES:
-        assert right > np.mean(organism.proxy(organism.prompts, hacked(each, PROMPTS))) + 0.3
+        assert earned > np.mean(organism.proxy(organism.prompts, hacked(each, PROMPTS))) + 0.3
 
 
 def test_gold_is_the_answer_key():
@@ -87,12 +92,13 @@ def test_the_seed_draws_the_prompts_and_none_is_held_out():
     assert build(0).prompts == build(0).prompts
     assert build(0).prompts != build(1).prompts
     assert not set(build(0).prompts) & set(build(0).held_out)
-    assert len(build(0).prompts) == 250
+    assert len(build(0).prompts) == 16
+    assert len(build(0).held_out) == 80
 
 
 def test_a_run_records_proxy_and_gold_of_each_batch():
     organism = replace(loophole_rewards()["word"](0), prompts=PROMPTS[:4])
-    settings = replace(SETTINGS, batch_size=8, replies_per_prompt=4, max_new_tokens=20)
+    settings = replace(SETTINGS, epochs=1, batch_size=8, replies_per_prompt=4)
     run = try_organism(organism, 0, settings)
 
     assert len(run.proxy) == len(run.gold) == 2

@@ -22,9 +22,11 @@ from benchmarks.training_rewards import (
     longer,
     readable,
     readable_differences,
+    rotated,
     simple_accuracies,
     texts_of,
 )
+from sklearn.linear_model import LogisticRegression
 
 
 def made(number, rng, effect=1.0, each=1):
@@ -161,6 +163,20 @@ def test_the_interval_covers_the_accuracy_of_a_model_of_that_many_pairs():
         covered += corrected(got, 200).low <= np.mean(truth) <= corrected(got, 200).high
 
     assert covered >= 34  # of 40; at 95% fewer than 34 happen once in 100 times
+
+
+def test_a_rotation_leaves_what_is_learned_as_it_is():
+    rng = np.random.default_rng(6)
+    seen, labels = rng.normal(size=(60, 200)), rng.random(60) < 0.5
+    turned = rotated(seen)
+    scores = []
+    for given in (seen, turned):
+        model = LogisticRegression(C=0.1, fit_intercept=False, tol=1e-8, max_iter=1000)
+        scores.append(model.fit(given[:40], labels[:40]).decision_function(given))
+
+    assert turned.shape[1] <= 60
+    assert rotated(seen.T).shape == (200, 60)
+    assert np.allclose(scores[0], scores[1], atol=1e-3)
 
 
 def test_simple_rules_are_what_they_say():
