@@ -6,6 +6,7 @@ import typer
 
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
+from plumbrule.cli.compare_runs import compare_runs
 from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.ending import end_well
 from plumbrule.cli.inspect import app as inspect
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(compare)
+app.command("compare-runs")(compare_runs)
 app.command()(review)
 app.command()(amplify)
 app.add_typer(constitution, name="constitution")

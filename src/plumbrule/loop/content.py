@@ -13,6 +13,7 @@ from plumbrule.compliance import (
 )
 from plumbrule.constitution import Constitution
 from plumbrule.loop.certified import certified_rates, say_certificate
+from plumbrule.loop.feedback import HumanFeedback
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.held_out import HeldOutExamination, held_out_rates, warn_of_held_out
@@ -23,6 +24,7 @@ from plumbrule.loop.notes import (
     ungraded,
     untaught_principles,
 )
+from plumbrule.loop.outcomes import labels_used, outcomes
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
@@ -43,6 +45,7 @@ def report_content(
     constitution: Constitution,
     models: Mapping[str, LanguageModel],
     trained: TrainedStages,
+    people: HumanFeedback,
     jury: Jury,
     command: str,
     held_out_judge: HeldOutExamination | None = None,
@@ -56,6 +59,7 @@ def report_content(
         constitution: What was trained on.
         models: Who was trained, who critiqued, who judged.
         trained: What training left behind.
+        people: What people gave the run.
         jury: Who judged, and what an examination of them found.
         command: What the user typed.
         held_out_judge: What a judge that taught nothing says; None: there was none.
@@ -104,6 +108,10 @@ def report_content(
         "seed": run.config.seed,
         "command": command,
         "config_sha256": run.identity,
+        "recipe": run.config.recipe,
+        "method": run.config.method,
+        "labels": labels_used(trained, people),
+        "outcomes": outcomes(stages, known, oracle=oracle),
         "constitution_sha256": constitution.sha256,
         "constitution": {
             "name": constitution.name,
@@ -141,6 +149,7 @@ def report_content(
         "examples": _examples(stages, known, trained),
         "findings": findings,
         "notes": [
+            *people.notes,
             *notes(stages, trained, tested, oracle=oracle),
             *say_certificate(certified),
             *say_talk(talk, stages),
@@ -271,9 +280,8 @@ _CURVES = (
 def _curves(trained: TrainedStages) -> list[dict[str, Any]]:
     curves = []
     for stage, title, name, unit in _CURVES:
-        points = [
-            [each.step, each.value] for each in trained.results[stage].curve if each.name == name
-        ]
+        curve = trained.results[stage].curve if stage in trained.results else ()
+        points = [[each.step, each.value] for each in curve if each.name == name]
         if len(points) > 1:
             curves.append(
                 {

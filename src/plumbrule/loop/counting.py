@@ -9,7 +9,7 @@ from plumbrule.loop.config import RunConfig
 from plumbrule.loop.steps import Jury
 from plumbrule.loop.trials import held_out_name
 from plumbrule.models import LanguageModel, LocalModel
-from plumbrule.records import Dialogue, Prompt
+from plumbrule.records import Dialogue, Exchange, Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class Counting:
         pairs = 2 * self.lengths(compared, longest)
         stages = [
             self.replies("candidates", compared, longest, copies=config.candidates),
-            self._comparing(compared, longest),
+            self.comparing(compared, longest),
             Stage(
                 name="train/reward",
                 who="model",
@@ -221,7 +221,7 @@ class Counting:
             ),
         ]
 
-    def _comparing(self, compared: Sequence[Prompt], longest: int) -> Stage:
+    def comparing(self, compared: Sequence[Prompt], longest: int) -> Stage:
         """Comparison of two replies to each prompt: graded where the critic can be examined."""
         law, reply = self.jury.constitution, _filler(longest)
         if any(principle.known_replies for principle in law.principles):
@@ -243,6 +243,13 @@ class Counting:
         """Tokens of each prompt and a reply of so many tokens."""
         asked = self.model.chat.prompts([prompt.dialogue for prompt in prompts])
         return sum(len(each) + reply for each in asked)
+
+    def examples(self, given: Sequence[Exchange]) -> int:
+        """Tokens of dialogues with the replies that they got."""
+        pairs = self.model.chat.with_replies(
+            [each.dialogue for each in given], [each.response for each in given]
+        )
+        return sum(len(prompt) + len(reply) + 1 for prompt, reply in pairs)
 
     def shared(self, dialogues: Sequence[Dialogue]) -> int:
         """Tokens that have to be read where what texts begin with is read once."""

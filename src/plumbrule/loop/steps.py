@@ -11,6 +11,7 @@ from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
 from plumbrule.judging import (
     NOTHING_KNOWN,
+    CandidatePair,
     JudgeCertificate,
     PromptSet,
     Standing,
@@ -66,6 +67,9 @@ class TrainedStages:
     trails: Sequence[RevisionTrail]
     preferences: Sequence[Preference]
     results: Mapping[str, TrainingResult]
+
+    notes: Sequence[str] = ()
+    """What a reader must know of how labels came together."""
 
 
 @strict
@@ -200,7 +204,13 @@ def prefer(
     which is better, in both orders.
     """
     groups = [candidates[start : start + copies] for start in range(0, len(candidates), copies)]
-    pairs = pairs_to_compare(groups)
+    return label_pairs(run, name, jury, pairs_to_compare(groups))
+
+
+def label_pairs(
+    run: RunWorkspace, name: str, jury: Jury, pairs: Sequence[CandidatePair]
+) -> list[Preference]:
+    """What the critic says of pairs of replies."""
     tried = jury.critic_standing.trial is not None
 
     def work(shard: Sequence[Any], seed: int) -> list[Preference]:

@@ -54,7 +54,7 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     if jury.judge.identity != jury.critic.identity:
         other = _answers(run, "judge", jury, jury.judge)
         judge = _standing(run, "judge", jury, jury.judge, prompts, other)
-    if run.config.teach_anyway:
+    if run.config.teach_anyway or run.config.recipe == "rlhf":  # there it teaches nothing
         critic = _insisted(critic)
     else:
         _refuse_useless(critic, jury, told, other)
