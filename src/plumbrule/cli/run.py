@@ -43,9 +43,9 @@ def run(
     recipe: Annotated[
         list[str] | None,
         typer.Option(
-            help="`constitutional`, `rlhf` or `hybrid`: whose labels to learn from; `small`; or a "
-            "YAML file with a run's fields, such as a config.yaml. Several: each over the one "
-            "before."
+            help="`constitutional`, `rlhf` or `hybrid`: whose labels to learn from; `quick` or "
+            "`small`: sizes; or a YAML file with a run's fields, such as a config.yaml. Several: "
+            "each over the one before."
         ),
     ] = None,
     human_pairs: Annotated[

@@ -21,8 +21,8 @@ from plumbrule.training import (
     SupervisedTraining,
 )
 
-SHIPPED = ("small",)
-"""Settings that come with the package for a kind of model, without the model."""
+SHIPPED = ("quick", "small")
+"""Settings that come with the package: a quick run of the village; a kind of model, without it."""
 
 RecipeName = Literal["constitutional", "rlhf", "hybrid"]
 """A way from principles and people to a model; `plumbrule.loop.ways` says what each does."""
