@@ -20,13 +20,19 @@ from typing import Any
 from plumbrule.records import Dialogue, Exchange, Message, Preference
 from plumbrule.training.dpo import PreferencePair, train_dpo
 from plumbrule.training.grpo import train_grpo
+from plumbrule.training.kto import RatedReply, train_kto
+from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
+from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
     DpoTraining,
     GrpoTraining,
+    KtoTraining,
     LoraSettings,
+    PpoTraining,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 from plumbrule.training.supervised import train_supervised
@@ -74,6 +80,19 @@ def pairs(count: int, seed: int = 0) -> list[PreferencePair]:
         )
         for number in range(count)
     ]
+
+
+def rated(count: int, seed: int = 0) -> list[RatedReply]:
+    return [
+        RatedReply(
+            id=f"{pair.id}/{desirable}",
+            dialogue=pair.dialogue,
+            reply=pair.chosen if desirable else pair.rejected,
+            desirable=desirable,
+        )
+        for pair in pairs(-(-count // 2), seed)
+        for desirable in (True, False)
+    ][:count]
 
 
 def preference(
@@ -173,7 +192,10 @@ SETTINGS: dict[str, Any] = {
     "supervised": SupervisedTraining(**BRIEF, epochs=2),
     "dpo": DpoTraining(**BRIEF, epochs=2),
     "reward_model": RewardTraining(**BRIEF, epochs=2),
+    "kto": KtoTraining(**BRIEF, epochs=2),
     "grpo": GrpoTraining(**BRIEF, epochs=2, replies_per_prompt=2, max_new_tokens=6),
+    "rloo": RlooTraining(**BRIEF, epochs=2, replies_per_prompt=2, max_new_tokens=6),
+    "ppo": PpoTraining(**BRIEF, epochs=2, iterations=2, max_new_tokens=6, kl_target=1.0),
 }
 LORA = LoraSettings(rank=2, alpha=4.0, dropout=0.1)
 
@@ -201,8 +223,12 @@ def train(
         return train_dpo(model, pairs(count), **given)
     if stage == "reward_model":
         return train_reward_model(model, preferences(count), held_out=preferences(4, 1), **given)
+    if stage == "kto":
+        return train_kto(model, rated(count), **given)
     dialogues = [exchange.dialogue for exchange in exchanges(count)]
-    return train_grpo(model, dialogues, reward, reward_identity="spaces", **given)
+    learn: Any = {"grpo": train_grpo, "rloo": train_rloo, "ppo": train_ppo}[stage]
+    result: TrainingResult = learn(model, dialogues, reward, reward_identity="spaces", **given)
+    return result
 
 
 def die_at(where: str, count: int) -> None:
@@ -244,6 +270,7 @@ def main() -> None:
 
     warnings.simplefilter("error")
     torch.set_num_threads(1)
+    import plumbrule.training.ppo_trainer
     import plumbrule.training.reward_trainer
     import plumbrule.training.trl  # noqa: F401
 

@@ -1,5 +1,6 @@
 """Train a model: supervised, from preferences, or from a reward."""
 
+from plumbrule.training.canary import Canary, canary_of, share_of_word
 from plumbrule.training.constitutional import (
     Revising,
     RevisionRound,
@@ -10,37 +11,56 @@ from plumbrule.training.constitutional import (
 )
 from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
 from plumbrule.training.grpo import train_grpo
+from plumbrule.training.kto import RatedReply, rated_of, train_kto
+from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import CurvePoint, HeldOut, TrainingResult
 from plumbrule.training.reward_model import RewardModel, train_reward_model
+from plumbrule.training.rewarded import Reward
+from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
     DpoTraining,
     GrpoTraining,
+    KtoTraining,
     LoraSettings,
+    PpoTraining,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 from plumbrule.training.supervised import train_supervised
 
 __all__ = [
+    "Canary",
     "CurvePoint",
     "DpoTraining",
     "GrpoTraining",
     "HeldOut",
+    "KtoTraining",
     "LoraSettings",
+    "PpoTraining",
     "PreferencePair",
+    "RatedReply",
     "Revising",
     "RevisionRound",
     "RevisionTrail",
+    "Reward",
     "RewardModel",
     "RewardTraining",
+    "RlooTraining",
     "SupervisedTraining",
     "TrainingResult",
+    "canary_of",
     "critique_and_revise",
     "examples_to_imitate",
     "pairs_of",
     "pairs_to_compare",
+    "rated_of",
+    "share_of_word",
     "train_dpo",
     "train_grpo",
+    "train_kto",
+    "train_ppo",
     "train_reward_model",
+    "train_rloo",
     "train_supervised",
 ]

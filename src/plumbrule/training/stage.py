@@ -1,7 +1,7 @@
 """The frame that all training stages share: from a folder and data to a folder, once."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ def carry_out(
         ModelError: The starting folder is no model that can be trained.
         OutputError: The output folder belongs to something else.
         StorageError: The disk did not take a checkpoint or the result.
+        ConfigError: Memory does not even hold one example; short of that, fewer are taken at
+            once, from the last checkpoint on, and `progress` is told their number.
     """
     _check_folder(job.model)
     inputs = inputs_of(job.model, job.settings, seed=job.seed, data=data)
@@ -55,8 +57,13 @@ def carry_out(
     from plumbrule.training.running import circumstances
 
     check_model(job.model)
-    with workspace(job.out, inputs, circumstances=circumstances()) as space, reproducibly(job.seed):
-        return work(space)
+    with workspace(job.out, inputs, circumstances=circumstances()) as space:
+        while True:
+            try:
+                with reproducibly(job.seed):
+                    return work(space)
+            except Exception as error:
+                space = replace(space, most_at_once=_fewer(job, space, error))
 
 
 def conclude(
@@ -106,6 +113,25 @@ def conclude(
             held_out=measured,
         ),
     )
+
+
+def _fewer(job: TrainingJob, space: TrainingWorkspace, error: Exception) -> int:
+    """Examples at once to try next, where an attempt ran out of memory; else the error again."""
+    from plumbrule.training.running import MemoryShort, fewer_at_once, out_of_memory
+
+    settings = job.settings
+    told: tuple[int, int] | None
+    if isinstance(error, MemoryShort):
+        rows, told = error.rows, error.told
+    elif out_of_memory(error):  # before the first step
+        micro = settings.micro_batch_size or settings.batch_size
+        rows, told = space.most_at_once or min(micro, job.examples), None
+    else:
+        raise error
+    fewer = fewer_at_once(error, rows, least=2 if settings.stage() == "kto" else 1)
+    if job.progress and told:
+        job.progress(*told, {"micro_batch_size": float(fewer)})
+    return fewer
 
 
 def _check_folder(model: Path) -> None:

@@ -38,7 +38,8 @@ def train_supervised(
 
     Raises:
         DataError: There is no example, or one is too long or cannot be replied to.
-        ConfigError: Training diverged, or an adapter does not fit the settings.
+        ConfigError: Training diverged (the last checkpoint is kept), or an adapter does not fit
+            the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
         StorageError: The disk is full; the same call goes on from the last checkpoint.
