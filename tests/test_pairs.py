@@ -68,7 +68,7 @@ def test_a_table_holds_numbers_as_text(tmp_path):
     (pair,) = read_pairs(path).preferences
 
     assert better(pair) == "Good."
-    assert abs(pair.probability - 0.5) == 0.25
+    assert pair.probability in (0.25, 0.75)
 
 
 def test_which_reply_comes_first_does_not_say_which_is_better(tmp_path):
@@ -76,7 +76,7 @@ def test_which_reply_comes_first_does_not_say_which_is_better(tmp_path):
         {"prompt": f"{n}?", "chosen": f"{n % 7} yes", "rejected": f"{n % 5} no"} for n in range(60)
     ]
 
-    firsts = [each.probability for each in read_pairs(written(tmp_path, *rows)).preferences]
+    firsts = [each.probability or 0.0 for each in read_pairs(written(tmp_path, *rows)).preferences]
 
     assert 10 < sum(firsts) < 50
 
@@ -107,7 +107,7 @@ def test_opposite_labels_of_one_pair_become_their_mean_and_are_counted(tmp_path)
 
     (pair,) = found.preferences
     assert better(pair) == "Yes."
-    assert abs(pair.probability - 0.5) == pytest.approx(0.25)
+    assert pair.probability in (0.25, 0.75)
     assert pair.weight == 4
     assert any("1 pairs are labeled both ways" in note for note in found.notes)
     assert any("1 rows are about two replies that an earlier one" in note for note in found.notes)

@@ -13,7 +13,6 @@ from plumbrule.loop.config import deciding
 from plumbrule.loop.runs import compare_runs
 from plumbrule.people import read_items
 from plumbrule.recipes import village, village_oracle, village_pairs
-from plumbrule.store import file_sha256
 
 CONFIG = replace(
     village().config,
@@ -56,11 +55,10 @@ def pairs(tmp_path_factory):
 def finished(pairs, tmp_path_factory):
     """A run of each way, in one folder."""
     folder = tmp_path_factory.mktemp("ways")
-    people = {"human_pairs": str(pairs)}
     configs = {
         "alone": replace(CONFIG, method="none"),
-        "rlhf": replace(CONFIG, recipe="rlhf", **people),
-        "hybrid": replace(CONFIG, recipe="hybrid", **people),
+        "rlhf": replace(CONFIG, recipe="rlhf", human_pairs=str(pairs)),
+        "hybrid": replace(CONFIG, recipe="hybrid", human_pairs=str(pairs)),
     }
     return {name: run(folder / name, each) for name, each in configs.items()}
 
@@ -76,11 +74,13 @@ def test_people_alone_teach_without_a_critic(finished):
         "people": {"pairs": 60, "replies": 60}, "ai": {"pairs": 0, "replies": 0},
     }  # fmt: skip
     assert "was trained on what people prefer: 60 replies of people's were imitated, 60 pairs" in (
-        content["summary"][0] + content["summary"][-1] + " ".join(content["summary"])
+        " ".join(content["summary"])
     )
     said = " ".join(content["notes"])
     assert "1 pairs left out: they ask what a held-out prompt asks" in said
     assert "1 pairs left out: they have more than the 512 tokens" in said
+    assert any("The judge was examined first" in line for line in content["summary"])
+    assert not any("TAUGHT" in line or "aught" in line for line in content["summary"])
     assert not verify(folder / "ledger.db").problems
 
 
@@ -113,7 +113,6 @@ def test_the_same_command_again_repeats_nothing_and_another_file_is_another_run(
     done = finished["rlhf"]
     folder = done.report.parent
     config = replace(CONFIG, recipe="rlhf", human_pairs=str(pairs))
-    before = file_sha256(done.report / "report.json")
     times = {path: path.stat().st_mtime_ns for path in folder.glob("stages/**/*")}
 
     run(folder, config)
@@ -123,7 +122,6 @@ def test_the_same_command_again_repeats_nothing_and_another_file_is_another_run(
         json.loads((done.report / "report.json").read_text())["outcomes"]
         == (done.content["outcomes"])
     )
-    assert before
     kept = pairs.read_text()
     try:
         pairs.write_text("".join(kept.splitlines(keepends=True)[:40]))
@@ -162,6 +160,17 @@ def test_a_plan_counts_what_the_way_needs(pairs, tmp_path):
     assert told["rlhf"]["train/supervised"].calls == 60
     assert {"draft", "revise", "compare", "compare_people"} <= set(told["hybrid"])
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("method", ["grpo", "rloo", "ppo"])
+def test_every_method_takes_the_settings_of_its_name(pairs, tmp_path, method):
+    config = replace(CONFIG, recipe="rlhf", human_pairs=str(pairs), method=method)
+    found = plan(config, prompts=PROMPTS, out=tmp_path / "none")
+    (last,) = [each.stage for each in found.stages if each.stage.name == f"train/{method}"]
+    drawn = 1 if method == "ppo" else 8
+
+    assert last.calls == drawn * sum(not each.held_out for each in PROMPTS)
+    assert ({"rloo", "ppo"} & set(deciding(config))) == {method} & {"rloo", "ppo"}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def test_a_way_and_settings_for_a_size_go_together(pairs, tmp_path):
 
 
 def test_a_recipe_that_is_none_is_refused_with_the_names_there_are():
-    with pytest.raises(ConfigError, match="constitutional, rlhf, hybrid, quick, small or a recipe file"):
+    with pytest.raises(
+        ConfigError, match="constitutional, rlhf, hybrid, quick, small or a recipe file"
+    ):
         choose_run({}, ["rhlf"])
 
 

@@ -63,7 +63,9 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="Training against the reward model: `dpo`, `grpo`, or `none`."),
+        typer.Option(
+            help="Training against the reward model: `dpo`, `grpo`, `rloo`, `ppo`, or `none`."
+        ),
     ] = None,
     lora: Annotated[
         bool | None,

@@ -186,6 +186,7 @@ def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
         prompts=words,
         critic=models.critic,
         judge=models.judge,
+        critic_teaches=config.recipe != "rlhf",
         certificate=certificate,
     )
     return models, jury
@@ -255,7 +256,12 @@ def open_models(config: RunConfig, out: Path) -> RunModels:
             f"expected a model whose weights are at hand, to train them; {config.model} is an "
             "endpoint. An endpoint can be --critic and --judge."
         )
-    critic = handle(config.critic or config.model)
+    # Where people alone teach, nobody is asked but the judge.
+    critic = handle(
+        (config.judge if config.recipe == "rlhf" else config.critic)
+        or config.critic
+        or config.model
+    )
     return RunModels(
         model=model,
         folder=model_folder(config.model),

@@ -16,8 +16,10 @@ from plumbrule.records import check_ranges, problems_of, refuse_truths, strict
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
+    PpoTraining,
     Revising,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 
@@ -147,7 +149,7 @@ class RunConfig:
     reward: RewardTraining = field(default_factory=RewardTraining)
     """Training of the reward model on AI preferences."""
 
-    method: Literal["dpo", "grpo", "none"] = "dpo"
+    method: Literal["dpo", "grpo", "rloo", "ppo", "none"] = "dpo"
     """How the model is trained against the reward model; `none`: not at all, so that supervised
     training is the end of it."""
 
@@ -156,6 +158,12 @@ class RunConfig:
 
     grpo: GrpoTraining = field(default_factory=GrpoTraining)
     """Settings of GRPO; used when `method` says so."""
+
+    rloo: RlooTraining = field(default_factory=RlooTraining)
+    """Settings of RLOO; used when `method` says so."""
+
+    ppo: PpoTraining = field(default_factory=PpoTraining)
+    """Settings of PPO; used when `method` says so."""
 
     adapters: bool | None = None
     """Train low-rank adapters in place of full weights; None: above 50 million parameters."""
@@ -275,7 +283,9 @@ def deciding(config: RunConfig) -> dict[str, Any]:
         name: value
         for name, value in to_mapping(config).items()
         # What earlier versions had no name for, they did as the default has it.
-        if name not in later and (name, value) not in _SINCE
+        if name not in later
+        and (name, value) not in _SINCE
+        and (name not in ("rloo", "ppo") or name == config.method)
     }
 
 

@@ -96,7 +96,11 @@ def report_content(
             *ungraded(stages, oracle=oracle),
             *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
-            *say_trial("critic", jury.critic_standing, constitution),
+            *(
+                say_trial("critic", jury.critic_standing, constitution)
+                if jury.critic_teaches
+                else ()
+            ),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
             *(
                 say_trial("held-out judge", held_out_judge.jury.judge_standing, constitution)
@@ -137,7 +141,7 @@ def report_content(
         "judge_certificate": certified,
         "talk_to_judge": talk,
         "trials": [
-            *trial_rows("critic", jury.critic_standing),
+            *(trial_rows("critic", jury.critic_standing) if jury.critic_teaches else ()),
             *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
             *(
                 trial_rows("held-out judge", held_out_judge.jury.judge_standing)
@@ -160,8 +164,8 @@ def report_content(
 
 
 def _alone(jury: Jury) -> bool:
-    """Whether critic and judge are one."""
-    return jury.critic.identity == jury.judge.identity
+    """Whether what was said of the critic is all that there is to say of the judge."""
+    return jury.critic_teaches and jury.critic.identity == jury.judge.identity
 
 
 def _plain(value: Any) -> Any:

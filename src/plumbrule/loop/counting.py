@@ -189,18 +189,19 @@ class Counting:
                 tokens_trained=config.reward.epochs * pairs,
             ),
         ]
-        if config.method == "grpo":
-            grpo = config.grpo
-            drawn = grpo.replies_per_prompt * len(compared)
-            trained = grpo.replies_per_prompt * self.lengths(compared, grpo.max_new_tokens)
+        if config.method != "dpo":
+            settings = getattr(config, config.method)
+            # A method that judges replies against one another draws several a prompt.
+            drawn = getattr(settings, "replies_per_prompt", 1)
+            trained = drawn * self.lengths(compared, settings.max_new_tokens)
             stages.append(
                 Stage(
-                    name="train/grpo",
+                    name=f"train/{config.method}",
                     who="model",
-                    calls=drawn,
+                    calls=drawn * len(compared),
                     tokens_read=trained,
-                    tokens_written=drawn * grpo.max_new_tokens,
-                    tokens_trained=grpo.epochs * trained,
+                    tokens_written=drawn * len(compared) * settings.max_new_tokens,
+                    tokens_trained=settings.epochs * settings.iterations * trained,
                 )
             )
             return stages

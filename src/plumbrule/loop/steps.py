@@ -91,6 +91,9 @@ class Jury:
     critic: LanguageModel
     judge: LanguageModel
 
+    critic_teaches: bool = True
+    """Whether the critic's words are learned from; where people alone teach, they are not."""
+
     critic_standing: Standing = NOTHING_KNOWN
     """What an examination of the critic found."""
 
@@ -104,7 +107,7 @@ class Jury:
     def untaught(self) -> frozenset[str]:
         """Principles under which the critic does no better than chance, so that it teaches none."""
         trial = self.critic_standing.trial
-        if trial is None:
+        if trial is None or not self.critic_teaches:
             return frozenset()
         return frozenset(each.principle_id for each in trial.abilities if each.works is False)
 

@@ -54,9 +54,9 @@ def try_jury(run: RunWorkspace, jury: Jury, prompts: Sequence[Prompt]) -> Jury:
     if jury.judge.identity != jury.critic.identity:
         other = _answers(run, "judge", jury, jury.judge)
         judge = _standing(run, "judge", jury, jury.judge, prompts, other)
-    if run.config.teach_anyway or run.config.recipe == "rlhf":  # there it teaches nothing
+    if run.config.teach_anyway and jury.critic_teaches:
         critic = _insisted(critic)
-    else:
+    elif jury.critic_teaches:
         _refuse_useless(critic, jury, told, other)
     return replace(jury, critic_standing=critic, judge_standing=judge)
 

@@ -45,7 +45,9 @@ from plumbrule.training import (
     examples_to_imitate,
     train_dpo,
     train_grpo,
+    train_ppo,
     train_reward_model,
+    train_rloo,
     train_supervised,
 )
 
@@ -55,7 +57,11 @@ HELD_OUT_PREFERENCES = 0.1
 ASK_PEOPLE = "ask_people.jsonl"
 """Pairs that people should label next, in a run's folder; `plumbrule label make` takes it."""
 
-ONLINE: Mapping[str, Callable[..., TrainingResult]] = {"grpo": train_grpo}
+ONLINE: Mapping[str, Callable[..., TrainingResult]] = {
+    "grpo": train_grpo,
+    "rloo": train_rloo,
+    "ppo": train_ppo,
+}
 """Trainers that draw replies and ask a reward, by `method`; the configuration has the settings of
 each under the same name."""
 

@@ -27,8 +27,10 @@ from plumbrule.store import derive_seed
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
+    PpoTraining,
     Revising,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 
@@ -61,6 +63,16 @@ def village(model: str = "lab:small") -> Recipe:
         dpo=DpoTraining(learning_rate=1e-4, epochs=1, batch_size=32, beta=0.1, max_tokens=512),
         grpo=GrpoTraining(
             learning_rate=1e-4, batch_size=64, beta=0.1, max_tokens=512, max_new_tokens=48
+        ),
+        rloo=RlooTraining(
+            learning_rate=1e-4, batch_size=64, beta=0.1, max_tokens=512, max_new_tokens=48
+        ),
+        ppo=PpoTraining(
+            learning_rate=1e-4,
+            batch_size=64,
+            kl_coefficient=0.1,
+            max_tokens=512,
+            max_new_tokens=48,
         ),
         sampling=Sampling(temperature=0.3, max_new_tokens=48),
     )
