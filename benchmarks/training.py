@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -46,6 +46,7 @@ from plumbrule.training import (
     RewardModel,
     critique_and_revise,
     examples_to_imitate,
+    more_to_imitate,
     pairs_to_compare,
     train_dpo,
     train_reward_model,
@@ -175,7 +176,13 @@ class SeedWorld:
             settings=revising,
             seed=self.seed,
         )
-        examples = examples_to_imitate(trails, self.replies(self.base, deserving, 0.3))
+        examples = more_to_imitate(
+            examples_to_imitate(trails, self.replies(self.base, deserving, 0.3)),
+            trails,
+            self.law,
+            prompts=self.words,
+            settings=revising,
+        )
         train_supervised(
             model_folder(MODEL), examples, settings=SETTINGS.supervised, out=out, seed=self.seed
         )
@@ -401,24 +408,19 @@ ABLATIONS: Mapping[str, Callable[[SeedWorld], Outcome]] = {
 }
 
 
-def with_reasons() -> Revising | None:
-    """The recipe's revising with reasons; None where revisions cannot carry any."""
-    if "reasons" not in {each.name for each in dataclasses.fields(Revising)}:
-        return None
-    return replace(SETTINGS.revising, **{"reasons": True})
+def _reasons(where: Literal["in reply", "when asked"]) -> Callable[[SeedWorld], Outcome]:
+    """SL-CAI on revisions that carry their principle's reason."""
+    revising = replace(SETTINGS.revising, reasons=where)
+    name = f"sl-{where.replace(' ', '-')}"
+    return lambda world: world.examine(opened(world.revised_model(name, revising)), human=0, ai=0)
 
 
-def reasons_arms() -> Mapping[str, Callable[[SeedWorld], Outcome]]:
-    """SL-CAI on revisions with their principle's reason, beside those without."""
-    revising = with_reasons()
-    if revising is None:
-        return {}
-    return {
-        "SL-CAI": sl_cai,
-        "revisions with reasons": lambda world: world.examine(
-            opened(world.revised_model("reasons", revising)), human=0, ai=0
-        ),
-    }
+REASONS: Mapping[str, Callable[[SeedWorld], Outcome]] = {
+    "SL-CAI": sl_cai,
+    "reasons when asked": _reasons("when asked"),
+}
+"""A reason behind a reply is no sentence of the village, so that the answer key could not read it:
+only those that answer a question of their own can be measured here."""
 
 
 def outcomes(
@@ -561,7 +563,7 @@ def main(
     parts: dict[str, Callable[[], list[Row]]] = {
         "recipes": lambda: recipe_rows(seeds, quick=quick),
         "ablations": lambda: effect_rows(ABLATIONS, seeds, quick=quick),
-        "reasons": lambda: effect_rows(reasons_arms(), seeds, quick=quick),
+        "reasons": lambda: effect_rows(REASONS, seeds, quick=quick),
     }
     rows = [row for name in part or parts for row in parts[name]()]
     show("Ways of training", with_earlier(rows, out) if part else rows, out)

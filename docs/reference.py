@@ -18,13 +18,16 @@ BESIDES = (
     "plumbrule.lab.induction",
     "plumbrule.lab.papers",
     "plumbrule.lab.trained_circuits",
+    "plumbrule.loop.amending",
     "plumbrule.loop.comparing",
     "plumbrule.loop.reviewing",
     "plumbrule.loop.verifying",
     "plumbrule.oversight.wording",
+    "plumbrule.recipes.amending",
     "plumbrule.recipes.amplification",
     "plumbrule.recipes.choosing",
     "plumbrule.records",
+    "plumbrule.training.objectives",
 )
 """Modules without `__all__` that people import from."""
 

@@ -4,6 +4,7 @@ import os
 
 import typer
 
+from plumbrule.cli.amend import amend
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
 from plumbrule.cli.compare_runs import compare_runs
@@ -30,6 +31,7 @@ app.command()(compare)
 app.command("compare-runs")(compare_runs)
 app.command()(review)
 app.command()(amplify)
+app.command()(amend)
 app.add_typer(constitution, name="constitution")
 app.add_typer(inspect, name="inspect")
 app.add_typer(judge, name="judge")

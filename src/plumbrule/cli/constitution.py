@@ -118,6 +118,60 @@ def conflicts(
         _console().print(_safe(describe_conflicts(survey)))
 
 
+@app.command()
+def wording(
+    constitution: Named,
+    principle: Annotated[str, typer.Option(metavar="ID", help="Which principle.")],
+    other: Annotated[str, typer.Option(metavar="TEXT", help="Another wording of it.")],
+    model: Annotated[str, typer.Option(metavar="SPEC", help="Who is shown both wordings.")],
+    judge: Annotated[
+        str, typer.Option(metavar="SPEC", help="Who says what was kept; default: the model.")
+    ] = "",
+    prompts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Prompts; default: the principle's own probes."),
+    ] = None,
+    shown: Annotated[
+        str, typer.Option(help="`critic`: it mends its replies by it; `system`: system prompt.")
+    ] = "critic",
+    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Print which of two wordings of a principle a model keeps to better.
+
+    Both are judged by the constitution's own text, on the same prompts and with the same draws.
+    """
+    from plumbrule.constitution import load_constitution
+    from plumbrule.data import read_prompts
+    from plumbrule.judging import describe_wordings, try_wordings
+    from plumbrule.judging import load_prompts as words
+    from plumbrule.models import Sampling, open_model
+    from plumbrule.records import Dialogue, Message, to_json
+
+    found = load_constitution(constitution)
+    own = found.principle(principle)
+    dialogues: list[Dialogue] = [(Message("user", text),) for text in own.probes]
+    if prompts is not None:
+        dialogues = [each.dialogue for each in read_prompts(prompts)]
+    opened = open_model(model)
+    trial = try_wordings(
+        opened,
+        open_model(judge) if judge and judge != model else opened,
+        dialogues,
+        found,
+        principle,
+        (own.text, other),
+        shown=shown,  # type: ignore[arg-type]  # checked there, with words for a person
+        prompts=words("village" if found.name == "village" else "default"),
+        sampling=Sampling(temperature=0.7, max_new_tokens=128),
+        seed=seed,
+    )
+    if as_json:
+        typer.echo(json.dumps(to_json(trial), ensure_ascii=False, indent=2))
+    else:
+        _console().print(_safe(describe_wordings(trial)))
+
+
 @app.command(name="import")
 def import_(
     file: Annotated[Path, typer.Argument(help="Markdown in the style of OpenAI's Model Spec.")],
@@ -216,6 +270,8 @@ def _print_principle(
     console.print(f"    {_safe(principle.text)}")
     _print_conditions(console, principle)
     console.print(f"    [dim]source[/] {_safe(principle.source or 'none named')}")
+    if principle.reason:
+        console.print(f"    [dim]reason[/] {_safe(principle.reason)}")
     for label, prompts in (("probes", principle.probes), ("twins", principle.twins)):
         console.print(f"\n[bold]{label}[/]" + ("" if prompts else ": none"))
         for prompt in prompts:

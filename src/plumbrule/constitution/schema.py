@@ -83,6 +83,9 @@ class Principle:
     source: str = ""
     """Where the rule comes from, so that it can be defended."""
 
+    reason: str = ""
+    """Why the rule is there, in words that a model may give for it; no judge reads it."""
+
     critique_examples: tuple[CritiqueExample, ...] = ()
     """Shown to a model as examples when it critiques and revises under this principle."""
 

@@ -106,6 +106,12 @@ from plumbrule.judging.trial import (
     known_replies,
     try_judge,
 )
+from plumbrule.judging.wordings import (
+    WordingRate,
+    WordingTrial,
+    describe_wordings,
+    try_wordings,
+)
 
 __all__ = [
     "NOTHING_KNOWN",
@@ -148,6 +154,8 @@ __all__ = [
     "Suspicion",
     "TalkReading",
     "TrialAnswer",
+    "WordingRate",
+    "WordingTrial",
     "ask_classifier",
     "ask_critic",
     "ask_items",
@@ -166,6 +174,7 @@ __all__ = [
     "critique",
     "declines",
     "describe_conflicts",
+    "describe_wordings",
     "diagnose",
     "effective_votes",
     "endless",
@@ -205,6 +214,7 @@ __all__ = [
     "try_critiques",
     "try_judge",
     "try_remedies",
+    "try_wordings",
     "unusable",
     "usual_remedies",
     "watch_gap",

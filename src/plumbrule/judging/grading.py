@@ -37,10 +37,18 @@ class Standing:
     scopes: Mapping[str, Scope] | None = None
     """Prompt → the principles it is outside of; None: every principle is asked about."""
 
+    only: frozenset[str] | None = None
+    """Principles to ask about; None: all. What a reply says to its judge is still looked for in the
+    words of every principle."""
+
     def judged(self, constitution: Constitution) -> list[Principle]:
         """The principles to ask about, without the conditions that are decided beforehand."""
         principles = self.trial.judged(constitution) if self.trial else constitution.principles
-        return [settled(each, self.conditions) for each in principles]
+        return [
+            settled(each, self.conditions)
+            for each in principles
+            if self.only is None or each.id in self.only
+        ]
 
     def outside(self, exchange_id: str, principle_id: str) -> str | None:
         """The condition that takes a request out of a principle's reach; None: it is inside."""

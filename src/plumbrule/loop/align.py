@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from plumbrule.compliance import Oracle
-from plumbrule.constitution import load_constitution
+from plumbrule.constitution import dump_constitution, load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.folders import paid_answers
@@ -36,7 +36,10 @@ from plumbrule.models import (
 )
 from plumbrule.records import Prompt, to_json
 from plumbrule.report import write_report
-from plumbrule.store import Tell, file_sha256, fingerprint, silent
+from plumbrule.store import Tell, file_sha256, fingerprint, silent, write_atomic
+
+CONSTITUTION = "constitution.yaml"
+"""What a run was trained on, in its own folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,8 @@ def align(
         fitting_threads(*models.named().values()),
         open_workspace(out, config, named=named, tell=tell) as run,
     ):
+        # The file that was named may say something else by the time anybody asks.
+        write_atomic(out / CONSTITUTION, dump_constitution(constitution))
         jury = try_jury(run, jury, [*training, *held_out])
         check_certificate(jury, out)
         before = examine(run, "before", models.model, jury, held_out, oracle)

@@ -13,7 +13,7 @@ from plumbrule.compliance import (
 )
 from plumbrule.constitution import Constitution
 from plumbrule.loop.certified import certified_rates, say_certificate
-from plumbrule.loop.feedback import HumanFeedback
+from plumbrule.loop.feedback import NOTHING_GIVEN, HumanFeedback
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.held_out import HeldOutExamination, held_out_rates, warn_of_held_out
@@ -45,9 +45,9 @@ def report_content(
     constitution: Constitution,
     models: Mapping[str, LanguageModel],
     trained: TrainedStages,
-    people: HumanFeedback,
     jury: Jury,
     command: str,
+    people: HumanFeedback = NOTHING_GIVEN,
     held_out_judge: HeldOutExamination | None = None,
 ) -> dict[str, Any]:
     """Everything that `report.json` holds.

@@ -49,6 +49,10 @@ class HumanFeedback:
         }
 
 
+NOTHING_GIVEN = HumanFeedback()
+"""What a run has that learns from a critic alone."""
+
+
 def read_feedback(
     config: RunConfig, held_out: Sequence[Prompt], model: LocalModel
 ) -> HumanFeedback:

@@ -1,6 +1,6 @@
 """The steps of constitutional training, each a stage that can be killed and gone on with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from plumbrule.judging import (
     sort_by_phrases,
     trimmed,
 )
-from plumbrule.loop.workspace import RunWorkspace
+from plumbrule.loop.workspace import RunWorkspace, Staging
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import (
     Exchange,
@@ -126,7 +126,7 @@ class Jury:
 
 
 def reply(
-    run: RunWorkspace,
+    run: Staging,
     name: str,
     model: LanguageModel,
     prompts: Sequence[Prompt],
@@ -178,9 +178,22 @@ def reply(
 
 
 def revise_replies(
-    run: RunWorkspace, name: str, jury: Jury, exchanges: Sequence[Exchange]
+    run: Staging,
+    name: str,
+    jury: Jury,
+    exchanges: Sequence[Exchange],
+    *,
+    under: Collection[str] | None = None,
 ) -> list[RevisionTrail]:
-    """Take replies through the rounds of critique and revision."""
+    """Take replies through the rounds of critique and revision.
+
+    Args:
+        run: The run.
+        name: Of the stage.
+        jury: Who revises.
+        exchanges: The replies.
+        under: Principles by which they are mended; None: any.
+    """
     settings = run.config.revising
 
     def work(shard: Sequence[Exchange], seed: int) -> list[RevisionTrail]:
@@ -192,14 +205,19 @@ def revise_replies(
             settings=settings,
             seed=seed,
             standing=jury.critic_standing,
+            under=under,
         )
 
-    inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": asdict(settings)}
+    later = ("reasons", "learn_revising")  # what is learned from trails decides none of them
+    decisive = {name: each for name, each in asdict(settings).items() if name not in later}
+    inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": decisive}
+    if under is not None:
+        inputs["under"] = sorted(under)
     return run.stage(name, exchanges, work, kind=RevisionTrail, inputs=inputs, models=[jury.critic])
 
 
 def prefer(
-    run: RunWorkspace, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
+    run: Staging, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
 ) -> list[Preference]:
     """Compare two replies to each prompt under every principle.
 
@@ -234,7 +252,7 @@ def label_pairs(
 
 
 def reward(
-    run: RunWorkspace, name: str, trained: TrainingResult, exchanges: Sequence[Exchange]
+    run: Staging, name: str, trained: TrainingResult, exchanges: Sequence[Exchange]
 ) -> list[Candidate]:
     """Score replies by the reward model, which is in memory only meanwhile."""
     scorer = RewardModel.open(trained.path)
@@ -310,7 +328,7 @@ def draw_prompts(prompts: Sequence[Prompt], most: int | None, seed: int, name: s
 
 
 def grade_replies(
-    run: RunWorkspace, name: str, jury: Jury, exchanges: Sequence[Exchange]
+    run: Staging, name: str, jury: Jury, exchanges: Sequence[Exchange]
 ) -> list[Judgment]:
     """Let the jury's judge grade replies under every principle."""
 
@@ -330,7 +348,7 @@ def grade_replies(
 
 
 def examine(
-    run: RunWorkspace,
+    run: Staging,
     stage: str,
     model: LanguageModel,
     jury: Jury,

@@ -43,6 +43,7 @@ from plumbrule.training import (
     RewardModel,
     TrainingResult,
     examples_to_imitate,
+    more_to_imitate,
     train_dpo,
     train_grpo,
     train_ppo,
@@ -128,8 +129,8 @@ def train(
     results = {"supervised": _imitate(task, imitated.examples, "final" if last else "supervised")}
     if last:
         trained = TrainedStages(trails=imitated.trails, preferences=(), results=results)
-        return trained, None, _reopen(results["supervised"].path, config)
-    supervised = _reopen(results["supervised"].path, config)
+        return trained, None, reopen(results["supervised"].path, config)
+    supervised = reopen(results["supervised"].path, config)
     compared = draw_prompts(list(prompts), config.most_compared, config.seed, "compared")
     drawn = reply(
         run,
@@ -143,15 +144,15 @@ def train(
     between = supervised if config.examine_between else None
     del supervised
     labeled = way.labels(task, drawn)
-    results["reward"] = _train_reward(run, results["supervised"].path, labeled.preferences)
-    results["final"] = _reinforce(run, results, drawn, compared)
+    results["reward"] = train_reward(run, results["supervised"].path, labeled.preferences)
+    results["final"] = reinforce(run, results, drawn, compared)
     trained = TrainedStages(
         trails=imitated.trails,
         preferences=labeled.preferences,
         results=results,
         notes=labeled.notes,
     )
-    return trained, between, _reopen(results["final"].path, config)
+    return trained, between, reopen(results["final"].path, config)
 
 
 def _revisions(task: TrainingTask) -> Imitated:
@@ -162,7 +163,13 @@ def _revisions(task: TrainingTask) -> Imitated:
     drafts = reply(run, "draft", task.models.model, tempting, trim=trim)
     trails = revise_replies(run, "revise", task.jury, drafts)
     helpful = reply(run, "helpful", task.models.model, deserving, trim=trim)
-    examples = examples_to_imitate(trails, helpful)
+    examples = more_to_imitate(
+        examples_to_imitate(trails, helpful),
+        trails,
+        task.jury.constitution,
+        prompts=task.jury.prompts,
+        settings=task.config.revising,
+    )
     if not any(trail.revised for trail in trails):
         raise DataError(
             f"none of {len(trails)} replies was revised, so there is nothing to learn: the critic "
@@ -278,15 +285,16 @@ def _imitate(task: TrainingTask, examples: Sequence[Exchange], name: str) -> Tra
         settings=task.config.supervised,
         out=task.run.folder / "models" / name,
         seed=task.config.seed,
-        progress=_progress(task.run, "train/supervised"),
+        progress=progress_of(task.run, "train/supervised"),
     )
     note_training(task.run, "train/supervised", result, folder=result.path)
     return result
 
 
-def _train_reward(
+def train_reward(
     run: RunWorkspace, start: Path, preferences: Sequence[Preference]
 ) -> TrainingResult:
+    """A reward model from what was decided, measured on a tenth that it does not see."""
     decided = [each for each in preferences if each.probability is not None]
     if not decided:
         raise DataError(
@@ -306,13 +314,13 @@ def _train_reward(
         out=run.folder / "models" / "reward",
         seed=run.config.seed,
         held_out=kept if len(kept) < len(decided) else (),
-        progress=_progress(run, "train/reward"),
+        progress=progress_of(run, "train/reward"),
     )
     note_training(run, "train/reward", result, folder=result.path)
     return result
 
 
-def _reinforce(
+def reinforce(
     run: RunWorkspace,
     results: Mapping[str, TrainingResult],
     drawn: Sequence[Exchange],
@@ -323,7 +331,7 @@ def _reinforce(
     common: dict[str, Any] = {
         "out": out,
         "seed": config.seed,
-        "progress": _progress(run, f"train/{config.method}"),
+        "progress": progress_of(run, f"train/{config.method}"),
     }
     if config.method in ONLINE:
         scorer = RewardModel.open(results["reward"].path)
@@ -353,11 +361,13 @@ def _reinforce(
     return result
 
 
-def _reopen(folder: Path, config: RunConfig) -> LocalModel:
+def reopen(folder: Path, config: RunConfig) -> LocalModel:
+    """A model that the run has trained."""
     model = open_model(str(folder), dtype=config.dtype, device=config.device)
     assert isinstance(model, LocalModel)
     return model
 
 
-def _progress(run: RunWorkspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+def progress_of(run: RunWorkspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
+    """Tells of a training's steps under the name of its stage."""
     return lambda done, total, _: run.tell(name, done, total)

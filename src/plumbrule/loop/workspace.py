@@ -1,15 +1,17 @@
 """The folder of a run: held by one process, bound to one configuration, honest about its costs."""
 
+import json
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import yaml
 
+from plumbrule.errors import DataError, OutputError
 from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
 from plumbrule.loop.config import RunConfig, deciding, to_mapping
@@ -29,6 +31,69 @@ class StageCost(Usage):
 
     seconds: float = 0.0
     items: int = 0
+
+
+@runtime_checkable
+class Staging(Protocol):
+    """What keeps the records of stages: a run under way, or one that has ended."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's configuration."""
+
+    def stage(
+        self,
+        name: str,
+        items: Sequence[Item],
+        work: Callable[[Sequence[Item], int], Sequence[Result]],
+        *,
+        kind: type[Result],
+        inputs: Mapping[str, Any],
+        models: Sequence[LanguageModel] = (),
+    ) -> list[Result]:
+        """Records of a stage, see `RunWorkspace.stage`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run that has ended: its stages are read again and nothing is done or written.
+
+    A stage is found only by all that decides it, so what is read is what the same work would give.
+    """
+
+    folder: Path
+    config: RunConfig
+
+    def stage(
+        self,
+        name: str,
+        items: Sequence[Item],
+        work: Callable[[Sequence[Item], int], Sequence[Result]],
+        *,
+        kind: type[Result],
+        inputs: Mapping[str, Any],
+        models: Sequence[LanguageModel] = (),
+    ) -> list[Result]:
+        """Read a stage.
+
+        Raises:
+            DataError: The run has no such records.
+        """
+        del work, models
+
+        def missing(items: Sequence[Item], seed: int) -> Sequence[Result]:
+            raise DataError(
+                f"expected the records of stage {name} in {self.folder}, and they are not there as "
+                "this version would make them: the run was made by another version, or its models "
+                "have changed since. Give its command again to bring it up to date, then this one."
+            )
+
+        shards = Shards(
+            self.folder / "stages" / name, {"code": CODE_VERSION, "stage": name, **inputs}
+        )
+        return shards.map(
+            items, missing, kind=kind, size=self.config.shard_size, seed=self.config.seed
+        )
 
 
 @dataclass(kw_only=True)
@@ -123,9 +188,11 @@ def open_workspace(
         tell: Told of progress.
 
     Raises:
-        OutputError: The folder holds another run, or something else, or another process is in it.
+        OutputError: The folder holds another run, or the same one under another version of its
+            constitution, or something else, or another process is in it.
         StorageError: The disk refuses the folder.
     """
+    _refuse_amended(folder, config, named)
     ours = {"config": deciding(config), "named": dict(named)}
     with (
         held_folder(folder, marker="run.json", ours=ours, configuration=config_text(config, named)),
@@ -138,6 +205,28 @@ def open_workspace(
             identity=fingerprint([ours["config"], ours["named"]]),
             ledger=ledger,
             tell=tell,
+        )
+
+
+def _refuse_amended(folder: Path, config: RunConfig, named: Mapping[str, str]) -> None:
+    """Say what to do where the constitution was changed since a run began.
+
+    Raises:
+        OutputError: It was.
+    """
+    try:
+        bound = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        theirs, same = bound["named"]["constitution"], bound["config"] == deciding(config)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return  # whoever opens the folder says what is wrong with it
+    if same and theirs != named.get("constitution"):
+        raise OutputError(
+            f"expected the constitution that {folder} was begun with ({str(theirs)[:12]}), got one "
+            f"that was changed since ({named.get('constitution', '')[:12]}): a run keeps one from "
+            f"its first label to its last. Put back the old text, which is kept in "
+            f"{folder / 'constitution.yaml'}, and give the same command to finish the run; then "
+            f"`plumbrule amend {folder} --constitution CHANGED.yaml --out DIR` asks again only "
+            "what the change touches. Or choose another --out to begin anew."
         )
 
 

@@ -10,6 +10,7 @@ from plumbrule.training.constitutional import (
     pairs_to_compare,
 )
 from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
+from plumbrule.training.exchanges import more_to_imitate, revising_exchanges, with_reasons
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.kto import RatedReply, rated_of, train_kto
 from plumbrule.training.ppo import train_ppo
@@ -52,9 +53,11 @@ __all__ = [
     "canary_of",
     "critique_and_revise",
     "examples_to_imitate",
+    "more_to_imitate",
     "pairs_of",
     "pairs_to_compare",
     "rated_of",
+    "revising_exchanges",
     "share_of_word",
     "train_dpo",
     "train_grpo",
@@ -63,4 +66,5 @@ __all__ = [
     "train_reward_model",
     "train_rloo",
     "train_supervised",
+    "with_reasons",
 ]

@@ -8,9 +8,10 @@ principle instead, the one it finds broken most clearly, and a revision that it 
 not imitated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -58,11 +59,20 @@ class Revising:
     """Shorten a text that was cut at the token limit to its last whole sentence, and take it;
     False leaves it out. Small models with little room rarely come to an end by themselves."""
 
+    reasons: Literal["none", "in reply", "when asked"] = "none"
+    """Whether revisions are learned with the reason of their principle: at the end of the reply, or
+    as the answer to a user who asks why."""
+
+    learn_revising: bool = False
+    """Learn the critiques and revisions themselves too, not only the last reply."""
+
     def __post_init__(self) -> None:
         for name in ("rounds", "critique_tokens", "revision_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}")
+        if self.reasons not in ("none", "in reply", "when asked"):
+            raise ConfigError(f"reasons must be none, in reply or when asked, got {self.reasons!r}")
         check_ranges(
             self,
             rounds=(1, 100),
@@ -144,6 +154,7 @@ def critique_and_revise(
     settings: Revising,
     seed: int,
     standing: Standing = NOTHING_KNOWN,
+    under: Collection[str] | None = None,
 ) -> list[RevisionTrail]:
     """Take replies through rounds of critique and revision.
 
@@ -158,23 +169,28 @@ def critique_and_revise(
             that the critic finds broken most clearly, of the tier that decides first; a reply that
             breaks none has no round; and a revision is not taken that the critic finds no better,
             or that breaks a principle of a tier that decides before.
+        under: Principles by which replies are mended; None: any of the constitution.
 
     Returns:
         One trail an exchange, in order. A critique or revision that is refused, cut off or lost
         leaves the reply as it was and says so in its round.
     """
+    mending = constitution
+    if under is not None:
+        chosen_ones = tuple(each for each in constitution.principles if each.id in under)
+        mending = replace(constitution, principles=chosen_ones)
     trails = [RevisionTrail(first=exchange, rounds=()) for exchange in exchanges]
     for number in range(settings.rounds):
         if standing.trial is None:
             chosen: dict[int, Fault] = {
                 place: Fault(principle_id=names[number], probability=None)
                 for place, names in enumerate(
-                    draw_principles(constitution, settings.rounds, seed=seed, exchange_id=each.id)
+                    draw_principles(mending, settings.rounds, seed=seed, exchange_id=each.id)
                     for each in exchanges
                 )
             }
         else:
-            chosen = _worst(critic, trails, constitution, prompts, standing, seed)
+            chosen = _worst(critic, trails, mending, prompts, standing, seed)
         drafts = [
             RevisionDraft(
                 dialogue=trails[place].first.dialogue,
