@@ -229,7 +229,7 @@ def prefer(
 
 
 def label_pairs(
-    run: RunWorkspace, name: str, jury: Jury, pairs: Sequence[CandidatePair]
+    run: Staging, name: str, jury: Jury, pairs: Sequence[CandidatePair]
 ) -> list[Preference]:
     """What the critic says of pairs of replies."""
     tried = jury.critic_standing.trial is not None
