@@ -7,7 +7,7 @@ import pytest
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.lab import build_world, judge, read_request
-from plumbrule.recipes import village, village_pairs
+from plumbrule.recipes import constitutional, hybrid, rlhf, village, village_pairs
 from plumbrule.recipes.choosing import choose_run
 
 
@@ -28,6 +28,16 @@ def test_a_ways_name_changes_the_way_and_nothing_else(pairs):
     assert (config.model, config.gates, config.dpo) == (usual.model, usual.gates, usual.dpo)
     assert chosen.recipe.oracle is not None
     assert any("1 pairs left out" in note for note in chosen.notes)
+
+
+def test_each_way_is_a_function_that_changes_a_run_and_leaves_the_rest(pairs):
+    usual = village()
+    for name, way in (("rlhf", rlhf), ("hybrid", hybrid)):
+        found = way(usual, pairs).config
+        assert (found.recipe, found.human_pairs) == (name, str(pairs))
+        assert found == choose_run({"human_pairs": str(pairs)}, [name]).recipe.config
+    assert constitutional(usual) == usual
+    assert constitutional(usual, human_pairs=pairs).config.human_pairs == str(pairs)
 
 
 def test_a_way_and_settings_for_a_size_go_together(pairs, tmp_path):

@@ -7,5 +7,15 @@ from plumbrule.recipes.village import (
     village_pairs,
     village_requests,
 )
+from plumbrule.recipes.ways import constitutional, hybrid, rlhf
 
-__all__ = ["Recipe", "village", "village_oracle", "village_pairs", "village_requests"]
+__all__ = [
+    "Recipe",
+    "constitutional",
+    "hybrid",
+    "rlhf",
+    "village",
+    "village_oracle",
+    "village_pairs",
+    "village_requests",
+]
