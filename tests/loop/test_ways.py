@@ -80,7 +80,9 @@ def test_people_alone_teach_without_a_critic(finished):
     assert "1 pairs left out: they ask what a held-out prompt asks" in said
     assert "1 pairs left out: they have more than the 512 tokens" in said
     assert any("The judge was examined first" in line for line in content["summary"])
-    assert not any("TAUGHT" in line or "aught" in line for line in content["summary"])
+    assert not any(
+        "TAUGHT" in line or "Taught" in line or "was taught" in line for line in content["summary"]
+    )
     assert not verify(folder / "ledger.db").problems
 
 

@@ -77,7 +77,7 @@ def report_content(
         oracle=oracle,
         findings=findings,
         broken={each["id"]: each[last]["violation_rate"][source] for each in principles},
-        untaught=jury.untaught,
+        untaught=jury.untaught if jury.critic_teaches else None,
     )
     headline = {
         name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}

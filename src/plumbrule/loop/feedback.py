@@ -106,7 +106,14 @@ def _lengths(
     model: LocalModel, dialogues: Sequence[Dialogue], replies: Sequence[str]
 ) -> np.ndarray:
     """Tokens of each dialogue with its reply and the token that ends it."""
-    encoded = model.chat.with_replies(dialogues, replies)
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it warns of what is long, which is what is looked for here
+    try:
+        encoded = model.chat.with_replies(dialogues, replies)
+    finally:
+        logging.set_verbosity(verbosity)
     return np.array([len(prompt) + len(reply) + 1 for prompt, reply in encoded])
 
 
