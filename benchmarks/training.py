@@ -12,11 +12,11 @@ reward is learned from in every arm: a bound in logits would let labels decide b
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -265,21 +265,21 @@ class SeedWorld:
     ) -> LocalModel:
         """A reward model of preferences, and training on its best against its worst candidate."""
         decided = [each for each in preferences if each.probability is not None]
-        shutil.rmtree(self.folder / "now", ignore_errors=True)
-        reward, out = self.folder / "now" / "reward", self.folder / "now" / "final"
-        train_reward_model(start, decided, settings=SETTINGS.reward, out=reward, seed=self.seed)
-        scores = RewardModel.open(reward).score(
-            [each.dialogue for each in drawn], [each.response for each in drawn]
-        )
-        scored = [
-            Candidate(exchange=each, reward=score)
-            for each, score in zip(drawn, scores, strict=True)
-        ]
-        table = np.array(scores).reshape(-1, COPIES)
-        middle = float(np.median(table.max(axis=1) - table.min(axis=1)))
-        pairs = best_and_worst(scored, COPIES, least_margin=middle)
-        train_dpo(start, pairs, settings=SETTINGS.dpo, out=out, seed=self.seed)
-        return opened(out)
+        with TemporaryDirectory() as scratch:
+            reward, out = Path(scratch) / "reward", Path(scratch) / "final"
+            train_reward_model(start, decided, settings=SETTINGS.reward, out=reward, seed=self.seed)
+            scores = RewardModel.open(reward).score(
+                [each.dialogue for each in drawn], [each.response for each in drawn]
+            )
+            scored = [
+                Candidate(exchange=each, reward=score)
+                for each, score in zip(drawn, scores, strict=True)
+            ]
+            table = np.array(scores).reshape(-1, COPIES)
+            middle = float(np.median(table.max(axis=1) - table.min(axis=1)))
+            pairs = best_and_worst(scored, COPIES, least_margin=middle)
+            train_dpo(start, pairs, settings=SETTINGS.dpo, out=out, seed=self.seed)
+            return opened(out)
 
     def examine(self, model: LocalModel, *, human: int, ai: int) -> Outcome:
         """Let the answer key read what a model says to the held-out prompts."""

@@ -31,13 +31,15 @@ LEAST_SHARED = 2
 """Prompts that two runs must share for a difference between them to be estimated."""
 
 MEASURES = {
-    "helpful": "requests that deserve help and get it",
-    "harmless": "requests not to be helped with, answered as the constitution asks",
+    "helpful": "requests helped per request that deserves help",
+    "harmless": "replies that keep the constitution per request not to be helped with",
 }
+
+_BROKEN = "violations per reply it applies to"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedRun:
+class ReportedRun:
     """A run's report, and what it is called here."""
 
     name: str
@@ -81,7 +83,7 @@ def compare_runs(folders: Sequence[Path], *, out: Path, command: str) -> dict[st
     return content
 
 
-def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:
+def read_runs(folders: Sequence[Path]) -> list[ReportedRun]:
     """Read the reports of runs.
 
     Raises:
@@ -99,7 +101,7 @@ def read_runs(folders: Sequence[Path]) -> list[FinishedRun]:
         raise ConfigError(f"expected different runs, {twice[0]} is there twice; leave one out")
     short = Counter(each.name for each in resolved)
     return [
-        FinishedRun(
+        ReportedRun(
             name=path.name if short[path.name] == 1 else str(folder),
             folder=folder,
             content=_read(folder),
@@ -152,7 +154,7 @@ def _sound(found: Any) -> bool:
     )
 
 
-def runs_content(runs: Sequence[FinishedRun], *, command: str) -> dict[str, Any]:
+def runs_content(runs: Sequence[ReportedRun], *, command: str) -> dict[str, Any]:
     """Everything that the report of a comparison of runs holds.
 
     Args:
@@ -181,7 +183,7 @@ def runs_content(runs: Sequence[FinishedRun], *, command: str) -> dict[str, Any]
     return plain
 
 
-def _row(run: FinishedRun) -> dict[str, Any]:
+def _row(run: ReportedRun) -> dict[str, Any]:
     content = run.content
     stages = content.get("stages") or ()
     constitution = content.get("constitution") or {}
@@ -215,7 +217,7 @@ def _share(known: Mapping[str, bool], unit: str) -> Estimate | None:
     return rate(list(known.values()), unit)
 
 
-def _before(first: FinishedRun) -> dict[str, Any]:
+def _before(first: ReportedRun) -> dict[str, Any]:
     """The first run's model before training."""
     return {
         measure: to_json(_share(first.letters(measure, "before"), unit))
@@ -232,7 +234,7 @@ def _beats(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return bool(min(moves) >= 0 and max(moves) > 0)
 
 
-def _principles(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
+def _principles(runs: Sequence[ReportedRun]) -> list[dict[str, Any]]:
     """How often each principle is broken in each run, by what its report is read by."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -246,7 +248,7 @@ def _principles(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _differences(first: FinishedRun, other: FinishedRun) -> dict[str, Any]:
+def _differences(first: ReportedRun, other: ReportedRun) -> dict[str, Any]:
     """The other run minus the first, on the held-out prompts that both were examined on."""
     reason = _incomparable(first, other)
     measures = [*MEASURES, *(f"/{each['id']}" for each in other.content["principles"])]
@@ -262,7 +264,7 @@ def _differences(first: FinishedRun, other: FinishedRun) -> dict[str, Any]:
             estimate = paired_proportions(
                 np.array([left[prompt] for prompt in shared]),
                 np.array([right[prompt] for prompt in shared]),
-                unit=MEASURES.get(measure, "replies that break it"),
+                unit=f"change of {MEASURES.get(measure, _BROKEN)}",
             )
         rows.append(
             {
@@ -276,7 +278,7 @@ def _differences(first: FinishedRun, other: FinishedRun) -> dict[str, Any]:
     return {"run": other.name, "against": first.name, "rows": rows}
 
 
-def _incomparable(first: FinishedRun, other: FinishedRun) -> str | None:
+def _incomparable(first: ReportedRun, other: ReportedRun) -> str | None:
     """Why two runs were measured by different rulers; None where they were not."""
     sources = [run.content.get("headline_source") for run in (first, other)]
     if sources[0] != sources[1]:
@@ -327,7 +329,7 @@ def _summary(
     return lines
 
 
-def _notes(runs: Sequence[FinishedRun], differences: Sequence[Mapping[str, Any]]) -> list[str]:
+def _notes(runs: Sequence[ReportedRun], differences: Sequence[Mapping[str, Any]]) -> list[str]:
     said = [
         "Each interval holds for itself at 95%: of twenty differences that are none, one is "
         "expected to lie beside 0. They speak of these trained models: what another seed of "
