@@ -462,6 +462,8 @@ def _row(
     met: Callable[[float, float, float], bool] | None = None,
 ) -> Row:
     mean, low, high = over_seeds(values)
+    if min(values) >= 0 and "mean over seeds" in unit:  # a share, which ends at both ends
+        low, high = max(low, 0.0), min(high, 1.0)
     known = len(values) > 1
     return Row(
         measure=measure,
