@@ -21,6 +21,7 @@ BESIDES = (
     "plumbrule.loop.amending",
     "plumbrule.loop.comparing",
     "plumbrule.loop.reviewing",
+    "plumbrule.loop.runs",
     "plumbrule.loop.verifying",
     "plumbrule.oversight.wording",
     "plumbrule.recipes.amending",

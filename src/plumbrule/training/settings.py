@@ -308,7 +308,7 @@ class PolicyTraining(TrainingSettings, ABC):
             raise ConfigError(f"most_ratio must be above 1 or None, got {self.most_ratio}")
         if self.most_drift is not None and not self.most_drift > 0:
             raise ConfigError(f"most_drift must be positive or None, got {self.most_drift}")
-        check_ranges(self, iterations=(1, 1000))
+        check_ranges(self, iterations=(1, 1000), most_ratio=(1, 10**6), most_drift=(0, 10**6))
 
 
 @dataclass(frozen=True, kw_only=True)
