@@ -1,4 +1,4 @@
-"""A user's prompts, labels and corpora: read from the forms people keep them in, checked by line."""
+"""A user's prompts, labels and corpora, read from the forms people keep them in and checked."""
 
 from plumbrule.data.corpus import Corpus, Passage, open_corpus, read_passages
 from plumbrule.data.files import LARGEST_FILE
