@@ -28,7 +28,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -455,7 +455,10 @@ def rows(parts: Sequence[str], most: int | None, folder: Path = CACHE) -> list[R
                 met=gain.low > 0,
             ),
         ]
-    return found
+    if most is None:
+        return found
+    measured = found[2:]  # what the file holds is the same for any part of it
+    return [replace(row, measure=f"{row.measure}, {number:,} pairs") for row in measured]
 
 
 TITLES: Mapping[str, str] = {
@@ -484,7 +487,7 @@ def main(given: Sequence[str] | None = None) -> None:
     got = rows(parts, 400 if told.quick else told.pairs)
     show(
         "Reward models on human pairs",
-        with_earlier(got, told.json) if told.part else got,
+        with_earlier(got, told.json) if told.part or told.pairs else got,
         told.json,
     )
 
