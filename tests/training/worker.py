@@ -132,7 +132,14 @@ def reward(dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[floa
     return [float(text.count(" ")) - 0.1 * len(text) for text in responses]
 
 
-def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: float = 0.0) -> Path:
+def make_model(
+    path: Path,
+    kind: str = "llama",
+    *,
+    width: int = 16,
+    dropout: float = 0.0,
+    words: Sequence[str] = WORDS,
+) -> Path:
     """A random model of a few thousand parameters, with tokenizer and template."""
     import torch
     import transformers as hf
@@ -147,11 +154,11 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
-    words = hf.PreTrainedTokenizerFast(
+    tokenizer.train_from_iterator([" ".join(words)], trainer)
+    fast = hf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>"
     )
-    words.chat_template = TEMPLATE
+    fast.chat_template = TEMPLATE
     # Wide apart from the start: such small models with the usual 0.02 can hardly tell words apart.
     shared: dict[str, Any] = {
         "vocab_size": VOCABULARY + 4,
@@ -183,7 +190,7 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
         model = hf.AutoModelForCausalLM.from_config(config)
     hf.utils.logging.disable_progress_bar()
     model.save_pretrained(path)
-    words.save_pretrained(path)
+    fast.save_pretrained(path)
     return path
 
 
