@@ -48,7 +48,7 @@ SETTINGS: dict[str, Any] = {
         batch_size=BATCH, replies_per_prompt=GROUP, max_new_tokens=TOKENS, max_tokens=256
     ),
 }
-RATES = {"ppo": (1e-4, 3e-4), "grpo": (3e-4, 1e-3), "rloo": (3e-4, 1e-3)}
+RATES = {"ppo": (1e-4, 3e-4), "grpo": (5e-4, 1e-3), "rloo": (5e-4, 1e-3)}
 """Tried for each method with a seed of its own; PPO takes eight steps where the others take one."""
 
 TUNING_SEED = 100
@@ -85,7 +85,8 @@ def _world() -> World:
 
 @functools.cache
 def _prompts() -> tuple[Prompt, ...]:
-    return tuple(village_prompts())
+    """Requests that deserve help: the model never draws the right reply to others by itself."""
+    return tuple(each for each in village_prompts() if each.deserves_help)
 
 
 def oracle_reward(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
@@ -293,7 +294,7 @@ def crash_rows(kills: int) -> list[Row]:
                 unit=f"1 = the same; {found.went_on} of the restarts went on from a checkpoint",
                 n=found.kills,
                 target="the same",
-                met=found.same,
+                met=found.same and 4 * found.went_on >= kills,  # or little was tried
             )
         )
     return rows

@@ -4,10 +4,11 @@ import pytest
 import torch
 from tests.training.conftest import weights
 from tests.training.worker import BRIEF, LORA, asked, exchanges, make_model, reward, train
+from tests.training.worker import WORDS as LEXICON
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.models import open_model
-from plumbrule.training import PpoTraining, RewardModel, train_ppo
+from plumbrule.training import LoraSettings, PpoTraining, RewardModel, train_ppo
 from plumbrule.training.checkpoints import TrainingWorkspace, inputs_of
 from plumbrule.training.loading import load_for_training
 from plumbrule.training.policy_gradients import masked_mean
@@ -46,10 +47,10 @@ def built(model, tmp_path, **changes):
     return trainer, trainer.roll_out(range(6), 0)
 
 
-@pytest.mark.parametrize(("kind", "lora"), [("llama", None), ("gpt2", LORA)])
-def test_replies_come_to_earn_more_and_a_penalty_holds_them_back(models, tmp_path, kind, lora):
+@pytest.mark.parametrize(("kind", "lora"), [("llama", None), ("gpt2", LoraSettings(rank=8))])
+def test_replies_come_to_earn_more(models, tmp_path, kind, lora):
     settings = PpoTraining(
-        **{**BRIEF, "batch_size": 16, "epochs": 16},
+        **{**BRIEF, "batch_size": 16, "epochs": 16, "learning_rate": 3e-2 if lora else 1e-2},
         iterations=2,
         minibatches=2,
         max_new_tokens=4,
@@ -62,7 +63,7 @@ def test_replies_come_to_earn_more_and_a_penalty_holds_them_back(models, tmp_pat
         models(kind), dialogues, letters, settings=settings, out=tmp_path / "a", **given
     )
     rewards = curve(result, "reward")
-    assert sum(rewards[-4:]) > sum(rewards[:4]) + (0.3 if lora else 2)
+    assert sum(rewards[-4:]) > sum(rewards[:4]) + (0.5 if lora else 1)
     assert result.steps == 64
     assert result.tokens_trained > 16 * 16
     assert curve(result, "kl")[0] == pytest.approx(0, abs=1e-5)
@@ -70,6 +71,21 @@ def test_replies_come_to_earn_more_and_a_penalty_holds_them_back(models, tmp_pat
     assert curve(result, "ratio/mean")[0] == pytest.approx(1, abs=1e-4)
     assert open_model(str(result.path)).score([asked("cat")], ["a"])[0].tokens == 1
     assert not any("value" in name for name in weights(result.path))
+
+
+def test_a_penalty_holds_the_model_back(models, tmp_path):
+    def moved(coefficient):
+        result = train(
+            "ppo",
+            models(),
+            tmp_path / f"{coefficient}",
+            epochs=8,
+            kl_coefficient=coefficient,
+            kl_target=None,
+        )
+        return sum(curve(result, "kl")[-8:]) / 8
+
+    assert moved(10.0) < 0.75 * moved(0.0)
 
 
 def test_what_is_read_is_what_scoring_says_and_padding_has_no_part_in_it(models, tmp_path):
@@ -165,8 +181,8 @@ def test_the_same_call_gives_the_same_bytes_and_an_adapter_goes_on(models, tmp_p
 
 
 def test_a_reward_model_of_another_tokenizer_reads_the_text(models, tmp_path):
-    other = make_model(tmp_path / "other", words=("zebra", "yes", "no", "quite"))
-    scorer = RewardModel.open(train("reward_model", other, tmp_path / "scorer", count=4).path)
+    other = make_model(tmp_path / "other", words=(*LEXICON, "zebra", "quite"))
+    scorer = RewardModel.open(train("reward_model", other, tmp_path / "scorer", count=2).path)
     assert scorer.chat.tokenizer.get_vocab() != open_model(str(models())).tokenizer.get_vocab()
     seen = []
 

@@ -215,6 +215,7 @@ def train(
     count: int = 16,
     seed: int = 3,
     pause: float = 0.0,
+    tell: Any = None,
     **changes: Any,
 ) -> TrainingResult:
     """One small job of a stage."""
@@ -222,7 +223,7 @@ def train(
         "settings": replace(SETTINGS[stage], **changes),
         "out": out,
         "seed": seed,
-        "progress": (lambda *_: time.sleep(pause)) if pause else None,
+        "progress": (lambda *_: time.sleep(pause)) if pause else tell,
     }
     if stage == "supervised":
         return train_supervised(model, exchanges(count), **given)
