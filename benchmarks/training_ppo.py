@@ -70,7 +70,7 @@ def main(
     steps = 6 if quick else STEPS
     parts: dict[str, Callable[[], list[Row]]] = {
         "compare": lambda: compare_rows(kept, seeds, steps=steps),
-        "canary": lambda: canary_rows(kept, seeds, steps=15 if quick else 24),
+        "canary": lambda: canary_rows(kept, seeds[:3], steps=16),
         "floor": lambda: floor_rows(repetitions=3 if quick else 9),
         "crash": lambda: crash_rows(kills=3 if quick else 20),
     }
@@ -132,7 +132,8 @@ def run(
         found = {**examined(str(result.path), reward), "seconds": seconds, "steps": result.steps}
     canary = canary_of(result) if steps >= 15 else None
     found["moved"] = None if canary is None else canary.moved
-    found["curve"] = [point.value for point in result.curve if point.name == "reward"]
+    curve = [point.value for point in result.curve if point.name == "reward"]
+    found["reward on its own prompts at the end"] = float(np.mean(curve[-len(curve) // 5 :]))
     path.write_text(json.dumps(found))
     return found
 
@@ -192,6 +193,7 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
     for method, each in runs.items():
         where = f"{method.upper()}, rate {rates[method]:g}, {steps * BATCH} replies"
         for name, unit in (
+            ("reward on its own prompts at the end", "mean over the last fifth of the curve"),
             ("reward", "mean of 1 right, 0 wrong, -1 unreadable"),
             ("kl", "nats per reply"),
             ("seconds", "s of CPU for the whole call"),
@@ -201,13 +203,18 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
             )
     for other in ("grpo", "rloo"):
         for name, target, good in (
+            (
+                "reward on its own prompts at the end",
+                "at least equal: upper bound >= 0",
+                lambda e: e.high >= 0,
+            ),
             ("reward", "at least equal: upper bound >= 0", lambda e: e.high >= 0),
             ("kl", "no larger: lower bound <= 0", lambda e: e.low <= 0),
         ):
             estimate = paired(
                 [one[name] for one in runs["ppo"]],
                 [one[name] for one in runs[other]],
-                unit="reward" if name == "reward" else "nats per reply",
+                unit="nats per reply" if name == "kl" else "reward",
             )
             rows.append(
                 estimated(

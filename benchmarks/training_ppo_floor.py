@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from transformers.trainer_callback import PrinterCallback
 
 from benchmarks.training_ppo import MODEL, SETTINGS, dialogues_of, oracle_reward
 from plumbrule.models import model_folder
@@ -68,7 +69,9 @@ def _trainer(folder: Path, seed: int) -> PpoTrainer:
 
     batches = batches_of_prompts(settings, [len(prompt) for prompt in prompts], seed)
     given = RewardedPrompts(start=start, prompts=prompts, score=score, batches=batches, space=space)
-    return ppo_trainer(given, settings, seed=seed)
+    trainer = ppo_trainer(given, settings, seed=seed)
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _alone(trainer: PpoTrainer, batch: int) -> float:
