@@ -67,6 +67,15 @@ def run(
             help="Training against the reward model: `dpo`, `grpo`, `rloo`, `ppo`, or `none`."
         ),
     ] = None,
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=10**5,
+            help="Training prompts set aside to watch training against the reward by: it stops "
+            "where replies collapse, or where the held-out judge sees them get worse.",
+        ),
+    ] = None,
     lora: Annotated[
         bool | None,
         typer.Option(
@@ -119,6 +128,7 @@ def run(
         "demonstrations": None if demonstrations is None else str(demonstrations),
         "seed": seed,
         "method": method,
+        "watched": watch,
         "thinking_tokens": thinking_tokens,
         "reasoning_effort": reasoning_effort,
         "device": device,

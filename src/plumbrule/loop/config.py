@@ -68,6 +68,10 @@ class Gates:
         check_ranges(self, **dict.fromkeys(names, (0.0, 1.0)))
 
 
+FEWEST_WATCHED = 16
+"""Prompts below which a fall of what they come to could not be told from chance."""
+
+
 @strict
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -165,6 +169,9 @@ class RunConfig:
     ppo: PpoTraining = field(default_factory=PpoTraining)
     """Settings of PPO; used when `method` says so."""
 
+    watched: int = 0
+    """Training prompts set aside to watch training against the reward by; 0: it is not watched."""
+
     adapters: bool | None = None
     """Train low-rank adapters in place of full weights; None: above 50 million parameters."""
 
@@ -216,6 +223,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_feedback(self)
+        _check_watched(self)
         if self.candidates < 2:
             raise ConfigError(
                 f"candidates must be at least 2, a best and a worst; got {self.candidates}"
@@ -226,6 +234,7 @@ class RunConfig:
             most_prompts=(1, 10**7),
             most_compared=(1, 10**7),
             most_judged=(1, 10**7),
+            watched=(0, 10**5),
             candidates=(2, 1024),
             least_margin=(0, 10**6),
             person_accuracy=(0.5, 1),
@@ -267,6 +276,20 @@ def _check_feedback(config: RunConfig) -> None:
         )
 
 
+def _check_watched(config: RunConfig) -> None:
+    """See that there is something to watch, by enough prompts to see it."""
+    if config.watched and config.method == "none":
+        raise ConfigError(
+            f"got watched: {config.watched} with the method none, which trains against no reward, "
+            "so that there is nothing to watch; take another method, or leave --watch out"
+        )
+    if 0 < config.watched < FEWEST_WATCHED:
+        raise ConfigError(
+            f"expected at least {FEWEST_WATCHED} prompts to watch training by, got "
+            f"{config.watched}; below that no fall could be told from chance"
+        )
+
+
 _adapter = TypeAdapter(RunConfig)
 
 
@@ -278,7 +301,8 @@ def to_mapping(config: RunConfig) -> dict[str, Any]:
 
 def deciding(config: RunConfig) -> dict[str, Any]:
     """What decides a run: the configuration without what is only looked at when it is done."""
-    later = ("certificate", "held_out_judge")
+    # A held-out judge that watches training decides where it stops.
+    later = ("certificate",) if config.watched else ("certificate", "held_out_judge")
     return {
         name: value
         for name, value in to_mapping(config).items()
@@ -294,6 +318,7 @@ _SINCE = (
     ("human_pairs", None),
     ("demonstrations", None),
     ("person_accuracy", 0.95),
+    ("watched", 0),
 )
 
 

@@ -28,6 +28,7 @@ from plumbrule.loop.outcomes import labels_used, outcomes
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
+from plumbrule.loop.watching import stopped_early, watched_notes
 from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Finding, Prompt, to_json
@@ -91,6 +92,7 @@ def report_content(
         "title": run.config.name,
         "summary": [
             *failing_principles(gates),
+            *stopped_early(trained.results.get("final")),
             *warn_of_held_out(beside),
             *untaught_principles(principles, jury.untaught, stages, source),
             *ungraded(stages, oracle=oracle),
@@ -155,6 +157,7 @@ def report_content(
         "notes": [
             *people.notes,
             *notes(stages, trained, tested, oracle=oracle),
+            *watched_notes(trained.results.get("final"), run.config),
             *say_certificate(certified),
             *say_talk(talk, stages),
         ],

@@ -122,6 +122,8 @@ def make_plan(
             ) / speed.read + stage.tokens_written / speed.write
         planned.append(PlannedStage(stage=stage, seconds=seconds))
     notes = []
+    if config.watched:
+        notes.append("Watching training against the reward comes on top of this.")
     if config.comparison is not None:
         notes.append("The comparison for side effects at the end comes on top of this.")
     if any(each.seconds is None for each in planned):

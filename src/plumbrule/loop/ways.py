@@ -34,11 +34,13 @@ from plumbrule.loop.steps import (
     revise_replies,
     reward,
 )
+from plumbrule.loop.watching import monitor_of, set_aside
 from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LocalModel, open_model
 from plumbrule.records import Dialogue, Exchange, Preference, Prompt
 from plumbrule.store import derive_seed, write_atomic
 from plumbrule.training import (
+    Monitor,
     RevisionTrail,
     RewardModel,
     TrainingResult,
@@ -122,6 +124,7 @@ def train(
         What was learned from; the model between the two, where it is to be examined, else None:
         no weights are held that nobody reads again; and the final model.
     """
+    prompts, watched = set_aside(prompts, run.config)
     task = TrainingTask(run=run, models=models, jury=jury, prompts=prompts, people=people)
     config, way = run.config, WAYS[run.config.recipe]
     imitated = way.imitates(task)
@@ -145,7 +148,8 @@ def train(
     del supervised
     labeled = way.labels(task, drawn)
     results["reward"] = train_reward(run, results["supervised"].path, labeled.preferences)
-    results["final"] = reinforce(run, results, drawn, compared)
+    monitor = monitor_of(run, models, jury, results["reward"], watched)
+    results["final"] = reinforce(run, results, drawn, compared, monitor)
     trained = TrainedStages(
         trails=imitated.trails,
         preferences=labeled.preferences,
@@ -325,6 +329,7 @@ def reinforce(
     results: Mapping[str, TrainingResult],
     drawn: Sequence[Exchange],
     prompts: Sequence[Prompt],
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """DPO on the reward model's best and worst, or another method against its scores."""
     config, out = run.config, run.folder / "models" / "final"
@@ -332,6 +337,7 @@ def reinforce(
         "out": out,
         "seed": config.seed,
         "progress": progress_of(run, f"train/{config.method}"),
+        "monitor": monitor,
     }
     if config.method in ONLINE:
         scorer = RewardModel.open(results["reward"].path)
