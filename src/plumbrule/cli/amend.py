@@ -26,7 +26,7 @@ def amend(
     ] = 1,
     replay: Annotated[
         float, typer.Option(help="Own replies kept in training for each one that was mended.")
-    ] = 3.0,
+    ] = 15.0,
 ) -> None:
     """Bring a trained model in line with a constitution that was changed.
 
