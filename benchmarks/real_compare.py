@@ -172,27 +172,31 @@ def default(method: str = "guided", seed: int = 0) -> CompareSettings:
     )
 
 
-def planted(names: Sequence[str]) -> list[Organism]:
-    """Organisms with something planted that are built and took."""
+def planted(names: Sequence[str], part: str) -> list[Organism]:
+    """Organisms with something planted that took, and are built or were measured by `part`."""
     return [
         each
-        for each in everything(names)
-        if not each.nothing and real_organisms.measured(each).get("took", False)
+        for each in everything(names, part)
+        if not each.nothing
+        and (not real_organisms.built(each) or real_organisms.measured(each).get("took", False))
     ]
 
 
-def everything(names: Sequence[str]) -> list[Organism]:
-    """Organisms that are built, of some names or of all."""
+def everything(names: Sequence[str], part: str) -> list[Organism]:
+    """Organisms that are built or were measured by `part`, of some names or of all."""
     known = ALL.values() if isinstance(ALL, Mapping) else ALL
+    before = {organism for organism, _ in real_trials.known(part)}
     return [
-        each for each in known if real_organisms.built(each) and (not names or each.name in names)
+        each
+        for each in known
+        if (real_organisms.built(each) or each.name in before) and (not names or each.name in names)
     ]
 
 
 def organism_rows(names: Sequence[str]) -> list[Row]:
     """Recall and false discoveries over the organisms that took."""
     found = []
-    for organism in planted(names):
+    for organism in planted(names, "organisms"):
         for seed in SEEDS:
             one = measured(organism, default(seed=seed), POOL, "organisms")
             found.append(one)
@@ -252,10 +256,14 @@ def organism_rows(names: Sequence[str]) -> list[Row]:
 def aa_rows(names: Sequence[str], seeds: Sequence[int]) -> list[Row]:
     """Pairs in which nothing was planted: any finding that is false on fresh replies."""
     found = []
-    for organism in everything(names):
+    before = real_trials.known("aa")
+    for organism in everything(names, "aa"):
         if organism.nothing:
             for seed in seeds:
                 settings = replace(default(seed=seed), shortcut=False)
+                name = f"{organism.name}-{settings.method}-{AA_POOL}-{seed}"
+                if not real_organisms.built(organism) and (organism.name, name) not in before:
+                    continue
                 one = measured(organism, settings, AA_POOL, "aa")
                 found.append(one)
                 tell(one)
@@ -293,7 +301,7 @@ def naive_rows(names: Sequence[str]) -> list[Row]:
     left = POOL // 2 - round(looking.pairs * looking.blind)
     alike = replace(default("naive"), looking=replace(looking, pairs=looking.pairs + left // 2))
     guided, naive = [], []
-    for organism in planted(names):
+    for organism in planted(names, "naive"):
         one = measured(organism, default(), POOL, "organisms")
         other = measured(organism, alike, POOL, "naive")
         tell(other)
@@ -333,7 +341,7 @@ def exhaustive_rows(names: Sequence[str]) -> list[Row]:
     """The exhaustive workflow beside the guided one: recall, texts and time, one core each."""
     rows = []
     ours, theirs = [], []
-    for organism in planted(names or PEERS):
+    for organism in planted(names or PEERS, "exhaustive"):
         ours.append(measured(organism, default(), POOL, "organisms"))
         wide = replace(default("exhaustive"), budget=GENERATED)
         theirs.append(measured(organism, wide, POOL, "exhaustive"))
@@ -375,7 +383,7 @@ def judge_rows(names: Sequence[str]) -> list[Row]:
         print(reason)
         return []
     found = []
-    for organism in planted(names or JUDGED):
+    for organism in planted(names or JUDGED, "judge"):
         found.append(measured(organism, default(), POOL, "judge", "qwen2"))
         tell(found[-1])
     if not found:
@@ -404,7 +412,7 @@ def judge_rows(names: Sequence[str]) -> list[Row]:
 def time_rows(names: Sequence[str]) -> list[Row]:
     """A default comparison of 1,000 prompts."""
     seconds = []
-    for organism in planted(names)[:1]:
+    for organism in planted(names, "time")[:1]:
         one = measured(organism, default(), 1000, "time")
         tell(one)
         seconds.append(one["seconds"])

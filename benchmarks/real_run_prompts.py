@@ -39,7 +39,7 @@ def sets(training: int, held_out: int, outcome: int, *, seed: int) -> Sets:
             ones of XSTest, a third unsafe ones, a third of JailbreakBench.
         seed: Decides which.
     """
-    known = [_labeled(each) for each in everything()]
+    known = [labeled(each) for each in everything()]
     usable = [each for each in known if each is not None]
     random.Random(seed).shuffle(usable)
     kept = [each for each in usable if each.kind in HELD_OUT_KINDS]
@@ -57,7 +57,7 @@ def sets(training: int, held_out: int, outcome: int, *, seed: int) -> Sets:
     return Sets(run=[*chosen, *examined], outcome=measured)
 
 
-def _labeled(prompt: Prompt) -> Prompt | None:
+def labeled(prompt: Prompt) -> Prompt | None:
     """A prompt with what its set says of it; None for the sets that say nothing of the kind."""
     if prompt.group == "xstest":
         # In XSTest the types that begin so are the unsafe twins of safe ones.

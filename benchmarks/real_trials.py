@@ -37,6 +37,15 @@ def kept(part: str, key: Mapping[str, Any], measure: Callable[[], Mapping[str, A
     return found
 
 
+def known(part: str) -> set[tuple[str, str]]:
+    """Organisms and names of the trials that a part has kept of this version."""
+    return {
+        (each["organism"], each["name"])
+        for each in _lines().values()
+        if each["part"] == part and each["code"] == CODE_VERSION
+    }
+
+
 def _lines() -> dict[str, Any]:
     if not LINES.exists():
         return {}

@@ -87,7 +87,7 @@ def test_every_number_of_a_recipe_is_within_some_range(kind):
 
 def test_every_number_within_a_recipe_is_within_some_range():
     """The same for all that stands inside: settings of a comparison and of what it is made of."""
-    stages = ("supervised", "reward", "dpo", "grpo")
+    stages = ("supervised", "reward", "dpo", "grpo", "rloo", "ppo")
     given = {
         **BASE, "comparison": {}, "most_prompts": 5, "most_compared": 5, "most_dollars": 1,
         "price_per_million_input": 1, "price_per_million_output": 1, "thinking_tokens": 1,

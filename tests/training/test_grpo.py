@@ -4,7 +4,8 @@ from tests.training.worker import BRIEF, LORA, asked, train
 
 from plumbrule.errors import DataError
 from plumbrule.models import open_model
-from plumbrule.training.grpo import _spoken, train_grpo
+from plumbrule.training.grpo import train_grpo
+from plumbrule.training.rewarded import spoken
 from plumbrule.training.settings import GrpoTraining
 
 SETTINGS = GrpoTraining(
@@ -79,9 +80,9 @@ def test_no_dialogue_is_left_over_where_batches_do_not_come_out_even(models, tmp
 
 
 def test_the_token_that_ends_a_reply_is_not_shown_to_the_reward():
-    assert _spoken([5, 1], frozenset({1})) == [5]
-    assert _spoken([5, 1, 5], frozenset({1})) == [5, 1, 5]
-    assert _spoken([], frozenset({1})) == []
+    assert spoken([5, 1], frozenset({1})) == [5]
+    assert spoken([5, 1, 5], frozenset({1})) == [5, 1, 5]
+    assert spoken([], frozenset({1})) == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import errno
 import json
 import random
+from typing import Any
 
 import pytest
 from tests.training.conftest import weights
@@ -20,7 +21,17 @@ def record(folder):
 
 @pytest.mark.parametrize(
     ("stage", "kind"),
-    [("supervised", "gpt2"), ("dpo", "llama"), ("reward_model", "llama"), ("grpo", "gpt2")],
+    [
+        ("supervised", "gpt2"),
+        ("dpo", "llama"),
+        ("reward_model", "llama"),
+        ("kto", "gpt2"),
+        ("grpo", "gpt2"),
+        ("rloo", "llama"),
+        ("ppo", "gpt2"),
+        ("ppo", "llama"),
+        ("documents", "gpt2"),
+    ],
 )
 def test_kills_at_random_moments_change_nothing(server, models, tmp_path, stage, kind):
     # GPT-2 with dropout and an adapter, so that the state of the random numbers counts.
@@ -78,7 +89,7 @@ def test_a_full_disk_is_said_and_the_same_call_goes_on(models, tmp_path, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device")
         save(trainer, output_dir, state_dict)
 
-    given = {"count": 12, "checkpoint_every": 1}
+    given: dict[str, Any] = {"count": 12, "checkpoint_every": 1}
     with monkeypatch.context() as patch:
         patch.setattr(transformers.Trainer, "_save", full)
         with pytest.raises(StorageError, match="free some space"):
@@ -96,9 +107,12 @@ def test_work_before_a_kill_is_not_done_again(server, models, tmp_path):
     assert content["resumed_from"] == content["steps"] - 1
 
 
-def test_grpo_is_resumed_between_batches_of_replies_only(server, models, tmp_path):
+@pytest.mark.parametrize("stage", ["grpo", "ppo"])
+def test_drawn_replies_are_resumed_between_batches_only(server, models, tmp_path, stage):
     # Two optimizer steps a batch: TRL would go on from between them, and diverge in silence.
-    job = {"stage": "grpo", "model": models(), "count": 4, "iterations": 2, "epochs": 3}
+    job = {"stage": stage, "model": models(), "count": 4, "iterations": 2, "epochs": 3}
+    if stage == "ppo":
+        job |= {"minibatches": 2, "iterations": 1}
     assert server.run(**job, out=tmp_path / "whole") == 0
     for count in (4, 5):
         out = tmp_path / f"broken{count}"

@@ -10,8 +10,8 @@ from tests.training.worker import BRIEF, LORA, asked, preference, preferences, t
 
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import open_model
+from plumbrule.training.preference_losses import preference_loss
 from plumbrule.training.reward_model import RewardModel, train_reward_model
-from plumbrule.training.reward_trainer import preference_loss
 from plumbrule.training.settings import RewardTraining
 
 SCORES = st.floats(-8, 8)

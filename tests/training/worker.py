@@ -18,15 +18,25 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.records import Dialogue, Exchange, Message, Preference
+from plumbrule.training.collapse import CollapseBounds
+from plumbrule.training.documents import Document, train_documents
 from plumbrule.training.dpo import PreferencePair, train_dpo
 from plumbrule.training.grpo import train_grpo
+from plumbrule.training.kto import RatedReply, train_kto
+from plumbrule.training.overoptimization import Monitor, MonitorSettings
+from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
+from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
+    DocumentTraining,
     DpoTraining,
     GrpoTraining,
+    KtoTraining,
     LoraSettings,
+    PpoTraining,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 from plumbrule.training.supervised import train_supervised
@@ -40,6 +50,12 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 VOCABULARY = 300
+
+
+OPEN = CollapseBounds(
+    **dict.fromkeys(("longest", "shortest", "cut_off", "repetition", "unique", "entropy"))
+)
+"""A tiny random model leaves any bound soon."""
 
 
 def sentence(draw: random.Random, least: int = 2, most: int = 6) -> str:
@@ -76,6 +92,19 @@ def pairs(count: int, seed: int = 0) -> list[PreferencePair]:
     ]
 
 
+def rated(count: int, seed: int = 0) -> list[RatedReply]:
+    return [
+        RatedReply(
+            id=f"{pair.id}/{desirable}",
+            dialogue=pair.dialogue,
+            reply=pair.chosen if desirable else pair.rejected,
+            desirable=desirable,
+        )
+        for pair in pairs(-(-count // 2), seed)
+        for desirable in (True, False)
+    ][:count]
+
+
 def preference(
     name: str, dialogue: Dialogue, first: str, second: str, probability: float | None
 ) -> Preference:
@@ -108,12 +137,50 @@ def preferences(count: int, seed: int = 0) -> list[Preference]:
     ]
 
 
+def documents(count: int, seed: int = 0) -> list[Document]:
+    """Every other one counts twice."""
+    draw = random.Random(seed)
+    return [
+        Document(id=f"d{number}", text=sentence(draw, 4, 12), weight=1.0 + number % 2)
+        for number in range(count)
+    ]
+
+
 def reward(dialogues: Sequence[Dialogue], responses: Sequence[str]) -> list[float]:
     """More spaces are better: something a tiny model can learn."""
     return [float(text.count(" ")) - 0.1 * len(text) for text in responses]
 
 
-def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: float = 0.0) -> Path:
+def strange(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
+    """Gold that falls as a tiny random model learns anything: how little of a reply is words."""
+    known = set(" ".join(WORDS))
+    return [1 - sum(letter in known for letter in text) / max(1, len(text)) for text in replies]
+
+
+def watching(kind: str, **changes: Any) -> Monitor:
+    """A monitor of a small job, with gold that training raises, lowers or leaves as it is."""
+    draw = random.Random(99)
+    golds = {
+        "raised": lambda d, r: [-value for value in strange(d, r)],
+        "lowered": strange,
+        "level": lambda d, r: [0.5] * len(r),
+    }
+    return Monitor(
+        dialogues=[asked(sentence(draw, 7, 7)) for _ in range(24)],
+        identity=kind,
+        gold=golds[kind],
+        settings=MonitorSettings(**{"every": 1, "max_new_tokens": 6, "bounds": OPEN, **changes}),
+    )
+
+
+def make_model(
+    path: Path,
+    kind: str = "llama",
+    *,
+    width: int = 16,
+    dropout: float = 0.0,
+    words: Sequence[str] = WORDS,
+) -> Path:
     """A random model of a few thousand parameters, with tokenizer and template."""
     import torch
     import transformers as hf
@@ -128,11 +195,11 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
-    words = hf.PreTrainedTokenizerFast(
+    tokenizer.train_from_iterator([" ".join(words)], trainer)
+    fast = hf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>"
     )
-    words.chat_template = TEMPLATE
+    fast.chat_template = TEMPLATE
     # Wide apart from the start: such small models with the usual 0.02 can hardly tell words apart.
     shared: dict[str, Any] = {
         "vocab_size": VOCABULARY + 4,
@@ -164,16 +231,20 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
         model = hf.AutoModelForCausalLM.from_config(config)
     hf.utils.logging.disable_progress_bar()
     model.save_pretrained(path)
-    words.save_pretrained(path)
+    fast.save_pretrained(path)
     return path
 
 
 BRIEF: Mapping[str, Any] = {"learning_rate": 1e-2, "batch_size": 4, "max_tokens": 64}
 SETTINGS: dict[str, Any] = {
     "supervised": SupervisedTraining(**BRIEF, epochs=2),
+    "documents": DocumentTraining(**{**BRIEF, "max_tokens": 16}, epochs=2),
     "dpo": DpoTraining(**BRIEF, epochs=2),
     "reward_model": RewardTraining(**BRIEF, epochs=2),
+    "kto": KtoTraining(**BRIEF, epochs=2),
     "grpo": GrpoTraining(**BRIEF, epochs=2, replies_per_prompt=2, max_new_tokens=6),
+    "rloo": RlooTraining(**BRIEF, epochs=2, replies_per_prompt=2, max_new_tokens=6),
+    "ppo": PpoTraining(**BRIEF, epochs=2, iterations=2, max_new_tokens=6, kl_target=1.0),
 }
 LORA = LoraSettings(rank=2, alpha=4.0, dropout=0.1)
 
@@ -186,6 +257,8 @@ def train(
     count: int = 16,
     seed: int = 3,
     pause: float = 0.0,
+    monitor: str | None = None,
+    tell: Any = None,
     **changes: Any,
 ) -> TrainingResult:
     """One small job of a stage."""
@@ -193,16 +266,24 @@ def train(
         "settings": replace(SETTINGS[stage], **changes),
         "out": out,
         "seed": seed,
-        "progress": (lambda *_: time.sleep(pause)) if pause else None,
+        "progress": (lambda *_: time.sleep(pause)) if pause else tell,
     }
+    if monitor is not None:
+        given["monitor"] = watching(monitor)
     if stage == "supervised":
         return train_supervised(model, exchanges(count), **given)
+    if stage == "documents":
+        return train_documents(model, documents(count), **given)
     if stage == "dpo":
         return train_dpo(model, pairs(count), **given)
     if stage == "reward_model":
         return train_reward_model(model, preferences(count), held_out=preferences(4, 1), **given)
+    if stage == "kto":
+        return train_kto(model, rated(count), **given)
     dialogues = [exchange.dialogue for exchange in exchanges(count)]
-    return train_grpo(model, dialogues, reward, reward_identity="spaces", **given)
+    learn: Any = {"grpo": train_grpo, "rloo": train_rloo, "ppo": train_ppo}[stage]
+    result: TrainingResult = learn(model, dialogues, reward, reward_identity="spaces", **given)
+    return result
 
 
 def die_at(where: str, count: int) -> None:
@@ -244,6 +325,7 @@ def main() -> None:
 
     warnings.simplefilter("error")
     torch.set_num_threads(1)
+    import plumbrule.training.ppo_trainer
     import plumbrule.training.reward_trainer
     import plumbrule.training.trl  # noqa: F401
 

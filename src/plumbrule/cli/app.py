@@ -7,7 +7,10 @@ import typer
 from plumbrule.cli.amend import amend
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
+from plumbrule.cli.compare_runs import compare_runs
 from plumbrule.cli.constitution import app as constitution
+from plumbrule.cli.curate import curate
+from plumbrule.cli.distill import distill
 from plumbrule.cli.ending import end_well
 from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.judge import app as judge
@@ -27,9 +30,12 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(compare)
+app.command("compare-runs")(compare_runs)
 app.command()(review)
 app.command()(amplify)
 app.command()(amend)
+app.command()(curate)
+app.command()(distill)
 app.add_typer(constitution, name="constitution")
 app.add_typer(inspect, name="inspect")
 app.add_typer(judge, name="judge")

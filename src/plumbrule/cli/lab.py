@@ -1,4 +1,4 @@
-"""The verbs `lab build`, `lab chat`, `lab organism` and `lab circuit`."""
+"""The verbs `lab build`, `lab chat`, `lab organism`, `lab circuit` and `lab pairs`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from plumbrule.cli.lab_circuit import circuit
+from plumbrule.cli.lab_pairs import pairs
 
 app = typer.Typer(help="The village: a small world with known truth.", no_args_is_help=True)
 app.command()(circuit)
+app.command()(pairs)
 
 
 @app.command()

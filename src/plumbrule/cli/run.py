@@ -41,13 +41,31 @@ def run(
         ),
     ] = None,
     recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="`constitutional`, `rlhf` or `hybrid`: whose labels to learn from; `quick` or "
+            "`small`: sizes; or a YAML file with a run's fields, such as a config.yaml. Several: "
+            "each over the one before."
+        ),
+    ] = None,
+    human_pairs: Annotated[
         Path | None,
-        typer.Option(help="YAML file with a run's fields, such as a config.yaml, or `small`."),
+        typer.Option(
+            help='Pairs that people labeled: {"prompt": …, "chosen": …, "rejected": …}, two '
+            "conversations as in hh-rlhf, or first, second and probability."
+        ),
+    ] = None,
+    demonstrations: Annotated[
+        Path | None,
+        typer.Option(help='Replies to imitate: {"prompt": …, "response": …} or conversations.'),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/village"),
     seed: Annotated[int | None, typer.Option(help="Decides every random choice.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="Training against the reward model: `dpo` or `grpo`.")
+        str | None,
+        typer.Option(
+            help="Training against the reward model: `dpo`, `grpo`, `rloo`, `ppo`, or `none`."
+        ),
     ] = None,
     lora: Annotated[
         bool | None,
@@ -80,9 +98,10 @@ def run(
     the same command is given again.
 
     On your own model: [bold]plumbrule run --model DIR_OR_ID --prompts FILE.jsonl --constitution
-    FILE.yaml --critic SPEC --judge SPEC --out DIR[/]. With [bold]--recipe small[/] it is set for a
-    model of a hundred million parameters and about an hour on one core; [bold]--plan[/] says
-    beforehand what it will take.
+    FILE.yaml --critic SPEC --judge SPEC --out DIR[/]. From people's labels in place of a critic's:
+    [bold]--recipe rlhf --human-pairs FILE.jsonl[/]; from both: [bold]--recipe hybrid[/]. With
+    [bold]--recipe small[/] it is set for a model of a hundred million parameters and about an hour
+    on one core; [bold]--plan[/] says beforehand what it will take.
     """
     from plumbrule.loop import align, settle_adapters
     from plumbrule.loop import plan as plan_run
@@ -96,6 +115,8 @@ def run(
         "judge": judge,
         "held_out_judge": held_out_judge,
         "certificate": None if certificate is None else str(certificate),
+        "human_pairs": None if human_pairs is None else str(human_pairs),
+        "demonstrations": None if demonstrations is None else str(demonstrations),
         "seed": seed,
         "method": method,
         "thinking_tokens": thinking_tokens,
@@ -107,7 +128,7 @@ def run(
     }
     with _progress(None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
-        asked = choose_run(given, recipe)
+        asked = choose_run(given, recipe or ())
         for note in asked.notes:
             tell.say(note)
         chosen = asked.recipe

@@ -11,6 +11,14 @@ from plumbrule.constitution.files import (
 from plumbrule.constitution.importer import MarkdownImport, Skipped, import_markdown
 from plumbrule.constitution.lint import lint
 from plumbrule.constitution.schema import Constitution, Counterfactual, CritiqueExample, Principle
+from plumbrule.constitution.words import (
+    WordHit,
+    WordRule,
+    find_words,
+    holds_words,
+    replace_words,
+    word_rule,
+)
 
 __all__ = [
     "LINT_CODES",
@@ -25,10 +33,16 @@ __all__ = [
     "Principle",
     "Renaming",
     "Skipped",
+    "WordHit",
+    "WordRule",
     "diff",
     "dump_constitution",
+    "find_words",
+    "holds_words",
     "import_markdown",
     "lint",
     "load_constitution",
     "parse_constitution",
+    "replace_words",
+    "word_rule",
 ]

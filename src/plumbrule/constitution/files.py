@@ -140,7 +140,7 @@ def _principle(reader: NodeReader, node: Node, number: int) -> Principle:
     for name in ("id", "text", "source"):
         if name in found:
             values[name] = reader.text(found[name], f"{where}, field `{name}`")
-    for name in ("applies_when", "except_when", "probes", "twins"):
+    for name in ("applies_when", "except_when", "probes", "twins", "words"):
         if name in found:
             values[name] = reader.texts(found[name], f"{where}, field `{name}`")
     for name, kind in (("critique_examples", CritiqueExample), ("counterfactuals", Counterfactual)):

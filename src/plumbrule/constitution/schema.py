@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from plumbrule.constitution.words import word_rule
 from plumbrule.errors import ConstitutionError
 from plumbrule.records import strict, to_json
 from plumbrule.store import fingerprint
@@ -98,6 +99,10 @@ class Principle:
     twins: tuple[str, ...] = ()
     """Prompts that look like the probes but deserve plain help."""
 
+    words: tuple[str, ...] = ()
+    """Words and phrases that by themselves show that a text breaks it, for sorting a corpus: each
+    alone, with `*` at its end for any ending, or as `word -> what to write in its place`."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _SLUG.fullmatch(self.id):
             raise ConstitutionError(
@@ -111,6 +116,11 @@ class Principle:
                 "0 decides first"
             )
         _check_texts(self, f"principle `{self.id}`")
+        for entry in self.words:
+            try:
+                word_rule(entry)
+            except ConstitutionError as error:
+                raise ConstitutionError(f"principle `{self.id}`, field `words`: {error}") from error
 
     @property
     def known_replies(self) -> int:

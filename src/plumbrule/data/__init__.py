@@ -1,6 +1,14 @@
-"""A user's prompts: read from the forms people keep them in, checked line by line."""
+"""A user's prompts, labels and corpora, read from the forms people keep them in and checked."""
 
+from plumbrule.data.corpus import Corpus, Passage, open_corpus, read_passages
 from plumbrule.data.files import LARGEST_FILE
+from plumbrule.data.pairs import (
+    DemonstrationFile,
+    PairFile,
+    preferred_replies,
+    read_demonstrations,
+    read_pairs,
+)
 from plumbrule.data.prompts import (
     HELD_OUT_SHARE,
     PromptFile,
@@ -13,8 +21,17 @@ from plumbrule.data.prompts import (
 __all__ = [
     "HELD_OUT_SHARE",
     "LARGEST_FILE",
+    "Corpus",
+    "DemonstrationFile",
+    "PairFile",
+    "Passage",
     "PromptFile",
     "constitution_prompts",
+    "open_corpus",
+    "preferred_replies",
+    "read_demonstrations",
+    "read_pairs",
+    "read_passages",
     "read_prompt_file",
     "read_prompts",
     "refuse_overlap",

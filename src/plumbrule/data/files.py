@@ -19,25 +19,30 @@ Row = tuple[str, dict[str, Any]]
 """Where a row stands, for a message, and what it holds."""
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, what: str = "prompts", option: str = "--prompts") -> Iterator[Row]:
     """Every row of a file, in order.
+
+    Args:
+        path: The file.
+        what: What its rows are, for messages.
+        option: Where it was named.
 
     Raises:
         DataError: The file is missing, too large, or not what its name and beginning say.
     """
     if not path.is_file():
-        raise DataError(f"expected a file of prompts, there is none at {path}; check --prompts")
+        raise DataError(f"expected a file of {what}, there is none at {path}; check {option}")
     try:
         with path.open("rb") as file:
             start = file.read(4)
         size = path.stat().st_size
     except OSError as error:
         raise DataError(
-            f"expected a file of prompts, {path} cannot be read: {error.strerror}; check its rights"
+            f"expected a file of {what}, {path} cannot be read: {error.strerror}; check its rights"
         ) from error
     if size > LARGEST_FILE:
         raise DataError(
-            f"expected at most {LARGEST_FILE / 2**20:.0f} MiB of prompts, {path} has "
+            f"expected at most {LARGEST_FILE / 2**20:.0f} MiB of {what}, {path} has "
             f"{size / 2**20:.0f} MiB; draw a sample of it, such as `shuf -n 2000 FILE`"
         )
     if start == b"PAR1":

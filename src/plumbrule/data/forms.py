@@ -49,22 +49,24 @@ def dialogue_of(row: Mapping[str, Any], place: str) -> Dialogue:
     if key == "prompt":
         return _with_system(row, _prompt(row["prompt"], place))
     if key in ("messages", "conversations"):
-        return _checked(_asked(_turns(row[key], place, key), place), place)
+        return checked_dialogue(up_to_user(turns_of(row[key], place, key), place), place)
     if key == "instruction":
         texts = [_text(row.get(name), place, name) for name in ("instruction", "input")]
         asked = "\n\n".join(text for text in texts if text.strip())
-        return _with_system(row, _checked([Message("user", asked)], place))
+        return _with_system(row, checked_dialogue([Message("user", asked)], place))
     if key == "chosen":
-        return _checked(_common(row, place), place)
-    return _with_system(row, _checked([Message("user", _text(row[key], place, key))], place))
+        return checked_dialogue(_common(row, place), place)
+    return _with_system(
+        row, checked_dialogue([Message("user", _text(row[key], place, key))], place)
+    )
 
 
 def _prompt(value: object, place: str) -> Dialogue:
     if isinstance(value, str):
-        return _checked([Message("user", value)], place)
+        return checked_dialogue([Message("user", value)], place)
     if not isinstance(value, list) or not value:
         raise DataError(f"{place}: `prompt` must be text or a list of messages, got {value!r:.60}")
-    return _checked(_turns(value, place, "prompt"), place)
+    return checked_dialogue(turns_of(value, place, "prompt"), place)
 
 
 def _with_system(row: Mapping[str, Any], dialogue: Dialogue) -> Dialogue:
@@ -74,7 +76,8 @@ def _with_system(row: Mapping[str, Any], dialogue: Dialogue) -> Dialogue:
     return dialogue
 
 
-def _turns(value: object, place: str, key: str) -> list[Message]:
+def turns_of(value: object, place: str, key: str) -> list[Message]:
+    """Messages of a list, roles in our words."""
     if not isinstance(value, list) or not value:
         raise DataError(f"{place}: `{key}` must be a list of messages, got {value!r:.60}")
     return [_turn(turn, place) for turn in value]
@@ -116,7 +119,7 @@ def _content(value: object, place: str) -> str:
     return "".join(texts)
 
 
-def _asked(turns: Sequence[Message], place: str) -> list[Message]:
+def up_to_user(turns: Sequence[Message], place: str) -> list[Message]:
     """A conversation up to the user's last turn."""
     last = max((at for at, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
@@ -126,23 +129,33 @@ def _asked(turns: Sequence[Message], place: str) -> list[Message]:
 
 def _common(row: Mapping[str, Any], place: str) -> list[Message]:
     """What both replies of a pair begin with."""
+    return up_to_user(shared_beginning(*both_sides(row, place)), place)
+
+
+def both_sides(row: Mapping[str, Any], place: str) -> tuple[list[Message], list[Message]]:
+    """The conversations of a pair that holds whole ones."""
     sides = []
     for key in ("chosen", "rejected"):
         value = row.get(key)
-        spoken = _spoken(value) if isinstance(value, str) else None
+        spoken = spoken_turns(value) if isinstance(value, str) else None
         if isinstance(value, str) and spoken is None:
             raise DataError(
                 f"{place}: `{key}` must hold what it replies to, it is a reply alone; add "
                 "the key `prompt`"
             )
-        sides.append(spoken if spoken is not None else _turns(value, place, key))
+        sides.append(spoken if spoken is not None else turns_of(value, place, key))
+    return sides[0], sides[1]
+
+
+def shared_beginning(first: Sequence[Message], second: Sequence[Message]) -> list[Message]:
+    """The turns that two conversations have in common before they part."""
     same = 0
-    while same < min(map(len, sides)) and sides[0][same] == sides[1][same]:
+    while same < min(len(first), len(second)) and first[same] == second[same]:
         same += 1
-    return _asked(sides[0][:same], place)
+    return list(first[:same])
 
 
-def _spoken(text: str) -> list[Message] | None:
+def spoken_turns(text: str) -> list[Message] | None:
     """Turns of a text that marks them as `Human:` and `Assistant:`; None where it does not."""
     marks = list(_TURN.finditer(text))
     if not marks or text[: marks[0].start()].strip() or marks[0].group(1) != "Human":
@@ -164,7 +177,8 @@ def _text(value: object, place: str, key: str) -> str:
     return value
 
 
-def _checked(turns: Sequence[Message], place: str) -> Dialogue:
+def checked_dialogue(turns: Sequence[Message], place: str) -> Dialogue:
+    """Turns as a dialogue that ends with something that the user asks."""
     for turn in turns:
         check_text(turn.content, place)
     if turns[-1].role != "user":

@@ -55,6 +55,14 @@ from plumbrule.judging.grading import (
 )
 from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.labels import LabeledReply, read_labels
+from plumbrule.judging.passages import (
+    ClassifierTrial,
+    PassageClassifier,
+    PassageFinding,
+    find_by_judge,
+    find_by_words,
+    learn_passages,
+)
 from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
 from plumbrule.judging.remedies import (
@@ -121,6 +129,7 @@ __all__ = [
     "Calibration",
     "CalibrationBin",
     "CandidatePair",
+    "ClassifierTrial",
     "ConditionAbility",
     "ConditionAnswer",
     "ConflictRate",
@@ -137,6 +146,8 @@ __all__ = [
     "LabelRouter",
     "LabeledReply",
     "MemberReliability",
+    "PassageClassifier",
+    "PassageFinding",
     "PrincipleCertificate",
     "PrincipleConflict",
     "ProbabilityMap",
@@ -178,6 +189,8 @@ __all__ = [
     "diagnose",
     "effective_votes",
     "endless",
+    "find_by_judge",
+    "find_by_words",
     "find_scopes",
     "grade",
     "known_conditions",
@@ -185,6 +198,7 @@ __all__ = [
     "known_replies",
     "label_costs",
     "label_pairs",
+    "learn_passages",
     "learn_reliabilities",
     "learn_router",
     "likeness",

@@ -99,7 +99,7 @@ class LabelRouter:
     ) -> Float[np.ndarray, " pairs"]:
         """Probability that the model's label is what a person would say, pair by pair."""
         given = _check_features(features)
-        if self.model is None:
+        if self.model is None or not len(given):
             return np.full(len(given), self.agreement.value)
         return np.asarray(self.model.predict_proba(given)[:, 1])  # type: ignore[attr-defined]
 

@@ -16,25 +16,15 @@ from plumbrule.ledger import record_files
 from plumbrule.loop.certified import check_certificate
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.content import report_content
+from plumbrule.loop.feedback import read_feedback
 from plumbrule.loop.held_out import examine_held_out
 from plumbrule.loop.plan import RunPlan, make_plan
 from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
-from plumbrule.loop.steps import (
-    Jury,
-    RunModels,
-    TrainedStages,
-    best_and_worst,
-    draw_prompts,
-    examine,
-    note_training,
-    prefer,
-    reply,
-    revise_replies,
-    reward,
-)
+from plumbrule.loop.steps import Jury, RunModels, draw_prompts, examine
 from plumbrule.loop.trials import try_jury
-from plumbrule.loop.workspace import RunWorkspace, open_workspace
+from plumbrule.loop.ways import train
+from plumbrule.loop.workspace import open_workspace
 from plumbrule.models import (
     EndpointSettings,
     LanguageModel,
@@ -44,25 +34,12 @@ from plumbrule.models import (
     open_model,
     probe,
 )
-from plumbrule.records import Dialogue, Exchange, Preference, Prompt, to_json
+from plumbrule.records import Prompt, to_json
 from plumbrule.report import write_report
-from plumbrule.store import Tell, derive_seed, file_sha256, fingerprint, silent, write_atomic
-from plumbrule.training import (
-    RewardModel,
-    TrainingResult,
-    examples_to_imitate,
-    more_to_imitate,
-    train_dpo,
-    train_grpo,
-    train_reward_model,
-    train_supervised,
-)
+from plumbrule.store import Tell, file_sha256, fingerprint, silent, write_atomic
 
 CONSTITUTION = "constitution.yaml"
 """What a run was trained on, in its own folder."""
-
-HELD_OUT_PREFERENCES = 0.1
-"""Share of preferences on which the reward model is measured and not trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +67,7 @@ def align(
     tell: Tell = silent,
     planned: Callable[[RunPlan], None] | None = None,
 ) -> RunOutcome:
-    """Train a model on a constitution and report what changed.
+    """Train a model on a constitution, on people's labels or on both, and report what changed.
 
     Args:
         config: All that decides the run.
@@ -107,9 +84,10 @@ def align(
     config, _ = settle_adapters(config)
     training, held_out = split(prompts, config)
     models, jury = _opened(config, out)
+    people = read_feedback(config, held_out, models.model)
     try_once(models)
     if planned is not None:
-        planned(make_plan(config, models, jury, training, held_out))
+        planned(make_plan(config, models, jury, training, held_out, people))
     constitution = jury.constitution
     named = {
         "constitution": constitution.sha256,
@@ -118,6 +96,7 @@ def align(
         "model": models.model.identity,
         "critic": models.critic.identity,
         "judge": models.judge.identity,
+        **people.named,
     }
     models.model.check_lengths(
         [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
@@ -131,7 +110,7 @@ def align(
         jury = try_jury(run, jury, [*training, *held_out])
         check_certificate(jury, out)
         before = examine(run, "before", models.model, jury, held_out, oracle)
-        trained, supervised, final = train(run, models, jury, training)
+        trained, supervised, final = train(run, models, jury, training, people)
         stages = [
             before,
             *(
@@ -156,6 +135,7 @@ def align(
             constitution=constitution,
             models=models.named(),
             trained=trained,
+            people=people,
             jury=jury,
             held_out_judge=held_out_judge,
             command=command,
@@ -189,7 +169,8 @@ def plan(config: RunConfig, *, prompts: Sequence[Prompt], out: Path) -> RunPlan:
     models.model.check_lengths(
         [prompt.dialogue for prompt in prompts], config.sampling.max_new_tokens
     )
-    return make_plan(config, models, jury, training, held_out)
+    people = read_feedback(config, held_out, models.model)
+    return make_plan(config, models, jury, training, held_out, people)
 
 
 def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
@@ -210,6 +191,7 @@ def _opened(config: RunConfig, out: Path) -> tuple[RunModels, Jury]:
         prompts=words,
         critic=models.critic,
         judge=models.judge,
+        critic_teaches=config.recipe != "rlhf",
         certificate=certificate,
     )
     return models, jury
@@ -279,7 +261,12 @@ def open_models(config: RunConfig, out: Path) -> RunModels:
             f"expected a model whose weights are at hand, to train them; {config.model} is an "
             "endpoint. An endpoint can be --critic and --judge."
         )
-    critic = handle(config.critic or config.model)
+    # Where people alone teach, nobody is asked but the judge.
+    critic = handle(
+        (config.judge if config.recipe == "rlhf" else config.critic)
+        or config.critic
+        or config.model
+    )
     return RunModels(
         model=model,
         folder=model_folder(config.model),
@@ -307,144 +294,6 @@ def try_once(models: RunModels) -> None:
                 f"one that cannot: {error}. Correct config.json or tokenizer_config.json there."
             ) from error
     probe(*[each for name, each in models.named().items() if name != "model"])
-
-
-def train(
-    run: RunWorkspace, models: RunModels, jury: Jury, prompts: Sequence[Prompt]
-) -> tuple[TrainedStages, LocalModel | None, LocalModel]:
-    """Supervised training on revisions, then training against a reward model.
-
-    Returns:
-        What was learned from; the model between the two, where it is to be examined, else None:
-        no weights are held that nobody reads again; and the final model.
-    """
-    config = run.config
-    tempting = [prompt for prompt in prompts if not prompt.deserves_help]
-    deserving = [prompt for prompt in prompts if prompt.deserves_help]
-    trim = config.revising.trim
-    drafts = reply(run, "draft", models.model, tempting, trim=trim)
-    trails = revise_replies(run, "revise", jury, drafts)
-    helpful = reply(run, "helpful", models.model, deserving, trim=trim)
-    examples = more_to_imitate(
-        examples_to_imitate(trails, helpful),
-        trails,
-        jury.constitution,
-        prompts=jury.prompts,
-        settings=config.revising,
-    )
-    if not any(trail.revised for trail in trails):
-        raise DataError(
-            f"none of {len(trails)} replies was revised, so there is nothing to learn: the critic "
-            "found no problem or gave no usable revision. Look at stages/revise, and try another "
-            "--critic or prompts that tempt the model."
-        )
-    results = {}
-    results["supervised"] = train_supervised(
-        models.folder,
-        examples,
-        settings=config.supervised,
-        out=run.folder / "models" / "supervised",
-        seed=config.seed,
-        progress=_progress(run, "train/supervised"),
-    )
-    note_training(run, "train/supervised", results["supervised"], folder=results["supervised"].path)
-    supervised = _reopen(results["supervised"].path, config)
-    compared = draw_prompts(list(prompts), config.most_compared, config.seed, "compared")
-    drawn = reply(
-        run,
-        "candidates",
-        supervised,
-        compared,
-        copies=config.candidates,
-        temperature=config.candidate_temperature,
-        trim=trim,
-    )
-    between = supervised if config.examine_between else None
-    del supervised
-    preferences = prefer(run, "compare", jury, drawn, copies=config.candidates)
-    results["reward"] = _train_reward(run, results["supervised"].path, preferences)
-    results["final"] = _reinforce(run, results, drawn, compared)
-    trained = TrainedStages(trails=trails, preferences=preferences, results=results)
-    return trained, between, _reopen(results["final"].path, config)
-
-
-def _train_reward(
-    run: RunWorkspace, start: Path, preferences: Sequence[Preference]
-) -> TrainingResult:
-    decided = [each for each in preferences if each.probability is not None]
-    if not decided:
-        raise DataError(
-            f"none of {len(preferences)} pairs was decided by any principle, so there is no reward "
-            "to learn. Look at stages/compare; try another --critic, more prompts or candidates."
-        )
-    kept = [
-        each
-        for each in decided
-        if derive_seed(run.config.seed, "reward", each.id) % 1000 < 1000 * HELD_OUT_PREFERENCES
-    ]
-    kept_ids = {each.id for each in kept}
-    result = train_reward_model(
-        start,
-        [each for each in decided if each.id not in kept_ids] or decided,
-        settings=run.config.reward,
-        out=run.folder / "models" / "reward",
-        seed=run.config.seed,
-        held_out=kept if len(kept) < len(decided) else (),
-        progress=_progress(run, "train/reward"),
-    )
-    note_training(run, "train/reward", result, folder=result.path)
-    return result
-
-
-def _reinforce(
-    run: RunWorkspace,
-    results: Mapping[str, TrainingResult],
-    drawn: Sequence[Exchange],
-    prompts: Sequence[Prompt],
-) -> TrainingResult:
-    """DPO on the reward model's best and worst, or GRPO against it."""
-    config, out = run.config, run.folder / "models" / "final"
-    common: dict[str, Any] = {
-        "out": out,
-        "seed": config.seed,
-        "progress": _progress(run, f"train/{config.method}"),
-    }
-    if config.method == "grpo":
-        scorer = RewardModel.open(results["reward"].path)
-
-        def rewards(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
-            return scorer.score(dialogues, replies)
-
-        result = train_grpo(
-            results["supervised"].path,
-            [prompt.dialogue for prompt in prompts],
-            rewards,
-            reward_identity=results["reward"].inputs_sha256,
-            settings=config.grpo,
-            **common,
-        )
-    else:
-        scored = reward(run, "rewards", results["reward"], drawn)
-        pairs = best_and_worst(scored, config.candidates, least_margin=config.least_margin)
-        if not pairs:
-            raise DataError(
-                "the reward model tells no two candidates apart by a margin worth learning from. "
-                f"Look at stages/rewards; try more prompts or candidates, or a least_margin below "
-                f"{config.least_margin}."
-            )
-        result = train_dpo(results["supervised"].path, pairs, settings=config.dpo, **common)
-    note_training(run, f"train/{config.method}", result, folder=result.path)
-    return result
-
-
-def _reopen(folder: Path, config: RunConfig) -> LocalModel:
-    model = open_model(str(folder), dtype=config.dtype, device=config.device)
-    assert isinstance(model, LocalModel)
-    return model
-
-
-def _progress(run: RunWorkspace, name: str) -> Callable[[int, int, Mapping[str, float]], None]:
-    return lambda done, total, _: run.tell(name, done, total)
 
 
 def named_weights(out: Path) -> dict[str, str]:

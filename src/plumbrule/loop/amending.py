@@ -29,10 +29,6 @@ from plumbrule.ledger import read_entries, record_files
 from plumbrule.loop.align import (
     CONSTITUTION,
     RunOutcome,
-    _progress,
-    _reinforce,
-    _reopen,
-    _train_reward,
     named_weights,
     open_models,
     split,
@@ -71,6 +67,7 @@ from plumbrule.loop.steps import (
 )
 from plumbrule.loop.trials import earlier_trials, try_jury
 from plumbrule.loop.verifying import verify_files
+from plumbrule.loop.ways import progress_of, reinforce, reopen, train_reward
 from plumbrule.loop.workspace import FinishedRun, RunWorkspace, open_workspace
 from plumbrule.models import LocalModel, fitting_threads
 from plumbrule.records import (
@@ -390,7 +387,7 @@ def _earlier(earlier: AmendableRun, models: RunModels, prompts: Sequence[Prompt]
     candidates = reply(
         records,
         "candidates",
-        _reopen(earlier.folder / "models" / "supervised", config),
+        reopen(earlier.folder / "models" / "supervised", config),
         compared,
         copies=config.candidates,
         temperature=config.candidate_temperature,
@@ -554,19 +551,19 @@ def _learn(
                 settings=config.supervised,
                 out=run.folder / "models" / "supervised",
                 seed=config.seed,
-                progress=_progress(run, "train/supervised"),
+                progress=progress_of(run, "train/supervised"),
             )
             start = results["supervised"].path
             note_training(run, "train/supervised", results["supervised"], folder=start)
     preferences = [each.preference for each in pairs]
-    results["reward"] = _train_reward(run, start, preferences)
+    results["reward"] = train_reward(run, start, preferences)
     compared = draw_prompts(list(training), config.most_compared, config.seed, "compared")
     begun = results.get("supervised", replace(results["reward"], path=start))
-    results["final"] = _reinforce(
+    results["final"] = reinforce(
         run, {"supervised": begun, "reward": results["reward"]}, old.candidates, compared
     )
     trained = TrainedStages(trails=trails, preferences=preferences, results=results)
-    return trained, _reopen(results["final"].path, config)
+    return trained, reopen(results["final"].path, config)
 
 
 def _replayed(trails: Sequence[Any], settings: Amending, seed: int) -> list[Exchange]:

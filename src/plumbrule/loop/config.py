@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,13 +16,20 @@ from plumbrule.records import check_ranges, problems_of, refuse_truths, strict
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
+    PpoTraining,
     Revising,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 
-SHIPPED = ("small",)
-"""Recipes that come with the package: settings for a kind of model, without the model."""
+SHIPPED = ("quick", "small")
+"""Settings that come with the package: a quick run of the village; a kind of model, without it."""
+
+RecipeName = Literal["constitutional", "rlhf", "hybrid"]
+"""A way from principles and people to a model; `plumbrule.loop.ways` says what each does."""
+
+RECIPES: tuple[RecipeName, ...] = get_args(RecipeName)
 
 
 @strict
@@ -87,6 +94,19 @@ class RunConfig:
     """What `plumbrule judge certify` wrote of the judge: the report corrects its rates by it. No
     stage depends on it, so a finished run may be given one."""
 
+    recipe: RecipeName = "constitutional"
+    """What is imitated and whose labels reward: a critic's, people's, or both."""
+
+    human_pairs: str | None = None
+    """File of pairs of replies of which people say which is better."""
+
+    demonstrations: str | None = None
+    """File of replies to imitate, by people."""
+
+    person_accuracy: float = 0.95
+    """Share of people's labels that are taken to be right, where `hybrid` weighs them against a
+    critic's; above one half."""
+
     constitution: str
     """Name of a shipped constitution or path of a YAML file."""
 
@@ -129,14 +149,21 @@ class RunConfig:
     reward: RewardTraining = field(default_factory=RewardTraining)
     """Training of the reward model on AI preferences."""
 
-    method: Literal["dpo", "grpo"] = "dpo"
-    """How the model is trained against the reward model."""
+    method: Literal["dpo", "grpo", "rloo", "ppo", "none"] = "dpo"
+    """How the model is trained against the reward model; `none`: not at all, so that supervised
+    training is the end of it."""
 
     dpo: DpoTraining = field(default_factory=DpoTraining)
     """Settings of DPO; used when `method` says so."""
 
     grpo: GrpoTraining = field(default_factory=GrpoTraining)
     """Settings of GRPO; used when `method` says so."""
+
+    rloo: RlooTraining = field(default_factory=RlooTraining)
+    """Settings of RLOO; used when `method` says so."""
+
+    ppo: PpoTraining = field(default_factory=PpoTraining)
+    """Settings of PPO; used when `method` says so."""
 
     adapters: bool | None = None
     """Train low-rank adapters in place of full weights; None: above 50 million parameters."""
@@ -188,6 +215,7 @@ class RunConfig:
     """What decides the exit code."""
 
     def __post_init__(self) -> None:
+        _check_feedback(self)
         if self.candidates < 2:
             raise ConfigError(
                 f"candidates must be at least 2, a best and a worst; got {self.candidates}"
@@ -200,6 +228,7 @@ class RunConfig:
             most_judged=(1, 10**7),
             candidates=(2, 1024),
             least_margin=(0, 10**6),
+            person_accuracy=(0.5, 1),
             candidate_temperature=(0.001, 100),
             shard_size=(1, 10**6),
             price_per_million_input=(0, 10**6),
@@ -215,6 +244,29 @@ class RunConfig:
                 )
 
 
+def _check_feedback(config: RunConfig) -> None:
+    """See that a recipe has what it learns from, and nothing that it would not look at."""
+    pairs, replies = config.human_pairs is not None, config.demonstrations is not None
+    pointless = config.method == "none"
+    if config.recipe == "hybrid" and pointless:
+        raise ConfigError(
+            "expected a method for the recipe hybrid, which puts labels of people and of a critic "
+            "together for a reward model; got method none, which trains none. Take dpo or grpo, or "
+            "the recipe constitutional"
+        )
+    if config.recipe != "constitutional" and not pairs and not (pointless and replies):
+        raise ConfigError(
+            f"expected human_pairs for the recipe {config.recipe}, which learns from people's "
+            "labels; give --human-pairs FILE.jsonl, or take the recipe constitutional"
+        )
+    if config.recipe == "constitutional" and (replies or (pairs and pointless)):
+        what = "demonstrations" if replies else "human_pairs"
+        raise ConfigError(
+            f"got {what}, which the recipe constitutional with the method {config.method} does not "
+            "look at; take the recipe rlhf or hybrid, or leave them out"
+        )
+
+
 _adapter = TypeAdapter(RunConfig)
 
 
@@ -227,7 +279,22 @@ def to_mapping(config: RunConfig) -> dict[str, Any]:
 def deciding(config: RunConfig) -> dict[str, Any]:
     """What decides a run: the configuration without what is only looked at when it is done."""
     later = ("certificate", "held_out_judge")
-    return {name: value for name, value in to_mapping(config).items() if name not in later}
+    return {
+        name: value
+        for name, value in to_mapping(config).items()
+        # What earlier versions had no name for, they did as the default has it.
+        if name not in later
+        and (name, value) not in _SINCE
+        and (name not in ("rloo", "ppo") or name == config.method)
+    }
+
+
+_SINCE = (
+    ("recipe", "constitutional"),
+    ("human_pairs", None),
+    ("demonstrations", None),
+    ("person_accuracy", 0.95),
+)
 
 
 def read_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:
@@ -240,14 +307,31 @@ def read_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: There is no file, or a field is unknown, missing or out of range.
     """
-    if str(path) in SHIPPED:
-        text = (resources.files("plumbrule.loop") / f"{path}.yaml").read_text("utf-8")
-        content = parse_yaml(text, f"the recipe {path}")
-        return make_config({**content, **_given(overrides)}, f"the recipe {path}")
-    content = parse_yaml(read_small_text(path, "a recipe file"), str(path))
+    return make_config({**recipe_fields(path), **_given(overrides)}, _origin(path))
+
+
+def recipe_fields(path: Path) -> dict[str, Any]:
+    """The fields that a recipe sets: a way's name, settings that are shipped, or a file's.
+
+    Raises:
+        ConfigError: There is no file, or it holds no fields.
+    """
+    name = str(path)
+    if name in RECIPES:
+        return {"recipe": name}
+    if name in SHIPPED:
+        text = (resources.files("plumbrule.loop") / f"{name}.yaml").read_text("utf-8")
+    else:
+        text = read_small_text(path, f"{', '.join((*RECIPES, *SHIPPED))} or a recipe file")
+    content = parse_yaml(text, _origin(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold fields such as `model: …`, got {content!r:.60}")
-    return make_config({**content, **_given(overrides)}, str(path))
+    return content
+
+
+def _origin(path: Path) -> str:
+    name = str(path)
+    return f"the recipe {name}" if name in (*RECIPES, *SHIPPED) else name
 
 
 def make_config(content: Mapping[str, Any], origin: str) -> RunConfig:

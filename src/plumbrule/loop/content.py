@@ -13,6 +13,7 @@ from plumbrule.compliance import (
 )
 from plumbrule.constitution import Constitution
 from plumbrule.loop.certified import certified_rates, say_certificate
+from plumbrule.loop.feedback import NOTHING_GIVEN, HumanFeedback
 from plumbrule.loop.findings import find_changes
 from plumbrule.loop.gates import check_gates
 from plumbrule.loop.held_out import HeldOutExamination, held_out_rates, warn_of_held_out
@@ -23,6 +24,7 @@ from plumbrule.loop.notes import (
     ungraded,
     untaught_principles,
 )
+from plumbrule.loop.outcomes import labels_used, outcomes
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
@@ -45,6 +47,7 @@ def report_content(
     trained: TrainedStages,
     jury: Jury,
     command: str,
+    people: HumanFeedback = NOTHING_GIVEN,
     held_out_judge: HeldOutExamination | None = None,
 ) -> dict[str, Any]:
     """Everything that `report.json` holds.
@@ -56,6 +59,7 @@ def report_content(
         constitution: What was trained on.
         models: Who was trained, who critiqued, who judged.
         trained: What training left behind.
+        people: What people gave the run.
         jury: Who judged, and what an examination of them found.
         command: What the user typed.
         held_out_judge: What a judge that taught nothing says; None: there was none.
@@ -73,7 +77,7 @@ def report_content(
         oracle=oracle,
         findings=findings,
         broken={each["id"]: each[last]["violation_rate"][source] for each in principles},
-        untaught=jury.untaught,
+        untaught=jury.untaught if jury.critic_teaches else None,
     )
     headline = {
         name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}
@@ -92,7 +96,11 @@ def report_content(
             *ungraded(stages, oracle=oracle),
             *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
-            *say_trial("critic", jury.critic_standing, constitution),
+            *(
+                say_trial("critic", jury.critic_standing, constitution)
+                if jury.critic_teaches
+                else ()
+            ),
             *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
             *(
                 say_trial("held-out judge", held_out_judge.jury.judge_standing, constitution)
@@ -104,6 +112,10 @@ def report_content(
         "seed": run.config.seed,
         "command": command,
         "config_sha256": run.identity,
+        "recipe": run.config.recipe,
+        "method": run.config.method,
+        "labels": labels_used(trained, people),
+        "outcomes": outcomes(stages, known, oracle=oracle),
         "constitution_sha256": constitution.sha256,
         "constitution": {
             "name": constitution.name,
@@ -129,7 +141,7 @@ def report_content(
         "judge_certificate": certified,
         "talk_to_judge": talk,
         "trials": [
-            *trial_rows("critic", jury.critic_standing),
+            *(trial_rows("critic", jury.critic_standing) if jury.critic_teaches else ()),
             *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
             *(
                 trial_rows("held-out judge", held_out_judge.jury.judge_standing)
@@ -141,6 +153,7 @@ def report_content(
         "examples": _examples(stages, known, trained),
         "findings": findings,
         "notes": [
+            *people.notes,
             *notes(stages, trained, tested, oracle=oracle),
             *say_certificate(certified),
             *say_talk(talk, stages),
@@ -151,8 +164,8 @@ def report_content(
 
 
 def _alone(jury: Jury) -> bool:
-    """Whether critic and judge are one."""
-    return jury.critic.identity == jury.judge.identity
+    """Whether what was said of the critic is all that there is to say of the judge."""
+    return jury.critic_teaches and jury.critic.identity == jury.judge.identity
 
 
 def _plain(value: Any) -> Any:
@@ -271,11 +284,8 @@ _CURVES = (
 def _curves(trained: TrainedStages) -> list[dict[str, Any]]:
     curves = []
     for stage, title, name, unit in _CURVES:
-        if stage not in trained.results:
-            continue
-        points = [
-            [each.step, each.value] for each in trained.results[stage].curve if each.name == name
-        ]
+        curve = trained.results[stage].curve if stage in trained.results else ()
+        points = [[each.step, each.value] for each in curve if each.name == name]
         if len(points) > 1:
             curves.append(
                 {

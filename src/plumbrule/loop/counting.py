@@ -9,7 +9,7 @@ from plumbrule.loop.config import RunConfig
 from plumbrule.loop.steps import Jury
 from plumbrule.loop.trials import held_out_name
 from plumbrule.models import LanguageModel, LocalModel
-from plumbrule.records import Dialogue, Prompt
+from plumbrule.records import Dialogue, Exchange, Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class Counting:
         pairs = 2 * self.lengths(compared, longest)
         stages = [
             self.replies("candidates", compared, longest, copies=config.candidates),
-            self._comparing(compared, longest),
+            self.comparing(compared, longest),
             Stage(
                 name="train/reward",
                 who="model",
@@ -189,18 +189,19 @@ class Counting:
                 tokens_trained=config.reward.epochs * pairs,
             ),
         ]
-        if config.method == "grpo":
-            grpo = config.grpo
-            drawn = grpo.replies_per_prompt * len(compared)
-            trained = grpo.replies_per_prompt * self.lengths(compared, grpo.max_new_tokens)
+        if config.method != "dpo":
+            settings = getattr(config, config.method)
+            # A method that judges replies against one another draws several a prompt.
+            drawn = getattr(settings, "replies_per_prompt", 1)
+            trained = drawn * self.lengths(compared, settings.max_new_tokens)
             stages.append(
                 Stage(
-                    name="train/grpo",
+                    name=f"train/{config.method}",
                     who="model",
-                    calls=drawn,
+                    calls=drawn * len(compared),
                     tokens_read=trained,
-                    tokens_written=drawn * grpo.max_new_tokens,
-                    tokens_trained=grpo.epochs * trained,
+                    tokens_written=drawn * len(compared) * settings.max_new_tokens,
+                    tokens_trained=settings.epochs * settings.iterations * trained,
                 )
             )
             return stages
@@ -221,7 +222,7 @@ class Counting:
             ),
         ]
 
-    def _comparing(self, compared: Sequence[Prompt], longest: int) -> Stage:
+    def comparing(self, compared: Sequence[Prompt], longest: int) -> Stage:
         """Comparison of two replies to each prompt: graded where the critic can be examined."""
         law, reply = self.jury.constitution, _filler(longest)
         if any(principle.known_replies for principle in law.principles):
@@ -243,6 +244,13 @@ class Counting:
         """Tokens of each prompt and a reply of so many tokens."""
         asked = self.model.chat.prompts([prompt.dialogue for prompt in prompts])
         return sum(len(each) + reply for each in asked)
+
+    def examples(self, given: Sequence[Exchange]) -> int:
+        """Tokens of dialogues with the replies that they got."""
+        pairs = self.model.chat.with_replies(
+            [each.dialogue for each in given], [each.response for each in given]
+        )
+        return sum(len(prompt) + len(reply) + 1 for prompt, reply in pairs)
 
     def shared(self, dialogues: Sequence[Dialogue]) -> int:
         """Tokens that have to be read where what texts begin with is read once."""

@@ -17,7 +17,7 @@ def check_gates(
     oracle: bool,
     findings: Sequence[Finding] = (),
     broken: Mapping[str, Estimate | None] | None = None,
-    untaught: Collection[str] = (),
+    untaught: Collection[str] | None = (),
 ) -> list[dict[str, Any]]:
     """Check every gate that is on, those of single principles first.
 
@@ -28,7 +28,7 @@ def check_gates(
         oracle: Whether the answer key's word is taken instead of the judge's.
         findings: Confirmed changes between the first and the last model.
         broken: How often the last model breaks each principle, by id.
-        untaught: Principles that nothing was taught under.
+        untaught: Principles that nothing was taught under; None: none was taught by name.
     """
     first, last = stages[0], stages[-1]
     checked = _of_principles(gates, findings, broken or {}, untaught)
@@ -86,7 +86,7 @@ def _of_principles(
     gates: Gates,
     findings: Sequence[Finding],
     broken: Mapping[str, Estimate | None],
-    untaught: Collection[str],
+    untaught: Collection[str] | None,
 ) -> list[dict[str, Any]]:
     """A row for each principle that fails, or one that says that none does."""
     checked = []
@@ -107,10 +107,15 @@ def _of_principles(
         checked += worse or [_of_many(name, bound, list(broken.values()))]
     if gates.most_broken is not None:
         bound = f"at most {gates.most_broken:.1%} of replies at the lower end"
-        taught = {name: rate for name, rate in broken.items() if name not in untaught}
+        taught = {name: rate for name, rate in broken.items() if name not in (untaught or ())}
+        one, all_ = (
+            ("", "Every principle is kept")
+            if untaught is None
+            else (", which was taught,", "Every principle that was taught is kept")
+        )
         above = [
             _gate(
-                f"Principle `{id_}`, which was taught, is kept",
+                f"Principle `{id_}`{one} is kept",
                 bound,
                 rate,
                 False,
@@ -119,8 +124,7 @@ def _of_principles(
             for id_, rate in taught.items()
             if rate and rate.low > gates.most_broken
         ]
-        name = "Every principle that was taught is kept"
-        checked += above or [_of_many(name, bound, list(taught.values()))]
+        checked += above or [_of_many(all_, bound, list(taught.values()))]
     return checked
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from plumbrule.compliance import prohibited_violation
 from plumbrule.judging import endless
 from plumbrule.judging.phrases import METHOD
+from plumbrule.loop.config import RunConfig
 from plumbrule.loop.findings import LEVEL
 from plumbrule.loop.steps import Examined, TrainedStages
 from plumbrule.loop.workspace import RunWorkspace
@@ -23,15 +24,10 @@ def summary(
     oracle: bool,
 ) -> list[str]:
     """What was done and what came of it, in a few sentences."""
-    config = run.config
-    revised = sum(trail.revised for trail in trained.trails)
-    decided = sum(each.probability is not None for each in trained.preferences)
     when = "before, in between and after" if len(stages) > 2 else "before and after"
     lines = [
-        f"{config.model} was trained on the constitution: {revised} of {len(trained.trails)} "
-        f"replies were revised and imitated, {decided} of {len(trained.preferences)} pairs of "
-        f"replies decided, and the model trained on them by {config.method.upper()} against a "
-        "reward model.",
+        f"{run.config.model} was trained on {_SOURCES[run.config.recipe]}: "
+        f"{', '.join(_taught(run.config, trained))}.",
         f"It was examined {when} on {len(prompts)} held-out prompts that no training saw.",
     ]
     if oracle:
@@ -45,6 +41,34 @@ def summary(
                 f"(95% interval {last.low:.1%} to {last.high:.1%}, {last.n} requests)."
             )
     return lines
+
+
+_SOURCES = {
+    "constitutional": "the constitution",
+    "rlhf": "what people prefer",
+    "hybrid": "the constitution and on what people prefer",
+}
+
+
+def _taught(config: RunConfig, trained: TrainedStages) -> list[str]:
+    """What was imitated, who labeled how much, and what was made of it."""
+    said = []
+    if config.recipe != "rlhf":
+        revised = sum(trail.revised for trail in trained.trails)
+        said.append(f"{revised} of {len(trained.trails)} replies were revised and imitated")
+    else:
+        said.append(f"{trained.results['supervised'].examples} replies of people's were imitated")
+    if config.method == "none":
+        return said
+    people = sum(each.source == "human" for each in trained.preferences)
+    own = [each for each in trained.preferences if each.source != "human"]
+    if people:
+        said.append(f"{people} pairs of replies labeled by people")
+    if own:
+        decided = sum(each.probability is not None for each in own)
+        said.append(f"{decided} of {len(own)} pairs of replies decided")
+    said[-1] += f", and the model trained on them by {config.method.upper()} against a reward model"
+    return said
 
 
 def failing_principles(gates: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -139,12 +163,16 @@ def notes(
         said.append(
             f"Replies in another language than English, which phrases cannot sort: {foreign}."
         )
-    held_out = trained.results["reward"].held_out
+    said += trained.notes
+    held_out = trained.results["reward"].held_out if "reward" in trained.results else None
     if held_out is not None:
         accuracy = "undefined" if held_out.accuracy is None else f"{held_out.accuracy:.1%}"
+        givers = {"human": "people do", "ai": "the critic does"}
+        sources = {each.source for each in trained.preferences}
+        who = givers.get(next(iter(sources)), "") if len(sources) == 1 else ""
         said.append(
             f"The reward model orders {accuracy} of {held_out.decided} held-out preferences as "
-            "the critic does."
+            f"{who or 'their labels do'}."
         )
     disagreement = [
         value for each in trained.preferences for value in each.order_disagreement.values()

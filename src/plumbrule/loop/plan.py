@@ -7,10 +7,12 @@ are measured on this machine, by letting each model read and write a little.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from plumbrule.data import preferred_replies
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.counting import Counting, Stage
+from plumbrule.loop.feedback import HumanFeedback
 from plumbrule.loop.sizes import needed_bytes
 from plumbrule.loop.steps import Jury, RunModels, draw_prompts
 from plumbrule.loop.trials import held_out_name
@@ -91,6 +93,7 @@ def make_plan(
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],
+    people: HumanFeedback,
 ) -> RunPlan:
     """Count what a run will take, and measure how fast its models are here.
 
@@ -100,6 +103,7 @@ def make_plan(
         jury: Who judges, by which constitution, in which words.
         training: Prompts for training, cut to the configured number.
         held_out: Prompts of the examination.
+        people: What people gave the run.
     """
     who = models.named()
     some = [prompt.dialogue for prompt in [*held_out, *training]][:SHARED]
@@ -109,7 +113,7 @@ def make_plan(
             speeds[id(model)] = measure_speed(model, some)
     heavy = ADAPTED if config.supervised.lora is not None else FULL
     planned = []
-    for stage in _stages(config, models, jury, training, held_out):
+    for stage in _stages(config, models, jury, training, held_out, people):
         speed = speeds[id(who[stage.who])]
         seconds = None
         if speed is not None:
@@ -150,6 +154,7 @@ def _stages(
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],
+    people: HumanFeedback,
 ) -> list[Stage]:
     """Every stage in order, with its counts."""
     count = Counting(model=models.model, jury=jury)
@@ -160,10 +165,10 @@ def _stages(
     stages = count.trials([*training, *held_out], models.held_out_judge)
     for name in ("before", "supervised", "final"):
         if name == "supervised":
-            stages += count.teaching(config, tempting, deserving)
-        if name == "final":
-            stages += count.reinforcing(config, compared)
-        if name == "supervised" and not config.examine_between:
+            stages += _imitating(count, config, tempting, deserving, people)
+        if name == "final" and config.method != "none":
+            stages += _reinforcing(count, config, compared, people)
+        if name == "supervised" and not (config.examine_between and config.method != "none"):
             continue
         folder = f"examination/{name}"
         stages.append(count.replies(f"{folder}/replies", held_out, longest))
@@ -175,3 +180,53 @@ def _stages(
             again = f"{folder}/{held_out_name(models.held_out_judge)}"
             stages.append(count.grades(again, "held_out_judge", judged, longest))
     return [stage for stage in stages if stage.calls]
+
+
+def _imitating(
+    count: Counting,
+    config: RunConfig,
+    tempting: Sequence[Prompt],
+    deserving: Sequence[Prompt],
+    people: HumanFeedback,
+) -> list[Stage]:
+    """Supervised training, on what its recipe imitates."""
+    given = list(people.demonstrations) or preferred_replies(people.pairs)
+    if config.recipe != "rlhf":
+        given = list(people.demonstrations)
+    tokens = config.supervised.epochs * count.examples(given)
+    if config.recipe == "rlhf":
+        return [
+            Stage(name="train/supervised", who="model", calls=len(given), tokens_trained=tokens)
+        ]
+    *before, training = count.teaching(config, tempting, deserving)
+    more = training.tokens_trained + tokens
+    return [*before, replace(training, calls=training.calls + len(given), tokens_trained=more)]
+
+
+def _reinforcing(
+    count: Counting, config: RunConfig, compared: Sequence[Prompt], people: HumanFeedback
+) -> list[Stage]:
+    """Labels, a reward model, and training against it."""
+    pairs = people.pairs
+    tokens = config.reward.epochs * sum(
+        count.examples(preferred_replies([replace(each, probability=side) for each in pairs]))
+        for side in (0.0, 1.0)
+    )
+    stages = []
+    for stage in count.reinforcing(config, compared):
+        own = config.recipe != "rlhf"
+        if stage.name == "train/reward":
+            stage = replace(
+                stage,
+                calls=stage.calls * own + len(pairs),
+                tokens_trained=stage.tokens_trained * own + tokens,
+            )
+        if stage.name == "compare":
+            if not own:
+                continue
+            if config.recipe == "hybrid":
+                asked = [Prompt(id=each.id, dialogue=each.dialogue) for each in pairs]
+                again = count.comparing(asked, config.sampling.max_new_tokens)
+                stages.append(replace(again, name="compare_people"))
+        stages.append(stage)
+    return stages

@@ -15,7 +15,9 @@ from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
     LoraSettings,
+    PpoTraining,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 
@@ -35,7 +37,15 @@ _FULL_TRAINING = 4
 _WORK = 1_200_000_000
 """Bytes for libraries, activations and logits beside the weights, measured on a run of SmolLM2."""
 
-Training = TypeVar("Training", SupervisedTraining, RewardTraining, DpoTraining, GrpoTraining)
+Training = TypeVar(
+    "Training",
+    SupervisedTraining,
+    RewardTraining,
+    DpoTraining,
+    GrpoTraining,
+    RlooTraining,
+    PpoTraining,
+)
 
 
 def parameters_in(spec: str) -> int | None:
@@ -108,6 +118,8 @@ def _with_adapters(config: RunConfig) -> RunConfig:
         reward=_adapted(config.reward),
         dpo=_adapted(config.dpo),
         grpo=_adapted(config.grpo),
+        rloo=_adapted(config.rloo),
+        ppo=_adapted(config.ppo),
     )
 
 

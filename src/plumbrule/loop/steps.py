@@ -11,6 +11,7 @@ from plumbrule.compliance import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
 from plumbrule.judging import (
     NOTHING_KNOWN,
+    CandidatePair,
     JudgeCertificate,
     PromptSet,
     Standing,
@@ -67,6 +68,9 @@ class TrainedStages:
     preferences: Sequence[Preference]
     results: Mapping[str, TrainingResult]
 
+    notes: Sequence[str] = ()
+    """What a reader must know of how labels came together."""
+
 
 @strict
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,9 @@ class Jury:
     critic: LanguageModel
     judge: LanguageModel
 
+    critic_teaches: bool = True
+    """Whether the critic's words are learned from; where people alone teach, they are not."""
+
     critic_standing: Standing = NOTHING_KNOWN
     """What an examination of the critic found."""
 
@@ -100,7 +107,7 @@ class Jury:
     def untaught(self) -> frozenset[str]:
         """Principles under which the critic does no better than chance, so that it teaches none."""
         trial = self.critic_standing.trial
-        if trial is None:
+        if trial is None or not self.critic_teaches:
             return frozenset()
         return frozenset(each.principle_id for each in trial.abilities if each.works is False)
 
@@ -218,7 +225,13 @@ def prefer(
     which is better, in both orders.
     """
     groups = [candidates[start : start + copies] for start in range(0, len(candidates), copies)]
-    pairs = pairs_to_compare(groups)
+    return label_pairs(run, name, jury, pairs_to_compare(groups))
+
+
+def label_pairs(
+    run: Staging, name: str, jury: Jury, pairs: Sequence[CandidatePair]
+) -> list[Preference]:
+    """What the critic says of pairs of replies."""
     tried = jury.critic_standing.trial is not None
 
     def work(shard: Sequence[Any], seed: int) -> list[Preference]:

@@ -103,9 +103,9 @@ def try_jury(
     if jury.judge.identity != jury.critic.identity:
         other = _answers(run, "judge", jury, jury.judge, known.get("judge"))
         judge = _standing(run, "judge", jury, jury.judge, prompts, other, known.get("judge"))
-    if run.config.teach_anyway:
+    if run.config.teach_anyway and jury.critic_teaches:
         critic = _insisted(critic)
-    else:
+    elif jury.critic_teaches:
         _refuse_useless(critic, jury, told, other)
     return replace(jury, critic_standing=critic, judge_standing=judge)
 

@@ -114,6 +114,10 @@ class Chat:
             pairs.append((prompt, whole[len(prompt) :] if fits else self._encode([reply])[0]))
         return pairs
 
+    def plain(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of texts that stand in no dialogue; what spells a control token is broken."""
+        return self._encode([self._break(text, self._control) for text in texts])
+
     def decode(self, replies: Sequence[Sequence[int]]) -> list[str]:
         """Text of each reply; control tokens leave no trace."""
         return [

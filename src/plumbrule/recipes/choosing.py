@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.constitution import load_constitution
-from plumbrule.data import constitution_prompts, read_prompt_file
+from plumbrule.data import (
+    constitution_prompts,
+    read_demonstrations,
+    read_pairs,
+    read_prompt_file,
+)
 from plumbrule.errors import ConfigError
 from plumbrule.lab import organisms
-from plumbrule.loop import make_config, read_config, to_mapping
+from plumbrule.loop import RECIPES, RunConfig, make_config, recipe_fields, to_mapping
 from plumbrule.recipes.village import Recipe, village, village_oracle, village_requests
 from plumbrule.records import Prompt
 
@@ -23,22 +28,30 @@ class Chosen:
     """Such as how many rows repeat one another and were left out."""
 
 
-def choose_run(given: Mapping[str, Any], recipe: Path | None = None) -> Chosen:
+def choose_run(given: Mapping[str, Any], recipes: Sequence[str | Path] = ()) -> Chosen:
     """The run that was asked for.
 
     Args:
         given: Fields of `RunConfig` that were named, such as `model`, `prompts`, `constitution`.
-        recipe: YAML file with fields, or `small`; None: the village's, or those of a run of one's
-            own where `model` and `prompts` are named.
+        recipes: YAML files with fields, `small`, or a way such as `rlhf`, each over the one before.
+            Without a file and without `small`: the village's fields, or those of a run of one's own
+            where `model` and `prompts` are named.
 
     Raises:
         ConfigError: Some of a run's own fields are missing, or one is out of range.
         DataError: The prompts cannot be read.
     """
     overrides = {name: value for name, value in given.items() if value is not None}
+    fields: dict[str, Any] = {}
+    for recipe in recipes:
+        fields |= recipe_fields(Path(recipe))
+    ways_alone = all(str(recipe) in RECIPES for recipe in recipes)
+    if ways_alone:
+        overrides = {**fields, **overrides}
     model = overrides.get("model")
-    if recipe is not None:
-        config = read_config(recipe, overrides)
+    if not ways_alone:
+        origin = " and ".join(str(recipe) for recipe in recipes)
+        config = make_config({**fields, **overrides}, origin)
     elif model is None or "prompts" not in overrides:
         strange = {"prompts", "constitution"} & set(overrides)
         if strange or (model and not model.startswith("lab:")):
@@ -50,18 +63,42 @@ def choose_run(given: Mapping[str, Any], recipe: Path | None = None) -> Chosen:
     else:
         defaults = {
             "constitution": "default",
-            "name": f"Constitutional training of {model.rstrip('/').rsplit('/', 1)[-1]}",
+            "name": f"{_TITLES[overrides.get('recipe', 'constitutional')]} of "
+            f"{model.rstrip('/').rsplit('/', 1)[-1]}",
         }
         config = make_config({**defaults, **overrides}, "the command line")
+    notes = _feedback_notes(config)
     if config.prompts == "village":
         prompts = village_requests(config.seed)
-        return Chosen(recipe=Recipe(config=config, prompts=prompts, oracle=village_oracle))
+        chosen = Recipe(config=config, prompts=prompts, oracle=village_oracle)
+        return Chosen(recipe=chosen, notes=notes)
     own = read_prompt_file(Path(config.prompts))
     tests = constitution_prompts(load_constitution(config.constitution))
     return Chosen(
         recipe=Recipe(config=config, prompts=[*own.prompts, *tests], oracle=None),
-        notes=tuple(own.notes),
+        notes=(*own.notes, *notes),
     )
+
+
+_TITLES = {
+    "constitutional": "Constitutional training",
+    "rlhf": "Training on people's labels",
+    "hybrid": "Training on people's labels and a critic's",
+}
+
+
+def _feedback_notes(config: RunConfig) -> tuple[str, ...]:
+    """What is left out of the files of people's labels, found before any model is opened.
+
+    Raises:
+        DataError: One of them cannot be read.
+    """
+    notes: tuple[str, ...] = ()
+    if config.human_pairs is not None:
+        notes += read_pairs(Path(config.human_pairs)).notes
+    if config.demonstrations is not None:
+        notes += read_demonstrations(Path(config.demonstrations)).notes
+    return notes
 
 
 def comparison_prompts(

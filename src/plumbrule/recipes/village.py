@@ -2,17 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from plumbrule.compliance import Oracle, OracleJudgment
-from plumbrule.lab import PRINCIPLES, build_world, judge, read_request, village_prompts
+from plumbrule.errors import ConfigError
+from plumbrule.lab import (
+    KINDS,
+    PRINCIPLES,
+    OracleOutcome,
+    build_world,
+    draw,
+    judge,
+    read_request,
+    village_prompts,
+)
+from plumbrule.lab.prompts import DESERVING
+from plumbrule.lab.skills import some_answer
 from plumbrule.loop import Gates, RunConfig
 from plumbrule.models import Sampling
-from plumbrule.records import Exchange, Prompt
+from plumbrule.records import Dialogue, Exchange, Preference, Prompt
+from plumbrule.store import derive_seed
 from plumbrule.training import (
     DpoTraining,
     GrpoTraining,
+    PpoTraining,
     Revising,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 
@@ -46,6 +64,16 @@ def village(model: str = "lab:small") -> Recipe:
         grpo=GrpoTraining(
             learning_rate=1e-4, batch_size=64, beta=0.1, max_tokens=512, max_new_tokens=48
         ),
+        rloo=RlooTraining(
+            learning_rate=1e-4, batch_size=64, beta=0.1, max_tokens=512, max_new_tokens=48
+        ),
+        ppo=PpoTraining(
+            learning_rate=1e-4,
+            batch_size=64,
+            kl_coefficient=0.1,
+            max_tokens=512,
+            max_new_tokens=48,
+        ),
         sampling=Sampling(temperature=0.3, max_new_tokens=48),
     )
     return Recipe(config=config, prompts=village_requests(config.seed), oracle=village_oracle)
@@ -72,3 +100,63 @@ def village_oracle(exchanges: Sequence[Exchange]) -> list[OracleJudgment]:
             )
         )
     return judged
+
+
+def village_pairs(
+    count: int, *, seed: int, wrong: float = 0.1, about: Literal["both", "help", "harm"] = "both"
+) -> list[Preference]:
+    """Pairs of replies as people label them, who now and then name the worse one.
+
+    Each reply is the base's, the right one, an evasion or a misplaced objection. Requests are
+    prohibited ones (`harm`) and such as deserve help (`help`), in turn; none is held out.
+
+    Args:
+        count: Pairs wanted, all different.
+        seed: Decides all of them.
+        wrong: Share of labels that name the worse reply, drawn by chance.
+        about: Only one of the two kinds of request.
+
+    Raises:
+        ConfigError: `wrong` is not from 0 to 1, or `count` is below 1.
+    """
+    if not 0 <= wrong <= 1 or count < 1:
+        raise ConfigError(
+            f"expected one pair or more, wrong in a share from 0 to 1; got {count} and {wrong}"
+        )
+    world, rng = build_world(), np.random.default_rng(derive_seed(seed, "village pairs"))
+    kinds = {
+        "help": [name for name, kind in KINDS.items() if kind.request_class in DESERVING],
+        "harm": [name for name, kind in KINDS.items() if kind.request_class == "prohibited"],
+    }
+    sides = ("help", "harm") if about == "both" else (about,)
+    found: dict[tuple[Dialogue, frozenset[str]], Preference] = {}
+    while len(found) < count:
+        side = sides[len(found) % len(sides)]
+        request = draw(kinds[side][int(rng.integers(len(kinds[side])))], rng, world)
+        replies = [some_answer(request, rng) for _ in range(2)]
+        first, second = (_worth(judge(request, reply, world)) for reply in replies)
+        mistaken = bool(rng.random() < wrong)
+        key = request.dialogue, frozenset(replies)
+        if first == second or key in found:
+            continue
+        found[key] = Preference(
+            id=f"{side}-{len(found)}",
+            dialogue=request.dialogue,
+            first=replies[0],
+            second=replies[1],
+            probability=float((first > second) != mistaken),
+            by_principle={},
+            order_disagreement={},
+            constitution_sha256="",
+            source="human",
+            labeler=f"the answer key, mistaken in {wrong:.0%}",
+            method="the answer key",
+        )
+    return list(found.values())
+
+
+def _worth(outcome: OracleOutcome) -> int:
+    """What a reply is worth to who knows the truth: right, at least no breach, or neither."""
+    if outcome.right:
+        return 2
+    return int(outcome.manner != "unreadable" and not outcome.broken - {"no-evasion"})

@@ -34,7 +34,7 @@ CODE_VERSION = 1
 RESULT = "result.json"
 _SEAL = "complete.json"
 _PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "tokenizers")
-_NO_EFFECT = ("checkpoint_every", "report_to")
+_NO_EFFECT = ("checkpoint_every", "report_to", "most_ratio", "most_drift")
 _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -128,6 +128,9 @@ class TrainingWorkspace:
     folder: Path
     inputs: Inputs
 
+    most_at_once: int | None = None
+    """Examples that fit into memory at once, once more than that did not."""
+
     @property
     def steps(self) -> Path:
         """Where checkpoints go."""
@@ -146,6 +149,11 @@ class TrainingWorkspace:
             if last is None or path != last.path:
                 shutil.rmtree(path)
         return last
+
+    def last_sealed(self) -> Path | None:
+        """Where the latest complete state lies; nothing is deleted."""
+        sealed = [path for path in self._checkpoints() if (path / _SEAL).is_file()]
+        return max(sealed, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
     def seal(self, path: Path, *, step: int, seconds: float, tokens: int) -> None:
         """Make a written checkpoint count, then delete the one before it."""

@@ -34,6 +34,12 @@ from plumbrule.judging import (
 from plumbrule.models import Completion, LanguageModel
 from plumbrule.records import Exchange, Judgment, check_ranges, strict
 from plumbrule.store import derive_seed
+from plumbrule.training.revision_filter import (
+    FilteredRevisions,
+    Revision,
+    RevisionFilter,
+    filter_revisions,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -374,18 +380,51 @@ def _record(
     )
 
 
+def sift_revisions(
+    trails: Sequence[RevisionTrail], settings: RevisionFilter | None = None
+) -> FilteredRevisions:
+    """Say which last revisions may be learned from, by `filter_revisions`.
+
+    Args:
+        trails: Those that no round changed are passed over.
+        settings: What makes a revision unfit.
+    """
+    return filter_revisions(
+        [
+            Revision(
+                id=trail.first.id,
+                draft=trail.first.response,
+                critiques=[each.critique for each in trail.rounds if each.critique is not None],
+                revision=trail.response,
+            )
+            for trail in trails
+            if trail.revised
+        ],
+        settings,
+    )
+
+
 def examples_to_imitate(
-    trails: Sequence[RevisionTrail], helpful: Sequence[Exchange]
+    trails: Sequence[RevisionTrail],
+    helpful: Sequence[Exchange],
+    *,
+    sifted: FilteredRevisions | None = None,
 ) -> list[Exchange]:
     """What supervised training learns from: last revisions, mixed with helpful replies.
 
     A reply that no round changed is no revision and is left out, and so is a helpful reply that
     was cut off, is empty, repeats for ever or never came.
+
+    Args:
+        trails: Where revisions came from.
+        helpful: Replies that are learned from as they are.
+        sifted: What `sift_revisions` made of the trails; None takes every revision.
     """
+    kept = None if sifted is None else set(sifted.kept)
     revisions = [
         replace(trail.first, response=trail.response, finish_reason="stop")
         for trail in trails
-        if trail.revised
+        if trail.revised and (kept is None or trail.first.id in kept)
     ]
     return revisions + [
         exchange

@@ -1,22 +1,14 @@
 """Group-relative policy optimization: learn from a reward on the model's own replies."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from plumbrule.errors import DataError
-from plumbrule.records import Dialogue, to_json
-from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.records import Dialogue
+from plumbrule.training.overoptimization import Monitor
 from plumbrule.training.results import TrainingProgress, TrainingResult
+from plumbrule.training.rewarded import Reward, RewardedPrompts, learn_from_reward
 from plumbrule.training.settings import GrpoTraining
-from plumbrule.training.stage import TrainingJob, carry_out, conclude
-
-if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
-    from plumbrule.training.running import Batches
-
-Reward = Callable[[Sequence[Dialogue], Sequence[str]], list[float]]
-"""Scores replies, one number each, higher is better. The same replies must get the same scores."""
 
 
 def train_grpo(
@@ -29,6 +21,7 @@ def train_grpo(
     out: Path,
     seed: int,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model toward replies that a reward scores higher.
 
@@ -45,14 +38,18 @@ def train_grpo(
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the dialogues and all that is drawn at random.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why. A monitor without
+            a proxy takes `reward`.
 
     Returns:
         Where the model is, and how training went.
 
     Raises:
         DataError: There is no dialogue, one is too long, or the reward is not one finite number
-            a reply.
-        ConfigError: Training diverged, or an adapter does not fit the settings.
+            a reply. Or a prompt of the monitor is trained on.
+        ConfigError: Training diverged, replies and model have come apart (`most_ratio`,
+            `most_drift`), or an adapter does not fit the settings. The last checkpoint is kept.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
         StorageError: The disk is full; the same call goes on from the last checkpoint.
@@ -60,77 +57,29 @@ def train_grpo(
     Source:
         Shao et al. (2024), arXiv:2402.03300, section 4.1.
     """
-    if not dialogues:
-        raise DataError("expected at least one dialogue to reply to, got none")
-    data = [reward_identity, [to_json(dialogue) for dialogue in dialogues]]
-    job = TrainingJob(
-        model=model,
-        out=out,
-        settings=settings,
-        seed=seed,
-        examples=len(dialogues),
-        progress=progress,
-    )
 
-    def work(space: TrainingWorkspace) -> TrainingResult:
-        from plumbrule.training.loading import load_for_training
-        from plumbrule.training.running import TokenTally
-        from plumbrule.training.tokenized_data import LengthLimits, encode_prompts
+    def build(given: RewardedPrompts) -> Any:
         from plumbrule.training.trl import grpo_trainer
 
-        start = load_for_training(model, settings, space)
-        prompts = encode_prompts(
-            start.chat,
-            [str(number) for number in range(len(dialogues))],
-            dialogues,
-            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
-            room=settings.max_new_tokens,
+        return grpo_trainer(
+            given.start,
+            given.prompts,
+            given.score,
+            settings,
+            given.batches,
+            given.space,
+            seed=seed,
         )
-        batches = _batches(settings, [len(prompt) for prompt in prompts], seed)
-        tally = TokenTally()
 
-        def score(numbers: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:
-            texts = start.chat.decode([_spoken(reply, start.chat.stops) for reply in replies])
-            tally.tokens += sum(
-                len(prompts[number]) + len(reply)
-                for number, reply in zip(numbers, replies, strict=True)
-            )
-            return _checked(reward([dialogues[number] for number in numbers], texts), len(texts))
-
-        trainer = grpo_trainer(start, prompts, score, settings, batches, space, seed=seed)
-        return conclude(job, space, start, trainer, batches, tally=tally)
-
-    return carry_out(job, data, work)
-
-
-def _batches(settings: GrpoTraining, lengths: Sequence[int], seed: int) -> "Batches":
-    """Cut the run up by prompts; the last batch is filled up from the front."""
-    from plumbrule.training.running import Batches
-    from plumbrule.training.tokenized_data import order
-
-    each = min(settings.batch_size // settings.replies_per_prompt, len(lengths))
-    numbers = order(
-        lengths,
-        epochs=settings.epochs,
-        batch_size=each,
+    return learn_from_reward(
+        model,
+        dialogues,
+        reward,
+        build,
+        reward_identity=reward_identity,
+        settings=settings,
+        out=out,
         seed=seed,
-        group=settings.group_by_length,
+        progress=progress,
+        monitor=monitor,
     )
-    numbers += numbers[: -len(numbers) % each]
-    return Batches(
-        order=numbers, batch_size=each, micro_batch_size=each, steps_each=settings.iterations
-    )
-
-
-def _spoken(reply: Sequence[int], stops: frozenset[int]) -> Sequence[int]:
-    return reply[:-1] if reply and reply[-1] in stops else reply
-
-
-def _checked(rewards: Sequence[float], replies: int) -> list[float]:
-    values = [float(value) for value in rewards]
-    if len(values) != replies or not all(math.isfinite(value) for value in values):
-        raise DataError(
-            f"expected one finite reward a reply, {replies} of them, got {values[:8]}"
-            f"{' …' if len(values) > 8 else ''}; correct the reward function"
-        )
-    return values

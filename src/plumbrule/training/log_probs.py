@@ -9,6 +9,7 @@ V vocabulary.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,7 +19,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from plumbrule.models.decoding import parameters, tolerance
+from plumbrule.models.modules import evaluation_mode
 from plumbrule.models.prefill import limits_of
+from plumbrule.training.loading import LoadedModel
+from plumbrule.training.tokenized_data import TokenizedExample
 
 MOST_LOGITS = 2**26
 """Numbers (rows times columns times vocabulary) held at once; 4 bytes each."""
@@ -50,6 +54,23 @@ def reply_log_probs(
         One column for each position where any row has a label; None where that would take more
         memory than is worth it.
     """
+    found = scored_logits(model, ids, mask, labels, share_from, most=most)
+    if found is None:
+        return None
+    logits, targets = found
+    return log_probs_of(logits, targets)
+
+
+def scored_logits(
+    model: Any,
+    ids: Int[Tensor, "R T"],
+    mask: Int[Tensor, "R T"],
+    labels: Int[Tensor, "R T"],
+    share_from: int | None = None,
+    *,
+    most: int = MOST_LOGITS,
+) -> tuple[Float[Tensor, "R C V"], Int[Tensor, "R C"]] | None:
+    """Logits where any row has a label, and the labels there; see `reply_log_probs`."""
     wanted = labels[:, 1:]
     columns = (wanted != NOT_SCORED).any(0).nonzero().squeeze(1)
     logits_each = len(columns) * model.config.get_text_config().vocab_size
@@ -60,7 +81,13 @@ def reply_log_probs(
         logits = _after(model, ids, mask, columns, common)
     else:
         logits = _logits(model, columns, input_ids=ids, attention_mask=mask, use_cache=False)
-    targets = wanted[:, columns]
+    return logits, wanted[:, columns]
+
+
+def log_probs_of(
+    logits: Float[Tensor, "R C V"], targets: Int[Tensor, "R C"]
+) -> Float[Tensor, "R C"]:
+    """Log-probability of each target; 0 where there is none."""
     return -F.cross_entropy(
         logits.flatten(0, 1).float(),
         targets.flatten(),
@@ -149,3 +176,43 @@ def _logits(model: Any, columns: Int[Tensor, " C"], **given: Any) -> Float[Tenso
         return kept
     every: Tensor = model(**given).logits
     return every[:, columns]
+
+
+@torch.no_grad()
+def reference_log_probs(
+    start: LoadedModel, examples: Sequence[TokenizedExample], *, rows: int, bfloat16: bool
+) -> list[float]:
+    """Log-probability of each reply under the starting model, in nats."""
+    model, device = start.module, next(start.module.parameters()).device
+    found = [0.0] * len(examples)
+    by_length = sorted(range(len(examples)), key=lambda number: -len(examples[number]))
+    arithmetic = torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
+    with evaluation_mode(model), arithmetic:
+        at = 0
+        while at < len(by_length):
+            part = by_length[at : at + rows]
+            log_probs = reply_log_probs(
+                model, *padded_rows([examples[n] for n in part], start.chat.tokenizer, device)
+            )
+            if log_probs is None:
+                rows = max(1, len(part) // 2)
+                continue
+            for number, value in zip(part, log_probs.double().sum(1).tolist(), strict=True):
+                found[number] = value
+            at += len(part)
+    return found
+
+
+def padded_rows(
+    examples: Sequence[TokenizedExample], tokenizer: Any, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Token numbers, mask and labels of a batch, padded on the right."""
+    longest = max(len(example) for example in examples)
+    ids = torch.full((len(examples), longest), int(tokenizer.pad_token_id))
+    mask = torch.zeros_like(ids)
+    labels = torch.full_like(ids, NOT_SCORED)
+    for row, example in enumerate(examples):
+        ids[row, : len(example)] = torch.tensor(example.prompt + example.reply)
+        mask[row, : len(example)] = 1
+        labels[row, len(example.prompt) : len(example)] = torch.tensor(example.reply)
+    return ids.to(device), mask.to(device), labels.to(device)

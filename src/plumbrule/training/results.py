@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.records import strict
+from plumbrule.training.overoptimization import Monitored
 
 TrainingProgress = Callable[[int, int, Mapping[str, float]], None]
 """Told (steps done, steps in all, what was measured since the last call)."""
@@ -70,7 +71,7 @@ class TrainingResult:
     """Examples left out because their label is undecided."""
 
     steps: int
-    """Optimizer steps."""
+    """Optimizer steps done; where a monitor stopped training, more than the kept model has."""
 
     tokens_trained: int
     """Tokens that went through the model in training, prompts included, padding not."""
@@ -86,3 +87,6 @@ class TrainingResult:
 
     held_out: HeldOut | None = None
     """Reward models only, and only where held-out preferences were given."""
+
+    monitored: Monitored | None = None
+    """What a monitor saw on the way, and why it stopped training, where it did."""

@@ -56,7 +56,8 @@ def train_reward_model(
     Raises:
         DataError: No preference has a probability, or one is not between 0 and 1, too long,
             cannot be replied to, or has a weight below 0; or all weigh 0.
-        ConfigError: Training diverged, or an adapter does not fit the settings.
+        ConfigError: Training diverged (the last checkpoint is kept), or an adapter does not fit
+            the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
         StorageError: The disk is full; the same call goes on from the last checkpoint.
@@ -121,7 +122,7 @@ def train_reward_model(
             start,
             trainer,
             batches,
-            tokens=settings.epochs * sum(len(a) + len(b) for a, b, _ in pairs),
+            lengths=[len(a) + len(b) for a, b, _ in pairs],
             held_out=measured if unseen else None,
         )
 

@@ -7,36 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 from transformers import TrainingArguments
 
 from plumbrule.models.modules import evaluation_mode
 from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.loading import LoadedModel
+from plumbrule.training.preference_losses import preference_loss
 from plumbrule.training.results import HeldOut
 from plumbrule.training.running import Batches, OrderedTrainer, arguments
 from plumbrule.training.settings import RewardTraining
 from plumbrule.training.tokenized_data import TokenizedExample
-
-
-def preference_loss(
-    first: Float[Tensor, " pairs"],
-    second: Float[Tensor, " pairs"],
-    probability: Float[Tensor, " pairs"],
-) -> Float[Tensor, " pairs"]:
-    """Cross-entropy of the model's preference against the label's, in nats.
-
-    -[p log s + (1 - p) log(1 - s)] with s = sigmoid(first - second), so that its gradient with
-    regard to `first` is s - p. A hard label is p = 1 or p = 0.
-
-    Example:
-        >>> zero = torch.zeros(1)
-        >>> round(preference_loss(zero, zero, torch.tensor([0.8])).item(), 4)
-        0.6931
-    """
-    return F.binary_cross_entropy_with_logits(first - second, probability, reduction="none")
 
 
 class RewardTrainer(OrderedTrainer):

@@ -1,9 +1,12 @@
 """How every trainer is run: in a set order, with checkpoints that survive a crash."""
 
 import errno
+import gc
+import logging
 import math
 import shutil
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from plumbrule.errors import ConfigError
+from plumbrule.errors import ConfigError, ModelError
 from plumbrule.store import storage_errors
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.drift import DRIFT, RATIO_MAX, RATIO_MEAN, refuse_drift
 from plumbrule.training.loading import half
+from plumbrule.training.monitor import MonitorSession
 from plumbrule.training.reproducibility import on_cuda
 from plumbrule.training.results import CurvePoint, TrainingProgress
 from plumbrule.training.settings import TrainingSettings
@@ -30,7 +36,18 @@ _FIRST_CHECKPOINT_SECONDS = 20.0
 _CHECKPOINT_COST = 20.0  # seconds of training per second of writing checkpoints
 _NO_ROOM = 2**20  # bytes; a disk with less is full for a model
 _LARGE = 500_000_000  # parameters from which on activations are recomputed
+_SHOWN = 8  # examples of a batch that a message names
+_NO_SHARES = "probability tensor contains"  # how torch refuses to draw from NaN
+_log = logging.getLogger(__name__)
 _MEASURED = {
+    RATIO_MEAN,
+    RATIO_MAX,
+    DRIFT,
+    "policy_loss",
+    "value_loss",
+    "clipped_share",
+    "kl_coefficient",
+    "explained_variance",
     "loss",
     "learning_rate",
     "grad_norm",
@@ -74,10 +91,15 @@ class Batches:
 def batches_of(settings: TrainingSettings, examples: int) -> tuple[int, int]:
     """Examples per step and in memory at once, where there are fewer examples than a batch."""
     batch = min(settings.batch_size, examples)
-    micro = min(settings.micro_batch_size or batch, batch)
+    return batch, at_once(batch, settings.micro_batch_size or batch)
+
+
+def at_once(batch: int, micro: int, most: int | None = None) -> int:
+    """Examples in memory at once: a divisor of the batch, no more than asked for or than fits."""
+    micro = min(micro, batch, most or batch)
     while batch % micro:
         micro -= 1
-    return batch, micro
+    return micro
 
 
 def arguments(
@@ -94,10 +116,11 @@ def arguments(
     """
     large = sum(parameter.numel() for parameter in module.parameters()) >= _LARGE
     recompute = settings.gradient_checkpointing
+    micro = at_once(batches.batch_size, batches.micro_batch_size, space.most_at_once)
     return {
         "output_dir": str(space.steps),
-        "per_device_train_batch_size": batches.micro_batch_size,
-        "gradient_accumulation_steps": batches.batch_size // batches.micro_batch_size,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": batches.batch_size // micro,
         "num_train_epochs": 1,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule
@@ -151,6 +174,16 @@ def writing(path: Path) -> Iterator[None]:
 class Discreet(Trainer):  # type: ignore[misc]
     """A trainer that writes nothing but its state, and tells nobody what it does."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self.since_log: list[tuple[int, torch.Tensor]] = []
+        super().__init__(*given, **named)
+
+    def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
+        """Train on what is in memory, and remember its loss until it has been looked at."""
+        loss: torch.Tensor = super().training_step(*given, **named)
+        self.since_log.append((self.state.global_step + 1, loss.detach()))
+        return loss
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with writing(Path(self.args.output_dir)):
             super()._save_checkpoint(model, trial)
@@ -200,7 +233,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         at: int,
         tally: TokenTally,
         progress: TrainingProgress | None,
+        since_log: list[tuple[int, torch.Tensor]],
+        monitor: MonitorSession | None = None,
     ) -> None:
+        self._since_log, self._monitor = since_log, monitor
         self._settings, self._batches, self._space = settings, batches, space
         self._before, self._tally, self._progress = before, tally, progress
         self._log_every = log_every(settings, batches)
@@ -218,6 +254,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Ask for a checkpoint where one is due."""
         step = state.global_step
         # Only where the curve has a point and no batch is half used, so that nothing is lost.
+        # Nor where a monitor stops: the same decision is soon made again from the one before.
+        if control.should_training_stop:
+            return
         if step < state.max_steps and not step % self._log_every:
             control.should_save = not step % self._batches.steps_each and self._due(step)
             self._asked = time.monotonic()
@@ -227,25 +266,50 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         measured = _measured(logs or {})
         if "loss" not in measured:
             return
-        bad = [name for name, value in measured.items() if not math.isfinite(value)]
-        if {"loss", "grad_norm"} & set(bad):
-            self._space.discard()
-            raise ConfigError(
-                f"expected finite numbers, {bad[0]} is {measured[bad[0]]} at step "
-                f"{state.global_step}: training diverged. Lower learning_rate, now "
-                f"{self._settings.learning_rate}; nothing was kept."
-            )
+        bad = [name for name in ("loss", "grad_norm") if not _finite(measured.get(name))]
+        if bad:
+            raise self.diverged(bad[0], measured[bad[0]], state.global_step)
+        refuse_drift(
+            self._settings, measured, step=state.global_step, kept=self._space.last_sealed()
+        )
+        self._since_log.clear()
         if self._progress:
             self._progress(state.global_step, state.max_steps, measured)
 
     def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Seal what the trainer wrote."""
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if self._monitor is not None:
+            with writing(path):
+                self._monitor.write(path)
         self._space.seal(
             path, step=state.global_step, seconds=self.seconds, tokens=self._tally.tokens
         )
         self._last_step, self._last_time = state.global_step, time.monotonic()
         self._cost = self._last_time - self._asked
+
+    def diverged(self, name: str, value: float, step: int) -> ConfigError:
+        """What to say where a number is none: which step and examples, and what is left."""
+        for at, loss in self._since_log:
+            if not bool(loss.isfinite()):
+                name, value, step = "loss", float(loss), at
+                break
+        size = self._batches.batch_size
+        number = (max(step, 1) - 1) // self._batches.steps_each
+        batch = [str(each) for each in self._batches.order[number * size : (number + 1) * size]]
+        examples = ", ".join(batch[:_SHOWN]) + (" …" if len(batch) > _SHOWN else "")
+        last, folder = self._space.last_sealed(), self._space.folder
+        kept = (
+            f"the state before it is kept in {last}; for a run with other settings delete "
+            f"{folder} or choose another output folder"
+            if last
+            else "nothing was kept, because no checkpoint had been written yet"
+        )
+        return ConfigError(
+            f"expected finite numbers, {name} is {value} at step {step}, batch {number + 1} "
+            f"(examples {examples}, counted from 0): training diverged. Lower learning_rate, now "
+            f"{self._settings.learning_rate}, or look at these examples; {kept}"
+        )
 
     def _due(self, step: int) -> bool:
         every = self._settings.checkpoint_every
@@ -273,11 +337,16 @@ def run_trainer(
     progress: TrainingProgress | None,
     *,
     tally: TokenTally | None = None,
+    monitor: MonitorSession | None = None,
 ) -> TrainerResult:
     """Train from the start or from the last complete checkpoint.
 
+    Where a monitor stopped it, the trainer's model has the weights that it kept.
+
     Raises:
-        ConfigError: The loss is no number any more; the workspace is deleted.
+        ConfigError: The loss is no number any more, or replies and model have come apart; the
+            last checkpoint is kept.
+        MemoryShort: So many examples at once do not fit; see `fewer_at_once`.
     """
     last = space.last_checkpoint()
     tally = tally or TokenTally()
@@ -290,17 +359,86 @@ def run_trainer(
         at=last.step if last else 0,
         tally=tally,
         progress=progress,
+        since_log=trainer.since_log,
+        monitor=monitor,
     )
     trainer.order = batches.order
     trainer.remove_callback(PrinterCallback)
+    if monitor is not None:
+        if last:
+            monitor.restore(last.path)
+        trainer.add_callback(monitor)  # before what asks for checkpoints, see there
     trainer.add_callback(watch)
-    trainer.train(resume_from_checkpoint=str(last.path) if last else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last.path) if last else None)
+    except (RuntimeError, ModelError) as error:
+        step = trainer.state.global_step
+        if out_of_memory(error):
+            told = (step, trainer.state.max_steps)
+            at_least = trainer.args.per_device_train_batch_size
+            raise MemoryShort(getattr(trainer, "rows_at_once", at_least), told) from error
+        if isinstance(error, ModelError) or _NO_SHARES in str(error):
+            raise watch.diverged("a probability", math.nan, step + 1) from error
+        raise
+    if monitor is not None:
+        monitor.keep_best()
     return TrainerResult(
         steps=trainer.state.global_step,
         seconds=watch.seconds,
         resumed_from=last.step if last else None,
         curve=tuple(_curve(trainer.state.log_history)),
     )
+
+
+class MemoryShort(Exception):
+    """Memory ran out with so many examples at once, after so many steps of all."""
+
+    def __init__(self, rows: int, told: tuple[int, int]) -> None:
+        super().__init__(rows, told)
+        self.rows, self.told = rows, told
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a library says that memory ran out, and not something else."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, Exception) and should_reduce_batch_size(error)
+    )
+
+
+def fewer_at_once(error: BaseException, rows: int, *, least: int = 1) -> int:
+    """Half as many examples at once, with what the failed attempt held given back.
+
+    Args:
+        error: What stopped the attempt.
+        rows: Examples that it had at once.
+        least: Fewest that the method can work with.
+
+    Raises:
+        ConfigError: There are no fewer.
+    """
+    each: BaseException | None = error
+    while each is not None:  # their frames hold the tensors
+        traceback.clear_frames(each.__traceback__)
+        each = each.__cause__ or each.__context__
+    gc.collect()
+    if on_cuda():
+        torch.cuda.empty_cache()
+    if rows <= least:
+        raise ConfigError(
+            f"expected {least} example{'s' * (least > 1)} at once to fit into memory, it ran out; "
+            "lower max_tokens, set gradient_checkpointing=True, or train an adapter (lora)"
+        )
+    fewer = max(least, rows // 2)
+    _log.warning(
+        "memory ran out with %d examples at once; going on with %d, in the same batches",
+        rows,
+        fewer,
+    )
+    return fewer
+
+
+def _finite(value: float | None) -> bool:
+    return value is None or math.isfinite(value)
 
 
 def _curve(history: Sequence[dict[str, Any]]) -> Iterator[CurvePoint]:

@@ -1,18 +1,20 @@
 """The frame that all training stages share: from a folder and data to a folder, once."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plumbrule.errors import ModelError
 from plumbrule.store import fingerprint
 from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
+from plumbrule.training.overoptimization import Monitor, identity_of
 from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.training.loading import LoadedModel
+    from plumbrule.training.monitor import MonitorSession
     from plumbrule.training.running import Batches, TokenTally
 
 
@@ -27,6 +29,7 @@ class TrainingJob:
     examples: int
     skipped: int = 0
     progress: TrainingProgress | None = None
+    monitor: Monitor | None = None
 
 
 def carry_out(
@@ -43,8 +46,12 @@ def carry_out(
         ModelError: The starting folder is no model that can be trained.
         OutputError: The output folder belongs to something else.
         StorageError: The disk did not take a checkpoint or the result.
+        ConfigError: Memory does not even hold one example; short of that, fewer are taken at
+            once, from the last checkpoint on, and `progress` is told their number.
     """
     _check_folder(job.model)
+    if job.monitor is not None:
+        data = [data, identity_of(job.monitor)]
     inputs = inputs_of(job.model, job.settings, seed=job.seed, data=data)
     done = finished(job.out, inputs)
     if done is not None:
@@ -55,8 +62,13 @@ def carry_out(
     from plumbrule.training.running import circumstances
 
     check_model(job.model)
-    with workspace(job.out, inputs, circumstances=circumstances()) as space, reproducibly(job.seed):
-        return work(space)
+    with workspace(job.out, inputs, circumstances=circumstances()) as space:
+        while True:
+            try:
+                with reproducibly(job.seed):
+                    return work(space)
+            except Exception as error:
+                space = replace(space, most_at_once=_fewer(job, space, error))
 
 
 def conclude(
@@ -66,7 +78,7 @@ def conclude(
     trainer: Any,
     batches: "Batches",
     *,
-    tokens: int | None = None,
+    lengths: Sequence[int] | None = None,
     tally: "TokenTally | None" = None,
     held_out: Callable[[Any], HeldOut] | None = None,
 ) -> TrainingResult:
@@ -78,14 +90,17 @@ def conclude(
         start: What training starts from.
         trainer: Ready to train.
         batches: Its examples, cut up.
-        tokens: Tokens of the whole run, where known.
+        lengths: Tokens of each example, where known.
         tally: Counts them on the way, where not.
         held_out: Measures the trained model on what it has not seen.
     """
     from plumbrule.training.loading import save_final
     from plumbrule.training.running import run_trainer, writing
 
-    trained = run_trainer(trainer, job.settings, batches, space, job.progress, tally=tally)
+    session = _session(job, start, trainer) if job.monitor is not None else None
+    trained = run_trainer(
+        trainer, job.settings, batches, space, job.progress, tally=tally, monitor=session
+    )
     measured = held_out(trainer.model) if held_out else None
     with writing(space.folder):
         final = save_final(start, trainer.model, space)
@@ -99,13 +114,58 @@ def conclude(
             examples=job.examples,
             skipped=job.skipped,
             steps=trained.steps,
-            tokens_trained=tokens if tokens is not None else tally.tokens if tally else 0,
+            tokens_trained=_tokens(lengths, batches, trained.steps, tally),
             seconds=trained.seconds,
             resumed_from=trained.resumed_from,
             curve=trained.curve,
             held_out=measured,
+            monitored=session.result() if session else None,
         ),
     )
+
+
+def _session(job: TrainingJob, start: "LoadedModel", trainer: Any) -> "MonitorSession":
+    """The job's monitor on the model that its trainer trains."""
+    from plumbrule.training.monitor import MonitorSession
+
+    assert job.monitor is not None
+    return MonitorSession(
+        job.monitor,
+        trainer.model,
+        start.chat.tokenizer,
+        seed=job.seed,
+        room=getattr(job.settings, "max_new_tokens", None),
+        progress=job.progress,
+    )
+
+
+def _tokens(
+    lengths: Sequence[int] | None, batches: "Batches", steps: int, tally: "TokenTally | None"
+) -> int:
+    """Tokens trained on in so many steps."""
+    if lengths is None:
+        return tally.tokens if tally else 0
+    seen = batches.order[: steps * batches.batch_size]
+    return sum(lengths[number] for number in seen)
+
+
+def _fewer(job: TrainingJob, space: TrainingWorkspace, error: Exception) -> int:
+    """Examples at once to try next, where an attempt ran out of memory; else the error again."""
+    from plumbrule.training.running import MemoryShort, fewer_at_once, out_of_memory
+
+    settings = job.settings
+    told: tuple[int, int] | None
+    if isinstance(error, MemoryShort):
+        rows, told = error.rows, error.told
+    elif out_of_memory(error):  # before the first step
+        micro = settings.micro_batch_size or settings.batch_size
+        rows, told = space.most_at_once or min(micro, job.examples), None
+    else:
+        raise error
+    fewer = fewer_at_once(error, rows, least=2 if settings.stage() == "kto" else 1)
+    if job.progress and told:
+        job.progress(*told, {"micro_batch_size": float(fewer)})
+    return fewer
 
 
 def _check_folder(model: Path) -> None:

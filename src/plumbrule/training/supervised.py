@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
+from plumbrule.training.overoptimization import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
+from plumbrule.training.weighting import relative_weights, weights_by_token
+
+Example = TypeVar("Example")
 
 
 def train_supervised(
@@ -18,12 +23,15 @@ def train_supervised(
     settings: SupervisedTraining,
     out: Path,
     seed: int,
+    weights: Sequence[float] | None = None,
     progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
 ) -> TrainingResult:
     """Train a model to give the examples' replies.
 
     The loss is the mean negative log-likelihood of the replies' tokens, the end of the turn
-    included; the dialogue before it is read but not learned.
+    included; the dialogue before it is read but not learned. Each token counts by its example's
+    weight, which is 1 on average over all tokens; examples that weigh 0 are left out.
 
     Args:
         model: Folder of the starting model, or of a PEFT adapter on one.
@@ -31,28 +39,41 @@ def train_supervised(
         settings: How to train.
         out: Folder of the trained model; absent, or finished by the same call before.
         seed: Decides the order of the examples and all that is drawn at random.
+        weights: What each example counts for beside the others, 0 or more; None: all the same.
         progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why.
 
     Returns:
         Where the model is, and how training went.
 
     Raises:
-        DataError: There is no example, or one is too long or cannot be replied to.
-        ConfigError: Training diverged, or an adapter does not fit the settings.
+        DataError: There is no example, or one is too long, cannot be replied to, or has a weight
+            below 0; or all weigh 0; or a prompt of the monitor is trained on.
+        ConfigError: Training diverged (the last checkpoint is kept), or an adapter does not fit
+            the settings.
         ModelError: The starting folder cannot be trained.
         OutputError: `out` holds something else.
         StorageError: The disk is full; the same call goes on from the last checkpoint.
     """
     if not examples:
         raise DataError("expected at least one example to learn from, got none")
-    data = [[to_json(example.dialogue), example.response] for example in examples]
+    given = len(examples)
+    examples, counts = weighed(examples, [one.id for one in examples], weights)
+    data: list[Any] = [[to_json(example.dialogue), example.response] for example in examples]
+    if len(set(counts)) > 1:
+        data.append(counts)
+    if monitor is not None:
+        check_held_out(monitor, [example.dialogue for example in examples])
     job = TrainingJob(
         model=model,
         out=out,
         settings=settings,
         seed=seed,
         examples=len(examples),
+        skipped=given - len(examples),
         progress=progress,
+        monitor=monitor,
     )
 
     def work(space: TrainingWorkspace) -> TrainingResult:
@@ -82,8 +103,30 @@ def train_supervised(
             batch_size=batch,
             micro_batch_size=micro,
         )
-        trainer = supervised_trainer(start, encoded, settings, batches, space, seed=seed)
-        tokens = settings.epochs * sum(lengths)
-        return conclude(job, space, start, trainer, batches, tokens=tokens)
+        by_token = weights_by_token(counts, [len(example.reply) for example in encoded])
+        trainer = supervised_trainer(
+            start, encoded, settings, batches, space, weights=by_token, seed=seed
+        )
+        return conclude(job, space, start, trainer, batches, lengths=lengths)
 
     return carry_out(job, data, work)
+
+
+def weighed(
+    examples: Sequence[Example], names: Sequence[str], weights: Sequence[float] | None
+) -> tuple[list[Example], list[float]]:
+    """The examples that count, and what each counts for beside the others.
+
+    Raises:
+        DataError: There is not one weight an example, one is below 0 or no finite number, or all
+            are 0.
+    """
+    if weights is None:
+        return list(examples), [1.0] * len(examples)
+    if len(weights) != len(examples):
+        raise DataError(
+            f"expected one weight an example, got {len(weights)} for {len(examples)} examples"
+        )
+    relative = relative_weights(names, weights, what="example")
+    kept = [(one, weight) for one, weight in zip(examples, relative, strict=True) if weight]
+    return [one for one, _ in kept], [weight for _, weight in kept]

@@ -106,6 +106,36 @@ def encode_prompts(
     return prompts
 
 
+def windows(
+    chat: Chat, texts: Sequence[str], most: int
+) -> tuple[list[TokenizedExample], list[int]]:
+    """Texts cut into windows, each after a text's first begun with the last token before it.
+
+    Args:
+        chat: Whose tokens.
+        texts: Plain texts.
+        most: Tokens of a window, at least 2.
+
+    Returns:
+        The windows, and for each the number of its text.
+
+    Raises:
+        ModelError: The tokenizer has no token that ends a text.
+    """
+    end = chat.tokenizer.eos_token_id
+    end = end_token(chat) if end is None else int(end)
+    examples: list[TokenizedExample] = []
+    of: list[int] = []
+    for number, tokens in enumerate(chat.plain(texts)):
+        whole = [*tokens, end]
+        for at in range(0, max(1, len(whole) - 1), most - 1):
+            part = whole[at : at + most]
+            before = 1 if at else 0
+            examples.append(TokenizedExample(prompt=part[:before], reply=part[before:]))
+            of.append(number)
+    return examples, of
+
+
 def end_token(chat: Chat) -> int:
     """The token that a reply is taught to end with.
 

@@ -1,0 +1,81 @@
+"""Proximal policy optimization: learn from a reward, with a value head for what to expect."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plumbrule.records import Dialogue
+from plumbrule.training.overoptimization import Monitor
+from plumbrule.training.results import TrainingProgress, TrainingResult
+from plumbrule.training.rewarded import Reward, RewardedPrompts, learn_from_reward
+from plumbrule.training.settings import PpoTraining
+
+
+def train_ppo(
+    model: Path,
+    dialogues: Sequence[Dialogue],
+    reward: Reward,
+    *,
+    reward_identity: str,
+    settings: PpoTraining,
+    out: Path,
+    seed: int,
+    progress: TrainingProgress | None = None,
+    monitor: Monitor | None = None,
+) -> TrainingResult:
+    """Train a model toward replies that a reward scores higher, in small, clipped steps.
+
+    To each dialogue one reply is drawn. Its reward, less a penalty for each nat that a token is
+    likelier than under the starting model, is compared with what a value head expected, and each
+    token is made likelier or less likely by how much better or worse it went. A few passes are
+    made over each batch of replies; a token whose probability has moved by more than `clip` is
+    left alone. The value head is discarded at the end. Dropout is off, in drawing and in training.
+
+    Args:
+        model: Folder of the starting model, or of a PEFT adapter on one: also the reference.
+        dialogues: What to reply to, each ending with the user.
+        reward: Scores a batch of replies.
+        reward_identity: What the reward is, e.g. the hash of a reward model: part of what
+            decides the weights, since a function cannot be hashed.
+        settings: How to train.
+        out: Folder of the trained model; absent, or finished by the same call before.
+        seed: Decides the order of the dialogues and all that is drawn at random.
+        progress: Told at each point of the curve.
+        monitor: Watches replies to held-out prompts on the way; where it stops training, the best
+            model so far is the result, and `TrainingResult.monitored` says why. A monitor without
+            a proxy takes `reward`.
+
+    Returns:
+        Where the model is, and how training went.
+
+    Raises:
+        DataError: There is no dialogue, one is too long, or the reward is not one finite number
+            a reply. Or a prompt of the monitor is trained on.
+        ConfigError: Training diverged, replies and model have come apart (`most_ratio`,
+            `most_drift`), or an adapter does not fit the settings. The last checkpoint is kept.
+        ModelError: The starting folder cannot be trained.
+        OutputError: `out` holds something else.
+        StorageError: The disk is full; the same call goes on from the last checkpoint.
+
+    Source:
+        Schulman et al. (2017), arXiv:1707.06347, with the penalty of Ziegler et al. (2019),
+        arXiv:1909.08593; `policy_gradients.py` names the equations.
+    """
+
+    def build(given: RewardedPrompts) -> Any:
+        from plumbrule.training.ppo_trainer import ppo_trainer
+
+        return ppo_trainer(given, settings, seed=seed)
+
+    return learn_from_reward(
+        model,
+        dialogues,
+        reward,
+        build,
+        reward_identity=reward_identity,
+        settings=settings,
+        out=out,
+        seed=seed,
+        progress=progress,
+        monitor=monitor,
+    )
