@@ -36,6 +36,10 @@ VAGUE = "Be kind to everyone."
 """What the principle said before: words that the lab's specimens do not read as a rule."""
 
 MARGIN = 0.05
+REPLAY = Amending().replay
+FEW = 3.0
+"""Fewer own replies beside the mended ones, to see what they are for."""
+
 MODEL = "lab:small"
 
 
@@ -186,7 +190,9 @@ def _config(seed: int, constitution: Path) -> RunConfig:
     )
 
 
-def _amended(folder: Path, seed: int) -> tuple[AmendableRun, dict[str, Any]]:
+def _amended(
+    folder: Path, seed: int, replay: float = REPLAY
+) -> tuple[AmendableRun, dict[str, Any]]:
     """A run under the vague words, and its amendment by the village's own."""
     law = load_constitution("village")
     vague = replace(
@@ -204,7 +210,7 @@ def _amended(folder: Path, seed: int) -> tuple[AmendableRun, dict[str, Any]]:
     if not (run / "report" / "report.json").exists():
         align(_config(seed, before), prompts=prompts, out=run, oracle=village_oracle)
     opened = open_finished(run)
-    done = folder / f"amended-{seed}"
+    done = folder / f"amended-{seed}-{replay:g}"
     if not (done / "report" / "report.json").exists():
         amend(
             opened,
@@ -212,7 +218,7 @@ def _amended(folder: Path, seed: int) -> tuple[AmendableRun, dict[str, Any]]:
             prompts=prompts,
             out=done,
             oracle=village_oracle,
-            settings=Amending(margin=MARGIN),
+            settings=Amending(margin=MARGIN, replay=replay),
         )
     report: dict[str, Any] = json.loads((done / "report" / "report.json").read_text("utf-8"))
     return opened, report
@@ -274,16 +280,28 @@ def village_rows(folder: Path, seeds: Sequence[int]) -> list[Row]:
                     met=change.high <= MARGIN,
                 )
             )
+    few = [_amended(folder, seed, FEW)[1] for seed in seeds]
+    for replay, found in ((REPLAY, reports), (FEW, few)):
+        help_ = [report["helpfulness"] for report in found]
+        rows.append(
+            spread(
+                f"help where it is due, after minus before, {replay:g} own replies a mended one",
+                [each["final"]["value"] - each["before"]["value"] for each in help_],
+                unit="share",
+                seeds=seeds,
+                target=">= -1 point" if replay == REPLAY else "",
+                met=(lambda value: value >= -0.01) if replay == REPLAY else None,
+                worst=min if replay == REPLAY else None,
+            )
+        )
     apart, same, total = _asked_again(runs)
     rows.append(
         single(
-            "own critic: kept labels that differ from asking again by more than 0.000001",
+            "own critic: largest distance of a kept label from asking again",
             apart,
-            unit=f"of {total} labels",
+            unit="probability",
             n=total,
             seeds=seeds,
-            target="0",
-            met=apart == 0,
         )
     )
     rows.append(
@@ -309,7 +327,9 @@ def _pooled(folder: Path, seeds: Sequence[int]) -> dict[str, tuple[np.ndarray, n
     sides: dict[str, tuple[list[bool], list[bool]]] = {}
     for seed in seeds:
         found = [
-            _oracle(folder / f"amended-{seed}" / "stages" / "examination" / stage / "oracle")
+            _oracle(
+                folder / f"amended-{seed}-{REPLAY:g}" / "stages" / "examination" / stage / "oracle"
+            )
             for stage in ("before", "final")
         ]
         for reply_id, first in found[0].items():
@@ -331,13 +351,14 @@ def _oracle(folder: Path) -> dict[str, dict[str, str]]:
     return {each["exchange_id"]: each["verdicts"] for each in lines if "seal" not in each}
 
 
-def _asked_again(runs: Sequence[AmendableRun]) -> tuple[int, int, int]:
+def _asked_again(runs: Sequence[AmendableRun]) -> tuple[float, int, int]:
     """All labels of pairs by the run's own critic, asked whole under the amended constitution.
 
     Returns:
-        Kept labels that differ by more than rounding, that are the same bytes, and all of them.
+        The largest distance of a kept label, in probability; how many are the same bytes; and how
+        many there are.
     """
-    apart = same = total = 0
+    apart, same, total = 0.0, 0, 0
     for run in runs:
         config, records = run.config, FinishedRun(folder=run.folder, config=run.config)
         critic = open_model(config.critic or config.model, dtype="float32", device="cpu")
@@ -369,20 +390,25 @@ def _asked_again(runs: Sequence[AmendableRun]) -> tuple[int, int, int]:
             CandidatePair(id=e.id, dialogue=e.dialogue, first=e.first, second=e.second)
             for e in known
         ]
-        again = compare_by_grades(
-            critic,
-            pairs,
-            load_constitution("village"),
-            prompts=jury.prompts,
-            seeds=[0] * len(pairs),
-            standing=jury.critic_standing,
-        )
+        size = config.shard_size  # batches as a run makes them
+        again = [
+            label
+            for start in range(0, len(pairs), size)
+            for label in compare_by_grades(
+                critic,
+                pairs[start : start + size],
+                load_constitution("village"),
+                prompts=jury.prompts,
+                seeds=[0] * len(pairs[start : start + size]),
+                standing=jury.critic_standing,
+            )
+        ]
         for one, other in zip(known, again, strict=True):
             for name, value in one.by_principle.items():
                 if name != AMENDED:
                     total += 1
                     same += value == other.by_principle[name]
-                    apart += abs(value - other.by_principle[name]) > 1e-6
+                    apart = max(apart, abs(value - other.by_principle[name]))
     return apart, same, total
 
 
