@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from tests.training.conftest import weights
@@ -77,6 +78,57 @@ def test_pairs_are_what_preferences_decide():
         ("q4", "first", "second"),
     ]
     assert [pair.id for pair in pairs_of(all_of_them, margin=0.1)] == ["q0", "q1"]
+
+
+def soft_pairs(probability, count=8):
+    return [replace(pair, probability=probability) for pair in pairs(count)]
+
+
+def test_a_soft_label_pulls_until_it_is_reached_and_no_further(models, tmp_path):
+    def margin(probability):
+        brief = {**BRIEF, "learning_rate": 3e-3, "epochs": 40}
+        settings = DpoTraining(**brief, beta=1.0, schedule="constant")
+        result = train_dpo(
+            models(),
+            soft_pairs(probability),
+            settings=settings,
+            out=tmp_path / f"{probability}",
+            seed=0,
+        )
+        return sum(curve(result, "rewards/margins")[-4:]) / 4
+
+    assert margin(0.7) == pytest.approx(math.log(0.7 / 0.3), abs=0.3)
+    assert abs(margin(0.5)) < 0.3
+    assert margin(1.0) > 2
+
+
+def test_a_probability_of_one_is_a_hard_label_to_the_byte(models, tmp_path):
+    given = {"settings": DpoTraining(**BRIEF), "seed": 0}
+    plain = train_dpo(models(), pairs(8), out=tmp_path / "a", **given)
+    hard = train_dpo(models(), soft_pairs(1.0), out=tmp_path / "b", **given)
+    soft = train_dpo(models(), soft_pairs(0.9), out=tmp_path / "c", **given)
+    assert plain.inputs_sha256 == hard.inputs_sha256 != soft.inputs_sha256
+    assert weights(plain.path) == weights(hard.path) != weights(soft.path)
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
+def test_a_probability_that_is_none_is_refused_by_name(models, tmp_path, probability):
+    with pytest.raises(DataError, match="between 0 and 1, pair 'p0' has"):
+        train_dpo(
+            models(),
+            soft_pairs(probability),
+            settings=DpoTraining(**BRIEF),
+            out=tmp_path / "out",
+            seed=0,
+        )
+
+
+def test_pairs_carry_probabilities_where_asked_to():
+    labels = [preference("a", asked("x"), "one", "two", 0.2)]
+    assert [pair.probability for pair in pairs_of(labels)] == [1.0]
+    assert [(pair.chosen, pair.probability) for pair in pairs_of(labels, soft=True)] == [
+        ("two", 0.8)
+    ]
 
 
 def test_a_pair_of_equal_replies_is_refused_by_name(models, tmp_path):

@@ -7,12 +7,23 @@ from plumbrule.errors import ConfigError
 from plumbrule.training.settings import (
     DpoTraining,
     GrpoTraining,
+    KtoTraining,
     LoraSettings,
+    PpoTraining,
     RewardTraining,
+    RlooTraining,
     SupervisedTraining,
 )
 
-ALL = [SupervisedTraining(), RewardTraining(), DpoTraining(), GrpoTraining()]
+ALL = [
+    SupervisedTraining(),
+    RewardTraining(),
+    DpoTraining(),
+    KtoTraining(),
+    GrpoTraining(),
+    RlooTraining(),
+    PpoTraining(),
+]
 DOCS = Path(__file__).parents[2] / "docs" / "training.md"
 
 
@@ -23,6 +34,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "training.md"
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("epochs", 0),
+        ("epochs", 1e30),
+        ("epochs", 10**30),
+        ("epochs", 1.5),
+        ("epochs", float("nan")),
         ("batch_size", 0),
         ("micro_batch_size", 0),
         ("micro_batch_size", 5),
@@ -58,6 +73,36 @@ def test_a_setting_out_of_range_is_named(settings, name, value):
 def test_a_grpo_setting_out_of_range_is_named(name, value):
     with pytest.raises(ConfigError, match=name):
         GrpoTraining(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("clip", 0.0),
+        ("value_clip", -1.0),
+        ("value_learning_rate", float("nan")),
+        ("value_weight", -0.1),
+        ("discount", 0.0),
+        ("discount", 1.1),
+        ("decay", 1.1),
+        ("kl_coefficient", -0.1),
+        ("kl_target", 0.0),
+        ("minibatches", 3),
+        ("minibatches", 0),
+        ("iterations", 1e30),
+        ("most_ratio", 1.0),
+        ("most_drift", 0.0),
+        ("max_new_tokens", 2048),
+    ],
+)
+def test_a_ppo_setting_out_of_range_is_named(name, value):
+    with pytest.raises(ConfigError, match=name):
+        PpoTraining(**{name: value})
+
+
+def test_a_coefficient_of_zero_cannot_be_steered():
+    with pytest.raises(ConfigError, match="kl_coefficient must be positive where kl_target"):
+        PpoTraining(kl_coefficient=0.0, kl_target=6.0)
 
 
 def test_dpo_needs_some_pull_toward_the_start():

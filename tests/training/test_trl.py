@@ -9,7 +9,7 @@ import pytest
 import torch
 import trl
 from datasets import Dataset
-from tests.training.worker import BRIEF, LORA, exchanges, pairs, train
+from tests.training.worker import BRIEF, LORA, exchanges, pairs, rated, train
 
 from plumbrule.training import trl as ours
 from plumbrule.training.checkpoints import TrainingWorkspace, inputs_of
@@ -17,7 +17,12 @@ from plumbrule.training.loading import load_for_training
 from plumbrule.training.log_probs import reply_log_probs
 from plumbrule.training.reproducibility import reproducibly
 from plumbrule.training.running import Batches, run_trainer
-from plumbrule.training.settings import DpoTraining, GrpoTraining, SupervisedTraining
+from plumbrule.training.settings import (
+    DpoTraining,
+    GrpoTraining,
+    KtoTraining,
+    SupervisedTraining,
+)
 from plumbrule.training.tokenized_data import LengthLimits, encode, order
 
 SOURCE = Path(__file__).parents[2] / "src" / "plumbrule"
@@ -48,6 +53,25 @@ SHARED = {
     "average_tokens_across_devices",
     "remove_unused_columns",
 }
+DRAWING = {
+    "num_generations",
+    "num_iterations",
+    "max_completion_length",
+    "temperature",
+    "top_p",
+    "beta",
+    "shuffle_dataset",
+    "steps_per_generation",
+}
+DRAWING_METHODS = {
+    "_tokenize_prompts",
+    "_calculate_rewards",
+    "_generate_single_turn",
+    "_generate_and_score_completions",
+    "_get_per_token_logps_and_entropies",
+    "_compute_loss",
+    "log",
+}
 TALK = LengthLimits(max_tokens=64, context=64)
 
 
@@ -63,18 +87,17 @@ def test_only_one_file_imports_trl():
         (trl.SFTConfig, {"max_length", "packing"}),
         (trl.DPOConfig, {"beta", "max_length", "precompute_ref_log_probs"}),
         (
-            trl.GRPOConfig,
+            trl.KTOConfig,
             {
-                "num_generations",
-                "num_iterations",
-                "max_completion_length",
-                "temperature",
-                "top_p",
                 "beta",
-                "shuffle_dataset",
-                "steps_per_generation",
+                "desirable_weight",
+                "undesirable_weight",
+                "max_length",
+                "precompute_ref_log_probs",
             },
         ),
+        (trl.GRPOConfig, DRAWING),
+        (trl.RLOOConfig, DRAWING),
     ],
 )
 def test_the_configurations_have_the_fields_that_are_set(config, names):
@@ -86,7 +109,9 @@ def test_the_configurations_have_the_fields_that_are_set(config, names):
     [
         (trl.SFTTrainer, {"compute_loss"}),
         (trl.DPOTrainer, {"compute_loss", "_prepare_dataset", "_precompute_ref_logps"}),
-        (trl.GRPOTrainer, {"_tokenize_prompts", "_calculate_rewards"}),
+        (trl.KTOTrainer, {"compute_loss", "_prepare_dataset", "_precompute_ref_logps"}),
+        (trl.GRPOTrainer, DRAWING_METHODS),
+        (trl.RLOOTrainer, DRAWING_METHODS),
     ],
 )
 def test_the_trainers_have_the_methods_that_are_replaced(trainer, names):
@@ -135,6 +160,26 @@ def preferring(model, tmp_path, **changes):
     return trainer, settings, batches, space, start
 
 
+def judging(model, tmp_path, **changes):
+    settings = KtoTraining(**{**BRIEF, "group_by_length": False, "beta": 0.5, **changes})
+    start, space = opened(model, settings, tmp_path)
+    replies = rated(12)
+    encoded = encode(
+        start.chat,
+        [one.id for one in replies],
+        [one.dialogue for one in replies],
+        [one.reply for one in replies],
+        TALK,
+    )
+    numbers = order([1] * 12, epochs=1, batch_size=4, seed=0, group=False)
+    batches = Batches(order=numbers, batch_size=4, micro_batch_size=4)
+    desirable = [one.desirable for one in replies]
+    trainer = ours.kto_trainer(
+        start, encoded, desirable, settings, batches, space, weights=[1.0] * 12, seed=0
+    )
+    return trainer, settings, batches, space, start
+
+
 def gradients(trainer, loss):
     trainer.model.zero_grad()
     loss.backward()
@@ -145,7 +190,10 @@ def gradients(trainer, loss):
     }
 
 
-@pytest.mark.parametrize("build", [supervised, preferring])
+BASES = {supervised: trl.SFTTrainer, preferring: trl.DPOTrainer, judging: trl.KTOTrainer}
+
+
+@pytest.mark.parametrize("build", [supervised, preferring, judging])
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 @pytest.mark.parametrize("lora", [None, LORA])
 def test_the_plain_losses_are_trls_in_value_and_gradient(models, tmp_path, build, kind, lora):
@@ -159,13 +207,39 @@ def test_the_plain_losses_are_trls_in_value_and_gradient(models, tmp_path, build
                     parameter.add_(0.05 * torch.randn_like(parameter))
         plain = trainer.compute_loss(trainer.model, dict(batch))
         found = gradients(trainer, plain)
-        base = trl.SFTTrainer if build is supervised else trl.DPOTrainer
-        theirs = base.compute_loss(trainer, trainer.model, dict(batch))
+        theirs = BASES[build].compute_loss(trainer, trainer.model, bare(batch))
         expected = gradients(trainer, theirs)
     # Both sum in float32 in another order: a few last bits of numbers near one.
     assert plain.item() == pytest.approx(theirs.item(), abs=1e-5)
     assert found.keys() == expected.keys()
     assert any(value.abs().max() > 1e-3 for value in found.values())
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5)
+
+
+def bare(batch):
+    """Without what is ours, which TRL would hand on to the model."""
+    return {name: value for name, value in batch.items() if name not in ("weight", "probability")}
+
+
+@pytest.mark.parametrize("build", [preferring, judging])
+def test_what_only_we_can_weigh_is_the_same_in_trls_tiles(models, tmp_path, build, monkeypatch):
+    with reproducibly(0):
+        trainer, *_ = build(models(), tmp_path)
+        batch = trainer.data_collator([trainer.train_dataset[number] for number in range(4)])
+        batch["weight"] = torch.tensor([2.0, 1.0, 0.5, 0.5])
+        if "probability" in batch:
+            batch["probability"] = torch.tensor([0.6, 0.9, 1.0, 0.5])
+        trainer.model.eval()
+        with torch.no_grad():
+            for parameter in trainer.model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        plain = trainer.compute_loss(trainer.model, dict(batch))
+        found = gradients(trainer, plain)
+        monkeypatch.setattr(ours, "reply_log_probs", lambda *given: None)
+        tiled = trainer.compute_loss(trainer.model, dict(batch))
+        expected = gradients(trainer, tiled)
+    assert plain.item() == pytest.approx(tiled.item(), abs=1e-5)
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5)
 
@@ -186,7 +260,7 @@ def test_the_reference_is_trls_and_needs_no_adapter_of_its_own(models, tmp_path)
         trainer, *_ = preferring(models(), tmp_path)
         rows = [trainer.train_dataset[number] for number in range(12)]
         batch = trainer.data_collator(rows)
-        theirs = trl.DPOTrainer.compute_ref_log_probs(trainer, trainer.model, dict(batch))
+        theirs = trl.DPOTrainer.compute_ref_log_probs(trainer, trainer.model, bare(batch))
     expected = (
         [row["ref_chosen_logps"] for row in rows],
         [row["ref_rejected_logps"] for row in rows],
@@ -213,7 +287,9 @@ def test_nobody_is_told_what_is_trained(models, tmp_path, monkeypatch):
     )
     train("supervised", models(), tmp_path / "a", count=4)
     train("dpo", models(), tmp_path / "b", count=4)
-    train("grpo", models(), tmp_path / "c", count=4)
+    train("kto", models(), tmp_path / "c", count=4)
+    train("grpo", models(), tmp_path / "d", count=4)
+    train("rloo", models(), tmp_path / "e", count=4)
     assert told == []
 
 
@@ -295,6 +371,31 @@ def test_the_configuration_is_ours_where_trls_defaults_would_be_slow_or_loud(mod
     assert args.max_length is None
     assert args.average_tokens_across_devices is False
     assert len(trainer.train_dataset.cache_files) == 0
+
+
+@pytest.mark.parametrize("kind", ["grpo", "rloo"])
+@pytest.mark.parametrize("lora", [None, LORA])
+def test_drawn_tokens_are_as_likely_to_the_trainer_as_when_they_were_drawn(
+    models, tmp_path, kind, lora
+):
+    # Another temperature and a cut, so that a comparison with the wrong numbers would show.
+    lora = lora and dataclasses.replace(lora, dropout=0.0)
+    result = train(
+        kind,
+        models(),
+        tmp_path / "out",
+        epochs=1,
+        temperature=0.7,
+        top_p=0.9,
+        iterations=2,
+        lora=lora,
+    )
+    drift = [point.value for point in result.curve if point.name == "drift"]
+    means = [point.value for point in result.curve if point.name == "ratio/mean"]
+    assert len(drift) == result.steps / 2  # in the second pass the model has moved
+    assert max(drift) < 1e-4
+    assert means[0::2] == pytest.approx([1.0] * len(drift), abs=1e-4)
+    assert max(abs(mean - 1) for mean in means[1::2]) > 1e-4
 
 
 def test_grpo_asks_for_rewards_of_tokens_and_draws_for_each_prompt_by_its_number(models, tmp_path):

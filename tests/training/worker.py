@@ -162,7 +162,14 @@ def watching(kind: str, **changes: Any) -> Monitor:
     )
 
 
-def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: float = 0.0) -> Path:
+def make_model(
+    path: Path,
+    kind: str = "llama",
+    *,
+    width: int = 16,
+    dropout: float = 0.0,
+    words: Sequence[str] = WORDS,
+) -> Path:
     """A random model of a few thousand parameters, with tokenizer and template."""
     import torch
     import transformers as hf
@@ -177,11 +184,11 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
-    words = hf.PreTrainedTokenizerFast(
+    tokenizer.train_from_iterator([" ".join(words)], trainer)
+    fast = hf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>"
     )
-    words.chat_template = TEMPLATE
+    fast.chat_template = TEMPLATE
     # Wide apart from the start: such small models with the usual 0.02 can hardly tell words apart.
     shared: dict[str, Any] = {
         "vocab_size": VOCABULARY + 4,
@@ -213,7 +220,7 @@ def make_model(path: Path, kind: str = "llama", *, width: int = 16, dropout: flo
         model = hf.AutoModelForCausalLM.from_config(config)
     hf.utils.logging.disable_progress_bar()
     model.save_pretrained(path)
-    words.save_pretrained(path)
+    fast.save_pretrained(path)
     return path
 
 
@@ -239,6 +246,7 @@ def train(
     seed: int = 3,
     pause: float = 0.0,
     monitor: str | None = None,
+    tell: Any = None,
     **changes: Any,
 ) -> TrainingResult:
     """One small job of a stage."""
@@ -246,7 +254,7 @@ def train(
         "settings": replace(SETTINGS[stage], **changes),
         "out": out,
         "seed": seed,
-        "progress": (lambda *_: time.sleep(pause)) if pause else None,
+        "progress": (lambda *_: time.sleep(pause)) if pause else tell,
     }
     if monitor is not None:
         given["monitor"] = watching(monitor)

@@ -8,8 +8,6 @@ minutes where all is well.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import mannwhitneyu
-
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue
 from plumbrule.training.results import TrainingResult
@@ -77,6 +75,8 @@ def canary_of(result: TrainingResult, *, level: float = 0.01) -> Canary:
             f"expected a curve of at least {_LEAST} rewards, got {len(curve)}; train for more "
             "steps, or take a result of a method that learns from a reward"
         )
+    from scipy.stats import mannwhitneyu
+
     third = len(curve) // 3
     first, last = curve[:third], curve[-third:]
     p_value = float(mannwhitneyu(last, first, alternative="greater").pvalue)

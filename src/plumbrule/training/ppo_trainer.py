@@ -169,7 +169,7 @@ class PpoTrainer(Discreet):
         cycle = self.given.batches.steps_each
         batch, place = divmod(step, cycle)
         if place == 0:
-            self._rollout = self._roll_out([int(number) for number in inputs["numbers"]], batch)
+            self._rollout = self.roll_out([int(number) for number in inputs["numbers"]], batch)
         assert self._rollout is not None
         each = cycle // settings.iterations
         round_, part = divmod(place, each)
@@ -191,9 +191,9 @@ class PpoTrainer(Discreet):
         sums = torch.zeros(3, dtype=torch.float64, device=tokens.device)
         self.head.zero_grad()  # the library empties the gradients of the model alone
         with _without_dropout(self.model):
-            for part in self._parts(rollout.examples, rows):
+            for part in self.parts(rollout.examples, rows):
                 mask = rollout.mask[part]
-                log_probs, values = self._read([rollout.examples[row] for row in part], mask)
+                log_probs, values = self.read([rollout.examples[row] for row in part], mask)
                 policy = clipped_policy_loss(
                     log_probs,
                     rollout.log_probs[part],
@@ -223,19 +223,19 @@ class PpoTrainer(Discreet):
         )
 
     @torch.no_grad()
-    def _roll_out(self, numbers: Sequence[int], batch: int) -> Rollout:
+    def roll_out(self, numbers: Sequence[int], batch: int) -> Rollout:
         """Draw a reply to each prompt, have them scored, and work out what each token brought."""
         settings, given = self.settings, self.given
         with evaluation_mode(self.model):
-            replies = self._draw([given.prompts[number] for number in numbers], batch)
+            replies = self.draw([given.prompts[number] for number in numbers], batch)
             examples = [
                 TokenizedExample(prompt=given.prompts[number], reply=list(reply.tokens))
                 for number, reply in zip(numbers, replies, strict=True)
             ]
             mask = _token_mask([len(example.reply) for example in examples], self.args.device)
-            log_probs, values = self._read_all(examples, mask)
+            log_probs, values = self.read_all(examples, mask)
             with self.starting.in_place():
-                reference, _ = self._read_all(examples, mask)
+                reference, _ = self.read_all(examples, mask)
         scores = torch.tensor(
             given.score(numbers, [example.reply for example in examples]), device=mask.device
         )
@@ -278,7 +278,7 @@ class PpoTrainer(Discreet):
             returns=found.returns,
         )
 
-    def _draw(self, prompts: Sequence[list[int]], batch: int) -> list[Any]:
+    def draw(self, prompts: Sequence[list[int]], batch: int) -> list[Any]:
         """One reply a prompt, each from a seed of its own."""
         chat = self.given.start.chat
         if self._capabilities is None:
@@ -308,18 +308,18 @@ class PpoTrainer(Discreet):
             found.update(zip(rows, replies, strict=True))
         return [found[row] for row in range(len(prompts))]
 
-    def _read_all(
+    def read_all(
         self, examples: Sequence[TokenizedExample], mask: Bool[Tensor, "R L"]
     ) -> tuple[Float[Tensor, "R L"], Float[Tensor, "R L"]]:
         """Log-probability and value of every token of a batch, without gradients."""
         log_probs = torch.zeros(mask.shape, device=mask.device)
         values = torch.zeros_like(log_probs)
-        for part in self._parts(examples, range(len(examples))):
-            found = self._read([examples[row] for row in part], mask[part])
+        for part in self.parts(examples, range(len(examples))):
+            found = self.read([examples[row] for row in part], mask[part])
             log_probs[part], values[part] = found
         return log_probs, values
 
-    def _read(
+    def read(
         self, examples: Sequence[TokenizedExample], mask: Bool[Tensor, "R L"]
     ) -> tuple[Float[Tensor, "R L"], Float[Tensor, "R L"]]:
         """Log-probability of each token of some replies, and the value before it."""
@@ -341,7 +341,7 @@ class PpoTrainer(Discreet):
             empty.masked_scatter(mask, values[here]),
         )
 
-    def _parts(
+    def parts(
         self, examples: Sequence[TokenizedExample], rows: Sequence[int]
     ) -> Iterator[list[int]]:
         """Rows to read side by side: of alike lengths, and no more than fit."""
