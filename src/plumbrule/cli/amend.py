@@ -19,13 +19,20 @@ def amend(
         ),
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Rise of the share of replies breaking another principle, borne.")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Rise of the share of replies breaking another principle, borne."
+        ),
     ] = 0.05,
     epochs: Annotated[
-        int, typer.Option(help="Passes over what was mended and preferred anew.")
+        int,
+        typer.Option(min=1, max=10**5, help="Passes over what was mended and preferred anew."),
     ] = 1,
     replay: Annotated[
-        float, typer.Option(help="Own replies kept in training for each one that was mended.")
+        float,
+        typer.Option(
+            min=0.0, max=10.0**6, help="Own replies kept in training for each one that was mended."
+        ),
     ] = 15.0,
 ) -> None:
     """Bring a trained model in line with a constitution that was changed.
