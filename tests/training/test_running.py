@@ -1,5 +1,7 @@
 """What becomes of a run whose numbers or memory give out."""
 
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -50,7 +52,7 @@ def test_where_memory_runs_out_fewer_are_taken_at_once_and_it_is_said(
         return read(model, columns, **given)
 
     told = []
-    changes = {"epochs": 1, "count": 8}
+    changes: dict[str, Any] = {"epochs": 1, "count": 8}
     plain = train(stage, models(), tmp_path / "plain", **changes)
     if stage == "grpo":  # TRL reads replies by itself
         score = _DrawingTrainer._get_per_token_logps_and_entropies
