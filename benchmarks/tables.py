@@ -94,6 +94,7 @@ if __name__ == "__main__":
         ("panels", "judges_panel"),
         ("guarding", "judges_guarded"),
         ("judging", "judges_village"),
+        ("reward_models", "training_rewards"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",
