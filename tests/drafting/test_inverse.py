@@ -8,6 +8,7 @@ from tests.fakes import ScriptedModel
 
 from plumbrule.constitution import dump_constitution, parse_constitution
 from plumbrule.drafting import (
+    LabeledPair,
     PreferenceJudge,
     draft_inverse,
     inverse_page,
@@ -107,7 +108,7 @@ def test_other_constitutions_are_counted_as_they_are_defined(drafted):
 
 def test_two_properties_that_always_go_together_can_stand_for_each_other():
     rng = np.random.default_rng(3)
-    made = []
+    made: list[LabeledPair] = []
     for number in range(300):
         sides = []
         for _ in range(2):
@@ -157,7 +158,7 @@ def test_the_same_pairs_and_seed_give_the_same_constitution(drafted):
 def hidden_pairs(count=160, seed=0):
     """What is preferred no property shows: the reply whose number of letters is even."""
     rng = np.random.default_rng(seed)
-    made = []
+    made: list[LabeledPair] = []
     while len(made) < count:
         sides = ["".join(rng.choice(list("abcdefgh"), size=rng.integers(6, 9))) for _ in range(2)]
         even = [len(side) % 2 == 0 for side in sides]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int8
@@ -170,7 +170,7 @@ class Topics:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import Normalizer
 
-        self._sorters: dict[int, object] = {}
+        self._sorters: dict[int, tuple[Any, Any, Any]] = {}
         self._names: dict[int, list[frozenset[str]]] = {}
         state = derive_seed(seed, "topics") % 2**32
         texts = [_spoken(pair) for pair in pairs]
@@ -210,7 +210,7 @@ class Topics:
         """Topic of each pair, for each number of topics."""
         found: dict[int, np.ndarray] = {}
         texts = [_spoken(pair) for pair in pairs]
-        for count, (terms, reduce, sorter) in self._sorters.items():  # type: ignore[misc]
+        for count, (terms, reduce, sorter) in self._sorters.items():
             found[count] = np.asarray(sorter.predict(reduce.transform(terms.transform(texts))))
         return found
 

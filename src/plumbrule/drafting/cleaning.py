@@ -68,14 +68,18 @@ _COMMANDS = re.compile(
     r"|from|into|where)\b.*[;*=]|\$\(|`[^`]+`|\{\{.*\}\}|\{%.*%\}|javascript:|on(?:error|load)="
     r"|__\w+__|\bimport os\b|\beval\(|\bexec\(|\bsudo \w+|\brm -rf\b"
     r"|\byou (?:are|must) now (?:\w+ )?(?:in|a|an|act|the|output|reply|answer|write)\b"
-    r"|\b(?:output|print|reply|respond|answer|write|rank|rate|score) (?:only|exactly|this statement)\b"
-    r"|\bnew instructions?\b",
+    r"|\b(?:output|print|reply|respond|answer|write|rank|rate|score) (?:only|exactly"
+    r"|this statement)\b"
+    r"|\bnew instructions?\b|\bas (?:the|an?|your) (?:administrator|admin|moderator|developer)\b"
+    r"|\b(?:add|insert|remove|delete|append|mark|rank) (?:\w+ ){0,3}(?:principles?|rules?"
+    r"|statements?)\b",
     re.IGNORECASE,
 )
 _NORMATIVE = re.compile(
     r"\b(?:should|shouldn['\u2019]?t|must|mustn['\u2019]?t|ought|shall|never|always|needs? to"
     r"|ha(?:s|ve) to|may not|must not|allowed|forbidden|prohibited|banned?|avoid|ensure|make sure"
-    r"|important|essential|right to|responsib\w+|wants?|prefer\w*|expects?|let|don['\u2019]?t|do not"
+    r"|important|essential|right to|responsib\w+|wants?|prefer\w*|expects?|let"
+    r"|don['\u2019]?t|do not"
     r"|cannot|can['\u2019]?t|won['\u2019]?t|not okay|okay|wrong|fair|be)\b",
     re.IGNORECASE,
 )

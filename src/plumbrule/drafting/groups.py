@@ -27,9 +27,6 @@ MOST_GROUPS = 5
 LEAST_PEOPLE = 12
 """People with enough votes below whom no groups are looked for."""
 
-SPLITS = 8
-"""Halvings of the votes by which the number of groups is chosen."""
-
 SHUFFLES = 39
 """Shuffled tables that the silhouette is held against."""
 
@@ -91,7 +88,7 @@ def find_groups(
         cast: Votes that each person cast, where a column stands for several statements.
         seed: Of k-means and of the shuffled tables.
         most: Groups at most.
-        fine: Of numbers of groups that do equally well the largest rather than the smallest.
+        fine: Take as many groups as are allowed, to tell statements apart by them.
         shuffles: Shuffled tables; at least 1 / `level` - 1, or nothing could be found.
         level: Chance of claiming groups where people vote at random.
 
@@ -107,8 +104,8 @@ def find_groups(
         votes moved out by the square root of their missing share, k-means, silhouette, at least 7
         votes. That the largest silhouette stands out from those of shuffled tables decides whether
         there are groups (a Monte Carlo permutation test, ours). How many, Polis decides by the
-        silhouette too, which prefers two where a small group lies far off; here it is the number
-        that foretells held-out votes best.
+        silhouette too, which prefers two where a small group lies far off; here it is the cut that
+        the Bayesian information criterion of latent classes prefers.
     """
     check_level(level)
     if not 2 <= most <= 26:
@@ -160,7 +157,8 @@ def find_groups(
     found = np.array([[cut[0] for cut in cuts], *by_chance])
     above = (found - found.mean(0)) / np.maximum(found.std(0), 1e-9)
     p_value = float((above.max(1) >= above[0].max()).mean())
-    best, labels = cuts[_told_apart(chosen, given, [cut[1] for cut in cuts], seed, fine)]
+    numbered = len(cuts) - 1 if fine else _described_best(chosen, given, [cut[1] for cut in cuts])
+    best, labels = cuts[numbered]
     if p_value > level:
         return unknown(
             f"votes shuffled among the people fall into groups as well (silhouette {best:.2f}, "
@@ -181,36 +179,24 @@ def find_groups(
     )
 
 
-def _told_apart(
+def _described_best(
     votes: Float[np.ndarray, "P S"],
     seen: Bool[np.ndarray, "P S"],
     cuts: Sequence[Int[np.ndarray, " P"]],
-    seed: int,
-    fine: bool,
 ) -> int:
-    """Which number of groups foretells held-out votes best, of those that do equally well one end.
-
-    Half of the votes place the people, the other half are foretold by the mean vote of their group.
-    Equally well does what is worse than the best by less than one standard deviation of that
-    difference over the halvings.
-    """
-    counts = [int(cut.max()) + 1 for cut in cuts]
-    rng = np.random.default_rng(derive_seed(seed, "held-out votes"))
-    errors = np.zeros((SPLITS, len(counts)))
-    for split in range(SPLITS):
-        half = seen & (rng.random(seen.shape) < 0.5)
-        rest = seen & ~half
-        plane = _plane(np.where(half, votes, 0.0), half)
-        overall = np.where(half, votes, 0).sum(0) / np.maximum(half.sum(0), 1)
-        for at, count in enumerate(counts):
-            _, labels = _cut(plane, count, derive_seed(seed, split) % 2**32, starts=3)
-            member = np.eye(count)[labels]
-            known = member.T @ half
-            means = (member.T @ np.where(half, votes, 0.0) + 2 * overall) / (known + 2)
-            errors[split, at] = ((votes - means[labels])[rest] ** 2).mean()
-    worse = errors - errors[:, [int(errors.mean(0).argmin())]]
-    well = np.flatnonzero(worse.mean(0) <= worse.std(0))
-    return int(well[-1] if fine else well[0])
+    """Which cut describes the votes best for the numbers it takes (BIC of latent classes)."""
+    kinds = np.stack([(np.sign(votes) == sign) & seen for sign in (1, -1, 0)], axis=2)
+    scores = []
+    for labels in cuts:
+        member = np.eye(int(labels.max()) + 1)[labels]
+        counts = np.einsum("pg,psk->gsk", member, kinds.astype(np.float64))
+        share = (counts + 0.5) / (counts.sum(2, keepdims=True) + 1.5)
+        likelihood = float((counts * np.log(share)).sum())
+        sizes = member.sum(0)
+        likelihood += float((sizes * np.log(sizes / len(labels))).sum())
+        numbers = 2 * seen.shape[1] * len(sizes) + len(sizes) - 1
+        scores.append(likelihood - numbers * np.log(max(2.0, seen.sum(0).mean())) / 2)
+    return int(np.argmax(scores))
 
 
 def _plane(votes: Float[np.ndarray, "P S"], seen: Bool[np.ndarray, "P S"]) -> np.ndarray:

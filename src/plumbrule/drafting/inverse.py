@@ -32,7 +32,7 @@ from plumbrule.statistics import mcnemar_exact, wilson
 from plumbrule.statistics.checks import check_level
 from plumbrule.store import Progress, derive_seed, fingerprint, silent
 
-SHARES = (0.5, 0.25, 0.25)
+SHARES = (0.5, 0.3, 0.2)
 """Of the pairs, to propose from, to vote on, and to measure on."""
 
 MOST_PRINCIPLES = 12
@@ -44,8 +44,15 @@ FEWEST_PAIRS = 40
 FALSE_PHRASES = 0.2
 """Expected share of phrases in a set that pull by chance (Benjamini-Hochberg)."""
 
-IDLE = 0.1
+IDLE = 0.15
 """Chance of its pull above which a phrase leaves a set."""
+
+LIKENESS = 4.0
+"""How much more easily a phrase joins a set that is worded as it is: the log of the weight of its
+p-value goes by this times the cosine."""
+
+RIDGE = 2.0
+"""Inverse variance of what a single phrase weighs beforehand, in log-odds."""
 
 PHRASE_COST = 0.5
 """Nats that each phrase of a set has to make up for beside."""
@@ -54,8 +61,11 @@ PROPOSED = 20
 """Rules that are put to the vote at most."""
 
 STRICT = 0.5
-"""Gamma of the extended criterion, from 0 to 1: how much of what is looked at a rule must make up
-for before it is put to the vote."""
+"""Share of the log of the number of rules of its kind that a rule must gain before it is put to the
+vote: the gamma of an extended information criterion."""
+
+PRICE = 1.0
+"""Nats that it must gain besides, as in AIC; stricter is the vote."""
 
 ALTERNATIVES = 24
 """Rules that are tried in the place of each principle, the likeliest first."""
@@ -190,8 +200,9 @@ def draft_inverse(
         progress: Told after each principle that was found.
 
     Returns:
-        The constitution that predicts best for its length, with its agreement on pairs that decided
-        nothing, and how many others do as well.
+        What was confirmed, each set of phrases then filled up by what the first two parts of the
+        pairs show together; its agreement on the third part, which decided nothing; and how many
+        others do as well.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -199,10 +210,11 @@ def draft_inverse(
 
     Source:
         Findeis et al. (2024), "Inverse Constitutional AI", arXiv:2406.06560, for the task, and for
-        principles that vote on pairs. Forward selection by the extended Bayesian information
-        criterion (Chen & Chen 2008) counts what is looked at: a rule with a condition costs more.
-        Confirmed are the one-sided score tests that Benjamini & Yekutieli (2001) keep. The count of
-        other constitutions is ours.
+        principles that vote on pairs. Forward selection counts what is looked at, as the extended
+        information criterion of Chen & Chen (2008) does: a rule with a condition costs more.
+        Confirmed are the one-sided score tests that Benjamini & Hochberg (1995) keep; the weights
+        of phrases that join a set are those of Genovese, Roeder & Wasserman (2006), "False
+        discovery control with p-value weighting". The count of other constitutions is ours.
     """
     check_level(level)
     if not 1 <= most <= 50:
@@ -220,6 +232,14 @@ def draft_inverse(
     rules = _selected(grid, library, learn, max(most, PROPOSED), progress)
     kept, unsure = _confirmed(rules, library, learn, vote, 1 - level)
     kept, unsure = kept[:most], [*unsure, *(rule for rule, _ in kept[most:])]
+    if kept:
+        both = [*learn, *vote]
+        grid, learn = _Grid.of(library, both), both  # what is measured on stays untouched
+        wider, _ = _regrown(
+            [rule for rule, _ in kept], _table([rule for rule, _ in kept], library, both), grid,
+            library, both,
+        )  # fmt: skip
+        kept = [(rule, p) for rule, (_, p) in zip(wider, kept, strict=True)]
     return _drafted(kept, unsure, grid, library, (learn, vote, measure), given, name, level, seed)
 
 
@@ -289,16 +309,19 @@ class _Grid:
 
 
 def _fit(
-    votes: Float[np.ndarray, "N M"], labels: Float[np.ndarray, " N"]
+    votes: Float[np.ndarray, "N M"],
+    labels: Float[np.ndarray, " N"],
+    ridge: Float[np.ndarray, " M"] | float = 0.1,
 ) -> tuple[Float[np.ndarray, " M"], float]:
-    """Weights of a logistic model without an intercept, hardly held back, and its log-likelihood."""
+    """Weights of a logistic model without an intercept, and its log-likelihood."""
     weights = np.zeros(votes.shape[1])
+    held = np.broadcast_to(np.asarray(ridge, dtype=np.float64), weights.shape)
     for _ in range(30):
         odds = np.clip(votes @ weights, -30, 30)
         predicted = 1 / (1 + np.exp(-odds))
-        slope = votes.T @ (labels - predicted) - 0.1 * weights
+        slope = votes.T @ (labels - predicted) - held * weights
         spread = predicted * (1 - predicted)
-        curve = (votes * spread[:, None]).T @ votes + 0.1 * np.eye(len(weights))
+        curve = (votes * spread[:, None]).T @ votes + np.diag(held)
         step = np.linalg.solve(curve, slope)
         weights = weights + np.clip(step, -2, 2)
         if np.abs(step).max(initial=0) < 1e-8:
@@ -323,29 +346,28 @@ def _selected(
     rules: list[Rule] = []
     votes = np.zeros((len(pairs), 0))
     weights, likelihood = _fit(votes, labels)
-    price = np.log(len(pairs)) / 2
     while len(rules) < most:
         odds = np.clip(votes @ weights, -30, 30)
         predicted = 1 / (1 + np.exp(-odds))
         residual, spread = labels - predicted, predicted * (1 - predicted)
         z, information = grid.scores(residual, spread)
-        worth = np.where(information >= 1.0, z**2 / 2 - STRICT * grid.cost, -np.inf) - price
+        worth = np.where(information >= 1.0, z**2 / 2 - STRICT * grid.cost, -np.inf) - PRICE
         tried: list[tuple[Rule, float]] = []
         for flat in np.argsort(-worth, axis=None, kind="stable")[:6].tolist():
             face, condition = np.unravel_index(flat, worth.shape)
-            if worth[face, condition] > -price:
+            if worth[face, condition] > -2 * PRICE:
                 rule = Rule(
                     face=library.faces[face],
                     direction=1 if z[face, condition] > 0 else -1,
                     condition=library.conditions[condition],
                 )
                 tried.append((rule, float(grid.cost[face, condition])))
-        tried += _sets(library, grid, residual, spread)
+        tried += _sets(rules, votes, grid, library, labels)
         best: tuple[float, Rule, np.ndarray] | None = None
         for rule, cost in tried:
             own = library.votes(rule, pairs)
             _, together = _fit(np.column_stack([votes, own]), labels)
-            gain = together - likelihood - STRICT * cost - price
+            gain = together - likelihood - STRICT * cost - PRICE
             if best is None or gain > best[0] + 1e-9:
                 best = gain, rule, own
         if best is None or best[0] <= 0:
@@ -354,19 +376,110 @@ def _selected(
         votes = np.column_stack([votes, best[2]])
         weights, likelihood = _fit(votes, labels)
         progress(len(rules), most)
-    for _ in range(2):
-        rules, votes = _regrown(rules, votes, grid, library, pairs)
+    rules, votes = _regrown(rules, votes, grid, library, pairs)
+    rules, votes = _parted(rules, votes, grid, library, pairs)
+    rules = _united(rules)
+    votes = _table(rules, library, pairs)
+    rules, votes = _regrown(rules, votes, grid, library, pairs)
     weights, likelihood = _fit(votes, labels)
     # A rule that was right by itself may be idle beside those that came later.
     while len(rules) > 1:
         without = [_fit(np.delete(votes, at, 1), labels)[1] for at in range(len(rules))]
         idle = int(np.argmax(without))
-        if likelihood - without[idle] > price and weights[idle] > 0:
+        if likelihood - without[idle] > PRICE and weights[idle] > 0:
             break
         del rules[idle]
         votes = np.delete(votes, idle, 1)
         weights, likelihood = _fit(votes, labels)
     return [rules[at] for at in np.argsort(-weights, kind="stable").tolist()]
+
+
+def _weighted(
+    library: Library,
+    face: Face,
+    place: np.ndarray,
+    p_values: np.ndarray,
+) -> np.ndarray:
+    """P-values divided by weights of mean 1: phrases worded like a set join it more easily."""
+    at = [row for row, phrase in enumerate(library.phrases) if phrase in face.phrases]
+    center = library.vectors[at].mean(0) if at else np.zeros(library.vectors.shape[1])
+    length = float(np.linalg.norm(center))
+    near = library.vectors[place] @ center / (length or 1.0)
+    weights = np.exp(LIKENESS * near)
+    return np.asarray(np.minimum(p_values / (weights / weights.mean()), 1.0))
+
+
+def _united(rules: Sequence[Rule]) -> list[Rule]:
+    """Sets of phrases with one direction, one condition and one place in replies are one set."""
+    found: dict[object, Rule] = {}
+    for number, rule in enumerate(rules):
+        face = rule.face
+        joins = face.kind == "phrases" and rule.condition.kind != "always"
+        key = (rule.direction, rule.condition, face.opening) if joins else number
+        if key in found:
+            both = found[key].face.phrases | face.phrases
+            rule = replace(rule, face=replace(face, phrases=both))
+        found[key] = rule
+    return list(found.values())
+
+
+def _parted(
+    rules: Sequence[Rule],
+    votes: Float[np.ndarray, "N M"],
+    grid: _Grid,
+    library: Library,
+    pairs: Sequence[LabeledPair],
+) -> tuple[list[Rule], Float[np.ndarray, "N M"]]:
+    """Part sets that were taken to hold always from phrases that hold on some requests alone.
+
+    What is wanted on one topic and something else that is wanted on another look, in the mean over
+    all requests, like one set of phrases that are liked a little everywhere.
+    """
+    labels = _labels(pairs)
+    made, table = list(rules), votes.copy()
+    price = STRICT * np.log(max(2, len(library.conditions))) + PRICE
+    at = {phrase: row for row, phrase in enumerate(library.phrases)}
+    place = 0
+    while place < len(made) and len(made) < 2 * PROPOSED:
+        rule = made[place]
+        if rule.face.kind != "phrases" or rule.condition.kind != "always":
+            place += 1
+            continue
+        rest = np.delete(table, place, 1)
+        others = [other for where, other in enumerate(made) if where != place]
+        z, information = _pulls(others, rest, grid, library, labels, grid.holds)
+        gain = rule.direction * z * np.sqrt(np.maximum(information, 1e-9))
+        everywhere = [each.kind for each in library.conditions].index("always")
+        best: tuple[float, list[Rule], np.ndarray] | None = None
+        _, likelihood = _fit(table, labels)
+        rows = np.array([at[phrase] for phrase in sorted(rule.face.phrases) if phrase in at])
+        for column, condition in enumerate(library.conditions):
+            if condition.kind == "always":
+                continue
+            out = gain[rows, everywhere] - gain[rows, column]
+            left = information[rows, everywhere] - information[rows, column]
+            outside = out / np.sqrt(np.maximum(left, 1.0))
+            inside = rule.direction * z[rows, column]
+            bound = rows[(inside > 1.0) & (inside > outside)]
+            if not len(bound):
+                continue
+            own = frozenset(library.phrases[row] for row in bound.tolist())
+            parts = [
+                replace(rule, face=replace(rule.face, phrases=own), condition=condition),
+                replace(rule, face=replace(rule.face, phrases=rule.face.phrases - own)),
+            ]
+            parts = [part for part in parts if part.face.phrases]
+            cast = np.array([library.votes(part, pairs) for part in parts]).T
+            _, parted = _fit(np.column_stack([rest, cast]), labels)
+            won = parted - likelihood - price
+            if won > 0 and (best is None or won > best[0]):
+                best = won, parts, cast
+        if best is None:
+            place += 1
+            continue
+        made[place : place + 1] = best[1][::-1]  # what still holds always is looked at again
+        table = np.column_stack([table[:, :place], best[2][:, ::-1], table[:, place + 1 :]])
+    return made, table
 
 
 def _regrown(
@@ -383,15 +496,15 @@ def _regrown(
         if rule.face.kind != "phrases":
             continue
         rest = np.delete(table, at, 1)
-        weights, _ = _fit(rest, labels)
-        predicted = 1 / (1 + np.exp(-np.clip(rest @ weights, -30, 30)))
-        held = library.holds(rule.condition, pairs).astype(np.float64)
-        gain = (grid.single * ((labels - predicted) * held)[:, None]).sum(0)
-        information = (grid.single**2 * (predicted * (1 - predicted) * held)[:, None]).sum(0)
+        others = [other for place, other in enumerate(made) if place != at]
+        holds = library.holds(rule.condition, pairs).astype(np.float64)[:, None]
+        z, information = (one[:, 0] for one in _pulls(others, rest, grid, library, labels, holds))
         taken = frozenset[str]().union(
             *(other.face.phrases for place, other in enumerate(made) if place != at)
         )
-        untaken = np.array([phrase not in taken for phrase in library.phrases], dtype=bool)
+        untaken = np.array(
+            [each not in taken or each in rule.face.phrases for each in library.phrases], dtype=bool
+        )
         place = np.flatnonzero(
             library.own
             & library.free
@@ -401,7 +514,8 @@ def _regrown(
         )
         if not len(place):
             continue
-        p_values = stats.norm.sf(rule.direction * gain[place] / np.sqrt(information[place]))
+        p_values = stats.norm.sf(rule.direction * z[place])
+        p_values = _weighted(library, rule.face, place, p_values)
         kept = place[stats.false_discovery_control(p_values, method="bh") <= FALSE_PHRASES]
         # What joined while others' work was not yet explained leaves where it stands idle.
         idle = {library.phrases[row] for row in place[p_values > IDLE].tolist()}
@@ -413,11 +527,43 @@ def _regrown(
     return made, table
 
 
-def _sets(
-    library: Library,
+def _pulls(
+    rules: Sequence[Rule],
+    votes: Float[np.ndarray, "N M"],
     grid: _Grid,
-    residual: Float[np.ndarray, " N"],
-    spread: Float[np.ndarray, " N"],
+    library: Library,
+    labels: Float[np.ndarray, " N"],
+    holds: Float[np.ndarray, "N C"],
+) -> tuple[Float[np.ndarray, "phrases C"], Float[np.ndarray, "phrases C"]]:
+    """How each phrase pulls under each condition beside all others, in standard errors.
+
+    All phrases enter at once, held back by a ridge: replies that open with one thing do not open
+    with another, so that each by itself would seem to pull the other way of its neighbors.
+    """
+    taken = frozenset[str]().union(*(rule.face.phrases for rule in rules))
+    joint = library.own & library.free
+    joint &= np.array([phrase not in taken for phrase in library.phrases], dtype=bool)
+    columns = np.flatnonzero(joint)
+    weights, _ = _fit(
+        np.column_stack([votes, grid.single[:, columns]]),
+        labels,
+        np.array([0.1] * votes.shape[1] + [RIDGE] * len(columns)),
+    )
+    odds = np.column_stack([votes, grid.single[:, columns]]) @ weights
+    predicted = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    own = np.zeros(len(library.phrases))
+    own[columns] = weights[votes.shape[1] :]
+    information = (grid.single**2 * (predicted * (1 - predicted))[:, None]).T @ holds
+    gain = (grid.single * (labels - predicted)[:, None]).T @ holds + own[:, None] * information
+    return gain / np.sqrt(np.maximum(information, 1e-9)), information
+
+
+def _sets(
+    rules: Sequence[Rule],
+    votes: Float[np.ndarray, "N M"],
+    grid: _Grid,
+    library: Library,
+    labels: Float[np.ndarray, " N"],
     most: int = 6,
 ) -> list[tuple[Rule, float]]:
     """Sets of phrases that pull the same way under one condition and from one place in replies.
@@ -428,10 +574,10 @@ def _sets(
     """
     if not library.phrases:
         return []
-    gain = (grid.single * residual[:, None]).T @ grid.holds
-    information = (grid.single**2 * spread[:, None]).T @ grid.holds
-    z = gain / np.sqrt(np.maximum(information, 1e-9))
-    z[information < 1.0] = 0.0
+    z, information = _pulls(rules, votes, grid, library, labels, grid.holds)
+    gain = z * np.sqrt(np.maximum(information, 1e-9))
+    taken = frozenset[str]().union(*(rule.face.phrases for rule in rules))
+    untaken = np.array([phrase not in taken for phrase in library.phrases], dtype=bool)
     found: list[tuple[float, Rule, float]] = []
     for column, condition in enumerate(library.conditions):
         kind = 0.0 if condition.kind == "always" else np.log(max(2, len(library.conditions)))
@@ -439,6 +585,7 @@ def _sets(
             place = np.flatnonzero(
                 library.own
                 & library.free
+                & untaken
                 & (library.openings == opening)
                 & (information[:, column] >= 1.0)
             )
@@ -484,7 +631,7 @@ def _confirmed(
         if spread > 0:
             score = float(held[:, at] @ (labels - predicted)) / spread**0.5
             p_values[at] = stats.norm.sf(score)
-    adjusted = stats.false_discovery_control(p_values, method="by")
+    adjusted = stats.false_discovery_control(p_values, method="bh")
     kept = [
         (rule, float(p))
         for rule, p, fine in zip(rules, p_values, adjusted <= false_share, strict=True)
@@ -544,7 +691,7 @@ def _drafted(
         longer_wins=_share_right(_hits(lengths, measure), level),
         always_first=_share_right(_hits(np.ones(len(measure)), measure), level),
         others=others,
-        proposed_from=len(learn),
+        proposed_from=len(given.pairs) - len(vote) - len(measure),
         voted_on=len(vote),
         measured_on=len(measure),
         candidates=2 * grid.cost.size,
@@ -567,7 +714,7 @@ def _share_right(right: np.ndarray, level: float) -> Estimate:
 
 
 def _as_well(right: np.ndarray, other: np.ndarray, level: float) -> bool:
-    """Whether a paired test cannot tell another constitution from the found one, or it is better."""
+    """Whether another constitution is better, or a paired test cannot tell the two apart."""
     return bool(other.sum() >= right.sum()) or (mcnemar_exact(right, other) > 1 - level)
 
 

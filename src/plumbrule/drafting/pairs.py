@@ -1,9 +1,9 @@
 """Pairs of replies with a label: which of the two somebody preferred.
 
-A line of a file is a record of ours (`dialogue`, `first`, `second`, `probability` that the first is
-better), the same with `label` (`first` or `second`) or `prompt`, or `chosen` and `rejected`, as texts
-beside a `prompt` or as conversations (Anthropic's hh-rlhf among them). Which of chosen and rejected
-stands first is decided by a coin that falls by the pair's own content.
+A line of a file is a record of ours (`dialogue`, `first`, `second`, `probability` that the first
+is better), the same with `label` (`first` or `second`) or `prompt`, or `chosen` and `rejected`,
+as texts beside a `prompt` or as conversations (Anthropic's hh-rlhf among them). Which of chosen
+and rejected stands first is decided by a coin that falls by the pair's own content.
 """
 
 import gzip
@@ -73,8 +73,9 @@ def usable_pairs(given: Iterable[LabeledPair | Preference]) -> PairSet:
     """
     kept: dict[str, LabeledPair] = {}
     torn: dict[str, int] = {}
-    identical = undecided = repeated = total = 0
-    for total, pair in enumerate(given, 1):
+    identical = undecided = repeated = 0
+    everything = list(given)
+    for pair in everything:
         probability = pair.probability
         if probability is None:
             undecided += 1
@@ -112,9 +113,9 @@ def usable_pairs(given: Iterable[LabeledPair | Preference]) -> PairSet:
             )
     if not kept:
         raise DataError(
-            f"expected pairs of two different replies with a label, got {total:,} lines: "
-            f"{identical:,} with identical sides, {sum(torn.values()):,} with contradictory labels, "
-            f"{undecided:,} undecided"
+            f"expected pairs of two different replies with a label, got {len(everything):,}"
+            f": {identical:,} with identical sides, {sum(torn.values()):,} with contradictory "
+            f"labels, {undecided:,} undecided"
         )
     return PairSet(
         pairs=tuple(kept.values()),
@@ -182,14 +183,14 @@ def _pair(row: Mapping[str, Any], place: str, number: int) -> LabeledPair | Pref
     missing = [key for key in ("first", "second") if key not in row]
     if missing or not ({"probability", "label"} & set(row)):
         raise DataError(
-            f"{place} must have `chosen` and `rejected`, or `first`, `second` and `probability` (or "
-            f"`label`), got {', '.join(sorted(map(str, row))[:10]) or 'no keys'}"
+            f"{place} must have `chosen` and `rejected`, or `first`, `second` and `probability` "
+            f"(or `label`), got {', '.join(sorted(map(str, row))[:10]) or 'no keys'}"
         )
-    sides = {key: _reply(row, key, place) for key in ("first", "second")}
     return Preference(
         id=name,
         dialogue=_dialogue(row, place),
-        **sides,
+        first=_reply(row, "first", place),
+        second=_reply(row, "second", place),
         probability=_probability(row, place),
         by_principle={},
         order_disagreement={},
@@ -225,7 +226,7 @@ def _probability(row: Mapping[str, Any], place: str) -> float | None:
 
 
 def _reply(row: Mapping[str, Any], key: str, place: str) -> str:
-    value = row[key]
+    value: object = row[key]
     if isinstance(value, list) and value and isinstance(value[-1], dict):
         value = value[-1].get("content", value[-1].get("value"))
     if not isinstance(value, str):

@@ -27,9 +27,9 @@ from plumbrule.statistics.checks import check_level
 from plumbrule.store import Progress, silent
 
 Standing = Literal["consensus", "majority", "shared", "minority", "unvoted"]
-"""Who agrees with a view: no group is shown to be against it and each has at least half for it;
-most people, but not each group; two groups or more, but not most people; one group alone; or nobody
-was asked."""
+"""Who agrees with a view: some group is shown to, none is shown to be against it, and each has at
+least half for it; most people, but not each group; several groups or half of the people, but not
+shown to be most; one group of less than half; or nobody was asked."""
 
 STANDINGS: Mapping[Standing, str] = {
     "consensus": "Agreed in every group",
@@ -46,14 +46,19 @@ LEAST_STATEMENTS = 2
 TELLING = 2.5
 """How much more often than elsewhere a word stands in a view's statements to be one of its own."""
 
-RELATED = 2
-"""Words of their own that two views share to be about the same thing."""
+RELATED = 0.25
+"""Share of both views' statements that must have a word that is of their own in both, summed over
+such words, for the two to be about the same thing."""
 
 Write = Callable[[Sequence[str]], str]
 """Takes statements of one view, gives one sentence; what it gives is checked before it is used."""
 
 MOST_WRITTEN = 12
 """Statements of a view that a writer is shown."""
+
+MISFIT = 0.001
+"""Chance of so few agreeing with a statement, were it the view it was sorted to, below which it is
+taken out of it."""
 
 LONGEST_PRINCIPLE = 300
 """Characters of a principle that a model wrote."""
@@ -181,7 +186,17 @@ def draft_public(
     cleaned = clean(given)
     texts = [statement.text for statement in cleaned.kept]
     views = find_views(texts, cleaned.votes, cleaned.seen, seed=seed, embed=embed)
-    drafts, dropped = [], []
+    drafts: list[_Draft] = []
+    dropped: list[DroppedView] = []
+    views, strange = _without_misfits(cleaned, views, level)
+    dropped += [
+        DroppedView(
+            text=tidy(cleaned.kept[row].text),
+            statements=tuple(one.id for one in cleaned.merged[row]),
+            why="in the words of a view, but those who agree with the view do not agree with it",
+        )
+        for row in strange
+    ]
     counted = _count(cleaned, views, level)
     telling = _telling(cleaned, views)
     for at in range(len(counted)):
@@ -254,8 +269,8 @@ class _Draft:
     rows: tuple[int, ...]
     """Kept statements that say it, the clearest first."""
 
-    telling: frozenset[str]
-    """Stems that are its own."""
+    telling: Mapping[str, float]
+    """Stems that are its own, and the share of its statements that have each."""
 
     text: str
     statements: tuple[str, ...]
@@ -293,6 +308,31 @@ def _count(cleaned: Cleaned, views: Views, level: float) -> list[_Counted]:
     return found
 
 
+def _without_misfits(cleaned: Cleaned, views: Views, level: float) -> tuple[Views, list[int]]:
+    """Take statements out of views whose friends are none of theirs, into no view."""
+    from scipy.stats import binom
+
+    counted = _count(cleaned, views, level)
+    agreed = (cleaned.votes == 1) & cleaned.seen
+    strange = []
+    for at, each in enumerate(counted):
+        favor = [group for group, stand in enumerate(each.stands) if stand == 1]
+        rows = np.flatnonzero(views.of == at)
+        if not favor or len(rows) < 2:
+            continue
+        who = np.isin(views.groups.of, favor)
+        yes, n = agreed[who][:, rows].sum(0), cleaned.seen[who][:, rows].sum(0)
+        chance = binom.cdf(yes, n, yes.sum() / max(1, n.sum()))
+        strange += rows[chance < MISFIT].tolist()
+    if not strange:
+        return views, []
+    of = views.of.copy()
+    of[strange] = -1
+    kept = np.unique(of[of >= 0])
+    of = np.where(of >= 0, np.searchsorted(kept, of), -1)
+    return replace(views, of=of), strange
+
+
 def _share(yes: int, n: int, level: float) -> Estimate | None:
     return wilson(yes, n, level=level, unit="share of people who agree") if n else None
 
@@ -318,7 +358,7 @@ def _view(
         share = groups.sizes[counted.stands.index(1)] / sum(groups.sizes)
     return _Draft(
         rows=tuple(rows),
-        telling=frozenset(telling),
+        telling=telling,
         text=tidy(cleaned.kept[rows[0]].text),
         statements=tuple(one.id for one in said),
         copies=tuple(copy for copy, original in cleaned.copies.items() if original in ids),
@@ -349,7 +389,7 @@ def _standing(
         return "consensus", None
     elif counted.over_all == 1:
         return "majority", None
-    elif favor > 1:
+    elif favor > 1 or (favor and 2 * groups.sizes[counted.stands.index(1)] >= sum(groups.sizes)):
         return "shared", None
     elif favor:
         return "minority", None
@@ -358,7 +398,7 @@ def _standing(
 
 
 def _telling(cleaned: Cleaned, views: Views) -> list[dict[str, float]]:
-    """Of each view the stems that stand in it more often than elsewhere, and how much more."""
+    """Of each view the stems that are more often in it than elsewhere, and in what share of it."""
     said = [frozenset(content_stems(each.text)) for each in cleaned.kept]
     total = Counter(stem for stems in said for stem in stems)
     found = []
@@ -368,11 +408,10 @@ def _telling(cleaned: Cleaned, views: Views) -> list[dict[str, float]]:
         rest = len(said) - len(rows)
         found.append(
             {
-                stem: lift
+                stem: count / len(rows)
                 for stem, count in here.items()
                 if count >= max(2, 0.05 * len(rows))
-                and (lift := (count / len(rows)) / ((total[stem] - count + 0.5) / (rest + 1)))
-                >= TELLING
+                and count / len(rows) >= TELLING * (total[stem] - count + 0.5) / (rest + 1)
             }
         )
     return found
@@ -413,10 +452,10 @@ def _clearest_first(
 
 
 def tidy(text: str) -> str:
-    """A statement as a sentence: one line, a capital, a full stop.
+    r"""A statement as a sentence: one line, a capital, a full stop.
 
     Example:
-        >>> tidy("  the AI should\\n be kind ")
+        >>> tidy("  the AI should\n be kind ")
         'The AI should be kind.'
     """
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -508,7 +547,7 @@ def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
 def _naming(draft: _Draft) -> list[str]:
     """Words of a principle that say what it is about, as they stand there, its own if any."""
     words = [word for word in re.findall(r"[^\W\d_]+", draft.text) if content_stems(word)]
-    own = [word for word in words if draft.telling.intersection(content_stems(word))]
+    own = [word for word in words if draft.telling.keys() & set(content_stems(word))]
     return own or words
 
 
@@ -519,7 +558,9 @@ def _conflicting(made: Sequence[PublicView], drafts: Sequence[_Draft]) -> list[P
         for other in range(one):
             a, b = drafts[one].counted.stands, drafts[other].counted.stands
             opposed = any(x * y < 0 for x, y in zip(a, b, strict=True))
-            if opposed and len(drafts[one].telling & drafts[other].telling) >= RELATED:
+            mine, theirs = drafts[one].telling, drafts[other].telling
+            shared = sum(min(mine[stem], theirs[stem]) for stem in mine.keys() & theirs.keys())
+            if opposed and shared >= RELATED:
                 against[one].append(made[other].principle_id)
                 against[other].append(made[one].principle_id)
     return [replace(view, conflicts=tuple(sorted(against[at]))) for at, view in enumerate(made)]

@@ -2,8 +2,8 @@
 
 Polis exports `comments.csv` (`comment-id`, `comment-body`, `author-id`, `agrees`, `disagrees`,
 `moderated`), `participants-votes.csv` (a row a person, a column a statement) and `votes.csv`
-(`comment-id`, `voter-id`, `vote`). Files are known by their header, not by their name. Our JSONL has
-one object a line: `{"id": …, "text": …}` for a statement, with `author` if known, and
+(`comment-id`, `voter-id`, `vote`). Files are known by their header, not by their name. Our JSONL
+has one object a line: `{"id": …, "text": …}` for a statement, with `author` if known, and
 `{"person": …, "statement": …, "vote": "agree" | "disagree" | "pass"}` for a vote.
 """
 

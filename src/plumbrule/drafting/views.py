@@ -20,14 +20,17 @@ from plumbrule.errors import ConfigError
 NEAR = 0.65
 """Distance (1 - cosine) up to which sets of statements are taken for one wording."""
 
-WORDS = 80.0
-"""Words that the prior of a view weighs; more makes fewer and broader views."""
+WORDS = 120.0
+"""Words that the prior of a view weighs at most; more makes fewer and broader views."""
 
-LIKENESS = 10.0
+WORDS_SHARE = 0.06
+"""Share of all words that are said which it weighs where they are few."""
+
+LIKENESS = 20.0
 """Nats that a mean cosine of 1 adds for each statement of the smaller of two sets."""
 
 VIEWS = 5.0
-"""Concentration of the prior over partitions (Chinese restaurant process); more makes more views."""
+"""Concentration of the prior over partitions (a Chinese restaurant process); more, more views."""
 
 OPPOSED = 0.5
 """Cosine from which a demand and its denial are kept apart, whoever agrees."""
@@ -41,7 +44,7 @@ class Views:
     """Which statements say the same, and who votes alike."""
 
     of: Int[np.ndarray, " S"]
-    """View of each statement."""
+    """View of each statement; -1 for one that is in none."""
 
     groups: OpinionGroups
 
@@ -56,7 +59,7 @@ def find_views(
     *,
     seed: int,
     embed: Embed | None = None,
-    words: float = WORDS,
+    words: float | None = None,
 ) -> Views:
     """Sort statements into views, and people into opinion groups.
 
@@ -66,7 +69,8 @@ def find_views(
         seen: Where a person voted.
         seed: Of the search for groups.
         embed: A sentence encoder; words and letters without one.
-        words: Words that the prior of a view weighs; more makes fewer and broader views.
+        words: Words that the prior of a view weighs; more makes fewer and broader views. None:
+            `WORDS`, or `WORDS_SHARE` of all where that is less.
 
     Raises:
         ConfigError: `words` is not above 0.
@@ -79,7 +83,7 @@ def find_views(
         grouped by sets of statements rather than by single ones is ours: with few votes a person
         and many statements, single ones tell hardly any two people apart.
     """
-    if not 0 < words < float("inf"):
+    if words is not None and not 0 < words < float("inf"):
         raise ConfigError(f"words must be above 0 and finite, got {words}")
     vectors = text_vectors(texts, embed)
     wording = linked(_distances(texts, vectors), NEAR)
@@ -113,10 +117,11 @@ def _views(
     seen: Bool[np.ndarray, "P S"],
     wording: Int[np.ndarray, " S"],
     groups: OpinionGroups,
-    words: float,
+    words: float | None,
 ) -> Int[np.ndarray, " S"]:
     said, counts = _said(texts), _counts(votes, seen, groups)
-    return _mixed(said, counts, _merged(said, counts, vectors, wording, words))
+    prior = min(WORDS, max(1.0, WORDS_SHARE * float(said.sum()))) if words is None else words
+    return _mixed(said, counts, _merged(said, counts, vectors, wording, prior))
 
 
 def _said(texts: Sequence[str]) -> Float[np.ndarray, "S W"]:
@@ -152,13 +157,16 @@ def _merged(
         """Log-likelihood of the words and votes of sets, each from one origin."""
         by_words = (gammaln(words + usual) - gammaln(usual)).sum(-1)
         by_words += gammaln(prior) - gammaln(words.sum(-1) + prior)
-        by_votes = gammaln(voted + 1).sum((-1, -2)) - gammaln(voted.sum(-1) + 3).sum(-1)
-        return np.asarray(by_words + by_votes + voted.shape[-2] * gammaln(3.0))
+        # Most likely votes rather than their marginal: many views have the same supporters, so
+        # that two sets have the same is no sign of one origin; only a difference speaks.
+        share = (voted + 0.5) / (voted.sum(-1, keepdims=True) + 1.5)
+        return np.asarray(by_words + (voted * np.log(share)).sum((-1, -2)))
 
     alone = explained(words, voted)
 
     def gains(at: int) -> np.ndarray:
         gain = explained(words + words[at], voted + voted[at]) - alone - alone[at]
+        gain += voted.shape[1]  # half the degrees of freedom: nothing, where all vote alike
         gain += gammaln(size + size[at]) - gammaln(size) - gammaln(size[at]) - np.log(VIEWS)
         cosine = centers @ centers[at] / (size * size[at])
         gain += LIKENESS * cosine * np.minimum(size, size[at])
@@ -196,8 +204,11 @@ def linked(distance: Float[np.ndarray, "S S"], limit: float) -> Int[np.ndarray, 
 def stances(
     votes: Int8[np.ndarray, "P S"], seen: Bool[np.ndarray, "P S"], of: Int[np.ndarray, " S"]
 ) -> tuple[Float[np.ndarray, "P V"], Bool[np.ndarray, "P V"]]:
-    """Each person's mean vote on each set of statements, and where they voted on any of it."""
-    sets = np.eye(int(of.max(initial=-1)) + 1)[of]
+    """Each person's mean vote on each set of statements, and where they voted on any of it.
+
+    A statement of set -1 is in none.
+    """
+    sets = np.eye(int(of.max(initial=-1)) + 1)[of] * (of >= 0)[:, None]
     voted = seen.astype(np.float64) @ sets
     mean = votes.astype(np.float64) @ sets / np.maximum(voted, 1)
     return mean, voted > 0

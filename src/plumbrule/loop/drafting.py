@@ -201,7 +201,7 @@ def draft_from_pairs(
 
 def _hashes(paths: Sequence[Path]) -> dict[str, str]:
     """What the inputs were, by name."""
-    found = {}
+    found: dict[str, str] = {}
     for path in map(Path, paths):
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         found |= {file.name: file_sha256(file) for file in files if file.is_file()}
