@@ -9,7 +9,7 @@ from benchmarks.house_counts import circles, doubled, import_graph, imported_fil
 import plumbrule
 
 ROOT = Path(plumbrule.__file__).parent
-STAGES = {"training", "compliance", "behavior", "mechanism", "oversight"}
+STAGES = {"training", "compliance", "behavior", "mechanism", "oversight", "drafting"}
 LAYERS = {
     "version": set(),
     "errors": set(),

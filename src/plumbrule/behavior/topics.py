@@ -161,7 +161,7 @@ def embed(
     """
     texts = [prompt.dialogue[-1].content for prompt in prompts]
     if encoder is not None:
-        return _normed(_encoded(texts, encoder)), f"sentence encoder {encoder.name}"
+        return _normed(encode_texts(texts, encoder)), f"sentence encoder {encoder.name}"
     if isinstance(base, LocalModel):
         return _normed(_whitened(_states(base, texts))), f"middle layer of {base.spec}"
     return _normed(_rare_words(texts)), "words weighted by rarity"
@@ -311,7 +311,16 @@ def _layers(module: Any) -> Any:
     return max(lists, key=len)
 
 
-def _encoded(texts: Sequence[str], folder: Path) -> Float[np.ndarray, "P D"]:
+def encode_texts(texts: Sequence[str], folder: Path) -> Float[np.ndarray, "P D"]:
+    """A row of numbers for each text, by a sentence encoder in the Hugging Face layout.
+
+    Args:
+        texts: Texts, of which the first 128 tokens are read.
+        folder: Of the encoder; its last states are averaged over the tokens.
+
+    Raises:
+        ModelError: The encoder cannot be read.
+    """
     import torch
     from transformers import AutoModel, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""`plumbrule constitution`: look at one, check it, compare two, make one from Markdown."""
+"""`plumbrule constitution`: look at one, check it, compare two, make one from what is at hand."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from plumbrule.constitution import Complaint, Constitution, MarkdownImport, Principle
+    from plumbrule.drafting import InverseDraft, PublicDraft
 
 app = typer.Typer(
-    help="Look at a constitution, check it, compare two, or import one.",
+    help="Look at a constitution, check it, compare two, import one, or draft one from people.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -197,6 +198,160 @@ def import_(
     made = import_markdown(_read(file), name=name)
     write_atomic(target, dump_constitution(made.constitution))
     _print_import(_console(), made, target)
+
+
+Encoder = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Sentence encoder that says what is alike; else words."),
+]
+
+
+@app.command()
+def public(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Polis' export (files or its folder), or JSONL.", metavar="FILE.."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the constitution and its numbers.")],
+    name: Annotated[str, typer.Option(help="What to call the constitution.")] = "public",
+    encoder: Encoder = None,
+    writer: Annotated[
+        str, typer.Option(metavar="SPEC", help="Model that words the principles.")
+    ] = "",
+    minorities: Annotated[
+        bool,
+        typer.Option(
+            "--minorities/--no-minorities", help="Make principles of minorities' views too."
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Of the search for opinion groups.")] = 0,
+) -> None:
+    """Draft a constitution from what people said and how they voted on it.
+
+    Exits with 1 where nothing was agreed on.
+    """
+    from plumbrule.loop.drafting import draft_from_public
+
+    draft = draft_from_public(
+        files,
+        out,
+        name=name,
+        seed=seed,
+        minorities=minorities,
+        encoder=encoder,
+        writer_spec=writer,
+    )
+    _print_public(_console(), draft, out)
+    if draft.constitution is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inverse(
+    pairs: Annotated[
+        Path, typer.Argument(help="Labeled pairs of replies, one a line.", metavar="PAIRS.jsonl")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the constitution and its numbers.")],
+    name: Annotated[str, typer.Option(help="What to call the constitution.")] = "inverse",
+    encoder: Encoder = None,
+    judge: Annotated[
+        str,
+        typer.Option(metavar="SPEC", help="Model that proposes principles in words and votes."),
+    ] = "",
+    most: Annotated[int, typer.Option(help="Principles at most.")] = 12,
+    seed: Annotated[int, typer.Option(help="Of the division of the pairs.")] = 0,
+) -> None:
+    """Find principles that explain which of two replies people preferred.
+
+    Exits with 1 where held-out pairs confirm none.
+    """
+    from plumbrule.loop.drafting import draft_from_pairs
+
+    draft = draft_from_pairs(
+        pairs, out, name=name, seed=seed, most=most, encoder=encoder, judge_spec=judge
+    )
+    _print_inverse(_console(), draft, out)
+    if draft.constitution is None:
+        raise typer.Exit(1)
+
+
+def _print_public(console: "Console", draft: "PublicDraft", out: Path) -> None:
+    from plumbrule.drafting.pages import percent
+    from plumbrule.drafting.public import STANDINGS
+
+    groups = draft.groups
+    console.print(
+        f"{_count(draft.statements, 'statement')}, {draft.people} people, "
+        f"{_count(draft.votes, 'vote')}"
+    )
+    for note in draft.notes:
+        console.print(_safe(note))
+    if groups.count:
+        sizes = ", ".join(
+            f"{name} {size}" for name, size in zip(groups.names, groups.sizes, strict=True)
+        )
+        console.print(f"opinion groups: {sizes} people (p = {groups.p_value:.3f})")
+    else:
+        console.print(f"opinion groups are not known: {_safe(str(groups.reason))}")
+    for standing, title in STANDINGS.items():
+        here = [view for view in draft.views if view.standing == standing]
+        if here:
+            console.print(f"\n[bold cyan]{title}[/]")
+        for view in here:
+            console.print(f"  [bold]{_safe(view.principle_id)}[/] {_safe(view.text)}")
+            by_group = "".join(
+                f"; {name} {each.value:.0%}" if each else f"; {name} nobody asked"
+                for name, each in view.by_group.items()
+            )
+            agree = "" if view.agree is None else f", agree {percent(view.agree)}{by_group}"
+            console.print(f"    [dim]{_count(len(view.statements), 'statement')}{_safe(agree)}[/]")
+            if view.conflicts:
+                console.print(f"    [yellow]in conflict with[/] {_safe(', '.join(view.conflicts))}")
+    console.print(
+        f"\n{_count(len(draft.views), 'principle')}; "
+        f"{_count(len(draft.dropped), 'view')} agreed on by too few; "
+        f"{_count(len(draft.removed), 'statement')} no view"
+    )
+    _print_written(console, draft.reason, draft.constitution, out)
+
+
+def _print_inverse(console: "Console", draft: "InverseDraft", out: Path) -> None:
+    from plumbrule.drafting.pages import exact, others_in_words
+
+    pairs = draft.pairs
+    console.print(
+        f"{_count(len(pairs.pairs), 'labeled pair')} ({pairs.identical} identical, "
+        f"{pairs.contradictory} contradictory, {pairs.undecided} undecided left out)"
+    )
+    for each in draft.principles:
+        console.print(f"  [bold]{_safe(each.principle_id)}[/] {_safe(each.text)}")
+        console.print(
+            f"    [dim]right {each.right}, wrong {each.wrong} of the pairs voted on, "
+            f"p = {each.p_value:.2g}; weight {each.weight:.2f}; "
+            f"{_count(len(each.alternatives), 'other rule')} could stand here[/]"
+        )
+    console.print("\nlabels explained on pairs that decided nothing")
+    for what, estimate in (
+        ("this constitution", draft.agreement),
+        ("longer wins", draft.longer_wins),
+        ("always first", draft.always_first),
+    ):
+        console.print(_safe(f"  {what:<18} {exact(estimate)}"))
+    if draft.others is not None:
+        console.print(_safe(others_in_words(draft)))
+    _print_written(console, draft.reason, draft.constitution, out)
+
+
+def _print_written(
+    console: "Console", reason: str | None, constitution: "Constitution | None", out: Path
+) -> None:
+    if constitution is None:
+        console.print(f"no constitution: {_safe(str(reason))}; see {_safe(str(out))}/report.md")
+    else:
+        console.print(
+            f"wrote {_safe(str(out))}/constitution.yaml, sha256 {constitution.sha256}; "
+            "numbers in report.md and draft.json beside it"
+        )
 
 
 def _console() -> "Console":

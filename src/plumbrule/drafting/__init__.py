@@ -1,0 +1,73 @@
+"""Constitutions drafted from people: from what they say and vote, and from what they prefer."""
+
+from plumbrule.drafting.asking import preference_judge, writer
+from plumbrule.drafting.candidates import (
+    Condition,
+    Face,
+    Library,
+    PreferenceJudge,
+    ReplyProperty,
+    Rule,
+    Topics,
+)
+from plumbrule.drafting.cleaning import Cleaned, Removed, clean
+from plumbrule.drafting.groups import OpinionGroups, find_groups, group_consensus
+from plumbrule.drafting.inverse import (
+    InverseDraft,
+    InversePrinciple,
+    OtherConstitutions,
+    draft_inverse,
+)
+from plumbrule.drafting.pages import inverse_page, inverse_record, public_page, public_record
+from plumbrule.drafting.pairs import LabeledPair, PairSet, plain_pair, read_pairs, usable_pairs
+from plumbrule.drafting.public import DroppedView, PublicDraft, PublicView, draft_public
+from plumbrule.drafting.statements import (
+    PublicInput,
+    Statement,
+    Vote,
+    public_input,
+    read_public_input,
+)
+from plumbrule.drafting.views import Views, find_views
+
+__all__ = [
+    "Cleaned",
+    "Condition",
+    "DroppedView",
+    "Face",
+    "InverseDraft",
+    "InversePrinciple",
+    "LabeledPair",
+    "Library",
+    "OpinionGroups",
+    "OtherConstitutions",
+    "PairSet",
+    "PreferenceJudge",
+    "PublicDraft",
+    "PublicInput",
+    "PublicView",
+    "Removed",
+    "ReplyProperty",
+    "Rule",
+    "Statement",
+    "Topics",
+    "Views",
+    "Vote",
+    "clean",
+    "draft_inverse",
+    "draft_public",
+    "find_groups",
+    "find_views",
+    "group_consensus",
+    "inverse_page",
+    "inverse_record",
+    "plain_pair",
+    "preference_judge",
+    "public_input",
+    "public_page",
+    "public_record",
+    "read_pairs",
+    "read_public_input",
+    "usable_pairs",
+    "writer",
+]
