@@ -82,7 +82,7 @@ class Size:
     layers: int = 8
 
 
-FULL, QUICK = Size(tokens=200_000, samples=600), Size(tokens=4_000, samples=8, width=32, layers=1)
+FULL, QUICK = Size(tokens=300_000, samples=2_000), Size(tokens=4_000, samples=8, width=32, layers=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +191,8 @@ def trained(arm: str, seed: int, folder: Path, size: Size) -> Path:
     """The model of an arm; made once."""
     begin = start(folder, size, seed)
     settings = DocumentTraining(
-        learning_rate=2e-3,
-        batch_size=16,
+        learning_rate=3e-3,
+        batch_size=8,
         max_tokens=256,
         schedule="cosine",
         warmup_share=0.05,

@@ -108,6 +108,7 @@ def test_the_student_learns_revisions_and_never_reads_the_constitution(student, 
     assert said[0].text == "a blue river"
     report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     assert report["distillation"]["learned"] == 12
+    assert report["models"]["critic"]["identity"] == "teacher"
     assert len(report["outcomes"]["stages"]["final"]["broken"]["no-green"]) == 6
     (row,) = found.principles
     assert row.teacher is not None

@@ -10,7 +10,7 @@ import numpy as np
 from plumbrule.compliance import count, violation_rate
 from plumbrule.constitution import Constitution
 from plumbrule.loop.sizes import ADAPTERS_FROM, parameters_in
-from plumbrule.models import Sampling
+from plumbrule.models import LanguageModel, Sampling
 from plumbrule.records import (
     Estimate,
     Exchange,
@@ -253,6 +253,7 @@ def distillation_content(
     held_out: Sequence[Prompt],
     examined: Mapping[str, tuple[Sequence[Exchange], Sequence[Judgment]]],
     *,
+    models: Mapping[str, LanguageModel],
     command: str,
 ) -> dict[str, Any]:
     """The record of a report, as `plumbrule.report.write_report` takes it."""
@@ -260,6 +261,10 @@ def distillation_content(
         "schema": 1,
         "title": f"Distillation of {law.name}",
         "summary": distillation_sentences(found),
+        "models": {
+            name: {"spec": one.spec, "identity": one.identity, **one.describe()}
+            for name, one in models.items()
+        },
         "plumbrule_version": __version__,
         "seed": settings.seed,
         "command": command,

@@ -280,7 +280,15 @@ def distill(
             principles=changes(law, {name: judged for name, (_, judged) in examined.items()}),
         )
         ledger.record("distill/end", "distillation", distillation_record(found))
-        content = distillation_content(found, law, chosen, held_out, examined, command=command)
+        content = distillation_content(
+            found,
+            law,
+            chosen,
+            held_out,
+            examined,
+            models={"model": before, "critic": teacher, **({"judge": judge} if judge else {})},
+            command=command,
+        )
         write_report(content, out / "report")
         record_files(ledger, out)
     return found
