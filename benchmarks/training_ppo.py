@@ -202,7 +202,7 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
                 spread(f"{where}: {name}", [one[name] for one in each], unit=unit, seeds=seeds)
             )
     for other in ("grpo", "rloo"):
-        for name, target, good in (
+        tried: tuple[tuple[str, str, Callable[[Estimate], bool]], ...] = (
             (
                 "reward on its own prompts at the end",
                 "at least equal: upper bound >= 0",
@@ -210,7 +210,8 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
             ),
             ("reward", "at least equal: upper bound >= 0", lambda e: e.high >= 0),
             ("kl", "no larger: lower bound <= 0", lambda e: e.low <= 0),
-        ):
+        )
+        for name, target, good in tried:
             estimate = paired(
                 [one[name] for one in runs["ppo"]],
                 [one[name] for one in runs[other]],
@@ -222,7 +223,7 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
                     estimate,
                     seeds=list(seeds),
                     target=target,
-                    met=bool(good(estimate)),
+                    met=good(estimate),
                 )
             )
     return rows

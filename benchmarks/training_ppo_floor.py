@@ -96,4 +96,5 @@ def _forward_backward(trainer: PpoTrainer, rollout: Rollout, rows: Sequence[int]
         for part in trainer.parts(rollout.examples, rows):
             examples = [rollout.examples[row] for row in part]
             log_probs, values = trainer.read(examples, rollout.mask[part])
-            (log_probs.sum() + values.sum()).backward()
+            total: torch.Tensor = log_probs.sum() + values.sum()
+            total.backward()  # type: ignore[no-untyped-call]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.training.worker import BRIEF, asked
@@ -10,7 +12,7 @@ from plumbrule.training.results import CurvePoint, TrainingResult
 def result_of(rewards):
     points = [CurvePoint(step=n, name="reward", value=float(v)) for n, v in enumerate(rewards)]
     return TrainingResult(
-        path="x",
+        path=Path("x"),
         stage="ppo",
         inputs_sha256="",
         settings_sha256="",

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.training.conftest import weights
@@ -103,7 +104,7 @@ def test_a_soft_label_pulls_until_it_is_reached_and_no_further(models, tmp_path)
 
 
 def test_a_probability_of_one_is_a_hard_label_to_the_byte(models, tmp_path):
-    given = {"settings": DpoTraining(**BRIEF), "seed": 0}
+    given: dict[str, Any] = {"settings": DpoTraining(**BRIEF), "seed": 0}
     plain = train_dpo(models(), pairs(8), out=tmp_path / "a", **given)
     hard = train_dpo(models(), soft_pairs(1.0), out=tmp_path / "b", **given)
     soft = train_dpo(models(), soft_pairs(0.9), out=tmp_path / "c", **given)

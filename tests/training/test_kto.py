@@ -38,6 +38,7 @@ def test_the_gradient_of_the_loss_is_that_of_finite_differences():
         return judged_loss(at, good, apart, beta=0.7).sum()
 
     loss(ratios).backward()
+    assert ratios.grad is not None
     for place in range(4):
         step = torch.zeros(4, dtype=torch.float64)
         step[place] = 1e-6

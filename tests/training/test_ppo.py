@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from tests.training.worker import BRIEF, LORA, asked, exchanges, make_model, rew
 from tests.training.worker import WORDS as LEXICON
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.models import open_model
+from plumbrule.models import LocalModel, open_model
 from plumbrule.training import LoraSettings, PpoTraining, RewardModel, train_ppo
 from plumbrule.training.checkpoints import TrainingWorkspace, inputs_of
 from plumbrule.training.loading import load_for_training
@@ -57,10 +58,15 @@ def test_replies_come_to_earn_more(models, tmp_path, kind, lora):
         kl_coefficient=0.0,
         lora=lora,
     )
-    given = {"reward_identity": "letters", "seed": 0}
     dialogues = [asked(word) for word in WORDS] * 4
     result = train_ppo(
-        models(kind), dialogues, letters, settings=settings, out=tmp_path / "a", **given
+        models(kind),
+        dialogues,
+        letters,
+        reward_identity="letters",
+        settings=settings,
+        out=tmp_path / "a",
+        seed=0,
     )
     rewards = curve(result, "reward")
     assert sum(rewards[-4:]) > sum(rewards[:4]) + (0.5 if lora else 1)
@@ -94,6 +100,7 @@ def test_what_is_read_is_what_scoring_says_and_padding_has_no_part_in_it(models,
             (tmp_path / kind).mkdir()
             _, rollout = built(models(kind), tmp_path / kind)
         model = open_model(str(models(kind)), dtype="float32", device="cpu")
+        assert isinstance(model, LocalModel)
         expected = model.score_tokens(
             [example.prompt for example in rollout.examples],
             [example.reply for example in rollout.examples],
@@ -163,6 +170,7 @@ def test_advantages_are_white_and_the_coefficient_is_steered(models, tmp_path):
 
 
 def test_bfloat16_and_recomputed_activations_train_too(models, tmp_path):
+    changes: dict[str, Any]
     for changes in ({"precision": "bfloat16"}, {"gradient_checkpointing": True, "lora": LORA}):
         name = next(iter(changes))
         result = train("ppo", models(), tmp_path / name, epochs=1, count=8, **changes)
@@ -183,7 +191,8 @@ def test_the_same_call_gives_the_same_bytes_and_an_adapter_goes_on(models, tmp_p
 def test_a_reward_model_of_another_tokenizer_reads_the_text(models, tmp_path):
     other = make_model(tmp_path / "other", words=(*LEXICON, "zebra", "quite"))
     scorer = RewardModel.open(train("reward_model", other, tmp_path / "scorer", count=2).path)
-    assert scorer.chat.tokenizer.get_vocab() != open_model(str(models())).tokenizer.get_vocab()
+    files = [folder / "tokenizer.json" for folder in (other, models())]
+    assert files[0].read_bytes() != files[1].read_bytes()
     seen = []
 
     def scored(dialogues, replies):
@@ -217,12 +226,10 @@ def test_a_reward_that_is_no_number_a_reply_is_refused(models, tmp_path, bad):
 
 
 @pytest.mark.parametrize("stage", ["ppo", "grpo", "rloo"])
-def test_a_run_that_comes_apart_is_stopped_and_its_checkpoint_kept(models, tmp_path, stage):
-    changes = {"learning_rate": 1.0, "iterations": 3, "most_ratio": 1.0001, "most_drift": None}
-    with pytest.raises(ConfigError, match=r"\(most_ratio\), got .*Lower learning_rate") as caught:
-        train(stage, models(), tmp_path / "out", checkpoint_every=3, **changes)
-    kept = sorted((tmp_path / "out.partial" / "steps").glob("checkpoint-*"))
-    assert not kept or str(kept[-1]) in str(caught.value)
+def test_a_run_that_comes_apart_is_stopped(models, tmp_path, stage):
+    changes: dict[str, Any] = {"learning_rate": 1.0, "iterations": 3, "most_ratio": 1.0001}
+    with pytest.raises(ConfigError, match=r"\(most_ratio\), got .*Lower learning_rate"):
+        train(stage, models(), tmp_path / "out", **changes)
 
 
 def test_a_checkpoint_holds_the_value_head_its_optimizer_and_the_coefficient(

@@ -113,7 +113,7 @@ def test_drawn_replies_are_resumed_between_batches_only(server, models, tmp_path
     if stage == "ppo":
         job |= {"minibatches": 2, "iterations": 1}
     assert server.run(**job, out=tmp_path / "whole") == 0
-    for count in (4, 5):
+    for count in (2, 3) if stage == "ppo" else (4, 5):
         out = tmp_path / f"broken{count}"
         assert server.run(**job, out=out, die=("write_atomic after", count)) == KILLED
         names = [path.name for path in (tmp_path / f"{out.name}.partial" / "steps").iterdir()]
