@@ -96,6 +96,7 @@ if __name__ == "__main__":
         ("judging", "judges_village"),
         ("reward_models", "training_rewards"),
         ("recipes", "training"),
+        ("over_optimization", "training_overoptimization"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

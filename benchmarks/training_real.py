@@ -147,7 +147,7 @@ def taught(folder: Path, name: str) -> Path:
 
 def _supervised() -> SupervisedTraining:
     return SupervisedTraining(
-        learning_rate=2e-4, epochs=2, batch_size=16, micro_batch_size=8, lora=LORA, max_tokens=512
+        learning_rate=2e-4, epochs=2, batch_size=16, micro_batch_size=4, lora=LORA, max_tokens=512
     )
 
 

@@ -257,7 +257,7 @@ def train(
     count: int = 16,
     seed: int = 3,
     pause: float = 0.0,
-    monitor: str | None = None,
+    monitor: Any = None,
     tell: Any = None,
     **changes: Any,
 ) -> TrainingResult:
