@@ -51,6 +51,9 @@ SETTINGS: dict[str, Any] = {
 RATES = {"ppo": (1e-4, 3e-4), "grpo": (5e-4, 1e-3), "rloo": (5e-4, 1e-3)}
 """Tried for each method with a seed of its own; PPO takes eight steps where the others take one."""
 
+CANARY = {"ppo": 5e-4, "grpo": 2e-3, "rloo": 2e-3}
+"""Step sizes that should be plenty; PPO stops itself at 3e-3, where its mean ratio leaves 2."""
+
 TUNING_SEED = 100
 PENALTY = 0.05
 """Reward that a nat per reply away from the start costs in choosing a rate."""
@@ -70,7 +73,7 @@ def main(
     steps = 6 if quick else STEPS
     parts: dict[str, Callable[[], list[Row]]] = {
         "compare": lambda: compare_rows(kept, seeds, steps=steps),
-        "canary": lambda: canary_rows(kept, seeds[:3], steps=16),
+        "canary": lambda: canary_rows(kept, seeds[:3], steps=24),
         "floor": lambda: floor_rows(repetitions=3 if quick else 9),
         "crash": lambda: crash_rows(kills=3 if quick else 20),
     }
@@ -132,7 +135,7 @@ def run(
         found = {**examined(str(result.path), reward), "seconds": seconds, "steps": result.steps}
     canary = canary_of(result) if steps >= 15 else None
     found["moved"] = None if canary is None else canary.moved
-    curve = [point.value for point in result.curve if point.name == "reward"]
+    found["curve"] = curve = [point.value for point in result.curve if point.name == "reward"]
     found["reward on its own prompts at the end"] = float(np.mean(curve[-len(curve) // 5 :]))
     path.write_text(json.dumps(found))
     return found
@@ -187,7 +190,7 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
             "held-out reward before training",
             before["reward"],
             unit="mean of 1 right, 0 wrong, -1 unreadable",
-            n=400,
+            n=sum(each.held_out for each in _prompts()),
         )
     ]
     for method, each in runs.items():
@@ -205,11 +208,11 @@ def compare_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
         tried: tuple[tuple[str, str, Callable[[Estimate], bool]], ...] = (
             (
                 "reward on its own prompts at the end",
-                "at least equal: upper bound >= 0",
-                lambda e: e.high >= 0,
+                "mean at least 0",
+                lambda e: e.value >= 0,
             ),
-            ("reward", "at least equal: upper bound >= 0", lambda e: e.high >= 0),
-            ("kl", "no larger: lower bound <= 0", lambda e: e.low <= 0),
+            ("reward", "mean at least 0", lambda e: e.value >= 0),
+            ("kl", "mean at most 0", lambda e: e.value <= 0),
         )
         for name, target, good in tried:
             estimate = paired(
@@ -249,7 +252,7 @@ def canary_rows(kept: Path, seeds: Sequence[int], *, steps: int) -> list[Row]:
     rows = []
     reward = share_of_word("the")
     for method in LEARN:
-        for rate, words in ((3e-3, "with a step size"), (1e-12, "with none")):
+        for rate, words in ((CANARY[method], "with a step size"), (1e-12, "with none")):
             moved = [
                 run(kept, method, seed, rate, steps=steps, reward=reward, name="canary")["moved"]
                 for seed in seeds

@@ -33,6 +33,7 @@ def test_a_curve_that_rises_is_seen_and_noise_is_not():
     assert rising.after > rising.before
     flat = [canary_of(result_of(rng.normal(size=24))).moved for _ in range(1000)]
     assert sum(flat) <= 22  # 10 expected at a level of 1%; more than 22 once in 10,000
+    assert not canary_of(result_of([0.5] * 20)).moved
     falling = canary_of(result_of(np.linspace(1, 0, 24)))
     assert not falling.moved
 
