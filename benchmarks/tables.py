@@ -95,6 +95,7 @@ if __name__ == "__main__":
         ("guarding", "judges_guarded"),
         ("judging", "judges_village"),
         ("reward_models", "training_rewards"),
+        ("training", "training_ppo"),
         ("recipes", "training"),
         ("over_optimization", "training_overoptimization"),
     ):
