@@ -94,6 +94,7 @@ if __name__ == "__main__":
         ("panels", "judges_panel"),
         ("guarding", "judges_guarded"),
         ("judging", "judges_village"),
+        ("training", "training_ppo"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",
