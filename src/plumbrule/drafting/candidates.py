@@ -25,8 +25,9 @@ CLOSE = 0.1
 LEAST_SHOWN = 8
 """Replies that a phrase must stand in, or 1 in 200 if that is more."""
 
-MOST_PHRASES = 400
-"""Phrases that are looked at: those that tell chosen from rejected best, whichever way."""
+MOST_PHRASES = 1200
+"""Phrases that are looked at: whole sentences first, then what tells chosen from rejected best,
+whichever way. What counts on some requests alone need not tell them apart on all."""
 
 MOST_ASKED = 120
 """Phrases of requests that are looked at, the commonest first."""
@@ -172,6 +173,7 @@ class Topics:
 
         self._sorters: dict[int, tuple[Any, Any, Any]] = {}
         self._names: dict[int, list[frozenset[str]]] = {}
+        self._known: dict[LabeledPair, tuple[int, ...]] = {}
         state = derive_seed(seed, "topics") % 2**32
         texts = [_spoken(pair) for pair in pairs]
         terms = TfidfVectorizer(
@@ -208,11 +210,18 @@ class Topics:
 
     def of(self, pairs: Sequence[LabeledPair]) -> dict[int, np.ndarray]:
         """Topic of each pair, for each number of topics."""
-        found: dict[int, np.ndarray] = {}
-        texts = [_spoken(pair) for pair in pairs]
-        for count, (terms, reduce, sorter) in self._sorters.items():
-            found[count] = np.asarray(sorter.predict(reduce.transform(terms.transform(texts))))
-        return found
+        new = list(dict.fromkeys(pair for pair in pairs if pair not in self._known))
+        if new and self._sorters:
+            texts = [_spoken(pair) for pair in new]
+            sorted_by = [
+                sorter.predict(reduce.transform(terms.transform(texts))).tolist()
+                for terms, reduce, sorter in self._sorters.values()
+            ]
+            self._known |= dict(zip(new, zip(*sorted_by, strict=True), strict=True))
+        return {
+            count: np.array([self._known[pair][at] for pair in pairs], dtype=np.int64)
+            for at, count in enumerate(self._sorters)
+        }
 
 
 def _spoken(pair: LabeledPair) -> str:
@@ -268,6 +277,11 @@ class Library:
 
     judge: PreferenceJudge | None = None
     """Who votes on pairs that it has not seen."""
+
+    seen: dict[tuple[Face | Condition, int], tuple[Sequence[LabeledPair], np.ndarray]] = field(
+        default_factory=dict, repr=False
+    )
+    """What was looked at already."""
 
     def shown(self, face: Face, pairs: Sequence[LabeledPair]) -> Int8[np.ndarray, " N"]:
         """1 where the first reply shows more, -1 where the second does, else 0."""
@@ -333,8 +347,16 @@ class Library:
 
     def votes(self, rule: Rule, pairs: Sequence[LabeledPair]) -> Float[np.ndarray, " N"]:
         """What a rule says of each pair: 1 for the first, -1 for the second, 0 for neither."""
-        shown = self.shown(rule.face, pairs).astype(np.float64)
-        return np.asarray(rule.direction * shown * self.holds(rule.condition, pairs))
+        shown = self._once(rule.face, pairs).astype(np.float64)
+        return np.asarray(rule.direction * shown * self._once(rule.condition, pairs))
+
+    def _once(self, part: Face | Condition, pairs: Sequence[LabeledPair]) -> np.ndarray:
+        """What a face or a condition says of pairs, looked at once for as long as they are held."""
+        key = part, id(pairs)
+        if key not in self.seen:
+            found = self.shown(part, pairs) if isinstance(part, Face) else self.holds(part, pairs)
+            self.seen[key] = pairs, found  # with the pairs, so that their id is not given away
+        return self.seen[key][1]
 
 
 def make_library(
@@ -430,7 +452,14 @@ def _phrases(pairs: Sequence[LabeledPair]) -> _Phrases:
         for part in one ^ other:
             weight[part] += lean if part in one else -lean
             seen[part] += 1
-    strong = sorted(kept, key=lambda part: (-abs(weight[part]) / max(1, seen[part]) ** 0.5, part))
+    strong = sorted(
+        kept,
+        key=lambda part: (
+            part not in sentences,
+            -abs(weight[part]) / max(1, seen[part]) ** 0.5,
+            part,
+        ),
+    )
     chosen = sorted(part for part in strong[:MOST_PHRASES] if seen[part] >= LEAST_SHOWN // 2)
     at = {part: row for row, part in enumerate(chosen)}
     opens = np.zeros(len(chosen))

@@ -45,7 +45,8 @@ FALSE_PHRASES = 0.2
 """Expected share of phrases in a set that pull by chance (Benjamini-Hochberg)."""
 
 IDLE = 0.15
-"""Chance of its pull above which a phrase leaves a set."""
+"""Chance of its pull above which a phrase leaves a set; below it, one joins a set that was
+confirmed."""
 
 LIKENESS = 4.0
 """How much more easily a phrase joins a set that is worded as it is: the log of the weight of its
@@ -235,11 +236,13 @@ def draft_inverse(
     if kept:
         both = [*learn, *vote]
         grid, learn = _Grid.of(library, both), both  # what is measured on stays untouched
-        wider, _ = _regrown(
-            [rule for rule, _ in kept], _table([rule for rule, _ in kept], library, both), grid,
-            library, both,
-        )  # fmt: skip
-        kept = [(rule, p) for rule, (_, p) in zip(wider, kept, strict=True)]
+        rules = [rule for rule, _ in kept]
+        rules, votes = _regrown(rules, _table(rules, library, both), grid, library, both,
+                                confirmed=True)  # fmt: skip
+        p_values = {id(rule): p for rule, (_, p) in zip(rules, kept, strict=True)}
+        useful = _without_idle(rules, votes, _labels(both), np.log(len(both)) / 2)
+        unsure += [rule for rule in rules if id(rule) not in {id(each) for each in useful}]
+        kept = [(rule, p_values[id(rule)]) for rule in useful]
     return _drafted(kept, unsure, grid, library, (learn, vote, measure), given, name, level, seed)
 
 
@@ -381,17 +384,27 @@ def _selected(
     rules = _united(rules)
     votes = _table(rules, library, pairs)
     rules, votes = _regrown(rules, votes, grid, library, pairs)
-    weights, likelihood = _fit(votes, labels)
-    # A rule that was right by itself may be idle beside those that came later.
-    while len(rules) > 1:
-        without = [_fit(np.delete(votes, at, 1), labels)[1] for at in range(len(rules))]
+    return _without_idle(rules, votes, labels, PRICE)
+
+
+def _without_idle(
+    rules: Sequence[Rule],
+    votes: Float[np.ndarray, "N M"],
+    labels: Float[np.ndarray, " N"],
+    price: float,
+) -> list[Rule]:
+    """Drop rules that were right by themselves and are idle beside others; the heaviest first."""
+    made, table = list(rules), votes
+    weights, likelihood = _fit(table, labels)
+    while len(made) > 1:
+        without = [_fit(np.delete(table, at, 1), labels)[1] for at in range(len(made))]
         idle = int(np.argmax(without))
-        if likelihood - without[idle] > PRICE and weights[idle] > 0:
+        if likelihood - without[idle] > price and weights[idle] > 0:
             break
-        del rules[idle]
-        votes = np.delete(votes, idle, 1)
-        weights, likelihood = _fit(votes, labels)
-    return [rules[at] for at in np.argsort(-weights, kind="stable").tolist()]
+        del made[idle]
+        table = np.delete(table, idle, 1)
+        weights, likelihood = _fit(table, labels)
+    return [made[at] for at in np.argsort(-weights, kind="stable").tolist()]
 
 
 def _weighted(
@@ -406,7 +419,9 @@ def _weighted(
     length = float(np.linalg.norm(center))
     near = library.vectors[place] @ center / (length or 1.0)
     weights = np.exp(LIKENESS * near)
-    return np.asarray(np.minimum(p_values / (weights / weights.mean()), 1.0))
+    new = ~np.isin(place, at)  # the set's own are like it in any case
+    weights = np.where(new, weights / weights[new].mean(), 1.0) if new.any() else 1.0 + 0 * near
+    return np.asarray(np.minimum(p_values / weights, 1.0))
 
 
 def _united(rules: Sequence[Rule]) -> list[Rule]:
@@ -488,15 +503,30 @@ def _regrown(
     grid: _Grid,
     library: Library,
     pairs: Sequence[LabeledPair],
+    *,
+    confirmed: bool = False,
 ) -> tuple[list[Rule], Float[np.ndarray, "N M"]]:
-    """Look for further phrases of each set once the other rules explain what is theirs."""
+    """Look for further phrases of each set once the other rules explain what is theirs.
+
+    Where a set was confirmed, most phrases of its place that are in no other set and pull its way
+    are of it; and rules with its condition may speak of the same thing, so they do not count.
+    """
     labels = _labels(pairs)
     made, table = list(rules), votes.copy()
     for at, rule in enumerate(made):
         if rule.face.kind != "phrases":
             continue
-        rest = np.delete(table, at, 1)
-        others = [other for place, other in enumerate(made) if place != at]
+        apart = [
+            place
+            for place, other in enumerate(made)
+            if place != at
+            and not (
+                confirmed
+                and (other.condition, other.direction) == (rule.condition, rule.direction)
+                and rule.condition.kind != "always"
+            )
+        ]
+        rest, others = table[:, apart], [made[place] for place in apart]
         holds = library.holds(rule.condition, pairs).astype(np.float64)[:, None]
         z, information = (one[:, 0] for one in _pulls(others, rest, grid, library, labels, holds))
         taken = frozenset[str]().union(
@@ -516,7 +546,8 @@ def _regrown(
             continue
         p_values = stats.norm.sf(rule.direction * z[place])
         p_values = _weighted(library, rule.face, place, p_values)
-        kept = place[stats.false_discovery_control(p_values, method="bh") <= FALSE_PHRASES]
+        adjusted = stats.false_discovery_control(p_values, method="bh")
+        kept = place[p_values <= IDLE if confirmed else adjusted <= FALSE_PHRASES]
         # What joined while others' work was not yet explained leaves where it stands idle.
         idle = {library.phrases[row] for row in place[p_values > IDLE].tolist()}
         chosen = {library.phrases[row] for row in kept.tolist()} | (rule.face.phrases - idle)
@@ -975,4 +1006,4 @@ def _with_judge(
         for text, row in zip(chosen, votes, strict=True)
     }
     faces = [Face(kind="judged", name=text) for text in chosen]
-    return replace(library, faces=(*library.faces, *faces), judged=table, judge=judge)
+    return replace(library, faces=(*library.faces, *faces), judged=table, judge=judge, seen={})

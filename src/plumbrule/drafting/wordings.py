@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.constitution.wording import sentences, stems, words
+from plumbrule.constitution.wording import condition, stems, words
 from plumbrule.errors import DataError
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -39,13 +39,13 @@ def content_stems(text: str) -> list[str]:
 
 
 def demands(text: str) -> bool:
-    """Whether a statement demands something rather than forbids it, by its negations.
+    """Whether a statement demands something rather than forbids it, by how often it denies.
 
     Example:
         >>> demands("The AI should be kind."), demands("The AI should never be unkind.")
         (True, False)
     """
-    return sum(not each.demands for each in sentences(text)) % 2 == 0
+    return condition(text).demands
 
 
 def word_vectors(texts: Sequence[str]) -> Float[np.ndarray, "N D"]:

@@ -5,11 +5,12 @@ Stages meet here: the properties are those by which two models are compared.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from plumbrule.behavior.features import FEATURES
+from plumbrule.behavior.features import FEATURES, read_reply
 from plumbrule.behavior.topics import encode_texts
 from plumbrule.constitution import dump_constitution
 from plumbrule.drafting import (
@@ -67,10 +68,14 @@ def reply_properties() -> tuple[ReplyProperty, ...]:
             name=name,
             more=f"Prefer the reply that {more}.",
             less=f"Prefer the reply that {less}.",
-            score=FEATURES[name].score,
+            score=partial(_measured, name),
         )
         for name, (more, less) in _WORDED.items()
     )
+
+
+def _measured(name: str, text: str) -> float:
+    return FEATURES[name].measure(read_reply(text))
 
 
 def sentence_encoder(folder: Path) -> Embed:
