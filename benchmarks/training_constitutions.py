@@ -3,7 +3,7 @@
     python -m benchmarks.training_constitutions [--quick] [--part NAME] --json FILE
 
 Parts: `public` (views, spam, minorities), `empty` (votes and labels at random), `inverse` (a
-planted constitution of six principles), `real` (2,312 pairs that people labeled, where the data is).
+planted constitution of six principles), `real` (2,312 pairs of people's, where the data is).
 `open` materials are those the methods were written with; `sealed` ones were not read by whoever
 wrote them. With `--encoder FOLDER` the same again with a sentence encoder. Each seed's result is
 kept beside the JSON, so that a run that was killed goes on where it was.

@@ -20,6 +20,7 @@ BESIDES = (
     "plumbrule.lab.trained_circuits",
     "plumbrule.loop.amending",
     "plumbrule.loop.comparing",
+    "plumbrule.loop.drafting",
     "plumbrule.loop.reviewing",
     "plumbrule.loop.runs",
     "plumbrule.loop.verifying",

@@ -2,13 +2,13 @@
 
 from plumbrule.drafting.asking import preference_judge, writer
 from plumbrule.drafting.candidates import (
-    Condition,
     Face,
     Library,
     PreferenceJudge,
+    PreferenceRule,
     ReplyProperty,
-    Rule,
-    Topics,
+    RequestCondition,
+    RequestTopics,
 )
 from plumbrule.drafting.cleaning import Cleaned, Removed, clean
 from plumbrule.drafting.groups import OpinionGroups, find_groups, group_consensus
@@ -32,7 +32,6 @@ from plumbrule.drafting.views import Views, find_views
 
 __all__ = [
     "Cleaned",
-    "Condition",
     "DroppedView",
     "Face",
     "InverseDraft",
@@ -43,14 +42,15 @@ __all__ = [
     "OtherConstitutions",
     "PairSet",
     "PreferenceJudge",
+    "PreferenceRule",
     "PublicDraft",
     "PublicInput",
     "PublicView",
     "Removed",
     "ReplyProperty",
-    "Rule",
+    "RequestCondition",
+    "RequestTopics",
     "Statement",
-    "Topics",
     "Views",
     "Vote",
     "clean",

@@ -104,7 +104,7 @@ class Face:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Condition:
+class RequestCondition:
     """On which requests a rule has a say."""
 
     kind: Literal["always", "mentions", "topic"]
@@ -118,18 +118,18 @@ class Condition:
     """Which of them."""
 
 
-ALWAYS = Condition(kind="always")
+ALWAYS = RequestCondition(kind="always")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class PreferenceRule:
     """One candidate for a principle."""
 
     face: Face
     direction: int
     """1 where more is preferred, -1 where less is."""
 
-    condition: Condition = ALWAYS
+    condition: RequestCondition = ALWAYS
 
 
 @lru_cache(maxsize=65536)
@@ -161,7 +161,7 @@ def sentences_of(text: str) -> tuple[str, ...]:
     return tuple(each for each in found if each)
 
 
-class Topics:
+class RequestTopics:
     """Sorts pairs by what is asked and by what both replies speak of; fixed once it was made."""
 
     def __init__(self, pairs: Sequence[LabeledPair], *, seed: int) -> None:
@@ -200,10 +200,10 @@ class Topics:
             self._names[count] = _named(pairs, sorter.labels_, count)
 
     @property
-    def conditions(self) -> list[Condition]:
+    def conditions(self) -> list[RequestCondition]:
         """One for each topic."""
         return [
-            Condition(kind="topic", topics=count, topic=topic, phrases=names[topic])
+            RequestCondition(kind="topic", topics=count, topic=topic, phrases=names[topic])
             for count, names in self._names.items()
             for topic in range(count)
         ]
@@ -257,8 +257,8 @@ class Library:
 
     properties: tuple[ReplyProperty, ...]
     faces: tuple[Face, ...]
-    conditions: tuple[Condition, ...]
-    topics: Topics
+    conditions: tuple[RequestCondition, ...]
+    topics: RequestTopics
     phrases: tuple[str, ...]
     """Single phrases, for faces that are put together of them."""
 
@@ -278,8 +278,8 @@ class Library:
     judge: PreferenceJudge | None = None
     """Who votes on pairs that it has not seen."""
 
-    seen: dict[tuple[Face | Condition, int], tuple[Sequence[LabeledPair], np.ndarray]] = field(
-        default_factory=dict, repr=False
+    seen: dict[tuple[Face | RequestCondition, int], tuple[Sequence[LabeledPair], np.ndarray]] = (
+        field(default_factory=dict, repr=False)
     )
     """What was looked at already."""
 
@@ -334,7 +334,9 @@ class Library:
         votes = np.array([found.get(key, 0.0) for key in keys])
         return np.asarray(np.sign(votes) * (np.abs(votes) >= SURE), dtype=np.int8)
 
-    def holds(self, condition: Condition, pairs: Sequence[LabeledPair]) -> Bool[np.ndarray, " N"]:
+    def holds(
+        self, condition: RequestCondition, pairs: Sequence[LabeledPair]
+    ) -> Bool[np.ndarray, " N"]:
         """Where a condition holds."""
         if condition.kind == "always":
             return np.ones(len(pairs), dtype=bool)
@@ -345,12 +347,12 @@ class Library:
             )
         return np.asarray(self.topics.of(pairs)[condition.topics] == condition.topic)
 
-    def votes(self, rule: Rule, pairs: Sequence[LabeledPair]) -> Float[np.ndarray, " N"]:
+    def votes(self, rule: PreferenceRule, pairs: Sequence[LabeledPair]) -> Float[np.ndarray, " N"]:
         """What a rule says of each pair: 1 for the first, -1 for the second, 0 for neither."""
         shown = self._once(rule.face, pairs).astype(np.float64)
         return np.asarray(rule.direction * shown * self._once(rule.condition, pairs))
 
-    def _once(self, part: Face | Condition, pairs: Sequence[LabeledPair]) -> np.ndarray:
+    def _once(self, part: Face | RequestCondition, pairs: Sequence[LabeledPair]) -> np.ndarray:
         """What a face or a condition says of pairs, looked at once for as long as they are held."""
         key = part, id(pairs)
         if key not in self.seen:
@@ -388,17 +390,17 @@ def make_library(
         )
         for rows in _branches(vectors)
     ]
-    topics = Topics(pairs, seed=seed)
+    topics = RequestTopics(pairs, seed=seed)
     asked = _asked(pairs)
     asked_vectors = text_vectors(asked, embed) if asked else np.zeros((0, 1))
     conditions = [ALWAYS, *topics.conditions]
     conditions += [
-        Condition(kind="mentions", phrases=frozenset(asked[at] for at in rows))
+        RequestCondition(kind="mentions", phrases=frozenset(asked[at] for at in rows))
         for rows in _branches(asked_vectors)
     ]
     asides = _asides(pairs, asked, topics)
     if len(asides) > 1:
-        conditions.append(Condition(kind="mentions", phrases=frozenset(asides)))
+        conditions.append(RequestCondition(kind="mentions", phrases=frozenset(asides)))
     return Library(
         properties=tuple(properties),
         faces=tuple(faces),
@@ -498,7 +500,7 @@ def _asked(pairs: Sequence[LabeledPair]) -> list[str]:
     return sorted(ranked[:MOST_ASKED])
 
 
-def _asides(pairs: Sequence[LabeledPair], asked: Sequence[str], topics: Topics) -> list[str]:
+def _asides(pairs: Sequence[LabeledPair], asked: Sequence[str], topics: RequestTopics) -> list[str]:
     """Sentences that come with requests on every topic, and so are about something else."""
     from scipy.stats import chi2_contingency
 
@@ -520,7 +522,7 @@ def _asides(pairs: Sequence[LabeledPair], asked: Sequence[str], topics: Topics) 
 
 
 def _free(
-    pairs: Sequence[LabeledPair], phrases: Sequence[str], topics: Topics
+    pairs: Sequence[LabeledPair], phrases: Sequence[str], topics: RequestTopics
 ) -> Bool[np.ndarray, " phrases"]:
     """Which phrases are said on many topics."""
     sorted_by = topics.of(pairs)

@@ -18,8 +18,8 @@ from plumbrule.drafting.candidates import (
     Face,
     Library,
     PreferenceJudge,
+    PreferenceRule,
     ReplyProperty,
-    Rule,
     make_library,
     pair_key,
 )
@@ -84,7 +84,7 @@ class InversePrinciple:
 
     principle_id: str
     text: str
-    rule: Rule
+    rule: PreferenceRule
     weight: float
     """Log-odds by which its vote moves the prediction, beside the others."""
 
@@ -229,13 +229,13 @@ def draft_inverse(
     library = make_library(learn, properties, seed=seed, embed=embed)
     if judge is not None:
         library = _with_judge(library, judge, learn, [*learn, *vote, *measure])
-    grid = _Grid.of(library, learn)
+    grid = _Ballots.of(library, learn)
     rules = _selected(grid, library, learn, max(most, PROPOSED), progress)
     kept, unsure = _confirmed(rules, library, learn, vote, 1 - level)
     kept, unsure = kept[:most], [*unsure, *(rule for rule, _ in kept[most:])]
     if kept:
         both = [*learn, *vote]
-        grid, learn = _Grid.of(library, both), both  # what is measured on stays untouched
+        grid, learn = _Ballots.of(library, both), both  # what is measured on stays untouched
         rules = [rule for rule, _ in kept]
         rules, votes = _regrown(rules, _table(rules, library, both), grid, library, both,
                                 confirmed=True)  # fmt: skip
@@ -266,7 +266,7 @@ def _divided(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Grid:
+class _Ballots:
     """Every face under every condition, on the pairs that principles are proposed from."""
 
     shown: Float[np.ndarray, "N F"]
@@ -278,7 +278,7 @@ class _Grid:
     """Log of the number of rules of the kind, which each has to make up for."""
 
     @classmethod
-    def of(cls, library: Library, pairs: Sequence[LabeledPair]) -> "_Grid":
+    def of(cls, library: Library, pairs: Sequence[LabeledPair]) -> "_Ballots":
         faces, conditions = library.faces, library.conditions
         shown, single = library.table(pairs)
         topics = library.topics.of(pairs)
@@ -338,15 +338,15 @@ def _labels(pairs: Sequence[LabeledPair]) -> Float[np.ndarray, " N"]:
 
 
 def _selected(
-    grid: _Grid,
+    grid: _Ballots,
     library: Library,
     pairs: Sequence[LabeledPair],
     most: int,
     progress: Progress,
-) -> list[Rule]:
+) -> list[PreferenceRule]:
     """Add the rule that pays most for itself, until none does; then drop what no longer does."""
     labels = _labels(pairs)
-    rules: list[Rule] = []
+    rules: list[PreferenceRule] = []
     votes = np.zeros((len(pairs), 0))
     weights, likelihood = _fit(votes, labels)
     while len(rules) < most:
@@ -355,18 +355,18 @@ def _selected(
         residual, spread = labels - predicted, predicted * (1 - predicted)
         z, information = grid.scores(residual, spread)
         worth = np.where(information >= 1.0, z**2 / 2 - STRICT * grid.cost, -np.inf) - PRICE
-        tried: list[tuple[Rule, float]] = []
+        tried: list[tuple[PreferenceRule, float]] = []
         for flat in np.argsort(-worth, axis=None, kind="stable")[:6].tolist():
             face, condition = np.unravel_index(flat, worth.shape)
             if worth[face, condition] > -2 * PRICE:
-                rule = Rule(
+                rule = PreferenceRule(
                     face=library.faces[face],
                     direction=1 if z[face, condition] > 0 else -1,
                     condition=library.conditions[condition],
                 )
                 tried.append((rule, float(grid.cost[face, condition])))
         tried += _sets(rules, votes, grid, library, labels)
-        best: tuple[float, Rule, np.ndarray] | None = None
+        best: tuple[float, PreferenceRule, np.ndarray] | None = None
         for rule, cost in tried:
             own = library.votes(rule, pairs)
             _, together = _fit(np.column_stack([votes, own]), labels)
@@ -388,11 +388,11 @@ def _selected(
 
 
 def _without_idle(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     votes: Float[np.ndarray, "N M"],
     labels: Float[np.ndarray, " N"],
     price: float,
-) -> list[Rule]:
+) -> list[PreferenceRule]:
     """Drop rules that were right by themselves and are idle beside others; the heaviest first."""
     made, table = list(rules), votes
     weights, likelihood = _fit(table, labels)
@@ -424,9 +424,9 @@ def _weighted(
     return np.asarray(np.minimum(p_values / weights, 1.0))
 
 
-def _united(rules: Sequence[Rule]) -> list[Rule]:
+def _united(rules: Sequence[PreferenceRule]) -> list[PreferenceRule]:
     """Sets of phrases with one direction, one condition and one place in replies are one set."""
-    found: dict[object, Rule] = {}
+    found: dict[object, PreferenceRule] = {}
     for number, rule in enumerate(rules):
         face = rule.face
         joins = face.kind == "phrases" and rule.condition.kind != "always"
@@ -439,12 +439,12 @@ def _united(rules: Sequence[Rule]) -> list[Rule]:
 
 
 def _parted(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     votes: Float[np.ndarray, "N M"],
-    grid: _Grid,
+    grid: _Ballots,
     library: Library,
     pairs: Sequence[LabeledPair],
-) -> tuple[list[Rule], Float[np.ndarray, "N M"]]:
+) -> tuple[list[PreferenceRule], Float[np.ndarray, "N M"]]:
     """Part sets that were taken to hold always from phrases that hold on some requests alone.
 
     What is wanted on one topic and something else that is wanted on another look, in the mean over
@@ -465,7 +465,7 @@ def _parted(
         z, information = _pulls(others, rest, grid, library, labels, grid.holds)
         gain = rule.direction * z * np.sqrt(np.maximum(information, 1e-9))
         everywhere = [each.kind for each in library.conditions].index("always")
-        best: tuple[float, list[Rule], np.ndarray] | None = None
+        best: tuple[float, list[PreferenceRule], np.ndarray] | None = None
         _, likelihood = _fit(table, labels)
         rows = np.array([at[phrase] for phrase in sorted(rule.face.phrases) if phrase in at])
         for column, condition in enumerate(library.conditions):
@@ -498,14 +498,14 @@ def _parted(
 
 
 def _regrown(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     votes: Float[np.ndarray, "N M"],
-    grid: _Grid,
+    grid: _Ballots,
     library: Library,
     pairs: Sequence[LabeledPair],
     *,
     confirmed: bool = False,
-) -> tuple[list[Rule], Float[np.ndarray, "N M"]]:
+) -> tuple[list[PreferenceRule], Float[np.ndarray, "N M"]]:
     """Look for further phrases of each set once the other rules explain what is theirs.
 
     Where a set was confirmed, most phrases of its place that are in no other set and pull its way
@@ -559,9 +559,9 @@ def _regrown(
 
 
 def _pulls(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     votes: Float[np.ndarray, "N M"],
-    grid: _Grid,
+    grid: _Ballots,
     library: Library,
     labels: Float[np.ndarray, " N"],
     holds: Float[np.ndarray, "N C"],
@@ -590,13 +590,13 @@ def _pulls(
 
 
 def _sets(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     votes: Float[np.ndarray, "N M"],
-    grid: _Grid,
+    grid: _Ballots,
     library: Library,
     labels: Float[np.ndarray, " N"],
     most: int = 6,
-) -> list[tuple[Rule, float]]:
+) -> list[tuple[PreferenceRule, float]]:
     """Sets of phrases that pull the same way under one condition and from one place in replies.
 
     Whatever they mean: wordings of one thing need not share a word. They are what a
@@ -609,7 +609,7 @@ def _sets(
     gain = z * np.sqrt(np.maximum(information, 1e-9))
     taken = frozenset[str]().union(*(rule.face.phrases for rule in rules))
     untaken = np.array([phrase not in taken for phrase in library.phrases], dtype=bool)
-    found: list[tuple[float, Rule, float]] = []
+    found: list[tuple[float, PreferenceRule, float]] = []
     for column, condition in enumerate(library.conditions):
         kind = 0.0 if condition.kind == "always" else np.log(max(2, len(library.conditions)))
         for opening in (True, False):
@@ -630,7 +630,7 @@ def _sets(
                 pooled = gain[kept, column].sum() ** 2 / information[kept, column].sum() / 2
                 cost = float(kind + np.log(4) + PHRASE_COST * len(kept))
                 phrases = frozenset(library.phrases[at] for at in kept.tolist())
-                rule = Rule(
+                rule = PreferenceRule(
                     face=Face(kind="phrases", name="", phrases=phrases, opening=opening),
                     direction=direction,
                     condition=condition,
@@ -641,12 +641,12 @@ def _sets(
 
 
 def _confirmed(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     library: Library,
     learn: Sequence[LabeledPair],
     vote: Sequence[LabeledPair],
     false_share: float,
-) -> tuple[list[tuple[Rule, float]], list[Rule]]:
+) -> tuple[list[tuple[PreferenceRule, float]], list[PreferenceRule]]:
     """Rules that held-out pairs vote for beside the others, with their p-values, and the rest."""
     if not rules or not vote:
         return [], list(rules)
@@ -673,16 +673,16 @@ def _confirmed(
 
 
 def _table(
-    rules: Sequence[Rule], library: Library, pairs: Sequence[LabeledPair]
+    rules: Sequence[PreferenceRule], library: Library, pairs: Sequence[LabeledPair]
 ) -> Float[np.ndarray, "N M"]:
     rows = [library.votes(rule, pairs) for rule in rules]
     return np.array(rows).reshape(len(rows), len(pairs)).T
 
 
 def _drafted(
-    kept: Sequence[tuple[Rule, float]],
-    unsure: Sequence[Rule],
-    grid: _Grid,
+    kept: Sequence[tuple[PreferenceRule, float]],
+    unsure: Sequence[PreferenceRule],
+    grid: _Ballots,
     library: Library,
     parts: tuple[Sequence[LabeledPair], Sequence[LabeledPair], Sequence[LabeledPair]],
     given: PairSet,
@@ -751,14 +751,14 @@ def _as_well(right: np.ndarray, other: np.ndarray, level: float) -> bool:
 
 def _instead(
     at: int,
-    rules: Sequence[Rule],
-    grid: _Grid,
+    rules: Sequence[PreferenceRule],
+    grid: _Ballots,
     library: Library,
     learn: Sequence[LabeledPair],
     measure: Sequence[LabeledPair],
     right: np.ndarray,
     level: float,
-) -> list[Rule]:
+) -> list[PreferenceRule]:
     """Other rules that can stand in one principle's place, the rest unchanged."""
     rest = [rule for place, rule in enumerate(rules) if place != at]
     labels = _labels(learn)
@@ -769,13 +769,13 @@ def _instead(
     worth = np.where(information >= 1.0, z**2 / 2 - grid.cost, -np.inf)
     own = library.votes(rules[at], learn)
     held_rest = _table(rest, library, measure)
-    found: list[Rule] = []
+    found: list[PreferenceRule] = []
     seen = [own]
     for flat in np.argsort(-worth, axis=None, kind="stable")[: 4 * ALTERNATIVES].tolist():
         face, condition = np.unravel_index(flat, worth.shape)
         if worth[face, condition] <= 0 or len(found) == ALTERNATIVES:
             break
-        rule = Rule(
+        rule = PreferenceRule(
             face=library.faces[face],
             direction=1 if z[face, condition] > 0 else -1,
             condition=library.conditions[condition],
@@ -792,8 +792,8 @@ def _instead(
 
 
 def _others(
-    rules: Sequence[Rule],
-    instead: Sequence[Sequence[Rule]],
+    rules: Sequence[PreferenceRule],
+    instead: Sequence[Sequence[PreferenceRule]],
     library: Library,
     learn: Sequence[LabeledPair],
     measure: Sequence[LabeledPair],
@@ -843,10 +843,10 @@ def _others(
 
 
 def _principles(
-    rules: Sequence[Rule],
+    rules: Sequence[PreferenceRule],
     weights: Float[np.ndarray, " M"],
     p_values: Sequence[float],
-    instead: Sequence[Sequence[Rule]],
+    instead: Sequence[Sequence[PreferenceRule]],
     library: Library,
     vote: Sequence[LabeledPair],
     measure: Sequence[LabeledPair],
@@ -943,7 +943,7 @@ SHOWN_PHRASES = 6
 """Phrases of a set that a principle quotes, the commonest first."""
 
 
-def word(rule: Rule, library: Library) -> str:
+def word(rule: PreferenceRule, library: Library) -> str:
     """A rule as a principle that a model can read; quoted phrases are the replies' own."""
     face = rule.face
     if face.kind == "property":
@@ -969,7 +969,7 @@ def _quoted(phrases: Sequence[str]) -> str:
     return " or ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
-def _id(rule: Rule, library: Library) -> str:
+def _id(rule: PreferenceRule, library: Library) -> str:
     face = rule.face
     name = face.name if face.kind != "phrases" else " ".join(min(face.phrases, key=len).split()[:4])
     parts = ["more" if rule.direction > 0 else "less", *slug(name).split("-")[:5]]
