@@ -97,6 +97,7 @@ if __name__ == "__main__":
         ("reward_models", "training_rewards"),
         ("training", "training_ppo"),
         ("recipes", "training"),
+        ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
     ):
         fill(
