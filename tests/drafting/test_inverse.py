@@ -23,14 +23,32 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.loop.drafting import reply_properties
 
 TOPICS = {
-    "bread": ["Mix flour and water.", "Knead the dough well.", "Bake it until it is brown."],
-    "chess": ["Control the center.", "Develop the knights first.", "Castle early in the game."],
-    "roses": ["Cut the stems in spring.", "Water the roots, not leaves.", "Give them compost."],
+    "bread": [
+        "Mix the flour and the water in a large bowl.",
+        "Knead the dough well until it is quite smooth.",
+        "Bake it in a hot oven until it is brown.",
+        "Leave the loaf to cool before you cut it.",
+        "A pinch of salt in the dough is enough.",
+    ],
+    "chess": [
+        "Try to control the center of the board early.",
+        "Develop the knights before the bishops and the queen.",
+        "Castle early in the game to keep the king safe.",
+        "Do not move the same piece twice at first.",
+        "Look at what the other side wants to do.",
+    ],
+    "roses": [
+        "Cut the old stems back in the early spring.",
+        "Water the roots in the morning, not the leaves.",
+        "Give them some compost once or twice a year.",
+        "They want at least six hours of sun daily.",
+        "Remove the faded flowers through the whole summer.",
+    ],
 }
-WARNING = "Ask an expert if in doubt."
+WARNING = "Ask an expert."
 
 
-def pairs(count=400, seed=0, *, random=False):
+def pairs(count=600, seed=0, *, random=False):
     """Shorter replies are preferred; on roses, before that, whatever has a warning."""
     rng = np.random.default_rng(seed)
     made = []
@@ -38,7 +56,7 @@ def pairs(count=400, seed=0, *, random=False):
         topic = str(rng.choice(list(TOPICS)))
         sides = []
         for _ in range(2):
-            body = [str(each) for each in rng.permutation(TOPICS[topic])[: rng.integers(1, 4)]]
+            body = [str(each) for each in rng.permutation(TOPICS[topic])[: rng.integers(1, 6)]]
             sides.append(" ".join([*body, *([WARNING] if rng.random() < 0.5 else [])]))
         warned = [WARNING in side for side in sides]
         words = [len(side.split()) for side in sides]
@@ -61,12 +79,12 @@ def drafted():
 
 
 def test_the_principles_behind_labels_are_found_with_their_conditions(drafted):
-    found = {each.rule.face.name or "phrases": each for each in drafted.principles}
+    always = [each for each in drafted.principles if each.rule.condition.kind == "always"]
+    warning = next(each for each in drafted.principles if each.rule.face.kind == "phrases")
 
-    assert found["length"].rule.direction == -1
-    warning = found["phrases"]
+    assert [(each.rule.face.name, each.rule.direction) for each in always] == [("length", -1)]
     assert warning.rule.direction == 1
-    assert "ask an expert if in doubt" in warning.rule.face.phrases
+    assert "ask an expert" in warning.rule.face.phrases
     assert "roses" in warning.rule.condition.phrases
 
 

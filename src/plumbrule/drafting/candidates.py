@@ -39,7 +39,8 @@ TOPICS = (6, 10, 16)
 """Numbers of topics that requests are sorted into, each one a condition."""
 
 BOUND = 0.7
-"""Share of a phrase's replies on one topic from which it belongs to that subject."""
+"""Share of a phrase's replies on one topic, or to requests with one word, from which it belongs to
+that subject."""
 
 FAR = 0.85
 """Distance (1 - cosine) up to which phrases are put together for what they say."""
@@ -410,7 +411,7 @@ def make_library(
         vectors=vectors,
         openings=openings,
         own=found.own,
-        free=_free(pairs, phrases, topics),
+        free=_free(pairs, phrases, topics, asked),
     )
 
 
@@ -522,20 +523,29 @@ def _asides(pairs: Sequence[LabeledPair], asked: Sequence[str], topics: RequestT
 
 
 def _free(
-    pairs: Sequence[LabeledPair], phrases: Sequence[str], topics: RequestTopics
+    pairs: Sequence[LabeledPair],
+    phrases: Sequence[str],
+    topics: RequestTopics,
+    asked: Sequence[str],
 ) -> Bool[np.ndarray, " phrases"]:
-    """Which phrases are said on many topics."""
-    sorted_by = topics.of(pairs)
-    if not sorted_by:
-        return np.ones(len(phrases), dtype=bool)
-    count = min(sorted_by, key=lambda one: abs(one - 10))
+    """Which phrases are said on many topics, and to requests that share no word."""
     at = {phrase: row for row, phrase in enumerate(phrases)}
-    table = np.zeros((len(phrases), count))
-    for pair, topic in zip(pairs, sorted_by[count].tolist(), strict=True):
+    words = [word for word in asked if " " not in word]
+    mentions = np.array([[word in parts_of(pair.request) for word in words] for pair in pairs])
+    mentions = mentions.reshape(len(pairs), len(words))
+    subjects = mentions[:, mentions.mean(0) <= 0.5].astype(np.float64)
+    sorted_by = topics.of(pairs)
+    if sorted_by:
+        count = min(sorted_by, key=lambda one: abs(one - 10))
+        subjects = np.column_stack([np.eye(count)[sorted_by[count]], subjects])
+    if not subjects.shape[1]:
+        return np.ones(len(phrases), dtype=bool)
+    said = np.zeros((len(phrases), len(pairs)))
+    for row, pair in enumerate(pairs):
         for text in (pair.first, pair.second):
-            for part in parts_of(text) & at.keys():
-                table[at[part], topic] += 1
-    return np.asarray(table.max(1) < BOUND * np.maximum(table.sum(1), 1))
+            said[[at[part] for part in parts_of(text) & at.keys()], row] += 1
+    share = (said @ subjects).max(1) / np.maximum(said.sum(1), 1)
+    return np.asarray(share < BOUND)
 
 
 def _branches(vectors: Float[np.ndarray, "phrases D"]) -> list[list[int]]:

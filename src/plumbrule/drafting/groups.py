@@ -27,7 +27,7 @@ MOST_GROUPS = 5
 LEAST_PEOPLE = 12
 """People with enough votes below whom no groups are looked for."""
 
-SHUFFLES = 39
+SHUFFLES = 99
 """Shuffled tables that the silhouette is held against."""
 
 _SAMPLED = 1500
@@ -52,7 +52,8 @@ class OpinionGroups:
     """Of the best cut, from -1 to 1; None where none was looked for."""
 
     p_value: float | None
-    """Share of tables, the observed among the shuffled, that stand out at least as much."""
+    """Share of tables, the observed among the shuffled, that stand out at least as much; None where
+    that was not tested."""
 
     reason: str | None
     """Why no groups are known; None where they are."""
@@ -77,7 +78,7 @@ def find_groups(
     most: int = MOST_GROUPS,
     fine: bool = False,
     shuffles: int = SHUFFLES,
-    level: float = 0.05,
+    level: float = 0.01,
 ) -> OpinionGroups:
     """Find groups of people who vote alike.
 
@@ -89,7 +90,8 @@ def find_groups(
         seed: Of k-means and of the shuffled tables.
         most: Groups at most.
         fine: Take as many groups as are allowed, to tell statements apart by them.
-        shuffles: Shuffled tables; at least 1 / `level` - 1, or nothing could be found.
+        shuffles: Shuffled tables; at least 1 / `level` - 1, or nothing could be found. 0: that there
+            are groups is known already, and is not tested.
         level: Chance of claiming groups where people vote at random.
 
     Returns:
@@ -110,7 +112,7 @@ def find_groups(
     check_level(level)
     if not 2 <= most <= 26:
         raise ConfigError(f"groups at most must be between 2 and 26, got {most}")
-    if (shuffles + 1) * level < 1:
+    if shuffles and (shuffles + 1) * level < 1:
         raise ConfigError(
             f"expected at least {int(np.ceil(1 / level)) - 1} shuffled tables to decide at "
             f"{level:g}, got {shuffles}"
@@ -159,7 +161,7 @@ def find_groups(
     p_value = float((above.max(1) >= above[0].max()).mean())
     numbered = len(cuts) - 1 if fine else _described_best(chosen, given, [cut[1] for cut in cuts])
     best, labels = cuts[numbered]
-    if p_value > level:
+    if shuffles and p_value > level:
         return unknown(
             f"votes shuffled among the people fall into groups as well (silhouette {best:.2f}, "
             f"p = {p_value:.2f})",
@@ -174,7 +176,7 @@ def find_groups(
         sizes=tuple(np.bincount(labels)[order].tolist()),
         positions=positions,
         silhouette=best,
-        p_value=p_value,
+        p_value=p_value if shuffles else None,
         reason=None,
     )
 

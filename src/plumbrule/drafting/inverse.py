@@ -58,6 +58,9 @@ RIDGE = 2.0
 PHRASE_COST = 0.5
 """Nats that each phrase of a set has to make up for beside."""
 
+TIES = 0.01
+"""By how much a heavier vote counts for more where votes count alike: it decides ties."""
+
 PROPOSED = 20
 """Rules that are put to the vote at most."""
 
@@ -700,6 +703,7 @@ def _drafted(
         weights, _ = _fit(votes, _labels(learn))
         order = np.argsort(-weights, kind="stable").tolist()
         rules, weights = [rules[at] for at in order], weights[order]
+        weights = _alike_if_as_good(votes[:, order], weights, learn)
         p_values = [kept[at][1] for at in order]
         held = _table(rules, library, measure)
         right = _hits(held @ weights, measure)
@@ -729,6 +733,20 @@ def _drafted(
         pairs=given,
         library=library,
     )
+
+
+def _alike_if_as_good(
+    votes: Float[np.ndarray, "N M"], weights: Float[np.ndarray, " M"], pairs: Sequence[LabeledPair]
+) -> Float[np.ndarray, " M"]:
+    """Let each vote count alike, and the heavier decide ties, where that explains as many labels.
+
+    Of two ways to put votes together that do as well, the one without weights is easier to follow.
+    """
+    ranks = np.arange(len(weights), 0, -1) / len(weights)
+    alike = weights.mean() * (1 + TIES * ranks)
+    if _hits(votes @ alike, pairs).sum() >= _hits(votes @ weights, pairs).sum():
+        return np.asarray(alike)
+    return weights
 
 
 def _hits(odds: np.ndarray, pairs: Sequence[LabeledPair]) -> np.ndarray:

@@ -47,8 +47,8 @@ TELLING = 2.5
 """How much more often than elsewhere a word stands in a view's statements to be one of its own."""
 
 RELATED = 0.25
-"""Share of both views' statements that must have a word that is of their own in both, summed over
-such words, for the two to be about the same thing."""
+"""Share of the statements of both of two views that must have a word which is rare elsewhere,
+summed over such words, for the two to be about the same thing."""
 
 Write = Callable[[Sequence[str]], str]
 """Takes statements of one view, gives one sentence; what it gives is checked before it is used."""
@@ -212,7 +212,7 @@ def draft_public(
         progress(at + 1, len(counted))
     drafts.sort(key=_order)
     made = _named(_written(drafts, cleaned, write))
-    made = _conflicting(made, drafts)
+    made = _conflicting(made, drafts, cleaned)
     if not minorities:
         keep = [view.standing not in ("minority", "shared") for view in made]
         dropped += [
@@ -551,16 +551,28 @@ def _naming(draft: _Draft) -> list[str]:
     return own or words
 
 
-def _conflicting(made: Sequence[PublicView], drafts: Sequence[_Draft]) -> list[PublicView]:
+def _conflicting(
+    made: Sequence[PublicView], drafts: Sequence[_Draft], cleaned: Cleaned
+) -> list[PublicView]:
     """Mark views that are about the same thing and that other groups agree with."""
+    said = [frozenset(content_stems(each.text)) for each in cleaned.kept]
+    total = Counter(stem for stems in said for stem in stems)
+    own = [Counter(stem for row in draft.rows for stem in said[row]) for draft in drafts]
     against: dict[int, list[str]] = {at: [] for at in range(len(made))}
     for one in range(len(made)):
         for other in range(one):
             a, b = drafts[one].counted.stands, drafts[other].counted.stands
-            opposed = any(x * y < 0 for x, y in zip(a, b, strict=True))
-            mine, theirs = drafts[one].telling, drafts[other].telling
-            shared = sum(min(mine[stem], theirs[stem]) for stem in mine.keys() & theirs.keys())
-            if opposed and shared >= RELATED:
+            if not any(x * y < 0 for x, y in zip(a, b, strict=True)):
+                continue
+            sizes = len(drafts[one].rows), len(drafts[other].rows)
+            rest = len(said) - sum(sizes)
+            shared = 0.0
+            for stem in own[one].keys() & own[other].keys():
+                here = min(own[one][stem] / sizes[0], own[other][stem] / sizes[1])
+                elsewhere = total[stem] - own[one][stem] - own[other][stem]
+                if here >= TELLING * elsewhere / max(1, rest):
+                    shared += here
+            if shared >= RELATED:
                 against[one].append(made[other].principle_id)
                 against[other].append(made[one].principle_id)
     return [replace(view, conflicts=tuple(sorted(against[at]))) for at, view in enumerate(made)]

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 from scipy.special import gammaln
 
-from plumbrule.drafting.groups import OpinionGroups, find_groups
+from plumbrule.drafting.groups import SHUFFLES, OpinionGroups, find_groups
 from plumbrule.drafting.wordings import Embed, content_stems, demands, text_vectors
 from plumbrule.errors import ConfigError
 
@@ -91,7 +91,9 @@ def find_views(
     groups = _grouped(votes, seen, wording, seed, fine=True)
     of = _views(texts, vectors, votes, seen, wording, groups, words)
     if groups.count:
-        again = _grouped(votes, seen, of, seed)  # views have more votes each than wordings
+        again = _grouped(
+            votes, seen, of, seed, shuffles=0
+        )  # views have more votes each than wordings
         if again.count:
             groups = replace(again, p_value=groups.p_value)
             of = _views(texts, vectors, votes, seen, wording, groups, words)
@@ -105,9 +107,10 @@ def _grouped(
     seed: int,
     *,
     fine: bool = False,
+    shuffles: int = SHUFFLES,
 ) -> OpinionGroups:
     pooled, voted = stances(votes, seen, of)
-    return find_groups(pooled, voted, cast=seen.sum(1), seed=seed, fine=fine)
+    return find_groups(pooled, voted, cast=seen.sum(1), seed=seed, fine=fine, shuffles=shuffles)
 
 
 def _views(
