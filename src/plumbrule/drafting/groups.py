@@ -90,8 +90,8 @@ def find_groups(
         seed: Of k-means and of the shuffled tables.
         most: Groups at most.
         fine: Take as many groups as are allowed, to tell statements apart by them.
-        shuffles: Shuffled tables; at least 1 / `level` - 1, or nothing could be found. 0: not
-            tested, because it is known already that there are groups.
+        shuffles: Shuffled tables; at least 1 / `level` - 1, or nothing could be found. 0 where it
+            is known already that there are groups: then it is not tested.
         level: Chance of claiming groups where people vote at random.
 
     Returns:

@@ -45,8 +45,7 @@ FALSE_PHRASES = 0.2
 """Expected share of phrases in a set that pull by chance (Benjamini-Hochberg)."""
 
 IDLE = 0.15
-"""Chance of its pull above which a phrase leaves a set; below it, one joins a set that was
-confirmed."""
+"""Chance of its pull above which a phrase leaves a set."""
 
 LIKENESS = 4.0
 """How much more easily a phrase joins a set that is worded as it is: the log of the weight of its
@@ -240,8 +239,9 @@ def draft_inverse(
         both = [*learn, *vote]
         grid, learn = _Ballots.of(library, both), both  # what is measured on stays untouched
         rules = [rule for rule, _ in kept]
-        rules, votes = _regrown(rules, _table(rules, library, both), grid, library, both,
-                                confirmed=True)  # fmt: skip
+        votes = _table(rules, library, both)
+        for _ in range(2):
+            rules, votes = _regrown(rules, votes, grid, library, both, confirmed=True)
         p_values = {id(rule): p for rule, (_, p) in zip(rules, kept, strict=True)}
         useful = _without_idle(rules, votes, _labels(both), np.log(len(both)) / 2)
         unsure += [rule for rule in rules if id(rule) not in {id(each) for each in useful}]
@@ -410,6 +410,28 @@ def _without_idle(
     return [made[at] for at in np.argsort(-weights, kind="stable").tolist()]
 
 
+def _of_one_effect(
+    rule: PreferenceRule,
+    library: Library,
+    place: np.ndarray,
+    z: Float[np.ndarray, " phrases"],
+    information: Float[np.ndarray, " phrases"],
+) -> frozenset[str]:
+    """Phrases that are likelier to pull as a confirmed set does than not at all."""
+    inside = np.array([library.phrases[row] in rule.face.phrases for row in place])
+    if not inside.any():
+        return rule.face.phrases
+    gain = rule.direction * z[place] * np.sqrt(information[place])
+    weight = information[place]
+    effect = max(0.0, float(gain[inside].sum() / weight[inside].sum()))
+    likelier = effect * gain - effect**2 * weight / 2 > 0
+    # Of what is no whole sentence, or belongs to a subject, nothing is known here: it stays.
+    known = {library.phrases[row] for row in place.tolist()}
+    return frozenset(library.phrases[row] for row in place[likelier].tolist()) | (
+        rule.face.phrases - known
+    )
+
+
 def _weighted(
     library: Library,
     face: Face,
@@ -547,10 +569,16 @@ def _regrown(
         )
         if not len(place):
             continue
+        if confirmed:
+            chosen = _of_one_effect(rule, library, place, z, information)
+            if chosen:
+                made[at] = replace(rule, face=replace(rule.face, phrases=chosen))
+                table[:, at] = library.votes(made[at], pairs)
+            continue
         p_values = stats.norm.sf(rule.direction * z[place])
         p_values = _weighted(library, rule.face, place, p_values)
         adjusted = stats.false_discovery_control(p_values, method="bh")
-        kept = place[p_values <= IDLE if confirmed else adjusted <= FALSE_PHRASES]
+        kept = place[adjusted <= FALSE_PHRASES]
         # What joined while others' work was not yet explained leaves where it stands idle.
         idle = {library.phrases[row] for row in place[p_values > IDLE].tolist()}
         chosen = {library.phrases[row] for row in kept.tolist()} | (rule.face.phrases - idle)
