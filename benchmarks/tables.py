@@ -96,6 +96,7 @@ if __name__ == "__main__":
         ("judging", "judges_village"),
         ("reward_models", "training_rewards"),
         ("training", "training_ppo"),
+        ("public_input", "training_constitutions"),
         ("recipes", "training"),
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),

@@ -581,10 +581,10 @@ def _regrown(
         kept = place[adjusted <= FALSE_PHRASES]
         # What joined while others' work was not yet explained leaves where it stands idle.
         idle = {library.phrases[row] for row in place[p_values > IDLE].tolist()}
-        chosen = {library.phrases[row] for row in kept.tolist()} | (rule.face.phrases - idle)
-        if not chosen:
+        left = {library.phrases[row] for row in kept.tolist()} | (rule.face.phrases - idle)
+        if not left:
             continue
-        made[at] = replace(rule, face=replace(rule.face, phrases=frozenset(chosen)))
+        made[at] = replace(rule, face=replace(rule.face, phrases=frozenset(left)))
         table[:, at] = library.votes(made[at], pairs)
     return made, table
 
