@@ -258,7 +258,7 @@ def inverse(
         str,
         typer.Option(metavar="SPEC", help="Model that proposes principles in words and votes."),
     ] = "",
-    most: Annotated[int, typer.Option(help="Principles at most.")] = 12,
+    most: Annotated[int, typer.Option(min=1, max=1000, help="Principles at most.")] = 12,
     seed: Annotated[int, typer.Option(help="Of the division of the pairs.")] = 0,
 ) -> None:
     """Find principles that explain which of two replies people preferred.

@@ -940,14 +940,13 @@ def tiers_of(weights: Sequence[float]) -> list[int]:
 
     Example:
         >>> tiers_of([4.0, 1.2, 1.0, 0.9])
-        [0, 1, 1, 1]
+        [0, 1, 1, 2]
     """
     tiers, tier = [], 0
-    for at, weight in enumerate(weights):
+    for at in range(len(weights)):
         if at and weights[at - 1] > sum(weights[at:]):
             tier += 1
         tiers.append(tier)
-        del weight
     return tiers
 
 

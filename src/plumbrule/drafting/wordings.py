@@ -33,7 +33,7 @@ def content_stems(text: str) -> list[str]:
 
     Example:
         >>> content_stems("I think the AI should never share private details.")
-        ['share', 'privat', 'detail']
+        ['shar', 'privat', 'detail']
     """
     return [stem.removesuffix("e") for stem in stems(words(text)) if stem not in _SAID_OF_ALL]
 
