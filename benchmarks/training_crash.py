@@ -13,7 +13,7 @@ from typing import Any
 
 STAGES = ("supervised", "dpo", "kto", "reward_model", "grpo", "rloo", "ppo")
 EXAMPLES = 24
-_PAUSE = 0.15  # seconds a step
+_PAUSE = 0.1  # seconds a step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,13 +154,13 @@ def job(stage: str, out: Path) -> None:
         "batch_size": 8,
         "max_tokens": 256,
         "checkpoint_every": 1,
-        "epochs": 8,
+        "epochs": 4,
     }
     # Longer steps, so that most kills fall between checkpoints and not into loading.
     given: dict[str, Any] = {"out": out, "seed": 3, "progress": lambda *_: time.sleep(_PAUSE)}
     drawn: dict[str, Any] = {**shared, "max_new_tokens": 12}
     scored = {"reward_identity": "oracle", **given}
-    groups = {**drawn, "replies_per_prompt": 4, "epochs": 2}
+    groups = {**drawn, "replies_per_prompt": 4, "epochs": 1}
     if stage == "supervised":
         examples = [
             Exchange(id=one.id, dialogue=one.dialogue, response=one.second, model="benchmark")
@@ -178,5 +178,5 @@ def job(stage: str, out: Path) -> None:
     elif stage == "rloo":
         train_rloo(model, dialogues, oracle_reward, settings=RlooTraining(**groups), **scored)
     else:
-        settings = PpoTraining(**{**drawn, "epochs": 4}, iterations=2, kl_target=1.0)
+        settings = PpoTraining(**{**drawn, "epochs": 2}, iterations=2, kl_target=1.0)
         train_ppo(model, dialogues, oracle_reward, settings=settings, **scored)

@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,7 +75,7 @@ def main(
         "compare": lambda: compare_rows(kept, seeds, steps=steps),
         "canary": lambda: canary_rows(kept, seeds[:3], steps=16),
         "floor": lambda: floor_rows(repetitions=3 if quick else 9),
-        "crash": lambda: crash_rows(kills=3 if quick else 20),
+        "crash": lambda: crash_rows(kept, kills=3 if quick else 20),
     }
     rows = [row for name in part or parts for row in parts[name]()]
     show("PPO", with_earlier(rows, out) if part else rows, out)
@@ -293,13 +293,16 @@ def floor_rows(repetitions: int) -> list[Row]:
     ]
 
 
-def crash_rows(kills: int) -> list[Row]:
+def crash_rows(kept: Path, *, kills: int) -> list[Row]:
     """`kill -9` at moments spread over each trainer's run, then the same call."""
-    from benchmarks.training_crash import STAGES, crashed
+    from benchmarks.training_crash import STAGES, Crashed, crashed
 
     rows = []
     for stage in STAGES:
-        found = crashed(stage, kills=kills, seed=0)
+        path = kept / f"crash-{stage}-{kills}.json"
+        if not path.exists():
+            path.write_text(json.dumps(asdict(crashed(stage, kills=kills, seed=0))))
+        found = Crashed(**json.loads(path.read_text()))
         rows.append(
             single(
                 f"same final bytes after kill -9, {stage}",
