@@ -319,7 +319,8 @@ def problems_of(error: ValidationError) -> str:
     said = []
     for each in error.errors():
         place = ".".join(str(part) for part in each["loc"])
-        said.append(f"{place}: {each['msg']}" if place else each["msg"])
+        message = each["msg"].removeprefix("Value error, ")  # our own words need no such name
+        said.append(f"{place}: {message}" if place else message)
     return "; ".join(said)
 
 

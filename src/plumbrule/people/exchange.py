@@ -120,7 +120,7 @@ def _validated(adapter: TypeAdapter[Any], value: object) -> Any:
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        raise DataError(problems_of(error).replace("Value error, ", "")) from error
+        raise DataError(problems_of(error)) from error
     except ValueError as error:
         raise DataError(str(error)) from error
 

@@ -96,8 +96,8 @@ def train_documents(
 
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
-        from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.tokenized_data import order, windows
+        from plumbrule.training.running import batches_of
+        from plumbrule.training.tokenized_data import windows
         from plumbrule.training.trl import supervised_trainer
 
         start = load_for_training(model, settings, space)
@@ -106,18 +106,7 @@ def train_documents(
         # The first token of a document is read and not learned.
         learned = [len(one.reply) - (not one.prompt) for one in encoded]
         lengths = [len(one) for one in encoded]
-        batch, micro = batches_of(settings, len(encoded))
-        batches = Batches(
-            order=order(
-                lengths,
-                epochs=settings.epochs,
-                batch_size=batch,
-                seed=seed,
-                group=settings.group_by_length,
-            ),
-            batch_size=batch,
-            micro_batch_size=micro,
-        )
+        batches = batches_of(settings, lengths, seed=seed)
         weights = weights_by_token([counts[number] for number in of], learned)
         trainer = supervised_trainer(
             start, encoded, settings, batches, space, weights=weights, seed=seed

@@ -157,8 +157,8 @@ def train_dpo(
 
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
-        from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, encode, order
+        from plumbrule.training.running import batches_of
+        from plumbrule.training.tokenized_data import LengthLimits, encode
         from plumbrule.training.trl import dpo_trainer
 
         start = load_for_training(model, settings, space)
@@ -167,18 +167,7 @@ def train_dpo(
         chosen = encode(start.chat, names, dialogues, [pair.chosen for pair in pairs], limits)
         rejected = encode(start.chat, names, dialogues, [pair.rejected for pair in pairs], limits)
         longest = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
-        batch, micro = batches_of(settings, len(pairs))
-        batches = Batches(
-            order=order(
-                longest,
-                epochs=settings.epochs,
-                batch_size=batch,
-                seed=seed,
-                group=settings.group_by_length,
-            ),
-            batch_size=batch,
-            micro_batch_size=micro,
-        )
+        batches = batches_of(settings, longest, seed=seed)
         trainer = dpo_trainer(
             start,
             chosen,

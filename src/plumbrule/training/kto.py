@@ -138,8 +138,8 @@ def train_kto(
 
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
-        from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, encode, order
+        from plumbrule.training.running import batches_of
+        from plumbrule.training.tokenized_data import LengthLimits, encode
         from plumbrule.training.trl import kto_trainer
 
         start = load_for_training(model, settings, space)
@@ -151,18 +151,7 @@ def train_kto(
             LengthLimits(max_tokens=settings.max_tokens, context=start.context),
         )
         lengths = [len(example) for example in encoded]
-        batch, micro = batches_of(settings, len(replies))
-        batches = Batches(
-            order=order(
-                lengths,
-                epochs=settings.epochs,
-                batch_size=batch,
-                seed=seed,
-                group=settings.group_by_length,
-            ),
-            batch_size=batch,
-            micro_batch_size=micro,
-        )
+        batches = batches_of(settings, lengths, seed=seed)
         desirable = [one.desirable for one in replies]
         trainer = kto_trainer(
             start, encoded, desirable, settings, batches, space, weights=weights, seed=seed

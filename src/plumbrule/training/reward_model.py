@@ -90,31 +90,20 @@ def train_reward_model(
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
         from plumbrule.training.reward_trainer import measure, reward_trainer
-        from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, order
+        from plumbrule.training.running import batches_of
+        from plumbrule.training.tokenized_data import LengthLimits
 
         start = load_for_training(model, settings, space, task="SEQ_CLS")
         limits = LengthLimits(max_tokens=settings.max_tokens, context=start.context)
         pairs = _encoded(start.chat, train, limits)
         unseen = _encoded(start.chat, test, limits)
         longest = [max(len(first), len(second)) for first, second, _ in pairs]
-        batch, micro = batches_of(settings, len(pairs))
-        batches = Batches(
-            order=order(
-                longest,
-                epochs=settings.epochs,
-                batch_size=batch,
-                seed=seed,
-                group=settings.group_by_length,
-            ),
-            batch_size=batch,
-            micro_batch_size=micro,
-        )
+        batches = batches_of(settings, longest, seed=seed)
         trainer = reward_trainer(start, pairs, settings, batches, space, weights=weights, seed=seed)
         pad = int(start.chat.tokenizer.pad_token_id)
 
         def measured(trained: Any) -> HeldOut:
-            return measure(trained, unseen, pad=pad, rows=micro)
+            return measure(trained, unseen, pad=pad, rows=batches.micro_batch_size)
 
         return conclude(
             job,

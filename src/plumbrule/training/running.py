@@ -28,6 +28,7 @@ from plumbrule.training.monitor import MonitorSession
 from plumbrule.training.reproducibility import on_cuda
 from plumbrule.training.results import CurvePoint, TrainingProgress
 from plumbrule.training.settings import TrainingSettings
+from plumbrule.training.tokenized_data import order
 
 _POINTS = 200
 """Points of a curve, about; shorter runs have one a step."""
@@ -88,10 +89,26 @@ class Batches:
         return math.ceil(len(self.order) / self.batch_size) * self.steps_each
 
 
-def batches_of(settings: TrainingSettings, examples: int) -> tuple[int, int]:
-    """Examples per step and in memory at once, where there are fewer examples than a batch."""
-    batch = min(settings.batch_size, examples)
-    return batch, at_once(batch, settings.micro_batch_size or batch)
+def batches_of(settings: TrainingSettings, lengths: Sequence[int], *, seed: int) -> Batches:
+    """Put a run's examples in order and cut them up; with few of them an epoch is one batch.
+
+    Args:
+        settings: Of the training.
+        lengths: Tokens of each example.
+        seed: Decides the order.
+    """
+    batch = min(settings.batch_size, len(lengths))
+    return Batches(
+        order=order(
+            lengths,
+            epochs=settings.epochs,
+            batch_size=batch,
+            seed=seed,
+            group=settings.group_by_length,
+        ),
+        batch_size=batch,
+        micro_batch_size=at_once(batch, settings.micro_batch_size or batch),
+    )
 
 
 def at_once(batch: int, micro: int, most: int | None = None) -> int:

@@ -78,8 +78,8 @@ def train_supervised(
 
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
-        from plumbrule.training.running import Batches, batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, encode, order
+        from plumbrule.training.running import batches_of
+        from plumbrule.training.tokenized_data import LengthLimits, encode
         from plumbrule.training.trl import supervised_trainer
 
         start = load_for_training(model, settings, space)
@@ -91,18 +91,7 @@ def train_supervised(
             LengthLimits(max_tokens=settings.max_tokens, context=start.context),
         )
         lengths = [len(example) for example in encoded]
-        batch, micro = batches_of(settings, len(encoded))
-        batches = Batches(
-            order=order(
-                lengths,
-                epochs=settings.epochs,
-                batch_size=batch,
-                seed=seed,
-                group=settings.group_by_length,
-            ),
-            batch_size=batch,
-            micro_batch_size=micro,
-        )
+        batches = batches_of(settings, lengths, seed=seed)
         by_token = weights_by_token(counts, [len(example.reply) for example in encoded])
         trainer = supervised_trainer(
             start, encoded, settings, batches, space, weights=by_token, seed=seed
