@@ -111,6 +111,8 @@ def test_what_nobody_decides_is_counted_and_kept_unless_told_otherwise(tmp_path)
     assert (asked.kept, asked.undecided) == (2, 1)
     assert (strict.kept, strict.undecided) == (1, 1)
     page = (tmp_path / "words" / "report" / "index.html").read_text()
+    assert "gates" not in page.split("<main>")[1].split("<nav")[0]  # no model, so no gate
+    assert "not recorded" not in page.split("<main>")[1].split("<nav")[0]
     assert "Nothing at all was decided under no-sorrow" in page
 
 
