@@ -97,6 +97,8 @@ if __name__ == "__main__":
         ("reward_models", "training_rewards"),
         ("training", "training_ppo"),
         ("public_input", "training_constitutions"),
+        ("inverse", "training_constitutions"),
+        ("amending", "training_amend"),
         ("recipes", "training"),
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
