@@ -321,7 +321,8 @@ def _print_inverse(console: "Console", draft: "InverseDraft", out: Path) -> None
     pairs = draft.pairs
     console.print(
         f"{_count(len(pairs.pairs), 'labeled pair')} ({pairs.identical} identical, "
-        f"{pairs.contradictory} contradictory, {pairs.undecided} undecided left out)"
+        f"{pairs.empty} empty, {pairs.contradictory} contradictory, "
+        f"{pairs.undecided} undecided left out)"
     )
     for each in draft.principles:
         console.print(f"  [bold]{_safe(each.principle_id)}[/] {_safe(each.text)}")
