@@ -1,5 +1,6 @@
 """Constitutions drafted from people: from what they say and vote, and from what they prefer."""
 
+from plumbrule.drafting.alternatives import OtherConstitutions
 from plumbrule.drafting.asking import preference_judge, writer
 from plumbrule.drafting.candidates import (
     Face,
@@ -15,7 +16,6 @@ from plumbrule.drafting.groups import OpinionGroups, find_groups, group_consensu
 from plumbrule.drafting.inverse import (
     InverseDraft,
     InversePrinciple,
-    OtherConstitutions,
     draft_inverse,
 )
 from plumbrule.drafting.pages import inverse_page, inverse_record, public_page, public_record

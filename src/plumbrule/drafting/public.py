@@ -17,6 +17,7 @@ from plumbrule.constitution import Constitution, Principle
 from plumbrule.constitution.schema import slug
 from plumbrule.drafting.cleaning import Cleaned, Removed, clean, why_removed
 from plumbrule.drafting.groups import OpinionGroups, counts_by_group, group_consensus
+from plumbrule.drafting.rule_words import distinct
 from plumbrule.drafting.statements import PublicInput, Statement
 from plumbrule.drafting.views import Views, find_views, stances
 from plumbrule.drafting.wordings import Embed, content_stems, demands
@@ -515,16 +516,9 @@ def usable_principle(text: str, shown: Sequence[str]) -> bool:
 
 
 def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
-    taken: set[str] = set()
     made = []
-    for draft, written in drafts:
-        base = slug(" ".join(_naming(draft)[:4])) or "view"
-        if not demands(draft.text):
-            base = f"no-{base}"
-        principle_id, number = base, 2
-        while principle_id in taken:
-            principle_id, number = f"{base}-{number}", number + 1
-        taken.add(principle_id)
+    names = distinct([_name(draft) for draft, _ in drafts])
+    for principle_id, (draft, written) in zip(names, drafts, strict=True):
         assert draft.standing is not None
         made.append(
             PublicView(
@@ -544,11 +538,12 @@ def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
     return made
 
 
-def _naming(draft: _Draft) -> list[str]:
+def _name(draft: _Draft) -> str:
     """Words of a principle that say what it is about, as they stand there, its own if any."""
     words = [word for word in re.findall(r"[^\W\d_]+", draft.text) if content_stems(word)]
     own = [word for word in words if draft.telling.keys() & set(content_stems(word))]
-    return own or words
+    name = slug(" ".join((own or words)[:4])) or "view"
+    return name if demands(draft.text) else f"no-{name}"
 
 
 def _conflicting(
