@@ -248,6 +248,12 @@ def _merged(straight: Choice, other: Choice, places: Sequence[int]) -> Choice:
     )
 
 
+def log_odds_of(probability: float) -> float:
+    """Log-odds of a probability, kept away from certainty so that they are a number."""
+    kept = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(kept / (1 - kept))
+
+
 def log_odds(
     choice: Choice, options: Mapping[str, str], yes: str = "fail", no: str = "pass"
 ) -> float | None:
