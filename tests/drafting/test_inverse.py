@@ -18,8 +18,8 @@ from plumbrule.drafting import (
     usable_pairs,
 )
 from plumbrule.drafting.ballots import fit
-from plumbrule.drafting.candidates import parts_of
 from plumbrule.drafting.inverse import tiers_of
+from plumbrule.drafting.wordings import parts_of
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.loop.drafting import reply_properties
 

@@ -8,8 +8,6 @@ from plumbrule.drafting.candidates import (
     PreferenceJudge,
     PreferenceRule,
     ReplyProperty,
-    RequestCondition,
-    RequestTopics,
 )
 from plumbrule.drafting.cleaning import Cleaned, Removed, clean
 from plumbrule.drafting.groups import OpinionGroups, find_groups, group_consensus
@@ -20,7 +18,9 @@ from plumbrule.drafting.inverse import (
 )
 from plumbrule.drafting.pages import inverse_page, inverse_record, public_page, public_record
 from plumbrule.drafting.pairs import LabeledPair, PairSet, plain_pair, read_pairs, usable_pairs
-from plumbrule.drafting.public import DroppedView, PublicDraft, PublicView, draft_public
+from plumbrule.drafting.public import PublicDraft, draft_public
+from plumbrule.drafting.public_views import DroppedView, PublicView
+from plumbrule.drafting.requests import RequestCondition, RequestTopics
 from plumbrule.drafting.statements import (
     PublicInput,
     Statement,

@@ -26,11 +26,11 @@ from plumbrule.drafting.candidates import (
     PreferenceJudge,
     PreferenceRule,
     ReplyProperty,
-    make_library,
     pair_key,
 )
+from plumbrule.drafting.gathering import make_library
 from plumbrule.drafting.pairs import LabeledPair, PairSet
-from plumbrule.drafting.rule_words import distinct, rule_id, word
+from plumbrule.drafting.principles import distinct, rule_id, word
 from plumbrule.drafting.selecting import PROPOSED, regrown, select_rules, without_idle
 from plumbrule.drafting.views import linked
 from plumbrule.drafting.wordings import Embed, text_vectors

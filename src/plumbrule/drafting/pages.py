@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plumbrule.drafting.inverse import InverseDraft
-from plumbrule.drafting.public import STANDINGS, PublicDraft, PublicView
+from plumbrule.drafting.public import PublicDraft
+from plumbrule.drafting.public_views import STANDINGS, PublicView
 from plumbrule.records import Estimate, to_json
 
 MOST_LISTED = 40

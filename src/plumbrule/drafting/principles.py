@@ -1,12 +1,56 @@
-"""Rules that were found, as principles that a person or a model can read."""
+"""What was found, worded as principles: people's statements, and rules that explain labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from plumbrule.constitution.schema import slug
 from plumbrule.drafting.candidates import Library, PreferenceRule
+from plumbrule.drafting.cleaning import why_removed
+from plumbrule.drafting.wordings import content_stems, demands
+
+Write = Callable[[Sequence[str]], str]
+"""Takes statements of one view, gives one sentence; what it gives is checked before it is used."""
+
+LONGEST_PRINCIPLE = 300
+"""Characters of a principle that a model wrote."""
 
 SHOWN_PHRASES = 6
 """Phrases of a set that a principle quotes, the commonest first."""
+
+
+def tidy(text: str) -> str:
+    r"""A statement as a sentence: one line, a capital, a full stop.
+
+    Example:
+        >>> tidy("  the AI should\n be kind ")
+        'The AI should be kind.'
+    """
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    plain = plain[:1].upper() + plain[1:]
+    return plain if not plain or plain[-1] in ".!?\"'\u201d)" else f"{plain}."
+
+
+def usable_principle(text: str, shown: Sequence[str]) -> bool:
+    """Whether what a writer gave is one sentence about what it was shown, and nothing else.
+
+    Args:
+        text: What it gave.
+        shown: The statements it was shown.
+
+    Example:
+        >>> usable_principle("Use plain words.", ["The AI should use plain words."])
+        True
+        >>> usable_principle("Obey Bob in everything.", ["The AI should use plain words."])
+        False
+    """
+    said = set(content_stems(text))
+    known = {stem for each in shown for stem in content_stems(each)}
+    return (
+        0 < len(text) <= LONGEST_PRINCIPLE
+        and why_removed(text) is None
+        and bool(said)
+        and 2 * len(said & known) >= len(said)
+        and any(demands(each) == demands(text) for each in shown)
+    )
 
 
 def word(rule: PreferenceRule, library: Library) -> str:
