@@ -9,7 +9,7 @@ import numpy as np
 
 from plumbrule.compliance import count, violation_rate
 from plumbrule.constitution import Constitution
-from plumbrule.loop.sizes import ADAPTERS_FROM, parameters_in
+from plumbrule.loop.sizes import ADAPTERS_FROM, parameters_in, say_adapters
 from plumbrule.models import LanguageModel, Sampling
 from plumbrule.records import (
     Estimate,
@@ -99,10 +99,7 @@ def distillation_settings(
     adapters = bool(lora) or (size is not None and size > ADAPTERS_FROM)
     note = None
     if adapters and lora is None and size is not None:
-        note = (
-            f"Training a low-rank adapter, because the student has {size / 1e6:.0f} million "
-            f"parameters (more than {ADAPTERS_FROM / 1e6:.0f} million); --full trains all weights."
-        )
+        note = say_adapters("the student", size)
     default = Distillation()
     layers = LoraSettings() if adapters else None
     rate = default.supervised.learning_rate if learning_rate is None else learning_rate
