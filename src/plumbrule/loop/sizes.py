@@ -1,8 +1,9 @@
 """How large the models of a run are, and what follows: adapters, and whether memory suffices."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 
@@ -101,14 +102,15 @@ def say_adapters(who: str, size: int) -> str:
 
 def _with_adapters(config: RunConfig) -> RunConfig:
     stages = ("supervised", "reward", "dpo", "grpo", "rloo", "ppo")
-    return replace(config, **{name: _adapted(getattr(config, name)) for name in stages})
+    adapted: dict[str, Any] = {name: _adapted(getattr(config, name)) for name in stages}
+    return replace(config, **adapted)
 
 
 def _adapted(settings: TrainingSettings) -> TrainingSettings:
     if settings.lora is not None:
         return settings
     rate = settings.learning_rate
-    if rate == type(settings)().learning_rate:
+    if rate == next(each.default for each in fields(settings) if each.name == "learning_rate"):
         rate *= ADAPTER_STEP
     return replace(settings, lora=LoraSettings(), learning_rate=rate)
 

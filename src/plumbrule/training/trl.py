@@ -351,7 +351,7 @@ def kto_trainer(
         "completion_ids": [examples[row].reply for row, _ in strangers],
         "KL_completion_ids": [examples[other].reply for _, other in strangers],
     }
-    numbers = {
+    numbers: dict[str, Sequence[float]] = {
         "label": [bool(desirable[row]) for row, _ in strangers],
         "ref_logps": [own[row] for row, _ in strangers],
         "ref_KL_logps": [others[places[pair]] for pair in strangers],
