@@ -49,13 +49,7 @@ def print_review(found: "PaperReview", *, closed: Sequence[str]) -> None:
 
 
 def print_verification(found: "ReviewVerification", folder: Path, *, besides: int = 0) -> None:
-    """Print each problem with its place, or that there is none.
-
-    Args:
-        found: What verification found.
-        folder: Of the review.
-        besides: Problems that were printed before, of its pages.
-    """
+    """Print each problem with its place, or that there is none."""
     console = plain_console()
     for problem in found.problems:
         console.print(

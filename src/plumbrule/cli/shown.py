@@ -43,13 +43,7 @@ def typed() -> str:
 
 
 def print_outcome(content: Mapping[str, Any], report: Path, model: Path | None = None) -> None:
-    """Print a report's summary and where it is; of a trained model its gates and folder too.
-
-    Args:
-        content: Of the report.
-        report: Its folder.
-        model: Folder of the model.
-    """
+    """Print a report's summary and where it is; of a trained model its gates and folder too."""
     console = Console()
     for line in content["summary"]:
         console.print(escape(line))

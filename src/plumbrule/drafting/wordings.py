@@ -58,11 +58,7 @@ def demands(text: str) -> bool:
 
 
 def word_vectors(texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
-    """Unit rows of the texts' words weighted by rarity; zeros for one that says nothing.
-
-    Args:
-        texts: Texts.
-    """
+    """Unit rows of the texts' words weighted by rarity; zeros for one that says nothing."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if not any(content_stems(text) for text in texts):

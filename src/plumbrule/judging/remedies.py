@@ -1,9 +1,7 @@
-"""What is wrong with a critic that does not work, and which remedy helps: each is tried.
+"""Which remedy helps a critic that does not work: each is tried.
 
-A critic may say "no issue" to everything, "issue" always, or go by length. Each kind is told from
-what it said of the constitution's known replies, before it teaches. A remedy is anything that gives
-log-odds for replies after having seen others of which the verdict is known; all are scored on the
-same replies, each on those that it was not fitted to.
+A remedy is anything that gives log-odds for replies after having seen others of which the verdict
+is known; all are scored on the same replies, each on those that it was not fitted to.
 """
 
 from collections.abc import Callable, Mapping, Sequence

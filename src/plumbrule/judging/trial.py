@@ -201,12 +201,6 @@ def ask_grades(
     Where the prompt set asks both ways round, both answers are averaged as log-odds: a small model
     that leans to "A" or "yes" after a long reply, whatever they mean, leans against itself.
 
-    Args:
-        model: The judge.
-        asked: Principle, request and reply.
-        prompts: The words to ask in.
-        seeds: One a question.
-
     Returns:
         One choice a question, its answers in the order of the `grade` template.
     """

@@ -20,10 +20,6 @@ Record = TypeVar("Record")
 def check_certificate(jury: Jury, folder: Path) -> None:
     """See that a judge that was examined now is read as its certificate says, before it grades.
 
-    Args:
-        jury: With what the examination found.
-        folder: Of the run, where the examination is kept.
-
     Raises:
         DataError: Its answers are read by other borders, or nothing of the certificate is graded.
     """
@@ -53,11 +49,6 @@ def certified_rates(
     stages: Sequence[Examined], jury: Jury, *, file: str | None
 ) -> dict[str, Any] | None:
     """The judge's rates with its errors taken out, for the record of a report.
-
-    Args:
-        stages: The examined models, in order.
-        jury: Whose judge graded, with its certificate.
-        file: Where the certificate was read.
 
     Returns:
         Which certificate it is, and for each of its principles and each stage both rates; None
@@ -111,10 +102,6 @@ def say_certificate(found: dict[str, Any] | None) -> list[str]:
 
 def standing_of(run: Path | None, law: Constitution) -> Standing:
     """What a run found of its judge; a judge that is the critic was examined as that.
-
-    Args:
-        run: Its folder; None: nothing is known.
-        law: The constitution.
 
     Raises:
         DataError: The folder holds no examination.

@@ -200,14 +200,7 @@ def revise_replies(
     *,
     under: Collection[str] | None = None,
 ) -> list[RevisionTrail]:
-    """Take replies through the rounds of critique and revision.
-
-    Args:
-        run: The run.
-        jury: Who revises.
-        exchanges: The replies.
-        under: Principles by which they are mended; None: any.
-    """
+    """Take replies through the rounds of critique and revision."""
     settings = run.config.revising
 
     def work(shard: Sequence[Exchange], seed: int) -> list[RevisionTrail]:

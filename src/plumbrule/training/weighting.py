@@ -57,11 +57,6 @@ def weighed(
 ) -> tuple[list[Example], list[float]]:
     """The examples that count, and what each counts for beside the others.
 
-    Args:
-        examples: All that was given.
-        weights: As for `relative_weights`; None: all the same.
-        what: What messages call one of them.
-
     Raises:
         DataError: There is not one weight an example, one is below 0 or no finite number, or all
             are 0.
