@@ -119,7 +119,8 @@ def try_remedies(
         for at, name in enumerate(names)
     )
     best = int(counts.argmax())
-    chance = stats.binomtest(int(counts[best]), len(asked), _chance(truth), alternative="greater")
+    same = float(max(truth.mean(), 1 - truth.mean()))  # what whoever says one thing gets right
+    chance = stats.binomtest(int(counts[best]), len(asked), same, alternative="greater")
     if chance.pvalue * len(names) > FALSE_ALARM:
         return RemedyTrial(
             results=results,
@@ -140,11 +141,6 @@ def try_remedies(
         f"{names[0]} {counts[0]}",
         expected=wilson(int(sum(chosen)), len(asked), unit="known replies told rightly"),
     )
-
-
-def _chance(truth: np.ndarray) -> float:
-    """What whoever always says the same gets right."""
-    return float(max(truth.mean(), 1 - truth.mean()))
 
 
 def _better(before: np.ndarray, after: np.ndarray) -> float:

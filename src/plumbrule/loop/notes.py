@@ -116,10 +116,6 @@ def ungraded(stages: Sequence[Examined], *, oracle: bool) -> list[str]:
     ]
 
 
-def _empty(text: str) -> bool:
-    return not text.strip()
-
-
 def notes(
     stages: Sequence[Examined], trained: TrainedStages, tested: int, *, oracle: bool
 ) -> list[str]:
@@ -144,7 +140,10 @@ def notes(
     }
     if any(cut.values()):
         said.append(f"Replies cut off at the token limit: {cut}.")
-    for name, odd in (("that are empty", _empty), ("that say the same over and over", endless)):
+    for name, odd in (
+        ("that are empty", lambda text: not text.strip()),
+        ("that say the same over and over", endless),
+    ):
         found = {stage.stage: sum(odd(e.response) for e in stage.exchanges) for stage in stages}
         if any(found.values()):
             said.append(f"Replies {name}: {found}.")

@@ -16,7 +16,7 @@ from plumbrule.compliance import rate
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.files import read_small_text
 from plumbrule.folders import held_folder
-from plumbrule.records import Estimate, to_json
+from plumbrule.records import to_json
 from plumbrule.report import write_runs
 from plumbrule.statistics import paired_proportions
 from plumbrule.store import fingerprint
@@ -168,7 +168,7 @@ def runs_content(runs: Sequence[ReportedRun], *, command: str) -> dict[str, Any]
             "summary": _summary(rows, differences),
             "plumbrule_version": __version__,
             "command": command,
-            "before": _before(first),
+            "before": _shares(first, "before"),
             "runs": rows,
             "principles": _principles(runs),
             "differences": differences,
@@ -201,21 +201,14 @@ def _row(run: ReportedRun) -> dict[str, Any]:
         ),
         "calls": sum(each.get("calls") or 0 for each in stages),
         "dollars": sum(each.get("dollars") or 0 for each in stages),
-        **{
-            measure: to_json(_share(run.letters(measure), unit))
-            for measure, unit in MEASURES.items()
-        },
+        **_shares(run, "final"),
     }
 
 
-def _share(known: Mapping[str, bool], unit: str) -> Estimate | None:
-    return rate(list(known.values()), unit)
-
-
-def _before(first: ReportedRun) -> dict[str, Any]:
-    """The first run's model before training."""
+def _shares(run: ReportedRun, stage: str) -> dict[str, Any]:
+    """Both measures of a run's model, over the prompts that it is known of."""
     return {
-        measure: to_json(_share(first.letters(measure, "before"), unit))
+        measure: to_json(rate(list(run.letters(measure, stage).values()), unit))
         for measure, unit in MEASURES.items()
     }
 
