@@ -23,9 +23,21 @@ from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
 from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, weight_directions
-from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
+from plumbrule.mechanism.parts.heads import (
+    HeadRole,
+    attention_patterns,
+    find_heads,
+    head_scores,
+)
 from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
 from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.recurrence import (
+    FeatureMatch,
+    HeadMatch,
+    by_word,
+    match_features,
+    match_heads,
+)
 from plumbrule.mechanism.site_search import find_sites
 from plumbrule.mechanism.sites import Layer, Site, Sites
 
@@ -38,8 +50,10 @@ __all__ = [
     "Direction",
     "Edge",
     "EdgeClaim",
+    "FeatureMatch",
     "Graph",
     "HeadCopying",
+    "HeadMatch",
     "HeadRole",
     "KeyValueMemory",
     "Layer",
@@ -56,6 +70,7 @@ __all__ = [
     "attribute",
     "attribute_edges",
     "attribute_pairs",
+    "by_word",
     "capture",
     "capture_into",
     "cells_of",
@@ -67,8 +82,11 @@ __all__ = [
     "find_copying",
     "find_heads",
     "find_sites",
+    "head_scores",
     "logit_difference",
     "logit_lens",
+    "match_features",
+    "match_heads",
     "over_training",
     "parsed_edges",
     "patch",
