@@ -18,6 +18,7 @@ from benchmarks import real_ground
 from benchmarks.rows import Row, estimated, show, single, with_earlier
 from plumbrule.lab.induction import InductionRecipe, build_module, open_checkpoint, train_into
 from plumbrule.mechanism import HeadMatch, find_heads, find_sites, match_heads
+from plumbrule.mechanism.opening import open_with_sites
 from plumbrule.statistics import clopper_pearson
 
 CACHE = Path("runs/recurrence")
@@ -119,11 +120,14 @@ def lab_rows(seeds: Sequence[int], widths: Sequence[int]) -> list[Row]:
 def real_rows(names: Sequence[str]) -> list[Row]:
     """Families against each other."""
     rows = []
-    present = [name for name in names if not (real_ground.why_absent(name) and print(name, "?"))]
+    absent = {name: reason for name in names if (reason := real_ground.why_absent(name))}
+    for reason in absent.values():
+        print(f"left out: {reason}")
+    present = [name for name in names if name not in absent]
     models, roles = {}, {}
     for name in present:
-        module = real_ground.open_real(name).module  # type: ignore[attr-defined]
-        models[name] = (module, find_sites(module))
+        model, sites = open_with_sites(str(real_ground.model_path(name)), dtype="float32")
+        models[name] = (model.module, sites)
         roles[name] = roles_of(models[name])
     for one, other in itertools.permutations(present, 2):
         found = match_heads(models[one], models[other], seed=0, sequences=SEQUENCES)
