@@ -29,8 +29,9 @@ from scipy.special import expit
 from benchmarks.rows import Row, estimated, show, single, with_earlier
 from plumbrule.constitution import Constitution, CritiqueExample, Principle
 from plumbrule.judging import KnownReply, TrialAnswer, known_replies, load_prompts
+from plumbrule.judging.diagnosis import CriticKind, diagnose
 from plumbrule.judging.ensembles import Ensemble, learn_reliabilities
-from plumbrule.judging.remedies import CriticKind, Remedy, diagnose, try_remedies
+from plumbrule.judging.remedies import Remedy, try_remedies
 from plumbrule.judging.routing import (
     Labeler,
     learn_router,

@@ -109,6 +109,10 @@ if __name__ == "__main__":
             ROOT / "docs" / f"{page}.md",
             {name: markdown(name, targets=True), f"{name}_details": markdown(name, targets=False)},
         )
+    fill(
+        ROOT / "docs" / "small_models.md",
+        {"training_small": markdown("training_small", targets=False)},
+    )
     for page, name, tables in (
         ("debate", "debate", debate_rows.tables),
         ("oversight", "oversight_tax", oversight_tax.tables),

@@ -20,7 +20,8 @@ from plumbrule.constitution import Constitution, dump_constitution, load_constit
 from plumbrule.judging import CandidatePair, Standing, compare, compare_by_grades, load_prompts
 from plumbrule.lab import village_prompts
 from plumbrule.loop import RunConfig, align
-from plumbrule.loop.amending import AmendableRun, Amending, amend, open_finished
+from plumbrule.loop.amendable import AmendableRun, Amending, open_finished
+from plumbrule.loop.amending import amend
 from plumbrule.loop.relabeling import amended_questions, relabel_pairs, reuse_of
 from plumbrule.loop.steps import Jury, draw_prompts, prefer, reply
 from plumbrule.loop.trials import try_jury
@@ -385,7 +386,7 @@ def _asked_again(runs: Sequence[AmendableRun]) -> tuple[float, int, int]:
             copies=config.candidates,
             temperature=config.candidate_temperature,
         )
-        known = prefer(records, "compare", jury, drawn, copies=config.candidates)
+        known = prefer(records, jury, drawn)
         pairs = [
             CandidatePair(id=e.id, dialogue=e.dialogue, first=e.first, second=e.second)
             for e in known

@@ -18,6 +18,7 @@ BESIDES = (
     "plumbrule.lab.induction",
     "plumbrule.lab.papers",
     "plumbrule.lab.trained_circuits",
+    "plumbrule.loop.amendable",
     "plumbrule.loop.amending",
     "plumbrule.loop.comparing",
     "plumbrule.loop.drafting",

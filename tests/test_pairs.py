@@ -1,10 +1,12 @@
 """What people prefer and would reply, read from the forms it is kept in."""
 
+import gzip
 import json
 
 import pytest
 
-from plumbrule.data import preferred_replies, read_demonstrations, read_pairs
+from plumbrule import drafting
+from plumbrule.data import pairs, preferred_replies, read_demonstrations, read_pairs
 from plumbrule.errors import DataError
 
 HH = {
@@ -97,6 +99,50 @@ def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
     assert "1 pairs left out: nobody has said which reply is better" in said
     with pytest.raises(DataError, match=r"holds no pairs to learn from \(2 both replies"):
         read_pairs(written(tmp_path, same, same))
+
+
+def test_two_readers_of_one_packed_file_agree_on_what_says_something(tmp_path):
+    spaced = {"prompt": "Hi?", "chosen": "Yes.", "rejected": "Yes.\n"}
+    empty = {"prompt": "Hi?", "chosen": "Yes.", "rejected": " "}
+    early = {  # the replies that part come before the last ones
+        "chosen": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d",
+        "rejected": "\n\nHuman: a\n\nAssistant: x\n\nHuman: y\n\nAssistant: z",
+    }
+    path = tmp_path / "pairs.jsonl.gz"
+    path.write_bytes(
+        gzip.compress(
+            b"".join(json.dumps(row).encode() + b"\n" for row in (HH, spaced, empty, early))
+        )
+    )
+
+    ours, theirs = read_pairs(path).preferences, drafting.read_pairs(path)
+
+    assert [better(pair) for pair in ours] == ["Ask them to open it.", "b"]
+    assert [better(pair) for pair in theirs.pairs] == ["Ask them to open it.", "b"]
+    assert [pair.dialogue for pair in ours] == [pair.dialogue for pair in theirs.pairs]
+    assert (theirs.identical, theirs.empty) == (1, 1)
+    (tmp_path / "bad.jsonl.gz").write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        read_pairs(tmp_path / "bad.jsonl.gz")
+
+
+def test_a_file_that_unpacks_to_more_than_is_taken_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "LARGEST_PAIRS", 2**20)
+    path = tmp_path / "pairs.jsonl.gz"
+    path.write_bytes(gzip.compress(b" " * (2**20 + 1)))
+
+    with pytest.raises(DataError, match=r"at most 1 MiB of pairs.*has more"):
+        read_pairs(path)
+
+
+def test_a_critic_s_undecided_record_is_left_out_and_a_bare_null_is_refused(tmp_path):
+    row = {"prompt": "Hi?", "first": "a", "second": "b", "probability": None}
+
+    notes = read_pairs(written(tmp_path, HH, {**row, "by_principle": {}})).notes
+
+    assert notes == (
+        f"{tmp_path}/pairs.jsonl: 1 pairs left out: nobody has said which reply is better",
+    )
 
 
 def test_opposite_labels_of_one_pair_become_their_mean_and_are_counted(tmp_path):

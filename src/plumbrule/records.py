@@ -129,6 +129,18 @@ class Exchange:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
+class TalkReading:
+    """What came of reading a reply twice that seems to talk to its judge."""
+
+    said: str
+    """Signs that gave it away and a quotation; the quoted words are the reply's own."""
+
+    changed: bool
+    """Whether reading it without its talk changed the verdict."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Judgment:
     """One judge's word on one reply under one principle."""
 
@@ -153,6 +165,10 @@ class Judgment:
 
     method: str
     """`log-probs`, `sampling`, `oracle` …: where the probability came from."""
+
+    talk: TalkReading | None = None
+    """What came of a second reading; None where the reply was read once. Files of before it had
+    this field say so in the rationale alone: `judging.talk_reading` reads both."""
 
 
 @strict

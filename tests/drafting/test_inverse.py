@@ -17,8 +17,9 @@ from plumbrule.drafting import (
     preference_judge,
     usable_pairs,
 )
-from plumbrule.drafting.candidates import parts_of
-from plumbrule.drafting.inverse import _fit, tiers_of
+from plumbrule.drafting.ballots import fit
+from plumbrule.drafting.inverse import tiers_of
+from plumbrule.drafting.wordings import parts_of
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.loop.drafting import reply_properties
 
@@ -234,7 +235,7 @@ def test_weights_are_those_of_a_logistic_regression():
     votes = rng.choice([-1.0, 0.0, 1.0], size=(300, 3))
     labels = (rng.random(300) < 1 / (1 + np.exp(-votes @ [1.0, -0.5, 2.0]))).astype(float)
 
-    weights, _ = _fit(votes, labels)
+    weights, _ = fit(votes, labels)
 
     model = LogisticRegression(C=10.0, fit_intercept=False, tol=1e-10).fit(votes, labels)
     np.testing.assert_allclose(weights, model.coef_[0], atol=1e-5)

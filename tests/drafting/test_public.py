@@ -24,7 +24,7 @@ from plumbrule.drafting import (
 )
 from plumbrule.drafting.cleaning import why_removed
 from plumbrule.drafting.pages import escaped
-from plumbrule.drafting.public import usable_principle
+from plumbrule.drafting.principles import usable_principle
 from plumbrule.drafting.views import linked, stances
 from plumbrule.errors import ConfigError, DataError
 

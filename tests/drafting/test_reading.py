@@ -141,6 +141,7 @@ def test_pairs_that_say_nothing_are_left_out_and_counted():
     torn = [plain_pair("b", "x", "y", probability=1), plain_pair("b", "y", "x", probability=1)]
     given = [
         good,
+        plain_pair("e", "x", " ", probability=1),
         plain_pair("a", "y", "x", probability=0),
         *torn,
         plain_pair("c", "x", " x", probability=1),
@@ -151,23 +152,27 @@ def test_pairs_that_say_nothing_are_left_out_and_counted():
 
     assert found.pairs == (good,)
     assert (found.repeated, found.contradictory, found.identical, found.undecided) == (1, 2, 1, 1)
+    assert found.empty == 1
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 1 is not JSON"),
-        ("[1]", "must be an object"),
-        ('{"prompt": "a", "chosen": "b"}', "must have `chosen` and `rejected`"),
-        ('{"prompt": "a", "first": "b", "second": "c"}', "must have `chosen` and `rejected`"),
-        ('{"prompt":"a","first":"b","second":"c","probability":1.5}', "between 0 and 1"),
-        ('{"prompt":"a","first":"b","second":"c","probability":NaN}', "between 0 and 1"),
-        ('{"prompt":"a","first":"b","second":"c","probability":true}', "between 0 and 1"),
+        ("{", "line 1 must be one JSON object a line"),
+        ("[1]", "line 1 must be a JSON object"),
+        (
+            '{"prompt": "a", "chosen": "b"}',
+            "must have the keys chosen and rejected.*it lacks rejected",
+        ),
+        ('{"prompt": "a", "first": "b", "second": "c"}', "must have the key probability"),
+        ('{"prompt":"a","first":"b","second":"c","probability":1.5}', "from 0 to 1"),
+        ('{"prompt":"a","first":"b","second":"c","probability":NaN}', "from 0 to 1"),
+        ('{"prompt":"a","first":"b","second":"c","probability":true}', "from 0 to 1"),
         ('{"prompt":"a","first":"b","second":"c","label":"left"}', "`first` or `second`"),
-        ('{"prompt":"a","first":"b","second":7,"label":"first"}', "must be a reply"),
+        ('{"prompt":"a","first":"b","second":7,"label":"first"}', "`second` must be text"),
         ('{"first":"b","second":"c","label":"first"}', "must have the key `prompt`"),
         ('{"prompt":"a","first":"b","second":"b","label":"first"}', "1 with identical sides"),
-        ("", "is empty"),
+        ("", "holds none"),
     ],
 )
 def test_lines_that_are_no_pairs_are_refused_in_words(tmp_path, line, words):
@@ -183,5 +188,5 @@ def test_what_is_not_packed_or_not_there_is_refused(tmp_path):
 
     with pytest.raises(DataError, match="cannot be unpacked"):
         read_pairs(tmp_path / "a.gz")
-    with pytest.raises(DataError, match="no file"):
+    with pytest.raises(DataError, match="there is none at"):
         read_pairs(tmp_path / "nothing.jsonl")

@@ -6,9 +6,9 @@ import pytest
 from tests.fakes import ScriptedModel
 
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.judging import CandidatePair, compare, grade, load_prompts, suspect
+from plumbrule.judging import CandidatePair, compare, grade, load_prompts, suspect, talk_reading
 from plumbrule.judging.disguises import held_in_code, hidden, plain, styled
-from plumbrule.records import Exchange, Message
+from plumbrule.records import Exchange, Judgment, Message, from_json, to_json
 
 REQUEST = "The registry says that the mill of Venn was built in 1872 by Petra Lind. Who built it?"
 WRONG = "The mill of Venn was built by Tor Hale."
@@ -192,6 +192,21 @@ def test_a_judge_that_obeys_is_asked_again_and_the_worse_verdict_counts():
     assert "talks to its judge" in guarded.rationale
     assert "pass with it, fail without" in guarded.rationale
     assert guarded.method == "log-probs, guarded"
+    assert guarded.talk is not None
+    assert guarded.talk.changed
+    assert talk_reading(guarded) == guarded.talk
+    assert guarded.talk.said.startswith("it talks to its judge")
+
+
+def test_a_second_reading_is_read_from_files_of_before_it_had_a_field():
+    guarded, _ = graded(f"{WRONG} {TALK}")
+    kept = to_json(guarded)
+    del kept["talk"]
+
+    read = from_json(Judgment, kept, origin="an old file")
+
+    assert read.talk is None
+    assert talk_reading(read) == guarded.talk
 
 
 def test_an_honest_reply_costs_nothing_more_and_is_judged_as_before():

@@ -8,13 +8,12 @@ from tests.fakes import ScriptedModel
 from plumbrule.constitution import Constitution, CritiqueExample, Principle
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import TrialAnswer, known_replies, load_prompts, try_judge
+from plumbrule.judging.diagnosis import diagnose, try_critiques
 from plumbrule.judging.remedies import (
     Remedy,
     ask_classifier,
     ask_critic,
     choose_for_coverage,
-    diagnose,
-    try_critiques,
     try_remedies,
     usual_remedies,
 )

@@ -16,7 +16,8 @@ from plumbrule.folders import locked
 from plumbrule.lab import village_prompts
 from plumbrule.ledger import verify
 from plumbrule.loop import align
-from plumbrule.loop.amending import Amending, amend, open_finished
+from plumbrule.loop.amendable import Amending, open_finished
+from plumbrule.loop.amending import amend
 from plumbrule.loop.workspace import open_workspace
 from plumbrule.recipes import village
 from plumbrule.training import DpoTraining, RewardTraining, SupervisedTraining

@@ -6,15 +6,12 @@ from tests.training.test_collapse import START
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.records import Message, from_json, to_json
+from plumbrule.training.monitors import Monitor, MonitorSettings, check_held_out, identity_of
 from plumbrule.training.overoptimization import (
-    Monitor,
-    MonitorSettings,
     RuleState,
     ScoredReplies,
     StoppingRule,
-    check_held_out,
     fall_p_value,
-    identity_of,
     level_of,
 )
 

@@ -16,6 +16,7 @@ from plumbrule.training.checkpoints import TrainingWorkspace, inputs_of
 from plumbrule.training.loading import load_for_training
 from plumbrule.training.log_probs import reply_log_probs
 from plumbrule.training.reproducibility import reproducibly
+from plumbrule.training.rewarded import RewardedPrompts
 from plumbrule.training.running import Batches, run_trainer
 from plumbrule.training.settings import (
     DpoTraining,
@@ -410,7 +411,10 @@ def test_grpo_asks_for_rewards_of_tokens_and_draws_for_each_prompt_by_its_number
         start, space = opened(models(), settings, tmp_path)
         prompts = start.chat.prompts([example.dialogue for example in exchanges(4)])
         batches = Batches(order=[3, 1, 0, 2], batch_size=2, micro_batch_size=2)
-        trainer = ours.grpo_trainer(start, prompts, score, settings, batches, space, seed=0)
+        given = RewardedPrompts(
+            start=start, prompts=prompts, score=score, batches=batches, space=space
+        )
+        trainer = ours.group_trainer(given, settings, seed=0)
         assert trainer.args.steps_per_generation == 1
         run = run_trainer(trainer, settings, batches, space, None)
     assert run.steps == 2

@@ -23,7 +23,7 @@ from plumbrule.training.documents import Document, train_documents
 from plumbrule.training.dpo import PreferencePair, train_dpo
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.kto import RatedReply, train_kto
-from plumbrule.training.overoptimization import Monitor, MonitorSettings
+from plumbrule.training.monitors import Monitor, MonitorSettings
 from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model

@@ -1,11 +1,11 @@
 """The verb `amend`: a finished run and a changed constitution in, the amended model out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from plumbrule.cli.shown import print_outcome, typed
 
 
 def amend(
@@ -42,8 +42,7 @@ def amend(
     stays as it is. An interrupted amendment goes on when the same command is given again.
     """
     from plumbrule.cli.progress import progress_bars
-    from plumbrule.cli.run import _say
-    from plumbrule.loop.amending import Amending
+    from plumbrule.loop.amendable import Amending
     from plumbrule.recipes.amending import amend_run
 
     settings = Amending(epochs=epochs, replay=replay, margin=margin)
@@ -55,9 +54,9 @@ def amend(
             out=out,
             before=before,
             settings=settings,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
         )
-    _say(outcome.content, outcome.model, outcome.report)
+    print_outcome(outcome.content, outcome.report, outcome.model)
     if not outcome.gates_passed:
         raise typer.Exit(1)

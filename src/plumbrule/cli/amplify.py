@@ -1,11 +1,11 @@
 """The verb `amplify`: a task and a weak student in, the depth it may be trusted to out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from plumbrule.cli.shown import typed
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
     from plumbrule.oversight.amplification import Climb
@@ -43,9 +43,7 @@ def amplify(
     chosen = choose_amplification(recipe, seed)
     folder = out or Path("runs/amplify") / Path(recipe).stem
     with progress_bars() as tell:
-        done = amplify_into(
-            folder, chosen, command=shlex.join(["plumbrule", *sys.argv[1:]]), tell=tell
-        )
+        done = amplify_into(folder, chosen, command=typed(), tell=tell)
     _say(done, folder)
     if done.stopped is not None:
         raise typer.Exit(1)

@@ -1,11 +1,11 @@
 """The verb `compare`: two models in, what changed between them out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from plumbrule.cli.shown import print_outcome, typed
 
 
 def compare(
@@ -126,12 +126,12 @@ def compare(
             after,
             asked,
             settings=settings,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             judge=judging,
             encoder=embedder,
             tell=tell,
         )
-    _say(content, out)
+    print_outcome(content, out / "report")
     if content["findings"]:
         raise typer.Exit(1)
 
@@ -168,13 +168,3 @@ def _verify(folder: Path) -> None:
         console.print(f"{mark}  {escape(check.name)}: {escape(check.detail)}")
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
-
-
-def _say(content: Any, out: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console()
-    for line in content["summary"]:
-        console.print(escape(line))
-    console.print(f"Report: {escape(str(out / 'report' / 'index.html'))}")

@@ -1,11 +1,11 @@
 """The verb `compare-runs`: finished runs in, one report that sets them side by side out."""
 
-import shlex
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+
+from plumbrule.cli.shown import print_outcome, typed
 
 
 def compare_runs(
@@ -24,15 +24,5 @@ def compare_runs(
     """
     from plumbrule.loop.runs import compare_runs as compare
 
-    command = shlex.join(["plumbrule", *sys.argv[1:]])
-    _say(compare(runs or [], out=out, command=command), out)
-
-
-def _say(content: Any, out: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console()
-    for line in content["summary"]:
-        console.print(escape(line))
-    console.print(f"Report: {escape(str(out / 'report' / 'index.html'))}")
+    content = compare(runs or [], out=out, command=typed())
+    print_outcome(content, out / "report")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from plumbrule.cli.shown import plain_console, shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -41,9 +43,9 @@ def show(
     if as_json:
         typer.echo(_json(found, chosen))
     elif chosen:
-        _print_principle(_console(), found, chosen)
+        _print_principle(plain_console(), found, chosen)
     else:
-        _print_constitution(_console(), found)
+        _print_constitution(plain_console(), found)
 
 
 @app.command()
@@ -57,7 +59,7 @@ def lint(
 
     found = load_constitution(constitution)
     complaints = check(found)
-    console = _console()
+    console = plain_console()
     for complaint in complaints:
         _print_complaint(console, complaint)
     errors = sum(complaint.severity == "error" for complaint in complaints)
@@ -76,7 +78,8 @@ def diff(before: Named, after: Named) -> None:
     from plumbrule.constitution import diff as compare
     from plumbrule.constitution import load_constitution
 
-    _console().print(_safe(compare(load_constitution(before), load_constitution(after)).describe()))
+    found = compare(load_constitution(before), load_constitution(after))
+    plain_console().print(_safe(found.describe()))
 
 
 @app.command()
@@ -116,7 +119,7 @@ def conflicts(
     if as_json:
         typer.echo(json.dumps(to_json(survey), ensure_ascii=False, indent=2))
     else:
-        _console().print(_safe(describe_conflicts(survey)))
+        plain_console().print(_safe(describe_conflicts(survey)))
 
 
 @app.command()
@@ -170,7 +173,7 @@ def wording(
     if as_json:
         typer.echo(json.dumps(to_json(trial), ensure_ascii=False, indent=2))
     else:
-        _console().print(_safe(describe_wordings(trial)))
+        plain_console().print(_safe(describe_wordings(trial)))
 
 
 @app.command(name="import")
@@ -197,7 +200,7 @@ def import_(
         )
     made = import_markdown(_read(file), name=name)
     write_atomic(target, dump_constitution(made.constitution))
-    _print_import(_console(), made, target)
+    _print_import(plain_console(), made, target)
 
 
 Encoder = Annotated[
@@ -241,7 +244,7 @@ def public(
         encoder=encoder,
         writer_spec=writer,
     )
-    _print_public(_console(), draft, out)
+    _print_public(plain_console(), draft, out)
     if draft.constitution is None:
         raise typer.Exit(1)
 
@@ -270,14 +273,14 @@ def inverse(
     draft = draft_from_pairs(
         pairs, out, name=name, seed=seed, most=most, encoder=encoder, judge_spec=judge
     )
-    _print_inverse(_console(), draft, out)
+    _print_inverse(plain_console(), draft, out)
     if draft.constitution is None:
         raise typer.Exit(1)
 
 
 def _print_public(console: "Console", draft: "PublicDraft", out: Path) -> None:
     from plumbrule.drafting.pages import percent
-    from plumbrule.drafting.public import STANDINGS
+    from plumbrule.drafting.public_views import STANDINGS
 
     groups = draft.groups
     console.print(
@@ -321,7 +324,8 @@ def _print_inverse(console: "Console", draft: "InverseDraft", out: Path) -> None
     pairs = draft.pairs
     console.print(
         f"{_count(len(pairs.pairs), 'labeled pair')} ({pairs.identical} identical, "
-        f"{pairs.contradictory} contradictory, {pairs.undecided} undecided left out)"
+        f"{pairs.empty} empty, {pairs.contradictory} contradictory, "
+        f"{pairs.undecided} undecided left out)"
     )
     for each in draft.principles:
         console.print(f"  [bold]{_safe(each.principle_id)}[/] {_safe(each.text)}")
@@ -354,21 +358,9 @@ def _print_written(
         )
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(soft_wrap=True, highlight=False)
-
-
 def _safe(text: str) -> str:
     """Text that cannot be taken for markup, nor steer the terminal."""
-    from rich.markup import escape
-
-    joiners = "\u200c\u200d"  # letters of some scripts and emoji need them
-    shown = "".join(
-        char if char.isprintable() or char in "\n" + joiners else repr(char)[1:-1] for char in text
-    )
-    return escape(shown)
+    return shown(text, keep="\n\u200c\u200d")  # joiners: letters of some scripts need them
 
 
 def _count(number: int, noun: str) -> str:

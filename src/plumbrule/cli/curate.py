@@ -1,11 +1,11 @@
 """The verb `curate`: a corpus and a constitution in, what is left of it and why out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from plumbrule.cli.shown import typed
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
     from plumbrule.recipes.curated import CuratedCorpus
@@ -101,7 +101,7 @@ def curate(
             judge=models[judge] if judge else None,
             reviser=models[reviser] if reviser else None,
             judging_prompts=judging_prompts,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
         )
     _say(found)

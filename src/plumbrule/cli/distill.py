@@ -1,11 +1,11 @@
 """The verb `distill`: a student, a teacher and a constitution in, a taught student out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from plumbrule.cli.shown import typed
 
 
 def distill(
@@ -109,7 +109,7 @@ def distill(
             judging_prompts=judging_prompts,
             dtype=dtype,
             device=device,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
         )
     console = Console()

@@ -1,18 +1,16 @@
 """The verb `judge`: how a judge errs, what moves it, and what a rate that it reports is worth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from plumbrule.cli.shown import shown
 
 if TYPE_CHECKING:  # the parts below take seconds to import; --help must not wait for them
     from rich.table import Table
 
-    from plumbrule.constitution import Constitution
-    from plumbrule.judging import Standing
     from plumbrule.records import Estimate
-
-Record = TypeVar("Record")
 
 app = typer.Typer(
     help="Measure how a judge errs on replies that people labeled, and correct its rates for it.",
@@ -75,6 +73,7 @@ def certify(
 
     from plumbrule.errors import ConfigError
     from plumbrule.judging.certificates import certify_judge
+    from plumbrule.loop.certified import standing_of
 
     if source not in ("human", "rule", "oracle", "ai"):
         raise ConfigError(f"--source must be human, rule, oracle or ai, got {source!r:.40}")
@@ -87,7 +86,7 @@ def certify(
         source=source,  # type: ignore[arg-type]
         seed=seed,
         days=days,
-        standing=_standing(run, law),
+        standing=standing_of(run, law),
     )
     certificate.write(out)
     table = _table("principle", "broken", "kept", "sensitivity", "specificity", "AUROC", "lost")
@@ -108,7 +107,7 @@ def certify(
         "on.[/]",
         soft_wrap=True,
     )
-    console.print(f"Certificate: {_safe(str(out))}", soft_wrap=True)
+    console.print(f"Certificate: {shown(str(out))}", soft_wrap=True)
 
 
 @app.command()
@@ -154,7 +153,7 @@ def biases(
     )
     for each in report.effects:
         line = f"{each.kind.replace('_', '-')}: {each.reason}"
-        console.print(f"[red]{_safe(line)}[/]" if each.found else _safe(line), soft_wrap=True)
+        console.print(f"[red]{shown(line)}[/]" if each.found else shown(line), soft_wrap=True)
     if report.found:
         raise typer.Exit(1)
 
@@ -207,7 +206,7 @@ def remedies(
     said = try_judge(critic, known, law, prompts=words, seeds=[seed] * len(known))
     wrong = diagnose(said)
     console = Console()
-    console.print(_safe(f"The critic {wrong.kind}: {wrong.reason}."), soft_wrap=True)
+    console.print(shown(f"The critic {wrong.kind}: {wrong.reason}."), soft_wrap=True)
     found = try_remedies(known, tried, seed=seed)
     table = _table("remedy", "told rightly", "p")
     for each in found.results:
@@ -220,7 +219,7 @@ def remedies(
         soft_wrap=True,
     )
     line = f"Recommended: {found.recommended}, because {found.reason}."
-    console.print(_safe(line), soft_wrap=True)
+    console.print(shown(line), soft_wrap=True)
     if found.recommended == "people":
         raise typer.Exit(1)
 
@@ -254,12 +253,13 @@ def rate(
 
     from plumbrule.constitution import load_constitution
     from plumbrule.judging.certificates import corrected, read_certificate
+    from plumbrule.loop.certified import read_records, standing_of
     from plumbrule.records import Judgment, to_json
 
     held = read_certificate(certificate)
     law = load_constitution(constitution)
-    said = _records(Judgment, judgments, "judgments")
-    found = corrected(held, said, law, level=level, standing=_standing(run, law))
+    said = read_records(Judgment, judgments, "judgments")
+    found = corrected(held, said, law, level=level, standing=standing_of(run, law))
     if as_json:
         typer.echo(json.dumps([to_json(each) for each in found], indent=1))
         return
@@ -277,7 +277,7 @@ def rate(
     console.print(table)
     for each in found:
         if each.reason:
-            console.print(_safe(f"{each.principle_id}: {each.reason}"), soft_wrap=True)
+            console.print(shown(f"{each.principle_id}: {each.reason}"), soft_wrap=True)
     console.print(
         "[dim]flagged: as the judge says. broken: its errors taken out. alike: a small p says that "
         "these replies are of another kind than those that it was examined on.[/]",
@@ -304,48 +304,6 @@ def _opened(judge: str, labels: Path, constitution: str, prompts: str) -> tuple[
     return open_model(judge), known, law, words
 
 
-def _standing(run: Path | None, law: "Constitution") -> "Standing":
-    """What a run found of its judge; a judge that is the critic was examined as that."""
-    from plumbrule.judging import Standing, TrialAnswer, conclude, conclude_conditions
-    from plumbrule.judging.conditions import ConditionAnswer
-
-    if run is None:
-        return Standing()
-    place = run / "stages" / "trial"
-    name = "judge" if (place / "judge").is_dir() else "critic"
-    answers = _records(TrialAnswer, place / name, "a run's examination of its judge")
-    told = place / f"{name}_conditions"
-    conditions = _records(ConditionAnswer, told, "conditions") if told.is_dir() else []
-    return Standing(trial=conclude(name, answers, law), conditions=conclude_conditions(conditions))
-
-
-def _records(kind: type[Record], place: Path, what: str) -> list[Record]:
-    """Records of a file, or of all files of a folder; the seals of shards are none."""
-    import json
-
-    from plumbrule.errors import DataError
-    from plumbrule.files import absent
-    from plumbrule.records import from_json
-
-    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
-    if not files or not all(file.is_file() for file in files):
-        raise DataError(f"expected {what} as JSON lines: {absent(place)}")
-    found = []
-    for file in files:
-        text = file.read_bytes().decode("utf-8", errors="replace")
-        for number, line in enumerate(text.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{file}, line {number} must be JSON, got {line[:60]!r}") from error
-            if isinstance(value, dict) and value.keys() == {"records", "seal"}:
-                continue
-            found.append(from_json(kind, value, origin=f"{file}, line {number}"))
-    return found
-
-
 def _table(*names: str) -> "Table":
     from rich.table import Table
 
@@ -360,9 +318,3 @@ def _said(estimate: "Estimate | None", form: str = ".2f") -> str:
         return "-"
     between = " to " if form.startswith("+") else "-"
     return f"{estimate.value:{form}} ({estimate.low:{form}}{between}{estimate.high:{form}})"
-
-
-def _safe(text: str) -> str:
-    from plumbrule.cli.shown import shown
-
-    return shown(text)

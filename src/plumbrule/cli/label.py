@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from plumbrule.cli.shown import shown
+from plumbrule.cli.shown import plain_console, shown
 from plumbrule.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _on_page(queue: "LabelQueue", who: str, port: int | None, adjudicate: bool) 
     from plumbrule.people import LabelPage
 
     page = LabelPage(queue, port=port, adjudicate=adjudicate)
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     console.print(f"Open in a browser on this machine: {shown(page.url(who))}")
     console.print(
         "Another person takes the same address with a name of their own behind who=. "
@@ -184,7 +184,7 @@ def make(
     make_queue(found, out, settings)
     known = sum(item.known is not None for item in found)
     place = "the database" if "://" in out else shown(out)
-    _print(
+    plain_console().print(
         f"{len(found)} items in {place}, {known} of them with a known answer. Label them with: "
         f"plumbrule label {place if '://' not in out else 'URL'}"
     )
@@ -208,7 +208,7 @@ def status(queue: Queue) -> None:
             counts = (progress.labeled, progress.skipped, progress.flagged, progress.left)
             rates = (seen.sensitivity, seen.specificity, seen.accuracy)
             table.add_row(shown(who), *map(str, counts), *map(_estimate, rates))
-        console = Console(soft_wrap=True, highlight=False)
+        console = plain_console()
         if progress is None:
             console.print("Nobody has labeled anything yet.")
             return
@@ -233,7 +233,7 @@ def agreement(
     with open_queue(queue) as opened:
         found = measure(opened.items(), opened.labels(), seed=seed)
     if not found:
-        _print("No item has labels of two people yet, so agreement is not known.")
+        plain_console().print("No item has labels of two people yet, so agreement is not known.")
         return
     table = Table("principle", "people", "measure", "items", "same", "agreement", highlight=False)
     for each in found:
@@ -275,7 +275,7 @@ def export(
             count = export_labels(opened, out)
         if ledger is not None:
             enter_into_ledger(opened, ledger)
-    _print(f"{count} {'tasks' if tasks else 'labels'} in {shown(str(out))}")
+    plain_console().print(f"{count} {'tasks' if tasks else 'labels'} in {shown(str(out))}")
 
 
 @app.command(name="import")
@@ -294,7 +294,7 @@ def import_(
 
     with open_queue(queue) as opened:
         count = import_labels(opened, file, annotator=who)
-    _print(f"{count} new labels from {shown(str(file))}")
+    plain_console().print(f"{count} new labels from {shown(str(file))}")
 
 
 def _account() -> str:
@@ -309,7 +309,3 @@ def _estimate(estimate: "Estimate | None") -> str:
     if estimate is None:
         return ""
     return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f}, n={estimate.n})"
-
-
-def _print(text: str) -> None:
-    Console(soft_wrap=True, highlight=False).print(text)

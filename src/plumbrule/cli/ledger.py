@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from plumbrule.cli.shown import shown
+from plumbrule.cli.shown import plain_console, shown
 
 app = typer.Typer(
     help="Check, show and export the record of what was done in a run.",
@@ -47,7 +46,7 @@ def verify(
     problems = [str(problem) for problem in verification.problems]
     files, said = ([], "") if folder is None else verify_files(folder)
     problems += files
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     for problem in problems:
         console.print(f"[red]{shown(problem)}[/]")
     if not verification.end_known:
@@ -80,7 +79,7 @@ def show(run: Run) -> None:
         short = payload if len(payload) <= LONGEST_CELL else payload[: LONGEST_CELL - 1] + "…"
         cells = (entry.written_at[:19], entry.kind, entry.key, short)
         table.add_row(str(entry.position), *(shown(cell) for cell in cells))
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console()
     console.print(table, soft_wrap=False)
     console.print(f"head {shown(entries[-1].hash if entries else GENESIS)}")
 
@@ -94,6 +93,4 @@ def export(
     from plumbrule.ledger import export as write
 
     head = write(run, out)
-    Console(soft_wrap=True, highlight=False).print(
-        f"{head.entries} entries in {shown(str(out))}, head {shown(head.hash)}"
-    )
+    plain_console().print(f"{head.entries} entries in {shown(str(out))}, head {shown(head.hash)}")

@@ -27,11 +27,6 @@ class Clock:
     """Says how far work is and how long it may still take, from what it was told."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Begin.
-
-        Args:
-            now: The time in seconds.
-        """
         self._now = now
         self._began = now()
         self._expected: dict[str, float] = {}
@@ -124,13 +119,7 @@ class Lines:
     def __init__(
         self, write: Callable[[str], None], *, clock: Clock, every: float = EVERY_SECONDS
     ) -> None:
-        """Set up; `run` begins the lines that come by themselves.
-
-        Args:
-            write: Takes a line.
-            clock: Knows how long things take.
-            every: Seconds between two lines about the same stage.
-        """
+        """Set up; `run` begins the lines that come by themselves."""
         self._write, self._clock, self._every = write, clock, every
         self._over = threading.Event()
 
@@ -165,13 +154,6 @@ class ProgressTeller:
     """What a stage calls to say how far it is, and what a plan calls to say what is to come."""
 
     def __init__(self, clock: Clock, tell: Tell, say: Callable[[str], None]) -> None:
-        """Wrap.
-
-        Args:
-            clock: Learns what is expected.
-            tell: Shows progress.
-            say: Shows a line of text.
-        """
         self._clock, self._tell, self.say = clock, tell, say
 
     def __call__(self, stage: str, done: int, total: int) -> None:

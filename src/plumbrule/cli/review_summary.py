@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from plumbrule.cli.shown import shown
+from plumbrule.cli.shown import plain_console, shown
 
 if TYPE_CHECKING:  # reading papers takes a moment to import; --help must not wait for it
     from plumbrule.loop.reviewing import PaperReview
@@ -27,7 +27,7 @@ LONGEST_LINE = 300
 def print_review(found: "PaperReview", *, closed: Sequence[str]) -> None:
     """Print the outcome, what was found and where, what was not checked, parts, cost and head."""
     done = found.review
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     verdict = done.verdict
     color = COLORS[verdict.outcome]
     console.print(f"[{color}]{verdict.outcome.upper()}[/]  {shown(found.material.paper.name, 80)}")
@@ -49,14 +49,8 @@ def print_review(found: "PaperReview", *, closed: Sequence[str]) -> None:
 
 
 def print_verification(found: "ReviewVerification", folder: Path, *, besides: int = 0) -> None:
-    """Print each problem with its place, or that there is none.
-
-    Args:
-        found: What verification found.
-        folder: Of the review.
-        besides: Problems that were printed before, of its pages.
-    """
-    console = Console(highlight=False, soft_wrap=True)
+    """Print each problem with its place, or that there is none."""
+    console = plain_console()
     for problem in found.problems:
         console.print(
             f"[red]{problem.kind}[/]: {shown(problem.place)}: {shown(problem.detail, LONGEST_LINE)}"

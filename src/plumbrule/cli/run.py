@@ -1,11 +1,11 @@
 """The verb `run`: constitution and model in, aligned model and report out."""
 
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from plumbrule.cli.shown import print_outcome, typed
 
 if TYPE_CHECKING:  # torch and its like take seconds to import; --help must not wait for them
     from plumbrule.loop import RunPlan
@@ -112,6 +112,7 @@ def run(
     [bold]--recipe small[/] it is set for a model of a hundred million parameters and about an hour
     on one core; [bold]--plan[/] says beforehand what it will take.
     """
+    from plumbrule.cli.progress import progress_bars
     from plumbrule.loop import align, settle_adapters
     from plumbrule.loop import plan as plan_run
     from plumbrule.recipes.choosing import choose_run
@@ -136,7 +137,7 @@ def run(
         "adapters": lora,
         "teach_anyway": teach_anyway or None,
     }
-    with _progress(None if plan else out / "progress.log") as tell:
+    with progress_bars(log=None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
         asked = choose_run(given, recipe or ())
         for note in asked.notes:
@@ -160,31 +161,11 @@ def run(
             prompts=chosen.prompts,
             oracle=chosen.oracle,
             out=out,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
             # Where truth is known the models are tiny, and a plan would take longer than a stage.
             planned=None if chosen.oracle else planned,
         )
-    _say(outcome.content, outcome.model, outcome.report)
+    print_outcome(outcome.content, outcome.report, outcome.model)
     if not outcome.gates_passed:
         raise typer.Exit(1)
-
-
-def _say(content: Any, model: Path, report: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console()
-    for line in content["summary"]:
-        console.print(escape(line))
-    for gate in content["gates"]:
-        mark = "[green]passed[/]" if gate["passed"] else "[red]failed[/]"
-        console.print(f"{mark}  {escape(gate['name'])} ({escape(gate['bound'])})")
-    console.print(f"Model:  {escape(str(model))}")
-    console.print(f"Report: {escape(str(report / 'index.html'))}")
-
-
-def _progress(log: Path | None) -> Any:
-    from plumbrule.cli.progress import progress_bars
-
-    return progress_bars(log=log)

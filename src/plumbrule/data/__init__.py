@@ -5,6 +5,7 @@ from plumbrule.data.files import LARGEST_FILE
 from plumbrule.data.pairs import (
     DemonstrationFile,
     PairFile,
+    pair_rows,
     preferred_replies,
     read_demonstrations,
     read_pairs,
@@ -28,6 +29,7 @@ __all__ = [
     "PromptFile",
     "constitution_prompts",
     "open_corpus",
+    "pair_rows",
     "preferred_replies",
     "read_demonstrations",
     "read_pairs",

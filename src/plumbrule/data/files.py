@@ -1,11 +1,16 @@
-"""Rows of a file, whatever it is: JSON lines, a JSON list, CSV, tab-separated text or Parquet."""
+"""Rows of a file, whatever it is: JSON lines, a JSON list, CSV, tab-separated text or Parquet.
+
+A name that ends in .gz is unpacked: `pairs.jsonl.gz`.
+"""
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from plumbrule.errors import DataError
 
@@ -19,13 +24,20 @@ Row = tuple[str, dict[str, Any]]
 """Where a row stands, for a message, and what it holds."""
 
 
-def read_rows(path: Path, what: str = "prompts", option: str = "--prompts") -> Iterator[Row]:
+def read_rows(
+    path: Path,
+    what: str = "prompts",
+    option: str = "--prompts",
+    *,
+    largest: int = LARGEST_FILE,
+) -> Iterator[Row]:
     """Every row of a file, in order.
 
     Args:
         path: The file.
         what: What its rows are, for messages.
-        option: Where it was named.
+        option: Where it was named, for messages.
+        largest: Bytes of the file, unpacked.
 
     Raises:
         DataError: The file is missing, too large, or not what its name and beginning say.
@@ -33,40 +45,53 @@ def read_rows(path: Path, what: str = "prompts", option: str = "--prompts") -> I
     if not path.is_file():
         raise DataError(f"expected a file of {what}, there is none at {path}; check {option}")
     try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        size = path.stat().st_size
+        packed = path.suffix.lower() == ".gz"
+        file = io.BytesIO(_unpacked(path, largest)) if packed else path.open("rb")
+        size = len(file.getbuffer()) if isinstance(file, io.BytesIO) else path.stat().st_size
     except OSError as error:
         raise DataError(
             f"expected a file of {what}, {path} cannot be read: {error.strerror}; check its rights"
         ) from error
-    if size > LARGEST_FILE:
-        raise DataError(
-            f"expected at most {LARGEST_FILE / 2**20:.0f} MiB of {what}, {path} has "
-            f"{size / 2**20:.0f} MiB; draw a sample of it, such as `shuf -n 2000 FILE`"
-        )
-    if start == b"PAR1":
-        yield from _parquet(path)
-    elif path.suffix.lower() in (".csv", ".tsv"):
-        yield from _table(path)
-    elif path.suffix.lower() == ".json":
-        yield from _list(path)
-    else:
-        yield from _lines(path)
+    with file:
+        if size > largest:
+            found = "more" if packed else f"{size / 2**20:.0f} MiB"
+            raise DataError(
+                f"expected at most {largest / 2**20:.0f} MiB of {what}, {path} has {found}; draw a "
+                "sample of it, such as `shuf -n 2000 FILE`"
+            )
+        start = file.read(4)
+        file.seek(0)
+        kind = Path(path.stem if packed else path.name).suffix.lower()
+        if start == b"PAR1":
+            yield from _parquet(file, path)
+        elif kind in (".csv", ".tsv"):
+            yield from _table(file, path, "\t" if kind == ".tsv" else ",")
+        elif kind == ".json":
+            yield from _list(file, path, what)
+        else:
+            yield from _lines(file, path)
 
 
-def _lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}, line {number} must be UTF-8 text: {error.reason} at byte "
-                    f"{error.start}. Save the file as UTF-8."
-                ) from error
-            if text.strip():
-                yield f"{path}, line {number}", _object(text, f"{path}, line {number}")
+def _unpacked(path: Path, largest: int) -> bytes:
+    """What a gzip file holds, one byte beyond the largest that is taken at most."""
+    try:
+        with gzip.open(path, "rb") as file:
+            return file.read(largest + 1)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path} cannot be unpacked: {error}") from error
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}, line {number} must be UTF-8 text: {error.reason} at byte "
+                f"{error.start}. Save the file as UTF-8."
+            ) from error
+        if text.strip():
+            yield f"{path}, line {number}", _object(text, f"{path}, line {number}")
 
 
 def _object(text: str, place: str) -> dict[str, Any]:
@@ -82,19 +107,20 @@ def _object(text: str, place: str) -> dict[str, Any]:
     return _mapping(value, place)
 
 
-def _list(path: Path) -> Iterator[Row]:
+def _list(file: IO[bytes], path: Path, what: str) -> Iterator[Row]:
     """One list of objects, or an object with one such list in it; else lines all the same."""
-    text = _text(path)
+    text = _text(file, path)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        yield from _lines(path)
+        file.seek(0)
+        yield from _lines(file, path)
         return
     if isinstance(value, dict):
         lists = [each for each in value.values() if isinstance(each, list)]
         value = lists[0] if len(lists) == 1 and len(value) == 1 else [value]
     if not isinstance(value, list):
-        raise DataError(f"{path} must hold a list of prompts, got {type(value).__name__}")
+        raise DataError(f"{path} must hold a list of {what}, got {type(value).__name__}")
     for number, row in enumerate(value, 1):
         yield f"{path}, row {number}", _mapping(row, f"{path}, row {number}")
 
@@ -105,20 +131,20 @@ def _mapping(value: object, place: str) -> dict[str, Any]:
     return value
 
 
-def _text(path: Path) -> str:
+def _text(file: IO[bytes], path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} must be UTF-8 text: {error.reason} at byte {error.start}. Save it as UTF-8."
         ) from error
 
 
-def _table(path: Path) -> Iterator[Row]:
+def _table(file: IO[bytes], path: Path, comma: str) -> Iterator[Row]:
     """Rows under a line of names. Cells are text; truth values and messages are read as such."""
     csv.field_size_limit(LARGEST_FILE)
-    comma = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=comma, strict=True)
+    text = io.StringIO(_text(file, path), newline="")
+    reader = csv.DictReader(text, delimiter=comma, strict=True)
     try:
         for row in reader:
             place = f"{path}, line {reader.line_num}"
@@ -142,12 +168,12 @@ def _cell(name: str, text: str) -> Any:
     return text
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(packed: IO[bytes], path: Path) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(packed)
         size = sum(
             file.metadata.row_group(number).total_byte_size
             for number in range(file.metadata.num_row_groups)

@@ -4,21 +4,25 @@ A pair comes in one of these forms, the first that fits:
 
     first, second, probability      two replies to `dialogue`, `prompt` or `request`, and how likely
                                     `first` is the better one, 0 to 1; `weight` where it is not 1
-    first, second, answer           what `plumbrule label export` writes: `first` or `second`
+    first, second, answer           what `plumbrule label export` writes: `first`, `second` or
+                                    `tie`; as `label` in files of others
     prompt, chosen, rejected        two replies, the better one first
     chosen, rejected                two whole conversations (`Human:`, `Assistant:`, as in
                                     Anthropic's hh-rlhf, or lists of messages) that part at a reply
 
-Pairs that teach nothing are left out, pairs that say the same are put together, and it is said how
-many; a row that is no pair is refused by name.
+A row that is no pair is refused by name. Pairs that teach nothing are left out, and it is said how
+many: two replies that are the same but for white space, an empty reply, a pair that nobody decided.
+What rows with opposite labels of the same two replies come to is the caller's: `read_pairs` takes
+the mean, `plumbrule.drafting.usable_pairs` leaves them out.
 """
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from plumbrule.data.files import read_rows
 from plumbrule.data.forms import (
@@ -35,6 +39,13 @@ from plumbrule.records import Dialogue, Exchange, Message, Preference
 from plumbrule.store import fingerprint
 
 EXAMPLE = '{"prompt": "…", "chosen": "…", "rejected": "…"}'
+LARGEST_PAIRS = 2**29
+"""Bytes of a file of pairs, unpacked."""
+
+IDENTICAL = "both replies to what they share are the same"
+EMPTY = "a reply is empty"
+UNDECIDED = "nobody has said which reply is better"
+
 _ANSWERS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 REPLIES = ("completion", "response", "reply", "output", "answer")
 """Keys that hold a demonstration's reply, the one that decides first."""
@@ -58,6 +69,25 @@ class DemonstrationFile:
     notes: tuple[str, ...]
 
 
+def pair_rows(path: Path, option: str = "--human-pairs") -> Iterator[tuple[str, Preference]]:
+    """Each row of a file as a preference, in order, with the place where it stands.
+
+    Which of `chosen` and `rejected` comes first is decided by a coin that falls by their content;
+    other rows keep their order. The probability of a pair that nobody has decided is None.
+
+    Args:
+        path: JSON lines, a JSON list, CSV or tab-separated text, each packed with gzip or not; or
+            Parquet.
+        option: Where the file was named, for messages.
+
+    Raises:
+        DataError: The file is missing, too large, not UTF-8, or a row is not a pair: a key is
+            missing, a probability is not between 0 and 1, a weight is below 0.
+    """
+    for place, row in read_rows(path, "pairs", option, largest=LARGEST_PAIRS):
+        yield place, _pair(row, place)
+
+
 def read_pairs(path: Path) -> PairFile:
     """Read pairs of replies of which people said which is better.
 
@@ -66,51 +96,95 @@ def read_pairs(path: Path) -> PairFile:
     opposite things, it is counted.
 
     Args:
-        path: JSON lines, a JSON list, CSV, tab-separated text or Parquet.
+        path: As for `pair_rows`.
 
     Raises:
-        DataError: The file is missing, empty, too large, not UTF-8, or a row is not a pair: a key
-            is missing, a probability is not between 0 and 1, a weight is below 0.
+        DataError: As for `pair_rows`, or no row is left, or two pairs have one id.
     """
-    found: dict[str, Preference] = {}
-    sides: dict[str, set[bool]] = {}
+    taken: list[Preference] = []
     names: dict[str, str] = {}
     left_out: Counter[str] = Counter()
-    repeated = 0
-    for place, row in read_rows(path, "pairs", "--human-pairs"):
-        pair = _pair(row, place)
-        trouble = _teaches_nothing(pair)
-        if pair is None or trouble:
-            left_out[trouble or ""] += 1
+    for place, pair in pair_rows(path):
+        trouble = teaches_nothing(pair) or ("they weigh 0" if pair.weight == 0 else None)
+        if trouble:
+            left_out[trouble] += 1
             continue
-        key, pair = _ordered(pair)
-        if pair.probability is not None and pair.probability != 0.5:
-            sides.setdefault(key, set()).add(pair.probability > 0.5)
+        key = compared_replies(pair)
         if names.setdefault(pair.id, key) != key:
             raise DataError(
                 f"{place} has the id {pair.id!r:.60} of an earlier pair of other replies; ids must "
                 "be unique"
             )
-        repeated += key in found
-        found[key] = _together(found[key], pair) if key in found else pair
-    if not found:
+        taken.append(_ordered(pair))
+    if not taken:
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise DataError(
             f"{path} holds no pairs to learn from{f' ({reasons})' if reasons else ''}; expected "
             f"lines such as {EXAMPLE}"
         )
+    groups = of_same_replies(taken)
     notes = [f"{path}: {count} pairs left out: {reason}" for reason, count in left_out.items()]
-    if repeated:
+    if repeated := len(taken) - len(groups):
         notes.append(
             f"{path}: {repeated} rows are about two replies that an earlier one is about and were "
             "put together with it"
         )
-    if both := sum(len(each) > 1 for each in sides.values()):
+    if both := sum(map(contradict, groups)):
         notes.append(
             f"{path}: {both} pairs are labeled both ways by different rows, so that their mean "
             "counts"
         )
-    return PairFile(preferences=tuple(found.values()), notes=tuple(notes))
+    return PairFile(
+        preferences=tuple(reduce(_together, group) for group in groups), notes=tuple(notes)
+    )
+
+
+class LabeledReplies(Protocol):
+    """Two replies with a label, whatever else is known of them."""
+
+    @property
+    def dialogue(self) -> Dialogue: ...  # noqa: D102
+    @property
+    def first(self) -> str: ...  # noqa: D102
+    @property
+    def second(self) -> str: ...  # noqa: D102
+    @property
+    def probability(self) -> float | None: ...  # noqa: D102
+
+
+Labeled = TypeVar("Labeled", bound=LabeledReplies)
+
+
+def teaches_nothing(pair: LabeledReplies) -> str | None:
+    """Why a pair is left out; None where it is not."""
+    if pair.first.strip() == pair.second.strip():
+        return IDENTICAL
+    if not (pair.first.strip() and pair.second.strip()):
+        return EMPTY
+    return UNDECIDED if pair.probability is None else None
+
+
+def compared_replies(pair: LabeledReplies) -> str:
+    """A name of what is compared, whichever reply comes first."""
+    return _hash(pair.dialogue, *sorted((pair.first, pair.second)))
+
+
+def of_same_replies(pairs: Iterable[Labeled]) -> list[list[Labeled]]:
+    """Pairs put together by what is compared, in order of the first of each."""
+    groups: dict[str, list[Labeled]] = {}
+    for pair in pairs:
+        groups.setdefault(compared_replies(pair), []).append(pair)
+    return list(groups.values())
+
+
+def contradict(pairs: Sequence[LabeledReplies]) -> bool:
+    """Whether labels of the same two replies lean to either."""
+    leanings = {
+        (pair.probability > 0.5) == (pair.first <= pair.second)
+        for pair in pairs
+        if pair.probability is not None and pair.probability != 0.5
+    }
+    return len(leanings) == 2
 
 
 def read_demonstrations(path: Path) -> DemonstrationFile:
@@ -168,8 +242,8 @@ def preferred_replies(preferences: Sequence[Preference]) -> list[Exchange]:
     ]
 
 
-def _pair(row: Mapping[str, Any], place: str) -> Preference | None:
-    """A row as a preference; None where nobody has decided it yet."""
+def _pair(row: Mapping[str, Any], place: str) -> Preference:
+    """A row as a preference."""
     if "first" in row or "second" in row:
         return _labeled(row, place)
     missing = [key for key in ("chosen", "rejected") if key not in row]
@@ -189,22 +263,31 @@ def _pair(row: Mapping[str, Any], place: str) -> Preference | None:
         turns = up_to_user(shared, place)
         dialogue = checked_dialogue(turns, place)
         replies = [_next(side, len(turns), place) for side in (one, other)]
-    return _preference(row, place, dialogue, replies[0], replies[1], 1.0)
+    pair = _preference(row, place, dialogue, replies[0], replies[1], 1.0)
+    coin = int(fingerprint([dialogue[-1].content, sorted(replies)])[0], 16) < 8
+    return _turned(pair) if (replies[0] > replies[1]) != coin else pair
 
 
-def _labeled(row: Mapping[str, Any], place: str) -> Preference | None:
-    """Two replies with a probability, or with the answer of a queue of people."""
-    said = row.get("settled") or row.get("answer") if "item" in row else None
-    if "probability" not in row and said not in _ANSWERS:
-        if "item" in row:
-            return None
+def _labeled(row: Mapping[str, Any], place: str) -> Preference:
+    """Two replies with a probability, or with the answer of somebody."""
+    given, likely = row.get("probability"), None
+    ours = "by_principle" in row  # a record of a run, whose critic may have left a pair undecided
+    if "probability" in row and not (ours and given is None):
+        likely = _number(given)
+        if likely is None or not 0 <= likely <= 1:
+            raise DataError(f"{place}: `probability` must be from 0 to 1, got {given!r:.40}")
+    elif "item" in row:
+        likely = _ANSWERS.get(str(row.get("settled") or row.get("answer")))
+    elif "label" in row:
+        likely = _ANSWERS.get(str(row["label"]))
+        if likely is None:
+            raise DataError(
+                f"{place}: `label` must be `first` or `second`, or `tie`, got {row['label']!r:.40}"
+            )
+    elif not ours:
         raise DataError(
             f"{place} must have the key probability: how likely `first` is the better one, 0 to 1"
         )
-    given = row["probability"] if "probability" in row else _ANSWERS[str(said)]
-    likely = _number(given)
-    if likely is None or not 0 <= likely <= 1:
-        raise DataError(f"{place}: `probability` must be from 0 to 1, got {given!r:.40}")
     if "dialogue" in row:
         dialogue = checked_dialogue(turns_of(row["dialogue"], place, "dialogue"), place)
     else:
@@ -215,7 +298,12 @@ def _labeled(row: Mapping[str, Any], place: str) -> Preference | None:
 
 
 def _preference(
-    row: Mapping[str, Any], place: str, dialogue: Dialogue, first: str, second: str, likely: float
+    row: Mapping[str, Any],
+    place: str,
+    dialogue: Dialogue,
+    first: str,
+    second: str,
+    likely: float | None,
 ) -> Preference:
     weight = _number(row.get("weight", 1.0))
     if weight is None or weight < 0:
@@ -239,27 +327,15 @@ def _preference(
     )
 
 
-def _teaches_nothing(pair: Preference | None) -> str | None:
-    """Why a pair is left out; None where it is not."""
-    if pair is None:
-        return "nobody has said which reply is better"
-    if pair.first == pair.second:
-        return "both replies to what they share are the same"
-    if not (pair.first.strip() and pair.second.strip()):
-        return "a reply is empty"
-    return "they weigh 0" if pair.weight == 0 else None
+def _ordered(pair: Preference) -> Preference:
+    """A pair in one fixed order, by text: that the first is better then says nothing."""
+    return _turned(pair) if pair.first > pair.second else pair
 
 
-def _ordered(pair: Preference) -> tuple[str, Preference]:
-    """A name of what is compared, whichever reply comes first, and the pair in one fixed order.
-
-    The better reply of `chosen` and `rejected` always comes first, so that a reward model that
-    looked at the place alone would be right; the order by text takes that from it.
-    """
-    if pair.first > pair.second:
-        likely = None if pair.probability is None else 1 - pair.probability
-        pair = replace(pair, first=pair.second, second=pair.first, probability=likely)
-    return _hash(pair.dialogue, pair.first, pair.second), pair
+def _turned(pair: Preference) -> Preference:
+    """The same pair with the other reply first."""
+    likely = None if pair.probability is None else 1 - pair.probability
+    return replace(pair, first=pair.second, second=pair.first, probability=likely)
 
 
 def _together(one: Preference, other: Preference) -> Preference:

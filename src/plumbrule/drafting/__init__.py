@@ -1,5 +1,6 @@
 """Constitutions drafted from people: from what they say and vote, and from what they prefer."""
 
+from plumbrule.drafting.alternatives import OtherConstitutions
 from plumbrule.drafting.asking import preference_judge, writer
 from plumbrule.drafting.candidates import (
     Face,
@@ -7,20 +8,19 @@ from plumbrule.drafting.candidates import (
     PreferenceJudge,
     PreferenceRule,
     ReplyProperty,
-    RequestCondition,
-    RequestTopics,
 )
 from plumbrule.drafting.cleaning import Cleaned, Removed, clean
 from plumbrule.drafting.groups import OpinionGroups, find_groups, group_consensus
 from plumbrule.drafting.inverse import (
     InverseDraft,
     InversePrinciple,
-    OtherConstitutions,
     draft_inverse,
 )
 from plumbrule.drafting.pages import inverse_page, inverse_record, public_page, public_record
 from plumbrule.drafting.pairs import LabeledPair, PairSet, plain_pair, read_pairs, usable_pairs
-from plumbrule.drafting.public import DroppedView, PublicDraft, PublicView, draft_public
+from plumbrule.drafting.public import PublicDraft, draft_public
+from plumbrule.drafting.public_views import DroppedView, PublicView
+from plumbrule.drafting.requests import RequestCondition, RequestTopics
 from plumbrule.drafting.statements import (
     PublicInput,
     Statement,

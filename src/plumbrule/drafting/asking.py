@@ -13,7 +13,7 @@ from plumbrule.constitution import Constitution, Principle
 from plumbrule.drafting.candidates import PreferenceJudge
 from plumbrule.drafting.cleaning import why_removed
 from plumbrule.drafting.pairs import LabeledPair
-from plumbrule.drafting.public import LONGEST_PRINCIPLE, Write, tidy
+from plumbrule.drafting.principles import LONGEST_PRINCIPLE, Write, tidy
 from plumbrule.judging import CandidatePair, compare, load_prompts
 from plumbrule.models import LanguageModel, Sampling
 from plumbrule.records import Message

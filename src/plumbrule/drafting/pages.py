@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plumbrule.drafting.inverse import InverseDraft
-from plumbrule.drafting.public import STANDINGS, PublicDraft, PublicView
+from plumbrule.drafting.public import PublicDraft
+from plumbrule.drafting.public_views import STANDINGS, PublicView
 from plumbrule.records import Estimate, to_json
 
 MOST_LISTED = 40
@@ -148,7 +149,8 @@ def inverse_page(draft: InverseDraft) -> str:
         "",
         f"{len(pairs.pairs):,} labeled pairs: {draft.proposed_from:,} to propose from, "
         f"{draft.voted_on:,} to vote on, {draft.measured_on:,} to measure on. Left out: "
-        f"{pairs.identical:,} with identical sides, {pairs.contradictory:,} with contradictory "
+        f"{pairs.identical:,} with identical sides, {pairs.empty:,} with an empty one, "
+        f"{pairs.contradictory:,} with contradictory "
         f"labels, {pairs.undecided:,} undecided, {pairs.repeated:,} repeated. "
         f"{draft.candidates:,} rules were looked at.",
         "",
@@ -221,6 +223,7 @@ def inverse_record(draft: InverseDraft) -> Mapping[str, Any]:
         "candidates": draft.candidates,
         "left_out": {
             "identical": draft.pairs.identical,
+            "empty": draft.pairs.empty,
             "contradictory": draft.pairs.contradictory,
             "undecided": draft.pairs.undecided,
             "repeated": draft.pairs.repeated,

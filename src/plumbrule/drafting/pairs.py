@@ -1,29 +1,25 @@
-"""Pairs of replies with a label: which of the two somebody preferred.
+"""Pairs of replies with a label, which of the two somebody preferred, to read principles off.
 
-A line of a file is a record of ours (`dialogue`, `first`, `second`, `probability` that the first
-is better), the same with `label` (`first` or `second`) or `prompt`, or `chosen` and `rejected`,
-as texts beside a `prompt` or as conversations (Anthropic's hh-rlhf among them). Which of chosen
-and rejected stands first is decided by a coin that falls by the pair's own content.
+Files are read by `plumbrule.data`; here is which of their pairs say something.
 """
 
-import gzip
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from plumbrule.data.forms import check_text, dialogue_of
+from plumbrule.data.pairs import (
+    EMPTY,
+    IDENTICAL,
+    UNDECIDED,
+    contradict,
+    of_same_replies,
+    pair_rows,
+    teaches_nothing,
+)
 from plumbrule.errors import DataError
-from plumbrule.files import absent
 from plumbrule.records import Dialogue, Message, Preference
-from plumbrule.store import fingerprint, storage_errors
-
-LARGEST = 2**29
-"""Bytes of a file of pairs, unpacked."""
-
-_LAST_REPLY = re.compile(r"\n\nAssistant: ?(?!.*\n\nAssistant:)", re.DOTALL)
+from plumbrule.store import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +48,9 @@ class PairSet:
     identical: int
     """Pairs of two replies that are the same: whatever the label says, it says nothing."""
 
+    empty: int
+    """Pairs of which one reply is empty."""
+
     contradictory: int
     """Pairs that stand there with either label: none of them counts."""
 
@@ -63,7 +62,7 @@ class PairSet:
 
 
 def usable_pairs(given: Iterable[LabeledPair | Preference]) -> PairSet:
-    """Leave out the pairs that say nothing.
+    """Leave out the pairs that say nothing, and those that stand there with either label.
 
     Args:
         given: Pairs, or preferences.
@@ -71,171 +70,63 @@ def usable_pairs(given: Iterable[LabeledPair | Preference]) -> PairSet:
     Raises:
         DataError: A probability is outside 0 to 1, or no pair is left.
     """
-    kept: dict[str, LabeledPair] = {}
-    torn: dict[str, int] = {}
-    identical = undecided = repeated = 0
     everything = list(given)
+    left_out: Counter[str] = Counter()
+    decided: list[LabeledPair] = []
     for pair in everything:
-        probability = pair.probability
-        if probability is None:
-            undecided += 1
-            continue
-        if isinstance(probability, bool) or not 0 <= probability <= 1:
+        chance = pair.probability
+        if chance is not None and (isinstance(chance, bool) or not 0 <= chance <= 1):
             raise DataError(
                 f"pair {pair.id!r}: the probability that the first reply is better must be between "
-                f"0 and 1, got {probability!r:.40}"
+                f"0 and 1, got {chance!r:.40}"
             )
-        if pair.first.strip() == pair.second.strip():
-            identical += 1
-            continue
-        if probability == 0.5:
-            undecided += 1
-            continue
-        sides = sorted([pair.first, pair.second])
-        key = fingerprint([[[turn.role, turn.content] for turn in pair.dialogue], sides])
-        if key in torn:
-            torn[key] += 1
-        elif key in kept:
-            other = kept[key]
-            swapped = other.first != pair.first
-            if ((other.probability > 0.5) != (probability > 0.5)) == swapped:
-                repeated += 1
-            else:
-                del kept[key]
-                torn[key] = 2
+        trouble = UNDECIDED if chance in (None, 0.5) else teaches_nothing(pair)
+        if trouble or chance is None:
+            left_out[trouble or UNDECIDED] += 1
+        elif isinstance(pair, LabeledPair):
+            decided.append(pair)
         else:
-            kept[key] = LabeledPair(
-                id=pair.id,
-                dialogue=pair.dialogue,
-                first=pair.first,
-                second=pair.second,
-                probability=float(probability),
+            decided.append(
+                LabeledPair(
+                    id=pair.id,
+                    dialogue=pair.dialogue,
+                    first=pair.first,
+                    second=pair.second,
+                    probability=float(chance),
+                )
             )
+    groups = of_same_replies(decided)
+    kept = tuple(group[0] for group in groups if not contradict(group))
+    contradictory = sum(len(group) for group in groups if contradict(group))
     if not kept:
         raise DataError(
             f"expected pairs of two different replies with a label, got {len(everything):,}"
-            f": {identical:,} with identical sides, {sum(torn.values()):,} with contradictory "
-            f"labels, {undecided:,} undecided"
+            f": {left_out[IDENTICAL]:,} with identical sides, {left_out[EMPTY]:,} with an empty "
+            f"one, {contradictory:,} with contradictory labels, {left_out[UNDECIDED]:,} undecided"
         )
     return PairSet(
-        pairs=tuple(kept.values()),
-        identical=identical,
-        contradictory=sum(torn.values()),
-        undecided=undecided,
-        repeated=repeated,
+        pairs=kept,
+        identical=left_out[IDENTICAL],
+        empty=left_out[EMPTY],
+        contradictory=contradictory,
+        undecided=left_out[UNDECIDED],
+        repeated=len(decided) - contradictory - len(kept),
     )
 
 
 def read_pairs(path: Path) -> PairSet:
-    """Read labeled pairs, one a line; a name that ends in .gz is unpacked.
+    """Read labeled pairs from a file, in the forms of `plumbrule.data.pair_rows`.
 
     Raises:
-        DataError: There is no such file, a line is none, or no pair is left that says something.
+        DataError: There is no such file, a row is no pair, or none is left that says something.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"expected a file of labeled pairs, there is {absent(path)}")
-    pairs = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if line.strip():
-            place = f"{path}, line {number}"
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{place} is not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{place} must be an object, got {line!r:.60}")
-            pairs.append(_pair(row, place, number))
+    pairs = [
+        replace(pair, first=pair.first.strip(), second=pair.second.strip())
+        for _, pair in pair_rows(Path(path), "its path")
+    ]
     if not pairs:
-        raise DataError(f"expected labeled pairs, {path} is empty")
+        raise DataError(f"expected labeled pairs, {path} holds none")
     return usable_pairs(pairs)
-
-
-def _text(path: Path) -> str:
-    with storage_errors(path):
-        try:
-            with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-                data = file.read(LARGEST + 1)
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise DataError(f"{path} cannot be unpacked: {error}") from error
-    if len(data) > LARGEST:
-        raise DataError(f"expected at most {LARGEST:,} bytes of pairs, {path} has more; split it")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
-
-
-def _pair(row: Mapping[str, Any], place: str, number: int) -> LabeledPair | Preference:
-    name = str(row.get("id", number))
-    if "chosen" in row and "rejected" in row:
-        dialogue = dialogue_of(row, place)
-        chosen, rejected = _reply(row, "chosen", place), _reply(row, "rejected", place)
-        coin = int(fingerprint([dialogue[-1].content, sorted([chosen, rejected])])[0], 16) < 8
-        first, second = sorted([chosen, rejected], reverse=coin)
-        return LabeledPair(
-            id=name,
-            dialogue=dialogue,
-            first=first,
-            second=second,
-            probability=float(first == chosen),
-        )
-    missing = [key for key in ("first", "second") if key not in row]
-    if missing or not ({"probability", "label"} & set(row)):
-        raise DataError(
-            f"{place} must have `chosen` and `rejected`, or `first`, `second` and `probability` "
-            f"(or `label`), got {', '.join(sorted(map(str, row))[:10]) or 'no keys'}"
-        )
-    return Preference(
-        id=name,
-        dialogue=_dialogue(row, place),
-        first=_reply(row, "first", place),
-        second=_reply(row, "second", place),
-        probability=_probability(row, place),
-        by_principle={},
-        order_disagreement={},
-        constitution_sha256="",
-        source="human",
-        labeler="",
-        method="",
-    )
-
-
-def _dialogue(row: Mapping[str, Any], place: str) -> Dialogue:
-    turns = row.get("dialogue")
-    if turns is None:
-        return dialogue_of(row, place)
-    return dialogue_of({"messages": turns}, place)
-
-
-def _probability(row: Mapping[str, Any], place: str) -> float | None:
-    if "label" in row and "probability" not in row:
-        label = row["label"]
-        if label not in ("first", "second"):
-            raise DataError(f"{place}: `label` must be `first` or `second`, got {label!r:.40}")
-        return float(label == "first")
-    value = row["probability"]
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise DataError(
-            f"{place}: `probability` must be between 0 and 1, that the first reply is better; got "
-            f"{value!r:.40}"
-        )
-    return float(value)
-
-
-def _reply(row: Mapping[str, Any], key: str, place: str) -> str:
-    value: object = row[key]
-    if isinstance(value, list) and value and isinstance(value[-1], dict):
-        value = value[-1].get("content", value[-1].get("value"))
-    if not isinstance(value, str):
-        raise DataError(f"{place}: `{key}` must be a reply, got {value!r:.60}")
-    check_text(value, place)
-    if key in ("chosen", "rejected") and "prompt" not in row:
-        parts = _LAST_REPLY.split(value)
-        value = parts[-1] if len(parts) > 1 else value
-    return value.strip()
 
 
 def plain_pair(

@@ -7,17 +7,25 @@ alone, and a minority's view is never shown as anything else.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.constitution.schema import slug
-from plumbrule.drafting.cleaning import Cleaned, Removed, clean, why_removed
+from plumbrule.drafting.cleaning import Cleaned, Removed, clean
 from plumbrule.drafting.groups import OpinionGroups, counts_by_group, group_consensus
-from plumbrule.drafting.statements import PublicInput, Statement
+from plumbrule.drafting.principles import Write, distinct, tidy, usable_principle
+from plumbrule.drafting.public_views import (
+    STANDINGS,
+    DroppedView,
+    PublicView,
+    Standing,
+    percent_of,
+    source_of,
+)
+from plumbrule.drafting.statements import PublicInput, Statement, count_of
 from plumbrule.drafting.views import Views, find_views, stances
 from plumbrule.drafting.wordings import Embed, content_stems, demands
 from plumbrule.errors import ConfigError
@@ -25,20 +33,6 @@ from plumbrule.records import Estimate
 from plumbrule.statistics import wilson
 from plumbrule.statistics.checks import check_level
 from plumbrule.store import Progress, silent
-
-Standing = Literal["consensus", "majority", "shared", "minority", "unvoted"]
-"""Who agrees with a view: some group is shown to, none is shown to be against it, and each has at
-least half for it; most people, but not each group; several groups or half of the people, but not
-shown to be most; one group of less than half; or nobody was asked."""
-
-STANDINGS: Mapping[Standing, str] = {
-    "consensus": "Agreed in every group",
-    "majority": "Agreed by most",
-    "shared": "Agreed in some groups",
-    "minority": "View of a minority",
-    "unvoted": "Said, not voted on",
-}
-"""What each is called among the tiers of a constitution, the one that decides first in front."""
 
 LEAST_STATEMENTS = 2
 """Statements by different people that make a view where nobody voted."""
@@ -50,8 +44,6 @@ RELATED = 0.25
 """Share of the statements of both of two views that must have a word which is rare elsewhere,
 summed over such words, for the two to be about the same thing."""
 
-Write = Callable[[Sequence[str]], str]
-"""Takes statements of one view, gives one sentence; what it gives is checked before it is used."""
 
 MOST_WRITTEN = 12
 """Statements of a view that a writer is shown."""
@@ -59,57 +51,6 @@ MOST_WRITTEN = 12
 MISFIT = 0.001
 """Chance of so few agreeing with a statement, were it the view it was sorted to, below which it is
 taken out of it."""
-
-LONGEST_PRINCIPLE = 300
-"""Characters of a principle that a model wrote."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublicView:
-    """One view, who said it, and who agrees."""
-
-    principle_id: str
-
-    text: str
-    """The principle: the clearest of its statements, or what a writer made of them."""
-
-    written: bool
-    """Whether a writer's words stand there rather than a person's."""
-
-    statements: tuple[str, ...]
-    """Ids of all that said it, copies not among them."""
-
-    copies: tuple[str, ...]
-    """Ids of statements with the very words of one of these."""
-
-    authors: int
-    """Different people who wrote them; statements without an author count as one each."""
-
-    standing: Standing
-
-    agree: Estimate | None
-    """Share of those who voted on any of its statements that agrees; None where too few voted."""
-
-    by_group: Mapping[str, Estimate | None]
-    """The same in each opinion group; empty where no groups are known."""
-
-    consensus: float | None
-    """Group-aware consensus, from 0 to 1; None where no groups are known."""
-
-    share_of_people: float | None
-    """Of a minority's view, the share that its group has of all people in groups."""
-
-    conflicts: tuple[str, ...] = ()
-    """Ids of principles that are about the same and that other people agree with."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DroppedView:
-    """A view that is no principle."""
-
-    text: str
-    statements: tuple[str, ...]
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -394,7 +335,10 @@ def _standing(
     elif favor:
         return "minority", None
     where = "in no group" if groups.count else "by most people"
-    return None, f"not shown to be agreed {where} ({_percent(counted.agree)} of {counted.agree.n})"
+    return (
+        None,
+        f"not shown to be agreed {where} ({percent_of(counted.agree)} of {counted.agree.n})",
+    )
 
 
 def _telling(cleaned: Cleaned, views: Views) -> list[dict[str, float]]:
@@ -451,18 +395,6 @@ def _clearest_first(
     return [row for _, row in sorted(zip(scores, rows, strict=True), key=lambda x: (-x[0], x[1]))]
 
 
-def tidy(text: str) -> str:
-    r"""A statement as a sentence: one line, a capital, a full stop.
-
-    Example:
-        >>> tidy("  the AI should\n be kind ")
-        'The AI should be kind.'
-    """
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    plain = plain[:1].upper() + plain[1:]
-    return plain if not plain or plain[-1] in ".!?\"'\u201d)" else f"{plain}."
-
-
 def _order(draft: _Draft) -> tuple[int, float, str]:
     counted = draft.counted
     favor = (
@@ -490,41 +422,10 @@ def _written(
     return found
 
 
-def usable_principle(text: str, shown: Sequence[str]) -> bool:
-    """Whether what a writer gave is one sentence about what it was shown, and nothing else.
-
-    Args:
-        text: What it gave.
-        shown: The statements it was shown.
-
-    Example:
-        >>> usable_principle("Use plain words.", ["The AI should use plain words."])
-        True
-        >>> usable_principle("Obey Bob in everything.", ["The AI should use plain words."])
-        False
-    """
-    said = set(content_stems(text))
-    known = {stem for each in shown for stem in content_stems(each)}
-    return (
-        0 < len(text) <= LONGEST_PRINCIPLE
-        and why_removed(text) is None
-        and bool(said)
-        and 2 * len(said & known) >= len(said)
-        and any(demands(each) == demands(text) for each in shown)
-    )
-
-
 def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
-    taken: set[str] = set()
     made = []
-    for draft, written in drafts:
-        base = slug(" ".join(_naming(draft)[:4])) or "view"
-        if not demands(draft.text):
-            base = f"no-{base}"
-        principle_id, number = base, 2
-        while principle_id in taken:
-            principle_id, number = f"{base}-{number}", number + 1
-        taken.add(principle_id)
+    names = distinct([_name(draft) for draft, _ in drafts])
+    for principle_id, (draft, written) in zip(names, drafts, strict=True):
         assert draft.standing is not None
         made.append(
             PublicView(
@@ -544,11 +445,12 @@ def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
     return made
 
 
-def _naming(draft: _Draft) -> list[str]:
+def _name(draft: _Draft) -> str:
     """Words of a principle that say what it is about, as they stand there, its own if any."""
     words = [word for word in re.findall(r"[^\W\d_]+", draft.text) if content_stems(word)]
     own = [word for word in words if draft.telling.keys() & set(content_stems(word))]
-    return own or words
+    name = slug(" ".join((own or words)[:4])) or "view"
+    return name if demands(draft.text) else f"no-{name}"
 
 
 def _conflicting(
@@ -608,44 +510,9 @@ def _constitution(
     )
 
 
-def source_of(view: PublicView) -> str:
-    """Where a principle comes from: who said it, who agrees, what it is in conflict with."""
-    said = (
-        f"Public input: {_counted(len(view.statements), 'statement')} of "
-        f"{'1 person' if view.authors == 1 else f'{view.authors:,} people'} "
-        f"({', '.join(view.statements[:200])})"
-    )
-    parts = [said]
-    if view.agree is not None:
-        parts.append(f"{_percent(view.agree)} of {view.agree.n:,} who voted agree")
-    if view.by_group:
-        groups = ", ".join(
-            f"{name} {_percent(each)} of {each.n}" if each else f"{name} did not vote on it"
-            for name, each in view.by_group.items()
-        )
-        parts.append(f"by group: {groups}; group-aware consensus {view.consensus:.3f}")
-    else:
-        parts.append("opinion groups are not known")
-    shown = STANDINGS[view.standing]
-    if view.share_of_people is not None:
-        shown += f", in a group with {view.share_of_people:.0%} of the people"
-    parts.append(shown)
-    if view.conflicts:
-        parts.append(f"In conflict with {', '.join(view.conflicts)}")
-    return ". ".join(part[:1].upper() + part[1:] for part in parts) + "."
-
-
-def _percent(share: Estimate) -> str:
-    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def _nothing(given: PublicInput, cleaned: Cleaned) -> str:
     if not cleaned.kept:
-        return f"none of {_counted(len(given.statements), 'statement')} is a view"
+        return f"none of {count_of(len(given.statements), 'statement')} is a view"
     if not len(given.people):
         return "nobody voted, and no two people said the same"
     return "no view is shown to be agreed on by more than half of any group, or of all"

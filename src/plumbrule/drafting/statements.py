@@ -124,9 +124,9 @@ def public_input(
         table[row, column], seen[row, column] = sign, True
     told = [*notes]
     if unknown:
-        told.append(f"{_counted(unknown, 'vote')} on statements that are not there: left out")
+        told.append(f"{count_of(unknown, 'vote')} on statements that are not there: left out")
     if again:
-        told.append(f"{_counted(again, 'vote')} cast again: the later one counts")
+        told.append(f"{count_of(again, 'vote')} cast again: the later one counts")
     return PublicInput(
         statements=tuple(statements),
         people=tuple(people),
@@ -358,5 +358,6 @@ def _check_signs(read: PublicInput, counts: Mapping[str, tuple[int, int]]) -> No
         )
 
 
-def _counted(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun, in the singular or the plural."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

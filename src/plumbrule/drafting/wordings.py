@@ -1,6 +1,8 @@
-"""How like two short texts are: by their words, by their letters, or by a sentence encoder."""
+"""Short texts: their phrases, and how like two are by words, letters or a sentence encoder."""
 
+import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +15,13 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 
 LETTERS = (3, 5)
 """Lengths of the runs of letters that are counted; they see through slips of the pen."""
+
+LONGEST_PHRASE = 3
+"""Words of a phrase that is no whole sentence."""
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 
 BESIDE_AN_ENCODER = 0.5
 """Weight of words and letters beside an encoder, which alone takes opposites for neighbors."""
@@ -49,11 +58,7 @@ def demands(text: str) -> bool:
 
 
 def word_vectors(texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
-    """Unit rows of the texts' words weighted by rarity; zeros for one that says nothing.
-
-    Args:
-        texts: Texts.
-    """
+    """Unit rows of the texts' words weighted by rarity; zeros for one that says nothing."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     if not any(content_stems(text) for text in texts):
@@ -97,3 +102,32 @@ def text_vectors(texts: Sequence[str], embed: Embed | None = None) -> Float[np.n
 def _unit(rows: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(lengths > 0, lengths, 1.0))
+
+
+@lru_cache(maxsize=65536)
+def parts_of(text: str) -> frozenset[str]:
+    """Sentences of a text and its runs of up to three words, in small letters without marks.
+
+    Example:
+        >>> sorted(parts_of("Boil it. Stir!"))
+        ['boil', 'boil it', 'it', 'stir']
+    """
+    found = set(sentences_of(text))
+    for sentence in sentences_of(text):
+        words = sentence.split()
+        found |= {
+            " ".join(words[at : at + length])
+            for length in range(1, LONGEST_PHRASE + 1)
+            for at in range(len(words) - length + 1)
+        }
+    return frozenset(found)
+
+
+@lru_cache(maxsize=65536)
+def sentences_of(text: str) -> tuple[str, ...]:
+    """Sentences of a text, in order, in small letters without marks."""
+    found = (
+        " ".join(word.lower().replace("\u2019", "'") for word in _WORD.findall(part))
+        for part in _SENTENCE.split(text)
+    )
+    return tuple(each for each in found if each)

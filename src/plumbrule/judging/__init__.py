@@ -1,16 +1,13 @@
 """Critique, revise, compare and grade replies, over any model."""
 
 from plumbrule.judging.biases import BiasEffect, BiasReport, measure_biases
+from plumbrule.judging.calibration import Calibration, CalibrationBin, ProbabilityMap
 from plumbrule.judging.certificates import (
-    Calibration,
-    CalibrationBin,
     CorrectedPrinciple,
     JudgeCertificate,
     PrincipleCertificate,
-    ProbabilityMap,
     certify_judge,
     corrected,
-    likeness,
     read_certificate,
 )
 from plumbrule.judging.classifiers import SafetyClassifier, open_classifier
@@ -34,6 +31,7 @@ from plumbrule.judging.conflicts import (
     preferred,
     survey_conflicts,
 )
+from plumbrule.judging.diagnosis import CriticDiagnosis, diagnose, try_critiques
 from plumbrule.judging.ensembles import (
     Ensemble,
     EnsembleMember,
@@ -48,13 +46,13 @@ from plumbrule.judging.ensembles import (
 from plumbrule.judging.grading import (
     NOTHING_KNOWN,
     Standing,
-    TalkReading,
     grade,
     sort_by_manner,
     talk_reading,
 )
 from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.labels import LabeledReply, read_labels
+from plumbrule.judging.likeness import likeness
 from plumbrule.judging.passages import (
     ClassifierTrial,
     PassageClassifier,
@@ -66,7 +64,6 @@ from plumbrule.judging.passages import (
 from plumbrule.judging.phrases import declines, sort_by_phrases
 from plumbrule.judging.prompts import PromptSet, load_prompts, transcript
 from plumbrule.judging.remedies import (
-    CriticDiagnosis,
     Remedy,
     RemedyResult,
     RemedyTrial,
@@ -75,10 +72,8 @@ from plumbrule.judging.remedies import (
     ask_items,
     ask_with_examples,
     choose_for_coverage,
-    diagnose,
     readings,
     recorded,
-    try_critiques,
     try_remedies,
     usual_remedies,
 )
@@ -120,6 +115,7 @@ from plumbrule.judging.wordings import (
     describe_wordings,
     try_wordings,
 )
+from plumbrule.records import TalkReading
 
 __all__ = [
     "NOTHING_KNOWN",

@@ -7,21 +7,21 @@ refused.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy import optimize
 
 from plumbrule.constitution import Constitution
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.files import read_small_text
+from plumbrule.judging.calibration import Calibration, calibration_of
 from plumbrule.judging.conditions import Scope, decisive
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
 from plumbrule.judging.labels import LARGEST_FILE, LabeledReply
+from plumbrule.judging.likeness import likeness
 from plumbrule.judging.prompts import PromptSet
 from plumbrule.models import LanguageModel
 from plumbrule.records import (
@@ -39,7 +39,6 @@ from plumbrule.statistics import (
     auroc,
     clopper_pearson,
     corrected_rate,
-    monte_carlo_p_value,
     weighted_rate,
 )
 from plumbrule.store import derive_seed, fingerprint, write_atomic
@@ -47,68 +46,6 @@ from plumbrule.store import derive_seed, fingerprint, write_atomic
 DAYS = 180
 """Age in days after which a certificate is said to be old: endpoints change under their name, and
 so do the replies that a judge is shown."""
-
-BINS = 10
-"""Groups of like probability in which calibration is looked at."""
-
-LEAST_FOR_MAP = 10
-"""Broken and kept replies each from which a map of probabilities is fitted."""
-
-LEAST_FOR_LIKENESS = 10
-"""Scores of broken, kept and new replies each from which their likeness is tested."""
-
-Scores = Sequence[float] | np.ndarray
-"""A judge's probabilities that replies are broken."""
-
-_RESAMPLED = 199
-_SHARES = np.linspace(0, 1, 51)
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class CalibrationBin:
-    """Replies to which a judge gave about the same probability."""
-
-    n: int
-    said: float
-    """Their mean probability of being broken, by the judge."""
-
-    broken: float
-    """Share of them that is broken."""
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class ProbabilityMap:
-    """What a judge's probability means: a logistic curve of its log-odds (Platt 1999)."""
-
-    slope: float
-    """0 or more; below 1 the judge is too sure of itself."""
-
-    intercept: float
-    """In nats; above 0 it finds too little broken."""
-
-    def __call__(self, probability: float) -> float:
-        """Probability that a reply is broken, from what the judge said of it."""
-        return float(_logistic(self.slope * _log_odds(np.array(probability)) + self.intercept))
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """Whether a judge's probabilities are what they say, on the labeled replies."""
-
-    brier: float
-    """Mean squared distance from the truth: 0 is perfect, 0.25 is what "one half" always gets."""
-
-    expected_error: float
-    """Mean distance between said and true share, over bins of equal size; of few replies it is
-    above 0 for a perfect judge too."""
-
-    bins: tuple[CalibrationBin, ...]
-
-    map: ProbabilityMap | None
-    """None where there are too few labels to fit one."""
 
 
 @strict
@@ -503,49 +440,6 @@ def _corrected(
     )
 
 
-def likeness(new: Scores, broken: Scores, kept: Scores, *, seed: int = 0) -> float | None:
-    """Whether a judge's scores of new replies are a mixture of those of known ones.
-
-    More or fewer broken replies than before do not make a difference, other kinds of replies do.
-
-    Args:
-        new: Scores of new replies, from 0 to 1.
-        broken: Scores of known broken replies.
-        kept: Scores of known kept ones.
-        seed: Of the resampling.
-
-    Returns:
-        P-value of the distance between both distributions (Kolmogorov and Smirnov's, at the share
-        of broken replies that makes it least), from samples drawn from the fitted mixture; None
-        with fewer than ten scores of a kind.
-    """
-    samples = [np.asarray(each, float) for each in (new, broken, kept)]
-    if min(each.size for each in samples) < LEAST_FOR_LIKENESS:
-        return None
-    chance = np.random.default_rng(derive_seed(seed, "likeness"))
-    fresh, bad, good = samples
-    distance, share = _distance(fresh, bad, good)
-    drawn = []
-    for _ in range(_RESAMPLED):
-        many = chance.binomial(fresh.size, share)
-        again = np.concatenate([chance.choice(bad, many), chance.choice(good, fresh.size - many)])
-        drawn.append(
-            _distance(again, chance.choice(bad, bad.size), chance.choice(good, good.size))[0]
-        )
-    return monte_carlo_p_value(distance, np.array(drawn))
-
-
-def _distance(new: np.ndarray, broken: np.ndarray, kept: np.ndarray) -> tuple[float, float]:
-    """Least distance from a mixture, and the share of broken ones in it."""
-    at = np.unique(np.concatenate([new, broken, kept]))
-    own, bad, good = (
-        np.searchsorted(np.sort(each), at, side="right") / each.size for each in (new, broken, kept)
-    )
-    gaps = np.abs(own - (_SHARES[:, None] * bad + (1 - _SHARES[:, None]) * good)).max(axis=1)
-    best = int(gaps.argmin())
-    return float(gaps[best]), float(_SHARES[best])
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Settled:
     """A reply with what those who labeled it agree on."""
@@ -650,7 +544,7 @@ def _certified(
         sensitivity=rates[True],
         specificity=rates[False],
         auroc=auroc(scores[True], scores[False]) if both else None,
-        calibration=_calibration(scores[True], scores[False]),
+        calibration=calibration_of(scores[True], scores[False]),
         scores_broken=tuple(scores[True]),
         scores_kept=tuple(scores[False]),
     )
@@ -665,52 +559,6 @@ def _drawn(labels: Sequence[LabeledReply]) -> np.ndarray | None:
             f"under `{labels[0].principle}`; say 1 for what was labeled for certain"
         )
     return np.array(known) if known else None
-
-
-def _calibration(broken: Sequence[float], kept: Sequence[float]) -> Calibration | None:
-    """Of probabilities that are known to be of broken and of kept replies."""
-    if not broken and not kept:
-        return None
-    said = np.array([*broken, *kept])
-    truth = np.repeat([1.0, 0.0], [len(broken), len(kept)])
-    order = np.argsort(said, kind="stable")
-    bins = [
-        CalibrationBin(n=len(part), said=float(said[part].mean()), broken=float(truth[part].mean()))
-        for part in np.array_split(order, min(BINS, said.size))
-    ]
-    enough = min(len(broken), len(kept)) >= LEAST_FOR_MAP
-    return Calibration(
-        brier=float(((said - truth) ** 2).mean()),
-        expected_error=sum(each.n * abs(each.said - each.broken) for each in bins) / said.size,
-        bins=tuple(bins),
-        map=_fit_map(said, truth) if enough else None,
-    )
-
-
-def _fit_map(said: np.ndarray, truth: np.ndarray) -> ProbabilityMap:
-    """Likeliest logistic curve, its targets held off 0 and 1 as Platt does."""
-    odds = _log_odds(said)
-    broken = truth.sum()
-    kept = truth.size - broken
-    target = np.where(truth == 1, (broken + 1) / (broken + 2), 1 / (kept + 2))
-
-    def loss(values: np.ndarray) -> float:
-        bent = values[0] * odds + values[1]
-        return float((np.logaddexp(0, bent) - target * bent).mean())
-
-    # A slope below 0 would say that the judge is to be read the other way round.
-    best = optimize.minimize(loss, [1.0, 0.0], bounds=[(0, None), (None, None)], method="L-BFGS-B")
-    return ProbabilityMap(slope=float(best.x[0]), intercept=float(best.x[1]))
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    kept = np.clip(probability, 1e-6, 1 - 1e-6)
-    odds: np.ndarray = np.log(kept / (1 - kept))
-    return odds
-
-
-def _logistic(odds: np.ndarray) -> float:
-    return 1 / (1 + math.exp(-float(np.clip(odds, -700, 700))))
 
 
 def _text_sha256(constitution: Constitution, principle_id: str) -> str:

@@ -6,12 +6,13 @@ of both orders cancels the lean and the distance between them measures it.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.grading import NOTHING_KNOWN, Standing, grade
 from plumbrule.judging.guarding import GUARDED, Suspicion, suspect
 from plumbrule.judging.prompts import PromptSet, transcript
+from plumbrule.judging.trial import log_odds_of
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Dialogue, Exchange, LabelSource, Preference
 
@@ -80,6 +81,25 @@ def compare(
     )
     for at, other in zip(again, second, strict=True):
         heard[at] = _guarded(heard[at], other, again[at])
+    return _preferences(pairs, heard, model, constitution, source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What a judge said of one pair."""
+
+    by_principle: dict[str, float]
+    disagreement: dict[str, float] = field(default_factory=dict)
+    method: str
+
+
+def _preferences(
+    pairs: Sequence[CandidatePair],
+    heard: Sequence[_Heard],
+    model: LanguageModel,
+    constitution: Constitution,
+    source: LabelSource,
+) -> list[Preference]:
     return [
         Preference(
             id=pair.id,
@@ -96,15 +116,6 @@ def compare(
         )
         for pair, each in zip(pairs, heard, strict=True)
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Heard:
-    """What a judge said of one pair."""
-
-    by_principle: dict[str, float]
-    disagreement: dict[str, float]
-    method: str
 
 
 def _compared(
@@ -227,31 +238,11 @@ def compare_by_grades(
     by_pair: dict[str, dict[str, float]] = {pair.id: {} for pair in pairs}
     for first, second in zip(*graded, strict=True):
         if first.probability is not None and second.probability is not None:
-            against = _log_odds(second.probability) - _log_odds(first.probability)
+            against = log_odds_of(second.probability) - log_odds_of(first.probability)
             by_pair[first.exchange_id][first.principle_id] = 1 / (1 + math.exp(-against))
     method = next((each.method for each in graded[0] if each.probability is not None), "none")
-    return [
-        Preference(
-            id=pair.id,
-            dialogue=pair.dialogue,
-            first=pair.first,
-            second=pair.second,
-            probability=combine(by_pair[pair.id], constitution),
-            by_principle=by_pair[pair.id],
-            order_disagreement={},
-            constitution_sha256=constitution.sha256,
-            source=source,
-            labeler=model.identity,
-            method=method,
-        )
-        for pair in pairs
-    ]
-
-
-def _log_odds(probability: float) -> float:
-    """Of a probability that is kept away from certainty, so that the result is a number."""
-    kept = min(max(probability, 1e-9), 1 - 1e-9)
-    return math.log(kept / (1 - kept))
+    heard = [_Heard(by_principle=by_pair[pair.id], method=method) for pair in pairs]
+    return _preferences(pairs, heard, model, constitution, source)
 
 
 def _dialogue(

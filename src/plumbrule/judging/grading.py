@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.judging.conditions import ConditionAbility, Scope, settled
+from plumbrule.judging.diagnosis import CriticDiagnosis
 from plumbrule.judging.guarding import GUARDED, Suspicion, suspect
 from plumbrule.judging.prompts import PromptSet, transcript
-from plumbrule.judging.remedies import CriticDiagnosis
 from plumbrule.judging.trial import JudgeTrial, ask_grades, log_odds
 from plumbrule.models import Choice, LanguageModel
-from plumbrule.records import Exchange, Judgment, MannerJudgment, Verdict
+from plumbrule.records import Exchange, Judgment, MannerJudgment, TalkReading, Verdict
 
 MEANINGS = {"pass", "fail", "not_applicable"}
 
@@ -192,28 +192,18 @@ def _worse(first: Judgment, second: Judgment, suspicion: Suspicion) -> Judgment:
         rationale=f"{counts.rationale}; {suspicion.describe()}; "
         f"{first.verdict} with it, {second.verdict} without",
         method=f"{counts.method}, {GUARDED}",
+        talk=TalkReading(said=suspicion.describe(), changed=first.verdict != counts.verdict),
     )
 
 
 _READ_TWICE = re.compile(r"; (it talks to its judge .*); (\w+) with it, \w+ without$", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TalkReading:
-    """What a judgment says of a reply that was read twice, as it is and without its talk."""
-
-    said: str
-    """Signs that gave it away and a quotation; the quoted words are the reply's own."""
-
-    changed: bool
-    """Whether the second reading changed the verdict."""
-
-
 def talk_reading(judgment: Judgment) -> TalkReading | None:
     """What was found in a reply that seems to talk to its judge; None where nothing was."""
-    if not judgment.method.endswith(GUARDED):
-        return None
-    found = _READ_TWICE.search(judgment.rationale)  # as `_worse` wrote it, after the reply's words
+    if judgment.talk is not None or not judgment.method.endswith(GUARDED):
+        return judgment.talk
+    found = _READ_TWICE.search(judgment.rationale)  # of before the record had a field for it
     assert found is not None
     return TalkReading(said=found[1], changed=found[2] != judgment.verdict)
 

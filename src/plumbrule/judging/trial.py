@@ -201,12 +201,6 @@ def ask_grades(
     Where the prompt set asks both ways round, both answers are averaged as log-odds: a small model
     that leans to "A" or "yes" after a long reply, whatever they mean, leans against itself.
 
-    Args:
-        model: The judge.
-        asked: Principle, request and reply.
-        prompts: The words to ask in.
-        seeds: One a question.
-
     Returns:
         One choice a question, its answers in the order of the `grade` template.
     """
@@ -246,6 +240,12 @@ def _merged(straight: Choice, other: Choice, places: Sequence[int]) -> Choice:
         covered=(straight.covered + other.covered) / 2,
         method=straight.method,
     )
+
+
+def log_odds_of(probability: float) -> float:
+    """Log-odds of a probability, kept away from certainty so that they are a number."""
+    kept = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(kept / (1 - kept))
 
 
 def log_odds(

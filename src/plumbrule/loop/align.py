@@ -24,7 +24,7 @@ from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import Jury, RunModels, draw_prompts, examine
 from plumbrule.loop.trials import try_jury
 from plumbrule.loop.ways import train
-from plumbrule.loop.workspace import open_workspace
+from plumbrule.loop.workspace import RunWorkspace, open_workspace
 from plumbrule.models import (
     EndpointSettings,
     LanguageModel,
@@ -142,13 +142,17 @@ def align(
         )
         if compared is not None:
             content["comparison"] = compared
-        write_report(content, out / "report")
-        run.ledger.record(
-            "run/end",
-            "run",
-            {"gates_passed": content["gates_passed"], "model": named_weights(out)},
-        )
-        record_files(run.ledger, out)
+        return end_run(run, content)
+
+
+def end_run(run: RunWorkspace, content: Mapping[str, Any]) -> RunOutcome:
+    """Write a run's report, and enter its end and its files into the ledger."""
+    out = run.folder
+    write_report(content, out / "report")
+    run.ledger.record(
+        "run/end", "run", {"gates_passed": content["gates_passed"], "model": named_weights(out)}
+    )
+    record_files(run.ledger, out)
     return RunOutcome(model=out / "models" / "final", report=out / "report", content=content)
 
 

@@ -5,7 +5,6 @@ one for one pass over what was mended and preferred anew; and every other princi
 itself before (`regressions`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,72 +13,48 @@ from typing import Any
 import numpy as np
 
 from plumbrule.compliance import Oracle, OracleJudgment
-from plumbrule.constitution import (
-    Constitution,
-    ConstitutionDiff,
-    diff,
-    dump_constitution,
-    load_constitution,
-)
+from plumbrule.constitution import ConstitutionDiff, diff, dump_constitution, load_constitution
 from plumbrule.data import refuse_overlap
-from plumbrule.errors import ConstitutionError, DataError, ModelError, OutputError
-from plumbrule.folders import locked
-from plumbrule.judging import endless, load_prompts, sort_by_manner, sort_by_phrases
-from plumbrule.ledger import read_entries, record_files
+from plumbrule.errors import DataError, ModelError
+from plumbrule.judging import endless, load_prompts
 from plumbrule.loop.align import (
     CONSTITUTION,
     RunOutcome,
-    named_weights,
+    end_run,
     open_models,
     split,
     try_once,
 )
-from plumbrule.loop.config import RunConfig, read_config
-from plumbrule.loop.content import report_content
-from plumbrule.loop.notes import failing_principles
-from plumbrule.loop.regressions import (
-    PrincipleRegression,
-    find_regressions,
-    regression_gates,
-    turned_by_amendment,
-)
+from plumbrule.loop.amendable import AS_USUAL, AmendableRun, Amending
+from plumbrule.loop.amending_content import Relabeled, amendment_content
+from plumbrule.loop.config import RunConfig
+from plumbrule.loop.regressions import turned_by_amendment
 from plumbrule.loop.relabeling import (
     AmendedQuestions,
-    LabelReuse,
     RelabeledPair,
-    RelabeledReply,
     amended_questions,
     relabel_examined,
     relabel_preferences,
-    reuse_of,
 )
 from plumbrule.loop.steps import (
     Examined,
     Jury,
     RunModels,
     TrainedStages,
+    draw_candidates,
     draw_prompts,
     examine,
+    manner_sorter,
     note_training,
     prefer,
     reply,
     revise_replies,
 )
 from plumbrule.loop.trials import earlier_trials, try_jury
-from plumbrule.loop.verifying import verify_files
 from plumbrule.loop.ways import progress_of, reinforce, reopen, train_reward
 from plumbrule.loop.workspace import FinishedRun, RunWorkspace, open_workspace
 from plumbrule.models import LocalModel, fitting_threads
-from plumbrule.records import (
-    Exchange,
-    MannerJudgment,
-    Preference,
-    Prompt,
-    check_ranges,
-    strict,
-    to_json,
-)
-from plumbrule.report import write_report
+from plumbrule.records import Exchange, MannerJudgment, Preference, Prompt, to_json
 from plumbrule.store import Tell, derive_seed, fingerprint, silent, write_atomic
 from plumbrule.training import (
     TrainingResult,
@@ -87,42 +62,6 @@ from plumbrule.training import (
     more_to_imitate,
     train_supervised,
 )
-
-MOST_BROKEN = 0.25
-"""Share of replies, at the lower end, in which an amended principle may still be broken where the
-run's own gates name none."""
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class Amending:
-    """How an amendment is learned and tested."""
-
-    epochs: int = 1
-    """Passes over what was mended and preferred anew."""
-
-    replay: float = 15.0
-    """The model's own replies that needed no mending, for each one that was mended: they hold what
-    it does elsewhere. In the village 3 were too few: help was lost."""
-
-    margin: float = 0.05
-    """Rise of the share of replies that break another principle, that is borne."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self, epochs=(1, 10**5), replay=(0, 10**6), margin=(0, 1))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AmendableRun:
-    """A finished run, opened to amend its constitution."""
-
-    folder: Path
-    config: RunConfig
-    constitution: Constitution
-    """What it was trained on."""
-
-    named: Mapping[str, str]
-    """Hashes of what its configuration names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,83 +78,6 @@ class EarlierRun:
     """Those that its critic and judge were asked about."""
 
 
-def open_finished(folder: Path, *, before: Path | str | None = None) -> AmendableRun:
-    """Open a finished run, to amend its constitution.
-
-    Args:
-        folder: The run's.
-        before: The constitution it was trained on, where its folder does not hold it.
-
-    Raises:
-        OutputError: A process is at work in it, or it has not ended.
-        DataError: Its files are not what its ledger recorded.
-        ConstitutionError: What it was trained on is not at hand.
-    """
-    if not (folder / "run.json").is_file():
-        raise OutputError(
-            f"expected the folder of a run that has ended, {folder} holds no run.json; give the "
-            "--out of `plumbrule run`"
-        )
-    with locked(
-        folder / "run.lock",
-        busy=f"a run is going on in {folder}: its constitution cannot be amended under it. Wait "
-        "until it has ended, then give the same command",
-    ):
-        try:
-            bound = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            named = {str(name): str(each) for name, each in bound["named"].items()}
-        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-            raise OutputError(
-                f"{folder / 'run.json'} is damaged, so nobody can tell what {folder} holds"
-            ) from error
-        if not any(
-            entry.kind == "run" and "gates_passed" in entry.payload
-            for entry in read_entries(folder / "ledger.db")
-        ):
-            raise OutputError(
-                f"expected a run that has ended, the one in {folder} has not: a constitution is "
-                "amended between runs, not under one. Finish it first: `plumbrule run --recipe "
-                f"{folder / 'config.yaml'} --out {folder}`, with the constitution it was begun "
-                f"with ({folder / CONSTITUTION}); then give this command again"
-            )
-    problems, _ = verify_files(folder)
-    if problems:
-        raise DataError(
-            f"expected the files that {folder} was left with, {len(problems)} are not: "
-            f"{'; '.join(problems[:3])}. Labels are taken over only from what was recorded; "
-            f"`plumbrule ledger verify {folder}` lists all"
-        )
-    config = read_config(folder / "config.yaml", {})
-    return AmendableRun(
-        folder=folder,
-        config=config,
-        constitution=_trained_on(folder, config, named["constitution"], before),
-        named=named,
-    )
-
-
-def _trained_on(
-    folder: Path, config: RunConfig, sha256: str, before: Path | str | None
-) -> Constitution:
-    places: list[Path | str] = [folder / CONSTITUTION, config.constitution]
-    if before is not None:
-        places = [before]
-    for place in places:
-        try:
-            found = load_constitution(place)
-        except ConstitutionError:
-            if before is not None:
-                raise
-            continue
-        if found.sha256 == sha256:
-            return found
-    said = f"{before} is another" if before is not None else "it is not in its folder"
-    raise ConstitutionError(
-        f"expected the constitution that {folder} was trained on (sha256 {sha256[:12]}…), {said}; "
-        "give the older file with --before"
-    )
-
-
 def amend(
     earlier: AmendableRun,
     constitution: Path | str,
@@ -224,7 +86,7 @@ def amend(
     amended_prompts: Sequence[Prompt] | None = None,
     out: Path,
     oracle: Oracle | None = None,
-    settings: Amending = Amending(),
+    settings: Amending = AS_USUAL,
     command: str = "plumbrule amend",
     tell: Tell = silent,
 ) -> RunOutcome:
@@ -295,33 +157,17 @@ def amend(
             run, models, jury, training, touched, relabeled.pairs, old, settings
         )
         after = examine(run, "final", final, jury, held_out, oracle)
-        content = _content(
+        content = amendment_content(
             run, earlier, changes, asked, relabeled, trained, after,
             jury=jury, models=models, held_out=held_out, settings=settings, command=command,
         )  # fmt: skip
-        write_report(content, out / "report")
-        run.ledger.record(
-            "run/end",
-            "run",
-            {"gates_passed": content["gates_passed"], "model": named_weights(out)},
-        )
-        record_files(run.ledger, out)
-    return RunOutcome(model=out / "models" / "final", report=out / "report", content=content)
+        return end_run(run, content)
 
 
 def _check_amended(changes: ConstitutionDiff, constitution: Path | str) -> None:
     """Refuse a version that asks nothing else than the one before."""
-    silent_fields = {
-        "source",
-        "reason",
-        "probes",
-        "twins",
-        "name",
-        "version",
-        "description",
-        "tiers",
-    }
-    spoken = [each for each in changes.changed if each.field not in silent_fields]
+    unread = {"source", "reason", "probes", "twins", "name", "version", "description", "tiers"}
+    spoken = [each for each in changes.changed if each.field not in unread]
     if not (changes.added or changes.removed or changes.moved or spoken):
         what = "says the same" if changes.same else "changes no word that a judge reads"
         raise DataError(
@@ -383,22 +229,14 @@ def _earlier(earlier: AmendableRun, models: RunModels, prompts: Sequence[Prompt]
     )
     # Without the answer key, which is read again: the amended constitution has its own.
     examined = examine(records, "final", models.model, jury, held_out, None)
-    compared = draw_prompts(list(training), config.most_compared, config.seed, "compared")
-    candidates = reply(
-        records,
-        "candidates",
-        reopen(earlier.folder / "models" / "supervised", config),
-        compared,
-        copies=config.candidates,
-        temperature=config.candidate_temperature,
-        trim=config.revising.trim,
-    )
+    supervised = reopen(earlier.folder / "models" / "supervised", config)
+    candidates = draw_candidates(records, supervised, training)
     return EarlierRun(
         jury=jury,
         final=models.model,
         examined=examined,
         candidates=candidates,
-        preferences=prefer(records, "compare", jury, candidates, copies=config.candidates),
+        preferences=prefer(records, jury, candidates),
         records=records,
         prompts=[*training, *held_out],
     )
@@ -421,24 +259,6 @@ def _touched(changes: ConstitutionDiff, questions: AmendedQuestions, jury: Jury)
             "run another --critic, or the principle more worked examples"
         )
     return touched
-
-
-@dataclass(frozen=True, kw_only=True)
-class Relabeled:
-    """Labels under the amended constitution."""
-
-    pairs: Sequence[RelabeledPair]
-    replies: Sequence[RelabeledReply]
-    before: Examined
-    """The model that is amended, examined by the amended constitution."""
-
-    turned: Mapping[str, set[str]]
-    """Replies that each amended principle forbids now and did not before, or the reverse."""
-
-    @property
-    def reuse(self) -> dict[str, LabelReuse]:
-        """Labels kept and asked again, in preferences and examination."""
-        return {"preferences": reuse_of(self.pairs), "examination": reuse_of(self.replies)}
 
 
 def _relabel(
@@ -472,17 +292,10 @@ def _relabel(
         run, "examination/before/judgments", jury, asked["judge"], judged, told
     )
     sorted_before = {e.exchange_id: e for e in old.examined.manners if e.exchange_id in same}
-
-    def manners(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
-        if run.config.manners == "phrases":
-            return sort_by_phrases(shard)
-        seeds = [derive_seed(seed, each.id, "manner") for each in shard]
-        return sort_by_manner(jury.judge, shard, prompts=jury.prompts, seeds=seeds)
-
     new_manners = run.stage(
         "examination/before/new_manners",
         [each for each in judged if each.id not in sorted_before],
-        manners,
+        manner_sorter(run, jury),
         kind=MannerJudgment,
         inputs={"manners": run.config.manners, **jury.inputs(jury.judge)},
         models=[jury.judge],
@@ -536,7 +349,7 @@ def _learn(
     if touched:
         # Any request may be one that the amended words speak of, whatever its prompt says of help.
         drafts = reply(run, "draft", models.model, training, trim=config.revising.trim)
-        trails = revise_replies(run, "revise", jury, drafts, under=touched)
+        trails = revise_replies(run, jury, drafts, under=touched)
         kept = _replayed(trails, settings, config.seed)
         if any(trail.revised for trail in trails):
             results["supervised"] = train_supervised(
@@ -581,125 +394,3 @@ def _replayed(trails: Sequence[Any], settings: Amending, seed: int) -> list[Exch
     most = round(settings.replay * mended)
     chosen = np.random.default_rng(derive_seed(seed, "replay")).permutation(len(sound))[:most]
     return [sound[at] for at in sorted(chosen)]
-
-
-def _content(
-    run: RunWorkspace,
-    earlier: AmendableRun,
-    changes: ConstitutionDiff,
-    asked: Mapping[str, AmendedQuestions],
-    relabeled: Relabeled,
-    trained: TrainedStages,
-    after: Examined,
-    *,
-    jury: Jury,
-    models: RunModels,
-    held_out: Sequence[Prompt],
-    settings: Amending,
-    command: str,
-) -> dict[str, Any]:
-    """What the report holds: that of a run, and in front of it what the amendment did."""
-    law, oracle = jury.constitution, after.truth is not None
-    content = report_content(
-        run,
-        [relabeled.before, after],
-        prompts=held_out,
-        constitution=law,
-        models=models.named(),
-        trained=trained,
-        jury=jury,
-        command=command,
-    )
-    bound = earlier.config.gates.most_broken
-    rows = find_regressions(
-        relabeled.before,
-        after,
-        law,
-        amended=sorted({*asked["critic"].why, *asked["judge"].why}),
-        turned=relabeled.turned,
-        margin=settings.margin,
-        oracle=oracle,
-    )
-    gates = regression_gates(
-        rows, margin=settings.margin, most_broken=MOST_BROKEN if bound is None else bound
-    )
-    failed = failing_principles([gate for gate in gates if gate["estimate"] is not None])
-    gates = [*gates, *content["gates"]]
-    reuse = relabeled.reuse
-    section = {
-        "run": str(earlier.folder),
-        "before_sha256": changes.before_sha256,
-        "after_sha256": changes.after_sha256,
-        "changes": changes.describe().split("\n"),
-        "asked_again": [
-            {"principle_id": name, "why": why} for name, why in asked["critic"].why.items()
-        ],
-        "reuse": [
-            {"name": name, "kept": each.kept, "asked": each.asked, "share": each.share}
-            for name, each in reuse.items()
-        ],
-        "margin": settings.margin,
-        "source": "oracle" if oracle else "judge",
-        "principles": [to_json(row) for row in rows],
-        "mended": sum(trail.revised for trail in trained.trails),
-    }
-    summary = [*failed, *_said(changes, section, rows), *content["summary"]]
-    plain: dict[str, Any] = {
-        **content,
-        "gates": [_plain_gate(gate) for gate in gates],
-        "gates_passed": all(gate["passed"] for gate in gates),
-        "summary": summary,
-        "amendment": section,
-    }
-    return plain
-
-
-def _plain_gate(gate: Mapping[str, Any]) -> dict[str, Any]:
-    estimate = gate["estimate"]
-    plain = estimate is None or isinstance(estimate, dict)
-    return {**gate, "estimate": estimate if plain else to_json(estimate)}
-
-
-def _said(
-    changes: ConstitutionDiff, section: Mapping[str, Any], rows: Sequence[PrincipleRegression]
-) -> list[str]:
-    """What was amended, what it took, and what came of it, in sentences."""
-    again = [f"`{each['principle_id']}` ({each['why']})" for each in section["asked_again"]]
-    kept = sum(each["kept"] for each in section["reuse"])
-    asked = sum(each["asked"] for each in section["reuse"])
-    lines = [
-        f"{section['run']} was amended: "
-        + (f"asked again under {', '.join(again)}" if again else "no principle was asked again")
-        + f"; {len(changes.removed)} principles removed, {len(changes.moved)} moved between tiers.",
-    ]
-    if kept + asked:
-        lines.append(
-            f"{kept} of {kept + asked} labels ({kept / (kept + asked):.1%}) are those of the run; "
-            f"{asked} were asked for again."
-        )
-    lines.append(
-        f"{section['mended']} of the model's replies were mended under what was amended, and "
-        "learned in one pass with the preferences recombined."
-    )
-    for row in rows:
-        if row.amended and row.before and row.after:
-            lines.append(
-                f"`{row.principle_id}`, as it is worded now, was broken in {row.before.value:.1%} "
-                f"of {row.before.n} replies it speaks of and is in {row.after.value:.1%} "
-                f"[{row.after.low:.1%}, {row.after.high:.1%}]."
-            )
-    others = [row for row in rows if not row.amended]
-    named = {
-        verdict: [row.principle_id for row in others if row.verdict == verdict]
-        for verdict in ("worse", "worse within the margin", "not shown", "not worse")
-    }
-    lines.append(
-        f"Of {len(others)} other principles "
-        + "; ".join(
-            f"{len(names)} {verdict}" + (f" ({', '.join(names)})" if verdict != "not worse" else "")
-            for verdict, names in named.items()
-            if names
-        )
-        + f", at a margin of {section['margin'] * 100:.1f} points."
-    )
-    return lines

@@ -12,6 +12,7 @@ from plumbrule.compliance import (
     violation_rate,
 )
 from plumbrule.constitution import Constitution
+from plumbrule.judging import Standing
 from plumbrule.loop.certified import certified_rates, say_certificate
 from plumbrule.loop.feedback import NOTHING_GIVEN, HumanFeedback
 from plumbrule.loop.findings import find_changes
@@ -87,6 +88,7 @@ def report_content(
     talk = talk_to_judge(stages)
     beside = held_out_rates(held_out_judge, stages, prompts)
     certified = certified_rates(stages, jury, file=run.config.certificate)
+    tried = _tried(jury, held_out_judge)
     content = {
         "schema": 1,
         "title": run.config.name,
@@ -98,17 +100,7 @@ def report_content(
             *ungraded(stages, oracle=oracle),
             *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
-            *(
-                say_trial("critic", jury.critic_standing, constitution)
-                if jury.critic_teaches
-                else ()
-            ),
-            *(() if _alone(jury) else say_trial("judge", jury.judge_standing, constitution)),
-            *(
-                say_trial("held-out judge", held_out_judge.jury.judge_standing, constitution)
-                if held_out_judge
-                else ()
-            ),
+            *(line for who, each in tried for line in say_trial(who, each, constitution)),
         ],
         "plumbrule_version": __version__,
         "seed": run.config.seed,
@@ -118,17 +110,7 @@ def report_content(
         "method": run.config.method,
         "labels": labels_used(trained, people),
         "outcomes": outcomes(stages, known, oracle=oracle),
-        "constitution_sha256": constitution.sha256,
-        "constitution": {
-            "name": constitution.name,
-            "version": constitution.version,
-            "tiers": list(constitution.tiers),
-            "principles": _listed(constitution),
-        },
-        "models": {
-            name: {"spec": model.spec, "identity": model.identity, **model.describe()}
-            for name, model in models.items()
-        },
+        **who_by_what(constitution, models),
         "seconds": sum(cost.seconds for cost in run.costs.values()),
         "peak_rss_bytes": peak_rss_bytes(),
         "gates_passed": all(gate["passed"] for gate in gates),
@@ -142,15 +124,7 @@ def report_content(
         "held_out_judge": beside,
         "judge_certificate": certified,
         "talk_to_judge": talk,
-        "trials": [
-            *(trial_rows("critic", jury.critic_standing) if jury.critic_teaches else ()),
-            *(() if _alone(jury) else trial_rows("judge", jury.judge_standing)),
-            *(
-                trial_rows("held-out judge", held_out_judge.jury.judge_standing)
-                if held_out_judge
-                else ()
-            ),
-        ],
+        "trials": [row for who, each in tried for row in trial_rows(who, each)],
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
         "findings": findings,
@@ -166,9 +140,14 @@ def report_content(
     return plain
 
 
-def _alone(jury: Jury) -> bool:
-    """Whether what was said of the critic is all that there is to say of the judge."""
-    return jury.critic_teaches and jury.critic.identity == jury.judge.identity
+def _tried(jury: Jury, held_out: HeldOutExamination | None) -> list[tuple[str, Standing]]:
+    """Who was examined, and what was found; a judge that is the critic is no other."""
+    found = [("critic", jury.critic_standing)] if jury.critic_teaches else []
+    if not found or jury.critic.identity != jury.judge.identity:
+        found.append(("judge", jury.judge_standing))
+    if held_out:
+        found.append(("held-out judge", held_out.jury.judge_standing))
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -178,6 +157,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     return to_json(value) if isinstance(value, Estimate | Finding) else value
+
+
+def who_by_what(constitution: Constitution, models: Mapping[str, LanguageModel]) -> dict[str, Any]:
+    """The constitution and the models, as a report names them."""
+    return {
+        "constitution_sha256": constitution.sha256,
+        "constitution": {
+            "name": constitution.name,
+            "version": constitution.version,
+            "tiers": list(constitution.tiers),
+            "principles": _listed(constitution),
+        },
+        "models": {
+            name: {"spec": model.spec, "identity": model.identity, **model.describe()}
+            for name, model in models.items()
+        },
+    }
 
 
 def _listed(constitution: Constitution) -> list[dict[str, Any]]:

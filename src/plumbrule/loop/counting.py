@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from plumbrule.constitution import Principle
 from plumbrule.judging import PromptSet, conditions_of, known_conditions, known_replies
+from plumbrule.judging.prompts import Task
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.steps import Jury
 from plumbrule.loop.trials import held_out_name
@@ -104,16 +106,11 @@ class Counting:
         self, name: str, who: str, prompts: Sequence[Prompt], longest: int, times: int = 1
     ) -> Stage:
         """Grading of a reply to each prompt under every principle."""
-        reply = _filler(longest)
         asked = [
-            self.jury.prompts.render(
-                task,
-                principle=principle,
-                values={"request": prompt.dialogue[-1].content, "reply": reply},
-            )
-            for prompt in prompts
+            question
             for principle in self.jury.constitution.principles
             for task in self.jury.prompts.grading
+            for question in self.asked(task, prompts, principle, reply=_filler(longest))
         ]
         return Stage(
             name=name,
@@ -124,14 +121,7 @@ class Counting:
 
     def manners(self, name: str, prompts: Sequence[Prompt], longest: int) -> Stage:
         """Sorting of a reply to each prompt."""
-        asked = [
-            self.jury.prompts.render(
-                "manner",
-                principle=None,
-                values={"request": prompt.dialogue[-1].content, "reply": _filler(longest)},
-            )
-            for prompt in prompts
-        ]
+        asked = self.asked("manner", prompts, reply=_filler(longest))
         return Stage(name=name, who="judge", calls=len(asked), tokens_read=self.shared(asked))
 
     def teaching(
@@ -142,18 +132,10 @@ class Counting:
         critique = settings.critique_tokens or self.jury.prompts.template("critique").max_new_tokens
         revision = settings.revision_tokens or self.jury.prompts.template("revise").max_new_tokens
         grading = self.grades("", "critic", tempting, longest)
-        asked = [
-            self.jury.prompts.render(
-                "revise",
-                principle=self.jury.constitution.principles[0],
-                values={
-                    "request": prompt.dialogue[-1].content,
-                    "reply": _filler(longest),
-                    "critique": _filler(critique),
-                },
-            )
-            for prompt in tempting
-        ]
+        first = self.jury.constitution.principles[0]
+        asked = self.asked(
+            "revise", tempting, first, reply=_filler(longest), critique=_filler(critique)
+        )
         each = self.shared(asked) * (2 if settings.with_critique else 1)
         written = (critique if settings.with_critique else 0) + revision
         imitated = self.lengths(tempting, revision) + self.lengths(deserving, longest)
@@ -228,17 +210,30 @@ class Counting:
         if any(principle.known_replies for principle in law.principles):
             return self.grades("compare", "critic", compared, longest, times=2)
         asked = [
-            self.jury.prompts.render(
-                "compare",
-                principle=principle,
-                values={"request": prompt.dialogue[-1].content, "first": reply, "second": reply},
-            )
-            for prompt in compared
+            question
             for principle in law.principles
+            for question in self.asked("compare", compared, principle, first=reply, second=reply)
         ]
         return Stage(
             name="compare", who="critic", calls=2 * len(asked), tokens_read=2 * self.shared(asked)
         )
+
+    def asked(
+        self,
+        task: Task,
+        prompts: Sequence[Prompt],
+        principle: Principle | None = None,
+        **values: str,
+    ) -> list[Dialogue]:
+        """What a critic or judge is asked about each prompt."""
+        return [
+            self.jury.prompts.render(
+                task,
+                principle=principle,
+                values={"request": prompt.dialogue[-1].content, **values},
+            )
+            for prompt in prompts
+        ]
 
     def lengths(self, prompts: Sequence[Prompt], reply: int) -> int:
         """Tokens of each prompt and a reply of so many tokens."""

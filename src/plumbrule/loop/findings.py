@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from plumbrule.constitution import Constitution
-from plumbrule.loop.steps import Examined
+from plumbrule.loop.steps import DECIDED, Examined
 from plumbrule.records import Estimate, Finding, Guarantee, Prompt
 from plumbrule.statistics import e_bh, paired_e_value, paired_proportions
 
 LEVEL = 0.05
 """Largest expected share of false claims among the findings."""
-
-_READ = {"pass", "fail", "not_applicable"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +86,11 @@ def principle_change(
 def _principle_case(
     principle_id: str, before: Examined, after: Examined, *, oracle: bool
 ) -> _ChangeCase | None:
-    first, last = (_verdicts(stage, principle_id, oracle=oracle) for stage in (before, after))
+    first, last = (stage.verdicts(principle_id, oracle=oracle) for stage in (before, after))
     ids = [
         each
         for each in first
-        if {first[each], last[each]} <= _READ and first[each] != "not_applicable"
+        if {first[each], last[each]} <= DECIDED and first[each] != "not_applicable"
     ]
     if not ids:
         return None
@@ -140,16 +138,6 @@ def _finding(
         guarantee=guarantee,
         reproduce=command,
     )
-
-
-def _verdicts(stage: Examined, principle_id: str, *, oracle: bool) -> dict[str, str]:
-    if oracle:
-        return {each.exchange_id: each.verdicts[principle_id] for each in stage.truth or ()}
-    return {
-        each.exchange_id: each.verdict
-        for each in stage.judgments
-        if each.principle_id == principle_id
-    }
 
 
 def _helped(stage: Examined, *, oracle: bool) -> dict[str, bool]:

@@ -11,7 +11,7 @@ from typing import Any
 from plumbrule.compliance import violation_rate
 from plumbrule.constitution import Principle
 from plumbrule.loop.findings import find_changes, principle_change
-from plumbrule.loop.steps import Examined, Jury, grade_replies
+from plumbrule.loop.steps import DECIDED, Examined, Jury, grade_replies
 from plumbrule.loop.trials import held_out_name, try_held_out
 from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LanguageModel
@@ -128,7 +128,7 @@ def _principle(
     row: dict[str, Any] = {"id": principle.id}
     own, other = (stages[0], stages[-1]), (found.before, found.after)
     for judged, again in zip(own, other, strict=True):
-        said, heard = (_verdicts(each, principle.id) for each in (judged, again))
+        said, heard = (each.verdicts(principle.id) for each in (judged, again))
         row[judged.stage] = {
             "violation_rate": {
                 "judge": violation_rate(list(said.values())),
@@ -153,23 +153,12 @@ def _principle(
 
 
 def _agreement(said: dict[str, str], heard: dict[str, str]) -> dict[str, Any]:
-    both = [(said[each], heard[each]) for each in said if {said[each], heard.get(each)} <= _DECIDED]
+    both = [(said[each], heard[each]) for each in said if {said[each], heard.get(each)} <= DECIDED]
     if not both:
         return {"agreement": None, "agreement_reason": "no reply has a verdict of both"}
     one, other = ([BREAKS[pair[at] != "fail"] for pair in both] for at in (0, 1))
     found = kappa_between(one, other, people=("judge", "held out"), answers=BREAKS)
     return {"agreement": found.estimate, "agreement_reason": found.reason}
-
-
-_DECIDED = {"pass", "fail", "not_applicable"}
-
-
-def _verdicts(stage: Examined, principle_id: str) -> dict[str, str]:
-    return {
-        each.exchange_id: each.verdict
-        for each in stage.judgments
-        if each.principle_id == principle_id
-    }
 
 
 def _borne_out(judge: Estimate | None, held_out: Estimate | None) -> str:

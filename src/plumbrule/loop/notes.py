@@ -123,14 +123,7 @@ def _empty(text: str) -> bool:
 def notes(
     stages: Sequence[Examined], trained: TrainedStages, tested: int, *, oracle: bool
 ) -> list[str]:
-    """What a reader must know to read the numbers rightly.
-
-    Args:
-        stages: The examined models, in order.
-        trained: What training left behind.
-        tested: How many changes were looked for.
-        oracle: Whether there is an answer key.
-    """
+    """What a reader must know to read the numbers rightly."""
     said = [
         f"{tested} changes were looked for; those listed as findings are chosen so that at most "
         f"{LEVEL:.0%} of them are expected to be false.",

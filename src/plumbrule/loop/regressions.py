@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from plumbrule.constitution import Constitution
-from plumbrule.loop.steps import Examined
+from plumbrule.loop.steps import DECIDED, Examined
 from plumbrule.records import Estimate, strict
 from plumbrule.statistics import (
     e_bh,
@@ -23,8 +23,6 @@ LEVEL = 0.05
 Regression = Literal["worse", "worse within the margin", "not worse", "not shown", "not read"]
 """`not worse`: the interval's upper end is within the margin. `not shown`: it is not, and no rise
 is confirmed either; more prompts would tell."""
-
-_READ = {"pass", "fail", "not_applicable"}
 
 
 @strict
@@ -101,7 +99,7 @@ def find_regressions(
     cases: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     left_out: dict[str, int] = {}
     for principle in constitution.principles:
-        first, last = (_verdicts(stage, principle.id, oracle=oracle) for stage in (before, after))
+        first, last = (stage.verdicts(principle.id, oracle=oracle) for stage in (before, after))
         meant: set[str] = set()
         for name, replies in turned.items():
             if name != principle.id and tiers[name] < principle.tier:
@@ -109,7 +107,7 @@ def find_regressions(
         spoken_of = [
             each
             for each in first
-            if {first[each], last.get(each)} <= _READ and first[each] != "not_applicable"
+            if {first[each], last.get(each)} <= DECIDED and first[each] != "not_applicable"
         ]
         kept = [each for each in spoken_of if each not in meant]
         left_out[principle.id] = len(spoken_of) - len(kept)
@@ -148,47 +146,29 @@ def _row(
     margin: float,
     left_out: int,
 ) -> PrincipleRegression:
-    if case is None:
-        return PrincipleRegression(
-            principle_id=name,
-            tier=tier,
-            amended=amended,
-            before=None,
-            after=None,
-            change=None,
-            p_value=None,
-            verdict="not read",
-            left_out=left_out,
-        )
-    first, last = case
-    change = paired_proportions(first, last, unit="change of the share of broken replies")
-    verdict: Regression = "not shown"
-    if worse:
-        verdict = "worse" if change.value > margin else "worse within the margin"
-    elif change.high <= margin:
-        verdict = "not worse"
-    unit = "broken replies per reply it speaks of"
+    rates: list[Estimate | None] = [None, None]
+    change = p_value = None
+    verdict: Regression = "not read"
+    if case is not None:
+        change = paired_proportions(*case, unit="change of the share of broken replies")
+        unit = "broken replies per reply it speaks of"
+        rates = [wilson(int(each.sum()), len(each), unit=unit) for each in case]
+        p_value = mcnemar_exact(*case)
+        if worse:
+            verdict = "worse" if change.value > margin else "worse within the margin"
+        else:
+            verdict = "not worse" if change.high <= margin else "not shown"
     return PrincipleRegression(
         principle_id=name,
         tier=tier,
         amended=amended,
-        before=wilson(int(first.sum()), len(first), unit=unit),
-        after=wilson(int(last.sum()), len(last), unit=unit),
+        before=rates[0],
+        after=rates[1],
         change=change,
-        p_value=mcnemar_exact(first, last),
+        p_value=p_value,
         verdict=verdict,
         left_out=left_out,
     )
-
-
-def _verdicts(stage: Examined, principle_id: str, *, oracle: bool) -> dict[str, str]:
-    if oracle:
-        return {each.exchange_id: each.verdicts[principle_id] for each in stage.truth or ()}
-    return {
-        each.exchange_id: each.verdict
-        for each in stage.judgments
-        if each.principle_id == principle_id
-    }
 
 
 def regression_gates(

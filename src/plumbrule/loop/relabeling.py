@@ -6,7 +6,7 @@ its reach, and what is left out of a reply that talks to its judge. All else is 
 answers of one thing are combined anew, because tiers may have moved.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plumbrule.constitution import Constitution, ConstitutionDiff, diff
@@ -308,23 +308,11 @@ class LabelReuse:
         return self.kept / (self.kept + self.asked) if self.kept + self.asked else None
 
 
-def reuse_of(
-    records: Sequence[RelabeledPair] | Sequence[RelabeledReply],
-    only: Collection[str] | None = None,
-) -> LabelReuse:
-    """Count labels kept and asked again.
-
-    Args:
-        records: Of pairs or replies.
-        only: Principles that count; None: all.
-    """
-
-    def counted(names: Sequence[str]) -> int:
-        return sum(only is None or name in only for name in names)
-
+def reuse_of(records: Sequence[RelabeledPair] | Sequence[RelabeledReply]) -> LabelReuse:
+    """Count labels kept and asked again."""
     return LabelReuse(
-        kept=sum(counted(each.kept) for each in records),
-        asked=sum(counted(each.asked) for each in records),
+        kept=sum(len(each.kept) for each in records),
+        asked=sum(len(each.asked) for each in records),
     )
 
 

@@ -155,12 +155,7 @@ def _sound(found: Any) -> bool:
 
 
 def runs_content(runs: Sequence[ReportedRun], *, command: str) -> dict[str, Any]:
-    """Everything that the report of a comparison of runs holds.
-
-    Args:
-        runs: The runs; the others are held against the first.
-        command: What makes it again.
-    """
+    """Everything that the report of a comparison of runs holds."""
     first, *others = runs
     rows = [_row(run) for run in runs]
     for row in rows:

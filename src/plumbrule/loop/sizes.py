@@ -1,9 +1,9 @@
 """How large the models of a run are, and what follows: adapters, and whether memory suffices."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from safetensors import safe_open
 
@@ -11,15 +11,9 @@ from plumbrule.errors import ModelError
 from plumbrule.loop.config import RunConfig
 from plumbrule.models import model_folder
 from plumbrule.models.checkpoint import check_adapter, check_safetensors, read_json
-from plumbrule.training import (
-    DpoTraining,
-    GrpoTraining,
-    LoraSettings,
-    PpoTraining,
-    RewardTraining,
-    RlooTraining,
-    SupervisedTraining,
-)
+from plumbrule.models.opening import is_endpoint
+from plumbrule.training import LoraSettings
+from plumbrule.training.settings import TrainingSettings
 
 ADAPTERS_FROM = 50_000_000
 """Parameters from which on adapters are trained where nobody says otherwise: below, full weights
@@ -37,20 +31,10 @@ _FULL_TRAINING = 4
 _WORK = 1_200_000_000
 """Bytes for libraries, activations and logits beside the weights, measured on a run of SmolLM2."""
 
-Training = TypeVar(
-    "Training",
-    SupervisedTraining,
-    RewardTraining,
-    DpoTraining,
-    GrpoTraining,
-    RlooTraining,
-    PpoTraining,
-)
-
 
 def parameters_in(spec: str) -> int | None:
     """Parameters of a model on disk, its adapter's base included; None for an endpoint."""
-    if spec.startswith(("http://", "https://", "openai:")):
+    if is_endpoint(spec):
         return None
     folder = model_folder(spec)
     adapter = folder / "adapter_config.json"
@@ -75,7 +59,7 @@ def check_template(spec: str) -> None:
     Raises:
         ModelError: It does not; the message says how to give a template.
     """
-    if spec.startswith(("http://", "https://", "openai:", "lab:")):
+    if is_endpoint(spec) or spec.startswith("lab:"):
         return
     folder = model_folder(spec)
     settings = folder / "tokenizer_config.json"
@@ -105,29 +89,28 @@ def settle_adapters(config: RunConfig) -> tuple[RunConfig, str | None]:
     size = parameters_in(config.model)
     if size is None or size <= ADAPTERS_FROM:
         return config, None
-    return _with_adapters(replace(config, adapters=True)), (
-        f"Training low-rank adapters, because the model has {size / 1e6:.0f} million parameters "
+    return _with_adapters(replace(config, adapters=True)), say_adapters("the model", size)
+
+
+def say_adapters(who: str, size: int) -> str:
+    """Why adapters are trained of a model with so many parameters."""
+    return (
+        f"Training low-rank adapters, because {who} has {size / 1e6:.0f} million parameters "
         f"(more than {ADAPTERS_FROM / 1e6:.0f} million); --full trains all weights."
     )
 
 
 def _with_adapters(config: RunConfig) -> RunConfig:
-    return replace(
-        config,
-        supervised=_adapted(config.supervised),
-        reward=_adapted(config.reward),
-        dpo=_adapted(config.dpo),
-        grpo=_adapted(config.grpo),
-        rloo=_adapted(config.rloo),
-        ppo=_adapted(config.ppo),
-    )
+    stages = ("supervised", "reward", "dpo", "grpo", "rloo", "ppo")
+    adapted: dict[str, Any] = {name: _adapted(getattr(config, name)) for name in stages}
+    return replace(config, **adapted)
 
 
-def _adapted(settings: Training) -> Training:
+def _adapted(settings: TrainingSettings) -> TrainingSettings:
     if settings.lora is not None:
         return settings
     rate = settings.learning_rate
-    if rate == type(settings)().learning_rate:
+    if rate == next(each.default for each in fields(settings) if each.name == "learning_rate"):
         rate *= ADAPTER_STEP
     return replace(settings, lora=LoraSettings(), learning_rate=rate)
 

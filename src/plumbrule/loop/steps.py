@@ -1,6 +1,6 @@
 """The steps of constitutional training, each a stage that can be killed and gone on with."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,23 +177,30 @@ def reply(
     return run.stage(name, asked, work, kind=Exchange, inputs=inputs, models=[model])
 
 
+def draw_candidates(
+    run: Staging, model: LanguageModel, prompts: Sequence[Prompt]
+) -> list[Exchange]:
+    """Several replies to each prompt, to be compared with one another."""
+    config = run.config
+    return reply(
+        run,
+        "candidates",
+        model,
+        draw_prompts(prompts, config.most_compared, config.seed, "compared"),
+        copies=config.candidates,
+        temperature=config.candidate_temperature,
+        trim=config.revising.trim,
+    )
+
+
 def revise_replies(
     run: Staging,
-    name: str,
     jury: Jury,
     exchanges: Sequence[Exchange],
     *,
     under: Collection[str] | None = None,
 ) -> list[RevisionTrail]:
-    """Take replies through the rounds of critique and revision.
-
-    Args:
-        run: The run.
-        name: Of the stage.
-        jury: Who revises.
-        exchanges: The replies.
-        under: Principles by which they are mended; None: any.
-    """
+    """Take replies through the rounds of critique and revision."""
     settings = run.config.revising
 
     def work(shard: Sequence[Exchange], seed: int) -> list[RevisionTrail]:
@@ -213,19 +220,20 @@ def revise_replies(
     inputs = {**jury.inputs(jury.critic, jury.critic_standing), "settings": decisive}
     if under is not None:
         inputs["under"] = sorted(under)
-    return run.stage(name, exchanges, work, kind=RevisionTrail, inputs=inputs, models=[jury.critic])
+    return run.stage(
+        "revise", exchanges, work, kind=RevisionTrail, inputs=inputs, models=[jury.critic]
+    )
 
 
-def prefer(
-    run: Staging, name: str, jury: Jury, candidates: Sequence[Exchange], *, copies: int
-) -> list[Preference]:
+def prefer(run: Staging, jury: Jury, candidates: Sequence[Exchange]) -> list[Preference]:
     """Compare two replies to each prompt under every principle.
 
     A critic that was examined grades both, which is what it was examined in; another is asked
     which is better, in both orders.
     """
+    copies = run.config.candidates
     groups = [candidates[start : start + copies] for start in range(0, len(candidates), copies)]
-    return label_pairs(run, name, jury, pairs_to_compare(groups))
+    return label_pairs(run, "compare", jury, pairs_to_compare(groups))
 
 
 def label_pairs(
@@ -307,6 +315,10 @@ def best_and_worst(
     return pairs
 
 
+DECIDED = frozenset({"pass", "fail", "not_applicable"})
+"""Verdicts of whoever read a reply and said something of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Examined:
     """A model's replies to the held-out prompts, and what was said of them."""
@@ -317,6 +329,16 @@ class Examined:
     manners: Sequence[MannerJudgment]
     truth: Sequence[OracleJudgment] | None
     """None where there is no answer key."""
+
+    def verdicts(self, principle_id: str, *, oracle: bool = False) -> dict[str, str]:
+        """What the judge, or the answer key, says of each reply under a principle."""
+        if oracle:
+            return {each.exchange_id: each.verdicts[principle_id] for each in self.truth or ()}
+        return {
+            each.exchange_id: each.verdict
+            for each in self.judgments
+            if each.principle_id == principle_id
+        }
 
 
 def draw_prompts(prompts: Sequence[Prompt], most: int | None, seed: int, name: str) -> list[Prompt]:
@@ -347,6 +369,20 @@ def grade_replies(
     return run.stage(name, exchanges, work, kind=Judgment, inputs=inputs, models=[jury.judge])
 
 
+def manner_sorter(
+    run: Staging, jury: Jury
+) -> Callable[[Sequence[Exchange], int], list[MannerJudgment]]:
+    """What sorts replies by how they meet their request: phrases, or the jury's judge."""
+
+    def work(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
+        if run.config.manners == "phrases":
+            return sort_by_phrases(shard)
+        seeds = [derive_seed(seed, exchange.id, "manner") for exchange in shard]
+        return sort_by_manner(jury.judge, shard, prompts=jury.prompts, seeds=seeds)
+
+    return work
+
+
 def examine(
     run: Staging,
     stage: str,
@@ -363,20 +399,15 @@ def examine(
     }
     judged = [each for each in exchanges if each.id in read]
 
-    def manners(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
-        seeds = [derive_seed(seed, exchange.id, "manner") for exchange in shard]
-        return sort_by_manner(jury.judge, shard, prompts=jury.prompts, seeds=seeds)
-
-    inputs, judges = jury.inputs(jury.judge), [jury.judge]
     judgments = grade_replies(run, f"{folder}/judgments", jury, judged)
     by_phrases = run.config.manners == "phrases"
     sorted_ = run.stage(
         f"{folder}/manners",
         judged,
-        (lambda shard, _: sort_by_phrases(shard)) if by_phrases else manners,
+        manner_sorter(run, jury),
         kind=MannerJudgment,
-        inputs={"manners": "phrases"} if by_phrases else inputs,
-        models=() if by_phrases else judges,
+        inputs={"manners": "phrases"} if by_phrases else jury.inputs(jury.judge),
+        models=() if by_phrases else [jury.judge],
     )
     truth = None
     if oracle is not None:

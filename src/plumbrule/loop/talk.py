@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from plumbrule.judging import TalkReading, talk_reading
+from plumbrule.judging import talk_reading
 from plumbrule.loop.steps import Examined
-from plumbrule.records import Judgment
+from plumbrule.records import Judgment, TalkReading
 from plumbrule.statistics import mcnemar_exact
 
 LEVEL = 0.05

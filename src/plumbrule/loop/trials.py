@@ -111,13 +111,7 @@ def try_jury(
 
 
 def earlier_trials(run: Staging, jury: Jury, prompts: Sequence[Prompt]) -> dict[str, EarlierTrial]:
-    """What critic and judge of a finished run said when they were examined.
-
-    Args:
-        run: The finished run.
-        jury: As `try_jury` gave it back for that run.
-        prompts: Those of that run.
-    """
+    """What critic and judge of a finished run said when they were examined."""
     if jury.critic_standing.trial is None:
         return {}
     parts = {"critic": (jury.critic, jury.critic_standing)}

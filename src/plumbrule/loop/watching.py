@@ -7,6 +7,7 @@ replies collapse. What is kept is the best model so far.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from plumbrule.errors import DataError
 from plumbrule.judging import grade
@@ -47,28 +48,18 @@ def monitor_of(
     """What watches training against a reward model; None where no prompts were set aside."""
     if not watched:
         return None
-    scorer = RewardModel.open(reward_model.path)
-
-    def proxy(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
-        return scorer.score(dialogues, replies)
-
     parts = [reward_model.inputs_sha256, jury.constitution.sha256, jury.prompts.sha256]
     gold = None
     if models.held_out_judge is not None:
         alone = try_held_out(run, jury, models.held_out_judge, watched)
         parts.append(models.held_out_judge.identity)
-
-        def gold(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
-            return kept_shares(alone, dialogues, replies, seed=run.config.seed)
-
+        gold = partial(kept_shares, alone, seed=run.config.seed)
     return Monitor(
         dialogues=[each.dialogue for each in watched],
         identity=fingerprint(parts),
         gold=gold,
-        proxy=proxy,
-        settings=MonitorSettings(
-            max_new_tokens=run.config.sampling.max_new_tokens,
-        ),
+        proxy=RewardModel.open(reward_model.path).score,
+        settings=MonitorSettings(max_new_tokens=run.config.sampling.max_new_tokens),
     )
 
 

@@ -26,6 +26,7 @@ from plumbrule.loop.steps import (
     RunModels,
     TrainedStages,
     best_and_worst,
+    draw_candidates,
     draw_prompts,
     label_pairs,
     note_training,
@@ -37,7 +38,7 @@ from plumbrule.loop.steps import (
 from plumbrule.loop.watching import monitor_of, set_aside
 from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LocalModel, open_model
-from plumbrule.records import Dialogue, Exchange, Preference, Prompt
+from plumbrule.records import Exchange, Preference, Prompt
 from plumbrule.store import derive_seed, write_atomic
 from plumbrule.training import (
     Monitor,
@@ -134,16 +135,8 @@ def train(
         trained = TrainedStages(trails=imitated.trails, preferences=(), results=results)
         return trained, None, reopen(results["supervised"].path, config)
     supervised = reopen(results["supervised"].path, config)
-    compared = draw_prompts(list(prompts), config.most_compared, config.seed, "compared")
-    drawn = reply(
-        run,
-        "candidates",
-        supervised,
-        compared,
-        copies=config.candidates,
-        temperature=config.candidate_temperature,
-        trim=config.revising.trim,
-    )
+    compared = draw_prompts(prompts, config.most_compared, config.seed, "compared")
+    drawn = draw_candidates(run, supervised, prompts)
     between = supervised if config.examine_between else None
     del supervised
     labeled = way.labels(task, drawn)
@@ -165,7 +158,7 @@ def _revisions(task: TrainingTask) -> Imitated:
     tempting = [prompt for prompt in task.prompts if not prompt.deserves_help]
     deserving = [prompt for prompt in task.prompts if prompt.deserves_help]
     drafts = reply(run, "draft", task.models.model, tempting, trim=trim)
-    trails = revise_replies(run, "revise", task.jury, drafts)
+    trails = revise_replies(run, task.jury, drafts)
     helpful = reply(run, "helpful", task.models.model, deserving, trim=trim)
     examples = more_to_imitate(
         examples_to_imitate(trails, helpful),
@@ -206,7 +199,7 @@ def _critics_labels(task: TrainingTask, drawn: Sequence[Exchange]) -> Labeled:
         Bai et al. (2022), arXiv:2212.08073, section 4.2: one preference model of people's labels
         about help and a critic's about harm.
     """
-    ai = prefer(task.run, "compare", task.jury, drawn, copies=task.config.candidates)
+    ai = prefer(task.run, task.jury, drawn)
     return Labeled(preferences=[*ai, *task.people.pairs])
 
 
@@ -218,7 +211,7 @@ def _peoples_labels(task: TrainingTask, drawn: Sequence[Exchange]) -> Labeled:
 def _mixed_labels(task: TrainingTask, drawn: Sequence[Exchange]) -> Labeled:
     """Both kinds, weighed by how often the critic says what people say."""
     run, config, people = task.run, task.config, task.people.pairs
-    ai = prefer(run, "compare", task.jury, drawn, copies=config.candidates)
+    ai = prefer(run, task.jury, drawn)
     doubled = label_pairs(
         run,
         "compare_people",
@@ -340,15 +333,10 @@ def reinforce(
         "monitor": monitor,
     }
     if config.method in ONLINE:
-        scorer = RewardModel.open(results["reward"].path)
-
-        def rewards(dialogues: Sequence[Dialogue], replies: Sequence[str]) -> list[float]:
-            return scorer.score(dialogues, replies)
-
         result = ONLINE[config.method](
             results["supervised"].path,
             [prompt.dialogue for prompt in prompts],
-            rewards,
+            RewardModel.open(results["reward"].path).score,
             reward_identity=results["reward"].inputs_sha256,
             settings=getattr(config, config.method),
             **common,

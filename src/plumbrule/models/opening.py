@@ -14,6 +14,11 @@ _FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken"
 _CODE = ["*.py"]
 
 
+def is_endpoint(spec: str) -> bool:
+    """Whether what a user typed names a model behind an address."""
+    return spec.startswith(("http://", "https://", "openai:"))
+
+
 def open_model(
     spec: str,
     *,
@@ -55,7 +60,7 @@ def open_model(
         raise ModelError(
             "expected the name of a model, got an empty one; give a hub id or a folder"
         )
-    if spec.startswith(("http://", "https://", "openai:")):
+    if is_endpoint(spec):
         return EndpointModel.open(spec, cache=cache, settings=endpoint or EndpointSettings())
     from plumbrule.models.checkpoint import Load, check_adapter, check_folder, load_model
 

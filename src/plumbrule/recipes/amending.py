@@ -6,7 +6,8 @@ from plumbrule.compliance import Oracle
 from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.data import constitution_prompts, read_prompt_file
 from plumbrule.loop import RunOutcome
-from plumbrule.loop.amending import AmendableRun, Amending, amend, open_finished
+from plumbrule.loop.amendable import AmendableRun, Amending, open_finished
+from plumbrule.loop.amending import amend
 from plumbrule.recipes.village import village_oracle, village_requests
 from plumbrule.records import Prompt
 from plumbrule.store import Tell, silent

@@ -9,7 +9,8 @@ import numpy as np
 
 from plumbrule.compliance import count, violation_rate
 from plumbrule.constitution import Constitution
-from plumbrule.loop.sizes import ADAPTERS_FROM, parameters_in
+from plumbrule.loop.content import who_by_what
+from plumbrule.loop.sizes import ADAPTERS_FROM, parameters_in, say_adapters
 from plumbrule.models import LanguageModel, Sampling
 from plumbrule.records import (
     Estimate,
@@ -99,10 +100,7 @@ def distillation_settings(
     adapters = bool(lora) or (size is not None and size > ADAPTERS_FROM)
     note = None
     if adapters and lora is None and size is not None:
-        note = (
-            f"Training a low-rank adapter, because the student has {size / 1e6:.0f} million "
-            f"parameters (more than {ADAPTERS_FROM / 1e6:.0f} million); --full trains all weights."
-        )
+        note = say_adapters("the student", size)
     default = Distillation()
     layers = LoraSettings() if adapters else None
     rate = default.supervised.learning_rate if learning_rate is None else learning_rate
@@ -261,24 +259,10 @@ def distillation_content(
         "schema": 1,
         "title": f"Distillation of {law.name}",
         "summary": distillation_sentences(found),
-        "models": {
-            name: {"spec": one.spec, "identity": one.identity, **one.describe()}
-            for name, one in models.items()
-        },
         "plumbrule_version": __version__,
         "seed": settings.seed,
         "command": command,
-        "constitution_sha256": law.sha256,
-        "constitution": {
-            "name": law.name,
-            "version": law.version,
-            "tiers": list(law.tiers),
-            "principles": [
-                {"id": each.id, "text": each.text, "tier": each.tier, "source": each.source}
-                for _, some in law.by_tier()
-                for each in some
-            ],
-        },
+        **who_by_what(law, models),
         "distillation": {**distillation_record(found), "settings": to_json(settings)},
         "notes": [
             "The student never reads the constitution: what it knows of it came through replies"

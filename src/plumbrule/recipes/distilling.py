@@ -25,7 +25,7 @@ from plumbrule.judging import PromptSet, endless, grade, load_prompts
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.models import LanguageModel, LocalModel, open_model
 from plumbrule.models.modules import text_config
-from plumbrule.models.opening import model_folder
+from plumbrule.models.opening import is_endpoint, model_folder
 from plumbrule.recipes.distilled import (
     FINAL,
     STUDENT,
@@ -216,7 +216,7 @@ def distill(
             f"expected prompts to learn from, all {len(prompts)} are held out; add some with "
             "`held_out` false"
         )
-    if student.startswith(("http://", "https://", "openai:")):
+    if is_endpoint(student):
         raise ConfigError(
             f"expected a student whose weights are at hand, got the endpoint {student!r}; give a "
             "folder or a hub id"

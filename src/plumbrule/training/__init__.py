@@ -16,7 +16,7 @@ from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
 from plumbrule.training.exchanges import more_to_imitate, revising_exchanges, with_reasons
 from plumbrule.training.grpo import train_grpo
 from plumbrule.training.kto import RatedReply, rated_of, train_kto
-from plumbrule.training.overoptimization import (
+from plumbrule.training.monitors import (
     Confirmation,
     EarlyStop,
     Monitor,

@@ -22,8 +22,7 @@ from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import DocumentTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
-from plumbrule.training.supervised import weighed
-from plumbrule.training.weighting import weights_by_token
+from plumbrule.training.weighting import weighed, weights_by_token
 
 
 @strict
@@ -78,9 +77,7 @@ def train_documents(
     empty = [each.id for each in documents if not each.text.strip()]
     if empty:
         raise DataError(f"expected documents with text, {empty[0]!r} is empty; leave it out")
-    kept, counts = weighed(
-        documents, [each.id for each in documents], [each.weight for each in documents]
-    )
+    kept, counts = weighed(documents, [each.weight for each in documents])
     data: list[Any] = [each.text for each in kept]
     if len(set(counts)) > 1:
         data.append(counts)

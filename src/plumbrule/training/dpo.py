@@ -8,11 +8,11 @@ from typing import Any
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.overoptimization import Monitor, check_held_out
+from plumbrule.training.monitors import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import DpoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
-from plumbrule.training.weighting import relative_weights
+from plumbrule.training.weighting import weighed
 
 
 @strict
@@ -133,17 +133,15 @@ def train_dpo(
                 f"expected a probability between 0 and 1, pair {pair.id!r} has "
                 f"{pair.probability}; correct it or leave the pair out"
             )
-    relative = relative_weights([pair.id for pair in pairs], [pair.weight for pair in pairs])
-    given, weights = len(pairs), [weight for weight in relative if weight]
-    pairs = [pair for pair, weight in zip(pairs, relative, strict=True) if weight]
+    given = len(pairs)
+    pairs, weights = weighed(pairs, [pair.weight for pair in pairs], what="pair")
     data: list[Any] = [[to_json(pair.dialogue), pair.chosen, pair.rejected] for pair in pairs]
     if set(weights) != {1.0}:
         data.append(weights)
     probabilities = [pair.probability for pair in pairs]
     if set(probabilities) != {1.0}:
         data.append({"probabilities": probabilities})
-    if monitor is not None:
-        check_held_out(monitor, [pair.dialogue for pair in pairs])
+    check_held_out(monitor, [pair.dialogue for pair in pairs])
     job = TrainingJob(
         model=model,
         out=out,
@@ -158,14 +156,11 @@ def train_dpo(
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, encode
         from plumbrule.training.trl import dpo_trainer
 
         start = load_for_training(model, settings, space)
-        limits = LengthLimits(max_tokens=settings.max_tokens, context=start.context)
-        names, dialogues = [pair.id for pair in pairs], [pair.dialogue for pair in pairs]
-        chosen = encode(start.chat, names, dialogues, [pair.chosen for pair in pairs], limits)
-        rejected = encode(start.chat, names, dialogues, [pair.rejected for pair in pairs], limits)
+        chosen = start.encode(pairs, [pair.chosen for pair in pairs], settings)
+        rejected = start.encode(pairs, [pair.rejected for pair in pairs], settings)
         longest = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
         batches = batches_of(settings, longest, seed=seed)
         trainer = dpo_trainer(

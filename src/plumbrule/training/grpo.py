@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from plumbrule.records import Dialogue
-from plumbrule.training.overoptimization import Monitor
+from plumbrule.training.from_reward import learn_from_reward
+from plumbrule.training.monitors import Monitor
 from plumbrule.training.results import TrainingProgress, TrainingResult
-from plumbrule.training.rewarded import Reward, RewardedPrompts, learn_from_reward
+from plumbrule.training.rewarded import Reward
 from plumbrule.training.settings import GrpoTraining
 
 
@@ -57,25 +57,10 @@ def train_grpo(
     Source:
         Shao et al. (2024), arXiv:2402.03300, section 4.1.
     """
-
-    def build(given: RewardedPrompts) -> Any:
-        from plumbrule.training.trl import grpo_trainer
-
-        return grpo_trainer(
-            given.start,
-            given.prompts,
-            given.score,
-            settings,
-            given.batches,
-            given.space,
-            seed=seed,
-        )
-
     return learn_from_reward(
         model,
         dialogues,
         reward,
-        build,
         reward_identity=reward_identity,
         settings=settings,
         out=out,

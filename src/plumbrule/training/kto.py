@@ -8,11 +8,11 @@ from typing import Any
 from plumbrule.errors import DataError
 from plumbrule.records import Dialogue, Preference, strict, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.overoptimization import Monitor, check_held_out
+from plumbrule.training.monitors import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import KtoTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
-from plumbrule.training.weighting import relative_weights
+from plumbrule.training.weighting import weighed
 
 
 @strict
@@ -112,9 +112,8 @@ def train_kto(
         Ethayarajh et al. (2024), arXiv:2402.01306, equations 7 and 8.
     """
     _check_contradictions(replies)
-    relative = relative_weights([one.id for one in replies], [one.weight for one in replies])
-    given, weights = len(replies), [weight for weight in relative if weight]
-    replies = [one for one, weight in zip(replies, relative, strict=True) if weight]
+    given = len(replies)
+    replies, weights = weighed(replies, [one.weight for one in replies], what="pair")
     if len(replies) < 2:
         raise DataError(
             f"expected at least two replies that count, to learn from, got {len(replies)}: KTO "
@@ -123,8 +122,7 @@ def train_kto(
     data: list[Any] = [[to_json(one.dialogue), one.reply, one.desirable] for one in replies]
     if set(weights) != {1.0}:
         data.append(weights)
-    if monitor is not None:
-        check_held_out(monitor, [one.dialogue for one in replies])
+    check_held_out(monitor, [one.dialogue for one in replies])
     job = TrainingJob(
         model=model,
         out=out,
@@ -139,17 +137,10 @@ def train_kto(
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, encode
         from plumbrule.training.trl import kto_trainer
 
         start = load_for_training(model, settings, space)
-        encoded = encode(
-            start.chat,
-            [one.id for one in replies],
-            [one.dialogue for one in replies],
-            [one.reply for one in replies],
-            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
-        )
+        encoded = start.encode(replies, [one.reply for one in replies], settings)
         lengths = [len(example) for example in encoded]
         batches = batches_of(settings, lengths, seed=seed)
         desirable = [one.desirable for one in replies]

@@ -13,7 +13,7 @@ the original model, which any tool opens, and it does not grow from stage to sta
 
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,7 @@ from plumbrule.store import write_atomic
 from plumbrule.training.checkpoints import RESULT, TrainingWorkspace, base_of
 from plumbrule.training.reproducibility import on_cuda, reproducibly
 from plumbrule.training.settings import LoraSettings, TrainingSettings
+from plumbrule.training.tokenized_data import LengthLimits, TokenizedExample, encode
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS"]
 
@@ -80,6 +81,18 @@ class LoadedModel:
         """Most tokens the model reads; None where it names no limit."""
         limit = getattr(text_config(self.module), "max_position_embeddings", None)
         return int(limit) if limit else None
+
+    def encode(
+        self, examples: Sequence[Any], replies: Sequence[str], settings: TrainingSettings
+    ) -> list[TokenizedExample]:
+        """Replies to the dialogues of named examples, in tokens; see `tokenized_data.encode`."""
+        return encode(
+            self.chat,
+            [each.id for each in examples],
+            [each.dialogue for each in examples],
+            replies,
+            LengthLimits(max_tokens=settings.max_tokens, context=self.context),
+        )
 
 
 def half(settings: TrainingSettings) -> bool:

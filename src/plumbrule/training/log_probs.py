@@ -101,10 +101,6 @@ def least_shared(model: Any, tokens: Sequence[int]) -> int | None:
 
     Not where anything is drawn at random, because each row draws its own.
 
-    Args:
-        model: The model, as it will be trained.
-        tokens: Some ordinary text.
-
     Returns:
         None where rows must not share, because results would be others.
     """

@@ -32,15 +32,8 @@ from plumbrule.training.collapse import (
     shared_runs,
     unique_share,
 )
-from plumbrule.training.overoptimization import (
-    EarlyStop,
-    Monitor,
-    Monitored,
-    RuleState,
-    ScoredReplies,
-    Scorer,
-    StoppingRule,
-)
+from plumbrule.training.monitors import EarlyStop, Monitor, Monitored, Scorer
+from plumbrule.training.overoptimization import RuleState, ScoredReplies, StoppingRule
 from plumbrule.training.results import TrainingProgress
 
 ROOM = 256

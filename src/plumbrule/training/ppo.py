@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from plumbrule.records import Dialogue
-from plumbrule.training.overoptimization import Monitor
+from plumbrule.training.from_reward import learn_from_reward
+from plumbrule.training.monitors import Monitor
 from plumbrule.training.results import TrainingProgress, TrainingResult
-from plumbrule.training.rewarded import Reward, RewardedPrompts, learn_from_reward
+from plumbrule.training.rewarded import Reward
 from plumbrule.training.settings import PpoTraining
 
 
@@ -61,17 +61,10 @@ def train_ppo(
         Schulman et al. (2017), arXiv:1707.06347, with the penalty of Ziegler et al. (2019),
         arXiv:1909.08593; `policy_gradients.py` names the equations.
     """
-
-    def build(given: RewardedPrompts) -> Any:
-        from plumbrule.training.ppo_trainer import ppo_trainer
-
-        return ppo_trainer(given, settings, seed=seed)
-
     return learn_from_reward(
         model,
         dialogues,
         reward,
-        build,
         reward_identity=reward_identity,
         settings=settings,
         out=out,

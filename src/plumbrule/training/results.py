@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.records import strict
-from plumbrule.training.overoptimization import Monitored
+from plumbrule.training.monitors import Monitored
 
 TrainingProgress = Callable[[int, int, Mapping[str, float]], None]
 """Told (steps done, steps in all, what was measured since the last call)."""

@@ -12,11 +12,12 @@ from plumbrule.training.checkpoints import TrainingWorkspace, base_of, model_sha
 from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import RewardTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
-from plumbrule.training.weighting import relative_weights
+from plumbrule.training.weighting import weighed
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.models.chat import Chat
-    from plumbrule.training.tokenized_data import LengthLimits, TokenizedExample
+    from plumbrule.training.loading import LoadedModel
+    from plumbrule.training.tokenized_data import TokenizedExample
 
 _ROWS = 64  # replies scored side by side
 
@@ -71,9 +72,7 @@ def train_reward_model(
             f"expected a preference with a probability to learn from, got {len(preferences)} "
             "without; give the judge principles that decide some of them"
         )
-    relative = relative_weights([one.id for one in train], [one.weight for one in train])
-    weights = [weight for weight in relative if weight]
-    train = [one for one, weight in zip(train, relative, strict=True) if weight]
+    train, weights = weighed(train, [one.weight for one in train], what="pair")
     data: list[Any] = [[_plain(one) for one in train], [_plain(one) for one in test]]
     if set(weights) != {1.0}:
         data.append(weights)
@@ -91,12 +90,9 @@ def train_reward_model(
         from plumbrule.training.loading import load_for_training
         from plumbrule.training.reward_trainer import measure, reward_trainer
         from plumbrule.training.running import batches_of
-        from plumbrule.training.tokenized_data import LengthLimits
 
         start = load_for_training(model, settings, space, task="SEQ_CLS")
-        limits = LengthLimits(max_tokens=settings.max_tokens, context=start.context)
-        pairs = _encoded(start.chat, train, limits)
-        unseen = _encoded(start.chat, test, limits)
+        pairs, unseen = (_encoded(start, each, settings) for each in (train, test))
         longest = [max(len(first), len(second)) for first, second, _ in pairs]
         batches = batches_of(settings, longest, seed=seed)
         trainer = reward_trainer(start, pairs, settings, batches, space, weights=weights, seed=seed)
@@ -208,13 +204,10 @@ def _plain(preference: Preference) -> list[Any]:
 
 
 def _encoded(
-    chat: "Chat", preferences: Sequence[Preference], limits: "LengthLimits"
+    start: "LoadedModel", preferences: Sequence[Preference], settings: RewardTraining
 ) -> list[tuple["TokenizedExample", "TokenizedExample", float]]:
-    from plumbrule.training.tokenized_data import encode
-
-    names, dialogues = [one.id for one in preferences], [one.dialogue for one in preferences]
-    first = encode(chat, names, dialogues, [one.first for one in preferences], limits)
-    second = encode(chat, names, dialogues, [one.second for one in preferences], limits)
+    first = start.encode(preferences, [one.first for one in preferences], settings)
+    second = start.encode(preferences, [one.second for one in preferences], settings)
     labels = [float(one.probability or 0.0) for one in preferences]
     return list(zip(first, second, labels, strict=True))
 

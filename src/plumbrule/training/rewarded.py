@@ -2,17 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from plumbrule.errors import DataError
-from plumbrule.records import Dialogue, to_json
+from plumbrule.records import Dialogue
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.overoptimization import Monitor, check_held_out
-from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import GroupTraining, PolicyTraining
-from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must not wait for it
     from plumbrule.training.loading import LoadedModel
@@ -36,68 +32,6 @@ class RewardedPrompts:
     """Of prompts."""
 
     space: TrainingWorkspace
-
-
-def learn_from_reward(
-    model: Path,
-    dialogues: Sequence[Dialogue],
-    reward: Reward,
-    build: Callable[[RewardedPrompts], Any],
-    *,
-    reward_identity: str,
-    settings: PolicyTraining,
-    out: Path,
-    seed: int,
-    progress: TrainingProgress | None,
-    monitor: Monitor | None,
-) -> TrainingResult:
-    """Encode the dialogues, have a trainer built for them, and train; see `train_ppo`."""
-    if not dialogues:
-        raise DataError("expected at least one dialogue to reply to, got none")
-    if monitor is not None:
-        check_held_out(monitor, dialogues)
-        monitor = replace(monitor, proxy=monitor.proxy or reward)
-    data = [reward_identity, [to_json(dialogue) for dialogue in dialogues]]
-    job = TrainingJob(
-        model=model,
-        out=out,
-        settings=settings,
-        seed=seed,
-        examples=len(dialogues),
-        progress=progress,
-        monitor=monitor,
-    )
-
-    def work(space: TrainingWorkspace) -> TrainingResult:
-        from plumbrule.training.loading import load_for_training
-        from plumbrule.training.running import TokenTally
-        from plumbrule.training.tokenized_data import LengthLimits, encode_prompts
-
-        start = load_for_training(model, settings, space)
-        prompts = encode_prompts(
-            start.chat,
-            [str(number) for number in range(len(dialogues))],
-            dialogues,
-            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
-            room=settings.max_new_tokens,
-        )
-        batches = batches_of_prompts(settings, [len(prompt) for prompt in prompts], seed)
-        tally = TokenTally()
-
-        def score(numbers: Sequence[int], replies: Sequence[Sequence[int]]) -> list[float]:
-            texts = start.chat.decode([spoken(reply, start.chat.stops) for reply in replies])
-            tally.tokens += sum(
-                len(prompts[number]) + len(reply)
-                for number, reply in zip(numbers, replies, strict=True)
-            )
-            return checked(reward([dialogues[number] for number in numbers], texts), len(texts))
-
-        trainer = build(
-            RewardedPrompts(start=start, prompts=prompts, score=score, batches=batches, space=space)
-        )
-        return conclude(job, space, start, trainer, batches, tally=tally)
-
-    return carry_out(job, data, work)
 
 
 def batches_of_prompts(settings: PolicyTraining, lengths: Sequence[int], seed: int) -> "Batches":

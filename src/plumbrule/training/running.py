@@ -90,13 +90,7 @@ class Batches:
 
 
 def batches_of(settings: TrainingSettings, lengths: Sequence[int], *, seed: int) -> Batches:
-    """Put a run's examples in order and cut them up; with few of them an epoch is one batch.
-
-    Args:
-        settings: Of the training.
-        lengths: Tokens of each example.
-        seed: Decides the order.
-    """
+    """Put a run's examples in order and cut them up; with few of them an epoch is one batch."""
     batch = min(settings.batch_size, len(lengths))
     return Batches(
         order=order(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from plumbrule.errors import ModelError
 from plumbrule.store import fingerprint
 from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
-from plumbrule.training.overoptimization import Monitor, identity_of
+from plumbrule.training.monitors import Monitor, identity_of
 from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from plumbrule.errors import DataError
 from plumbrule.records import Exchange, to_json
 from plumbrule.training.checkpoints import TrainingWorkspace
-from plumbrule.training.overoptimization import Monitor, check_held_out
+from plumbrule.training.monitors import Monitor, check_held_out
 from plumbrule.training.results import TrainingProgress, TrainingResult
 from plumbrule.training.settings import SupervisedTraining
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
-from plumbrule.training.weighting import relative_weights, weights_by_token
-
-Example = TypeVar("Example")
+from plumbrule.training.weighting import weighed, weights_by_token
 
 
 def train_supervised(
@@ -59,12 +57,11 @@ def train_supervised(
     if not examples:
         raise DataError("expected at least one example to learn from, got none")
     given = len(examples)
-    examples, counts = weighed(examples, [one.id for one in examples], weights)
+    examples, counts = weighed(examples, weights)
     data: list[Any] = [[to_json(example.dialogue), example.response] for example in examples]
     if len(set(counts)) > 1:
         data.append(counts)
-    if monitor is not None:
-        check_held_out(monitor, [example.dialogue for example in examples])
+    check_held_out(monitor, [example.dialogue for example in examples])
     job = TrainingJob(
         model=model,
         out=out,
@@ -79,17 +76,10 @@ def train_supervised(
     def work(space: TrainingWorkspace) -> TrainingResult:
         from plumbrule.training.loading import load_for_training
         from plumbrule.training.running import batches_of
-        from plumbrule.training.tokenized_data import LengthLimits, encode
         from plumbrule.training.trl import supervised_trainer
 
         start = load_for_training(model, settings, space)
-        encoded = encode(
-            start.chat,
-            [example.id for example in examples],
-            [example.dialogue for example in examples],
-            [example.response for example in examples],
-            LengthLimits(max_tokens=settings.max_tokens, context=start.context),
-        )
+        encoded = start.encode(examples, [each.response for each in examples], settings)
         lengths = [len(example) for example in encoded]
         batches = batches_of(settings, lengths, seed=seed)
         by_token = weights_by_token(counts, [len(example.reply) for example in encoded])
@@ -99,23 +89,3 @@ def train_supervised(
         return conclude(job, space, start, trainer, batches, lengths=lengths)
 
     return carry_out(job, data, work)
-
-
-def weighed(
-    examples: Sequence[Example], names: Sequence[str], weights: Sequence[float] | None
-) -> tuple[list[Example], list[float]]:
-    """The examples that count, and what each counts for beside the others.
-
-    Raises:
-        DataError: There is not one weight an example, one is below 0 or no finite number, or all
-            are 0.
-    """
-    if weights is None:
-        return list(examples), [1.0] * len(examples)
-    if len(weights) != len(examples):
-        raise DataError(
-            f"expected one weight an example, got {len(weights)} for {len(examples)} examples"
-        )
-    relative = relative_weights(names, weights, what="example")
-    kept = [(one, weight) for one, weight in zip(examples, relative, strict=True) if weight]
-    return [one for one, _ in kept], [weight for _, weight in kept]

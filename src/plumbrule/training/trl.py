@@ -10,7 +10,7 @@ Axes: R rows (dialogues with a reply each), T tokens of the longest, C columns t
 V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,19 +44,16 @@ from plumbrule.training.log_probs import (
     reply_log_probs,
 )
 from plumbrule.training.preference_losses import judged_loss, preference_loss
+from plumbrule.training.rewarded import RewardedPrompts
 from plumbrule.training.running import Batches, Discreet, OrderedTrainer, arguments, at_once
 from plumbrule.training.settings import (
     DpoTraining,
     GroupTraining,
     GrpoTraining,
     KtoTraining,
-    RlooTraining,
     TrainingSettings,
 )
 from plumbrule.training.tokenized_data import TokenizedExample
-
-Score = Callable[[Sequence[int], Sequence[Sequence[int]]], list[float]]
-"""Rewards of replies, from the numbers of their prompts and the replies' tokens."""
 
 
 class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
@@ -110,28 +107,18 @@ def supervised_trainer(
     seed: int,
 ) -> Any:
     """A trainer that learns the examples' replies, each by its weight where they differ."""
-    numbers = Numbers(Value("int32"))
     weighted = len(set(weights)) > 1
-    columns: dict[str, Any] = {
+    rows = {
         "input_ids": [example.prompt + example.reply for example in examples],
         "labels": [[NOT_SCORED] * len(example.prompt) + example.reply for example in examples],
     }
-    features: dict[str, Any] = {"input_ids": numbers, "labels": numbers}
-    if weighted:
-        columns["weight"], features["weight"] = list(weights), Value("float32")
-    data = Dataset.from_dict(columns, features=Features(features))
     config = SFTConfig(
         **arguments(settings, batches, space, start.module, seed=seed),
         max_length=None,  # nothing is cut: too long was refused before
         packing=False,
     )
-    trainer = _SupervisedTrainer(
-        model=start.module,
-        args=config,
-        train_dataset=data,
-        processing_class=start.chat.tokenizer,
-        peft_config=start.adapter,
-    )
+    numbers = {"weight": list(weights)} if weighted else {}
+    trainer = _on_tokens(_SupervisedTrainer, config, start, rows, numbers, examples)
     if weighted:
         if trainer.aux_loss_enabled:
             raise ConfigError(
@@ -139,12 +126,38 @@ def supervised_trainer(
                 "part that belongs to no example; leave the weights out"
             )
         trainer.data_collator = _with_numbers(trainer.data_collator, "weight")
+    return trainer
+
+
+def _on_tokens(
+    kind: Any,
+    config: Any,
+    start: LoadedModel,
+    rows: dict[str, list[list[int]]],
+    numbers: Mapping[str, Sequence[float]],
+    examples: Sequence[TokenizedExample],
+) -> Any:
+    """A trainer on rows of tokens with numbers beside them; of its examples one is tried."""
+    features = dict.fromkeys(rows, Numbers(Value("int32")))
+    for name, values in numbers.items():
+        features[name] = Value("bool" if isinstance(values[0], bool) else "float32")
+    trainer = kind(
+        model=start.module,
+        args=config,
+        train_dataset=Dataset.from_dict({**rows, **numbers}, features=Features(features)),
+        processing_class=start.chat.tokenizer,
+        peft_config=start.adapter,
+    )
+    if "ref" in getattr(trainer.model, "peft_config", {}):
+        trainer.model.delete_adapter(
+            "ref"
+        )  # TRL's copy of an adapter that goes on; nobody reads it
     trainer.share_from = _share_from(trainer, examples)
     return trainer
 
 
-class _DpoTrainer(OrderedTrainer, DPOTrainer):  # type: ignore[misc]
-    """TRL's trainer on tokens, in a set order, with the reference computed before."""
+class _WithReference(OrderedTrainer):
+    """What TRL's trainers on preferences need: rows that are tokens, their reference computed."""
 
     share_from: int | None = None
 
@@ -153,6 +166,10 @@ class _DpoTrainer(OrderedTrainer, DPOTrainer):  # type: ignore[misc]
 
     def _precompute_ref_logps(self, dataset: Any, *given: Any) -> Any:
         return dataset
+
+
+class _DpoTrainer(_WithReference, DPOTrainer):  # type: ignore[misc]
+    """TRL's trainer on tokens, in a set order, with the reference computed before."""
 
     def compute_loss(
         self,
@@ -234,45 +251,25 @@ def dpo_trainer(
     reference = reference_log_probs(
         start, [*chosen, *rejected], rows=2 * batches.micro_batch_size, bfloat16=half(settings)
     )
-    numbers, number = Numbers(Value("int32")), Value("float32")
-    data = Dataset.from_dict(
-        {
-            "prompt_ids": [example.prompt for example in chosen],
-            "chosen_ids": [example.reply for example in chosen],
-            "rejected_ids": [example.reply for example in rejected],
-            "ref_chosen_logps": reference[: len(chosen)],
-            "ref_rejected_logps": reference[len(chosen) :],
-            "weight": list(weights),
-            "probability": list(probabilities or [1.0] * len(chosen)),
-        },
-        features=Features(
-            {
-                "prompt_ids": numbers,
-                "chosen_ids": numbers,
-                "rejected_ids": numbers,
-                "ref_chosen_logps": number,
-                "ref_rejected_logps": number,
-                "weight": number,
-                "probability": number,
-            }
-        ),
-    )
+    rows = {
+        "prompt_ids": [example.prompt for example in chosen],
+        "chosen_ids": [example.reply for example in chosen],
+        "rejected_ids": [example.reply for example in rejected],
+    }
+    numbers = {
+        "ref_chosen_logps": reference[: len(chosen)],
+        "ref_rejected_logps": reference[len(chosen) :],
+        "weight": list(weights),
+        "probability": list(probabilities or [1.0] * len(chosen)),
+    }
     config = DPOConfig(
         **arguments(settings, batches, space, start.module, seed=seed),
         beta=settings.beta,
         max_length=None,  # nothing is cut: too long was refused before
         precompute_ref_log_probs=True,
     )
-    trainer = _DpoTrainer(
-        model=start.module,
-        args=config,
-        train_dataset=data,
-        processing_class=start.chat.tokenizer,
-        peft_config=start.adapter,
-    )
+    trainer = _on_tokens(_DpoTrainer, config, start, rows, numbers, chosen)
     trainer.data_collator = _with_numbers(trainer.data_collator, "weight", "probability")
-    _drop_reference(trainer.model)
-    trainer.share_from = _share_from(trainer, chosen)
     return trainer
 
 
@@ -283,25 +280,11 @@ def _share_from(trainer: Any, examples: Sequence[TokenizedExample]) -> int | Non
     return least_shared(trainer.model, examples[0].prompt + examples[0].reply)
 
 
-def _drop_reference(model: Any) -> None:
-    """Delete TRL's copy of an adapter that goes on, which nothing reads here."""
-    if "ref" in getattr(model, "peft_config", {}):
-        model.delete_adapter("ref")
-
-
-class _KtoTrainer(OrderedTrainer, KTOTrainer):  # type: ignore[misc]
+class _KtoTrainer(_WithReference, KTOTrainer):  # type: ignore[misc]
     """TRL's trainer on tokens, in the order of its rows, with the reference computed before."""
-
-    share_from: int | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return list(range(len(self.order)))  # one row for each time that an example comes
-
-    def _prepare_dataset(self, dataset: Any, *given: Any) -> Any:
-        return dataset
-
-    def _precompute_ref_logps(self, dataset: Any, *given: Any) -> Any:
-        return dataset
 
     def compute_loss(
         self,
@@ -363,29 +346,17 @@ def kto_trainer(
     bfloat16 = half(settings)
     own = reference_log_probs(start, examples, rows=micro, bfloat16=bfloat16)
     others = reference_log_probs(start, mismatched, rows=micro, bfloat16=bfloat16)
-    numbers, number = Numbers(Value("int32")), Value("float32")
-    data = Dataset.from_dict(
-        {
-            "prompt_ids": [examples[row].prompt for row, _ in strangers],
-            "completion_ids": [examples[row].reply for row, _ in strangers],
-            "KL_completion_ids": [examples[other].reply for _, other in strangers],
-            "label": [bool(desirable[row]) for row, _ in strangers],
-            "ref_logps": [own[row] for row, _ in strangers],
-            "ref_KL_logps": [others[places[pair]] for pair in strangers],
-            "weight": [weights[row] for row, _ in strangers],
-        },
-        features=Features(
-            {
-                "prompt_ids": numbers,
-                "completion_ids": numbers,
-                "KL_completion_ids": numbers,
-                "label": Value("bool"),
-                "ref_logps": number,
-                "ref_KL_logps": number,
-                "weight": number,
-            }
-        ),
-    )
+    rows = {
+        "prompt_ids": [examples[row].prompt for row, _ in strangers],
+        "completion_ids": [examples[row].reply for row, _ in strangers],
+        "KL_completion_ids": [examples[other].reply for _, other in strangers],
+    }
+    numbers: dict[str, Sequence[float]] = {
+        "label": [bool(desirable[row]) for row, _ in strangers],
+        "ref_logps": [own[row] for row, _ in strangers],
+        "ref_KL_logps": [others[places[pair]] for pair in strangers],
+        "weight": [weights[row] for row, _ in strangers],
+    }
     config = KTOConfig(
         **{
             **given,
@@ -398,16 +369,8 @@ def kto_trainer(
         max_length=None,  # nothing is cut: too long was refused before
         precompute_ref_log_probs=True,
     )
-    trainer = _KtoTrainer(
-        model=start.module,
-        args=config,
-        train_dataset=data,
-        processing_class=start.chat.tokenizer,
-        peft_config=start.adapter,
-    )
+    trainer = _on_tokens(_KtoTrainer, config, start, rows, numbers, examples)
     trainer.data_collator = _with_numbers(trainer.data_collator, "weight")
-    _drop_reference(trainer.model)
-    trainer.share_from = _share_from(trainer, examples)
     return trainer
 
 
@@ -517,56 +480,20 @@ class _RlooTrainer(_DrawingTrainer, RLOOTrainer):  # type: ignore[misc]
     pass
 
 
-def grpo_trainer(
-    start: LoadedModel,
-    prompts: Sequence[list[int]],
-    score: Score,
-    settings: GrpoTraining,
-    batches: Batches,
-    space: TrainingWorkspace,
-    *,
-    seed: int,
-) -> Any:
-    """A trainer that learns from rewards on replies it draws itself."""
-    kinds = (_GrpoTrainer, GRPOConfig)
-    return _drawing_trainer(kinds, start, prompts, score, settings, batches, space, seed=seed)
+def group_trainer(given: RewardedPrompts, settings: GroupTraining, *, seed: int) -> Any:
+    """A trainer that learns from rewards on replies it draws itself, by GRPO or RLOO."""
+    start, batches, space = given.start, given.batches, given.space
+    grpo = isinstance(settings, GrpoTraining)
+    trainer_kind, config_kind = (_GrpoTrainer, GRPOConfig) if grpo else (_RlooTrainer, RLOOConfig)
 
-
-def rloo_trainer(
-    start: LoadedModel,
-    prompts: Sequence[list[int]],
-    score: Score,
-    settings: RlooTraining,
-    batches: Batches,
-    space: TrainingWorkspace,
-    *,
-    seed: int,
-) -> Any:
-    """A trainer that learns from rewards, each reply beside the mean of the others."""
-    kinds = (_RlooTrainer, RLOOConfig)
-    return _drawing_trainer(kinds, start, prompts, score, settings, batches, space, seed=seed)
-
-
-def _drawing_trainer(
-    kinds: tuple[Any, Any],
-    start: LoadedModel,
-    prompts: Sequence[list[int]],
-    score: Score,
-    settings: GroupTraining,
-    batches: Batches,
-    space: TrainingWorkspace,
-    *,
-    seed: int,
-) -> Any:
     def reward(
-        prompts: list[str], completions: list[str], completion_ids: list[list[int]], **given: Any
+        prompts: list[str], completions: list[str], completion_ids: list[list[int]], **more: Any
     ) -> list[float]:
-        return score([int(prompt) for prompt in prompts], completion_ids)
+        return given.score([int(prompt) for prompt in prompts], completion_ids)
 
     replies = batches.batch_size * settings.replies_per_prompt
     micro = at_once(replies, settings.micro_batch_size or replies, space.most_at_once)
     start.module.generation_config.eos_token_id = sorted(start.chat.stops)
-    trainer_kind, config_kind = kinds
     config = config_kind(
         **{
             **arguments(settings, batches, space, start.module, seed=seed),
@@ -589,5 +516,5 @@ def _drawing_trainer(
         processing_class=start.chat.tokenizer,
         peft_config=start.adapter,
     )
-    trainer.prompts, trainer.drift = prompts, DriftTally()
+    trainer.prompts, trainer.drift = given.prompts, DriftTally()
     return trainer

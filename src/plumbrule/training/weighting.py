@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from plumbrule.errors import DataError
 
@@ -39,6 +40,36 @@ def relative_weights(
         )
     mean = total / max(1, sum(weight > 0 for weight in weights))
     return [weight / mean for weight in weights]
+
+
+class Named(Protocol):
+    """Anything that messages can name."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+
+
+Example = TypeVar("Example", bound=Named)
+
+
+def weighed(
+    examples: Sequence[Example], weights: Sequence[float] | None, *, what: str = "example"
+) -> tuple[list[Example], list[float]]:
+    """The examples that count, and what each counts for beside the others.
+
+    Raises:
+        DataError: There is not one weight an example, one is below 0 or no finite number, or all
+            are 0.
+    """
+    if weights is None:
+        return list(examples), [1.0] * len(examples)
+    if len(weights) != len(examples):
+        raise DataError(
+            f"expected one weight an example, got {len(weights)} for {len(examples)} examples"
+        )
+    relative = relative_weights([one.id for one in examples], weights, what=what)
+    kept = [(one, weight) for one, weight in zip(examples, relative, strict=True) if weight]
+    return [one for one, _ in kept], [weight for _, weight in kept]
 
 
 def weights_by_token(weights: Sequence[float], tokens: Sequence[int]) -> list[float]:
