@@ -203,6 +203,11 @@ class TrafficMonitor:
         self._scores_file.close()
         self._stack.close()
 
+    @property
+    def judged_by(self) -> str | None:
+        """Who rules on what is drawn; None: the screen."""
+        return self._judge_name if self._judge is not None else None
+
     # What is kept between two processes.
 
     def _load(self) -> None:
@@ -359,7 +364,7 @@ class TrafficMonitor:
             self.counts["too_large"] += 1
             return
         try:
-            pieces = read_pieces(json.loads(data))
+            pieces = read_pieces(json.loads(str(data, "utf-8-sig")))
         except (ValueError, RecursionError, TypeError, AttributeError):
             self.counts["damaged"] += 1
             return
