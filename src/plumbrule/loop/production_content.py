@@ -74,7 +74,10 @@ def production_content(
                 "unanswered": watched.unanswered,
                 "labels": to_json(own),
                 "days": [
-                    {"day": day or None, "rate": to_json(sequence_of(scores, largest=max(largest, 1.0)))}
+                    {
+                        "day": day or None,
+                        "rate": to_json(sequence_of(scores, largest=max(largest, 1.0))),
+                    }
                     for day, scores in monitor.days(name)
                 ],
                 "examples": monitor.examples(name),
@@ -104,7 +107,7 @@ def production_content(
 
 def _why_not(labels: Any, judged: bool) -> str:
     if not judged:
-        return "the words of the constitution are the rule here: there is no judge to correct"
+        return "there is no judge to correct"
     if not labels.flagged and not labels.cleared:
         return "people labeled nothing yet"
     missing = "flagged" if not labels.flagged else "did not flag"

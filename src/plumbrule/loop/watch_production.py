@@ -1,11 +1,11 @@
 """A model in use, watched: the monitor, the judge, people's labels and the page, put together.
 
-    OUT/state.db            what was read and counted; one transaction a batch
-    OUT/evaluations.jsonl   scores as `gen_ai.evaluation.result` events, OTLP/JSON lines
-    OUT/to_label.jsonl      replies drawn for people, for `plumbrule label make`
-    OUT/tests.jsonl         prompts from reports and confirmed violations, for `compare` and `run`
-    OUT/ledger.db           settings, alarms, their causes, and who took them as handled
-    OUT/report/             the page, and report.json
+OUT/state.db            what was read and counted; one transaction a batch
+OUT/evaluations.jsonl   scores as `gen_ai.evaluation.result` events, OTLP/JSON lines
+OUT/to_label.jsonl      replies drawn for people, for `plumbrule label make`
+OUT/tests.jsonl         prompts from reports and confirmed violations, for `compare` and `run`
+OUT/ledger.db           settings, alarms, their causes, and who took them as handled
+OUT/report/             the page, and report.json
 """
 
 import json
@@ -138,15 +138,13 @@ def watch_and_report(
     }
     text = yaml.safe_dump(ours, sort_keys=False)
     with ExitStack() as stack:
-        stack.enter_context(
-            held_folder(out, marker="watch.json", ours=ours, configuration=text)
-        )
+        stack.enter_context(held_folder(out, marker="watch.json", ours=ours, configuration=text))
         ledger = stack.enter_context(Ledger.open(out / "ledger.db"))
         ledger.record("watch/begin", "watch", ours)
         standing, watched, left_out = Standing(), None, []
         if judge is not None:
             tell("examining the judge", 0, 0)
-            standing = _examined(judge, law, prompts, chosen.seed)
+            standing = examined_judge(judge, law, prompts, chosen.seed)
             watched = [each.id for each in standing.judged(law)]
             left_out = [each.id for each in law.principles if each.id not in watched]
         else:
@@ -158,7 +156,9 @@ def watch_and_report(
                 law,
                 settings=chosen,
                 screen=word_screen(law),
-                judge=None if judge is None else _judge(judge, law, prompts, standing, chosen.seed),
+                judge=None
+                if judge is None
+                else judge_of(judge, law, prompts, standing, chosen.seed),
                 judge_name=judge.identity if judge else "words",
                 watched=watched,
                 redact=redact,
@@ -259,7 +259,7 @@ def alarm_sentence(alarm: Alarm) -> str:
     return f"alarm at conversation {alarm.at:,}: {what}{cause}"
 
 
-def _examined(judge: LanguageModel, law: Constitution, prompts: Any, seed: int) -> Standing:
+def examined_judge(judge: LanguageModel, law: Constitution, prompts: Any, seed: int) -> Standing:
     """Where the judge does better than chance on the constitution's own examples."""
     known = known_replies(law)
     if not known:
@@ -269,9 +269,18 @@ def _examined(judge: LanguageModel, law: Constitution, prompts: Any, seed: int) 
     return Standing(trial=conclude("judge", answers, law))
 
 
-def _judge(
+def judge_of(
     model: LanguageModel, law: Constitution, prompts: Any, standing: Standing, seed: int
 ) -> Judge:
+    """What the monitor asks: a model's word on conversations, with what is known of the model.
+
+    Args:
+        model: The judge.
+        law: The principles.
+        prompts: What it is asked in.
+        standing: Under which principles it was seen to work, and where its borders lie.
+        seed: Of its draws.
+    """
     names = [each.id for each in standing.judged(law)]
 
     def rule(conversations: Sequence[Conversation]) -> list[dict[str, Ruling]]:
@@ -307,7 +316,7 @@ def _answers(paths: Sequence[Path]) -> dict[str, bool]:
         for place, row in json_lines(path, "labels"):
             if not isinstance(row.get("item"), str):
                 raise DataError(
-                    f"{place} must have `item` and `broken`, as `plumbrule label export` writes them"
+                    f"{place} must have `item` and `broken`, as `plumbrule label export` has them"
                 )
             if isinstance(row.get("broken"), bool):
                 votes.setdefault(row["item"], []).append(row["broken"])

@@ -1,5 +1,13 @@
 """A model in use: conversations read, rates watched, alarms told apart, arms compared."""
 
+from plumbrule.monitoring.ab import (
+    Decision,
+    Trial,
+    TrialPlan,
+    corrected_effect,
+    decide,
+    difference,
+)
 from plumbrule.monitoring.detection import Bound, RiseDetector, baseline_bound, drift_detector
 from plumbrule.monitoring.drift import Attribution, attribute_rise
 from plumbrule.monitoring.emitting import evaluation_line
@@ -18,6 +26,7 @@ __all__ = [
     "Attribution",
     "Bound",
     "Conversation",
+    "Decision",
     "Draw",
     "Judge",
     "LabelCounts",
@@ -29,11 +38,16 @@ __all__ = [
     "Screen",
     "Shares",
     "TrafficMonitor",
+    "Trial",
+    "TrialPlan",
     "WatchSettings",
     "attribute_rise",
     "baseline_bound",
     "conversations_of",
+    "corrected_effect",
     "corrected_sequence",
+    "decide",
+    "difference",
     "draw",
     "drift_detector",
     "evaluation_line",

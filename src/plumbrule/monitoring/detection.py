@@ -124,7 +124,7 @@ class RiseDetector:
     stakes: Float[np.ndarray, "allowances stakes"]
     bounds: Float[np.ndarray, " allowances"]
     starts: float = STARTS_PER_YEAR
-    held: Float[np.ndarray, "allowances stakes"] = field(default=None)  # type: ignore[assignment]
+    held: Float[np.ndarray, "allowances stakes"] = field(default_factory=lambda: np.zeros((0, 0)))
     since_start: int = 0
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class RiseDetector:
             raise ConfigError(f"alpha must lie strictly between 0 and 1, got {self.alpha}")
         if self.every < 1:
             raise ConfigError(f"starts need at least one observation between, got {self.every}")
-        if self.held is None:
+        if not self.held.size:
             self.held = np.zeros_like(self.stakes)
 
     @classmethod
@@ -194,7 +194,9 @@ class RiseDetector:
             gains = np.log1p(self.stakes * (scores[at:stop, None, None] - self.bounds[:, None]))
             grown = np.cumsum(gains, axis=0)
             now = np.minimum(self.held[0] * np.exp(np.minimum(grown[:, 0], 500.0)), MOST)
-            enough = np.flatnonzero(now.mean(axis=1) >= (self.threshold if stop_at_alarm else np.inf))
+            enough = np.flatnonzero(
+                now.mean(axis=1) >= (self.threshold if stop_at_alarm else np.inf)
+            )
             last = int(enough[0]) if enough.size else stop - at - 1
             self.held = np.minimum(self.held * np.exp(np.minimum(grown[last], 500.0)), MOST)
             self.since_start = (self.since_start + last + 1) % self.every

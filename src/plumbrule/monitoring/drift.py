@@ -80,5 +80,8 @@ def attribute_rise(
     elif judge:
         cause, reason = "judge", f"{said}, which may be all of the rise"
     else:
-        cause, reason = "undecided", f"{said}, so the rise may still be either's; more traffic tells"
+        cause, reason = (
+            "undecided",
+            f"{said}, so the rise may still be either's; more traffic tells",
+        )
     return Attribution(cause=cause, shift=shift, reason=reason)

@@ -21,6 +21,7 @@ import numpy as np
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import transcript
+from plumbrule.monitoring.ab import Trial, TrialPlan
 from plumbrule.monitoring.detection import (
     Bound,
     RiseDetector,
@@ -114,7 +115,7 @@ class _Watched:
     detector: RiseDetector | None = None
     drift: dict[str, RiseDetector] = field(default_factory=dict)
     points: list[list[float]] = field(default_factory=list)
-    """Conversations counted, rate, low, high."""
+    """Conversations counted, rate, low, high; the sum of scores until then, and their number."""
 
     judged: int = 0
     flagged: int = 0
@@ -151,6 +152,7 @@ class TrafficMonitor:
         judge_name: Of the judge, for the events.
         watched: Principles to keep rates of; None: all.
         redact: Takes out of texts what must not be stored.
+        plan: Of a trial of two arms on this traffic, if there is one.
         now: The time, for retention.
 
     Raises:
@@ -170,16 +172,15 @@ class TrafficMonitor:
         judge_name: str = "words",
         watched: Sequence[str] | None = None,
         redact: Redactor | None = None,
+        plan: TrialPlan | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.folder, self.constitution, self.settings = folder, constitution, settings
         self._screen, self._judge, self._judge_name = screen, judge, judge_name
         self._redact = redact or PatternRedactor()
-        self._now = now
+        self._now, self._plan = now, plan
         ids = list(watched) if watched is not None else [p.id for p in constitution.principles]
-        self.principles: dict[str, Principle] = {
-            name: constitution.principle(name) for name in ids
-        }
+        self.principles: dict[str, Principle] = {name: constitution.principle(name) for name in ids}
         for name in settings.limits:
             if name not in self.principles:
                 raise ConfigError(f"a limit is given for {name!r:.60}, which is not watched")
@@ -230,6 +231,7 @@ class TrafficMonitor:
         self.watched = {name: _Watched() for name in self.principles}
         for name, held in fact("watched", {}).items():
             self.watched[name] = self._watched(name, held)
+        self.trial = None if self._plan is None else Trial(self._plan, fact("trial"))
         self._known_places = self._state.places()
         self._judged_anchors: set[int] = set()
         self._anchor_rows: list[tuple[int, Conversation, dict[str, str], dict[str, str]]] = [
@@ -278,6 +280,7 @@ class TrafficMonitor:
             "last_time": self._last_time,
             "baseline_days": dict(self._baseline_days),
             "evaluations": self._scores_file.length,
+            "trial": None if self.trial is None else self.trial.saved(),
             "watched": {
                 name: {
                     "scores": sorted(each.scores.items()),
@@ -318,9 +321,7 @@ class TrafficMonitor:
 
     # Reading.
 
-    def read(
-        self, source: Path, *, tell: Tell = silent, until_quiet: bool = True
-    ) -> int:
+    def read(self, source: Path, *, tell: Tell = silent, until_quiet: bool = True) -> int:
         """Take in all that a source holds by now and was not taken in yet.
 
         Args:
@@ -515,8 +516,8 @@ class TrafficMonitor:
             chosen = [place for place, each in enumerate(draws) if each.judged]
             said = self._judge([fresh[place][0] for place in chosen]) if chosen else []
             rulings = [None] * len(fresh)
-            for place, ruling in zip(chosen, said, strict=True):
-                rulings[place] = ruling
+            for place, answer in zip(chosen, said, strict=True):
+                rulings[place] = answer
             self.counts["judged"] += len(chosen)
         scored: dict[str, list[float]] = {name: [] for name in self.principles}
         times: list[float | None] = []
@@ -531,6 +532,9 @@ class TrafficMonitor:
                 times.append(one.time)
                 for name, scores in scored.items():
                     scores.append(self._score(name, drawn, ruling))
+                if self.trial is not None and (ruling is not None or self._judge is None):
+                    broken = {name: _broken(ruling, name) for name in self.principles}
+                    self.trial.take(one.unit, one.arm, broken)
         self._observe(scored, ones, times, batch)
 
     def _score(self, name: str, drawn: Draw, ruling: Mapping[str, Ruling] | None) -> float:
@@ -556,9 +560,7 @@ class TrafficMonitor:
             scores[name] = (each.verdict, sure if each.probability is None else each.probability)
         batch.lines.append(evaluation_line(one, scores, by=self._judge_name))
 
-    def _case(
-        self, one: Conversation, name: str, ruling: Ruling, salt: str, batch: _Batch
-    ) -> None:
+    def _case(self, one: Conversation, name: str, ruling: Ruling, salt: str, batch: _Batch) -> None:
         """Keep a reply for people to read or to label."""
         if ruling.verdict not in ("fail", "pass"):
             return
@@ -675,9 +677,9 @@ class TrafficMonitor:
         settings = self.settings
         if self.counted == settings.baseline:
             self._end_baseline()
-        if self._anchor_rows and self.counted > settings.baseline:
-            if self.counted % settings.anchor_every == 0:
-                self._judge_some_anchors()
+        due = self.counted > settings.baseline and self.counted % settings.anchor_every == 0
+        if self._anchor_rows and due:
+            self._judge_some_anchors()
         for alarm in list(self.alarms):
             if alarm.kind == "rate" and not alarm.handled and alarm.cause in ("undecided", "judge"):
                 self._attribute(alarm)
@@ -690,7 +692,11 @@ class TrafficMonitor:
                 found = sequence_of(
                     each.scores, largest=max(self._weights), level=self.settings.level
                 )
-                each.points.append([self.counted, found.value, found.low, found.high])
+                total = sum(score * times for score, times in each.scores.items())
+                number = each.scores.total()
+                each.points.append(
+                    [self.counted, found.value, found.low, found.high, total, number]
+                )
         if any(len(each.points) > MOST_POINTS for each in self.watched.values()):
             self._every *= 2
             for each in self.watched.values():
@@ -705,9 +711,7 @@ class TrafficMonitor:
             if watched.bound is None and watched.scores:
                 values = np.repeat(list(watched.scores), list(watched.scores.values()))
                 chance = self.settings.false_alarms * BASELINE_SHARE / len(self.principles)
-                self._bind(
-                    name, baseline_bound(values, largest=max(self._weights), chance=chance)
-                )
+                self._bind(name, baseline_bound(values, largest=max(self._weights), chance=chance))
         if self._judge is not None and self._anchor_rows:
             # They are judged as they are stored, because so they will be judged again.
             rulings = self._judge([one for _, one, _, _ in self._anchor_rows])
@@ -778,7 +782,9 @@ class TrafficMonitor:
 
     def _answers(self, name: str, places: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
         """Which anchors were flagged before and are now, of those answered both times."""
-        said = [(self._anchor_rows[p][2].get(name), self._anchor_rows[p][3].get(name)) for p in places]
+        said = [
+            (self._anchor_rows[p][2].get(name), self._anchor_rows[p][3].get(name)) for p in places
+        ]
         known = [
             each for each in said if all(one not in (None, "errored", "refused") for one in each)
         ]
@@ -789,7 +795,7 @@ class TrafficMonitor:
 
     def _moves(self, name: str, places: Iterable[int]) -> np.ndarray:
         before, now = self._answers(name, places)
-        return now.astype(float) - before.astype(float)
+        return np.asarray(now.astype(float) - before.astype(float))
 
     def _attribute(self, alarm: Alarm) -> None:
         """Say whose a rise is, with all anchors judged anew at the moment of the alarm."""
@@ -831,7 +837,9 @@ class TrafficMonitor:
         """
         found = []
         for name in names:
-            standing = [each for each in self.alarms if each.principle_id == name and not each.handled]
+            standing = [
+                each for each in self.alarms if each.principle_id == name and not each.handled
+            ]
             if not standing:
                 raise ConfigError(f"there is no standing alarm of {name!r:.60} to be handled")
             for alarm in standing:
@@ -876,8 +884,8 @@ class TrafficMonitor:
     def to_label(self) -> list[dict[str, Any]]:
         """What people are asked about, as `plumbrule label` reads it."""
         rows = self._state.all(
-            "SELECT principle, item, data FROM cases WHERE for_people AND data IS NOT NULL ORDER BY 1"
-            ", 2"
+            "SELECT principle, item, data FROM cases WHERE for_people AND data IS NOT NULL "
+            "ORDER BY 1, 2"
         )
         found = {}
         for name, item, data in rows:
@@ -912,8 +920,8 @@ class TrafficMonitor:
     def confirmed(self, answers: Mapping[str, bool]) -> list[tuple[str, dict[str, Any]]]:
         """Replies that people say break a principle, by principle."""
         rows = self._state.all(
-            "SELECT principle, item, data FROM cases WHERE for_people AND data IS NOT NULL ORDER BY 1"
-            ", 2"
+            "SELECT principle, item, data FROM cases WHERE for_people AND data IS NOT NULL "
+            "ORDER BY 1, 2"
         )
         return [(name, json.loads(data)) for name, item, data in rows if answers.get(item)]
 
@@ -931,7 +939,7 @@ class TrafficMonitor:
         self, labels: Mapping[str, LabelCounts] | None = None
     ) -> dict[str, tuple[Estimate | None, Estimate | None]]:
         """The rate of each principle as judged, and with people's labels."""
-        found = {}
+        found: dict[str, tuple[Estimate | None, Estimate | None]] = {}
         for name, each in self.watched.items():
             if not each.scores:
                 found[name] = (None, None)
@@ -990,6 +998,14 @@ class TrafficMonitor:
         )
         held = json.loads(rows[0][0]) if rows else None
         return held if held and "reply" in held else None
+
+
+def _broken(ruling: Mapping[str, Ruling] | None, name: str) -> bool | None:
+    """Whether a principle was broken; None where nobody can say."""
+    if ruling is None:
+        return False
+    verdict = ruling[name].verdict
+    return None if verdict in ("errored", "refused") else verdict == "fail"
 
 
 def queue_item(principle: Principle, data: Mapping[str, Any]) -> QueueItem:

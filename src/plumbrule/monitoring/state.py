@@ -1,4 +1,4 @@
-"""What a watch has done, in one SQLite file, so that a kill leaves either all of a batch or nothing.
+"""What a watch has done, in one SQLite file: a kill leaves all of a batch or nothing of it.
 
 How far each file was read, which replies were seen, every count and every detector change in one
 transaction. Files written beside it are cut back, when the watch is opened again, to the length
@@ -156,7 +156,9 @@ class WatchState:
         for start in range(0, len(keys), 500):
             some = keys[start : start + 500]
             marks = ",".join("?" * len(some))
-            found |= {row[0] for row in self.all(f"SELECT key FROM seen WHERE key IN ({marks})", *some)}
+            found |= {
+                row[0] for row in self.all(f"SELECT key FROM seen WHERE key IN ({marks})", *some)
+            }
         return found
 
     def see(self, keys: Iterable[bytes]) -> None:

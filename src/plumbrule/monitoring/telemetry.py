@@ -51,9 +51,7 @@ def read_pieces(value: Any) -> list[Piece] | None:
     logs = value.get("resourceLogs", value.get("resource_logs"))
     if spans is not None or logs is not None:
         found = [piece for span in _scoped(spans, "Spans", "spans") for piece in _of_span(*span)]
-        found += [
-            piece for log in _scoped(logs, "Logs", "logRecords") for piece in _of_event(*log)
-        ]
+        found += [piece for log in _scoped(logs, "Logs", "logRecords") for piece in _of_event(*log)]
         return found
     if "resourceMetrics" in value or "resource_metrics" in value:
         return []
@@ -135,12 +133,7 @@ def _of_span(span: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[P
     operation = str(held.get("gen_ai.operation.name") or "")
     kind = str(held.get("openinference.span.kind") or span.get("span_kind") or "").upper()
     inputs, outputs = content_of(held)
-    if operation:
-        if operation not in CALLS:
-            return
-    elif kind in ("AGENT", "CHAIN", "TOOL", "RETRIEVER", "EMBEDDING", "RERANKER", "GUARDRAIL"):
-        return
-    elif not (kind == "LLM" or outputs or "gen_ai.request.model" in held or "gen_ai.system" in held):
+    if not _is_call(operation, kind, held, bool(outputs)):
         return
     own = [_event(each) for each in _dicts(span.get("events"))]
     for name, told, body in own:
@@ -154,6 +147,19 @@ def _of_span(span: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[P
         about=_about(held, resource, span, span.get("endTimeUnixNano")),
         whole=bool(outputs),
     )
+
+
+_OTHER_KINDS = ("AGENT", "CHAIN", "TOOL", "RETRIEVER", "EMBEDDING", "RERANKER", "GUARDRAIL")
+
+
+def _is_call(operation: str, kind: str, held: Mapping[str, Any], answered: bool) -> bool:
+    """Whether a span is a call of a model, and not of what stands around one."""
+    if operation:
+        return operation in CALLS
+    if kind in _OTHER_KINDS:
+        return False
+    named = "gen_ai.request.model" in held or "gen_ai.system" in held
+    return kind == "LLM" or answered or named
 
 
 def _event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
@@ -307,13 +313,13 @@ def _messages(value: Any) -> list[Message]:
 
 
 def text_of(value: Any) -> str:
-    """The text of a message: its parts one after another, calls of tools in brackets.
+    r"""The text of a message: its parts one after another, calls of tools in brackets.
 
     What a model thought by itself (`reasoning`) is no part of its reply.
 
     Example:
         >>> text_of({"parts": [{"type": "text", "content": "Hi"}, {"type": "blob"}]})
-        'Hi\\n[blob]'
+        'Hi\n[blob]'
     """
     if isinstance(value, str):
         return value
@@ -370,7 +376,9 @@ def _about(
     arm = held.get("plumbrule.arm") or resource.get("plumbrule.arm")
     reasons = held.get("gen_ai.response.finish_reasons")
     return {
-        "time": seconds(time if time not in (None, "", 0, "0") else record.get("startTimeUnixNano")),
+        "time": seconds(
+            time if time not in (None, "", 0, "0") else record.get("startTimeUnixNano")
+        ),
         "thread": _text(held.get("gen_ai.conversation.id") or held.get("session.id")),
         "model": _text(
             held.get("gen_ai.response.model")

@@ -105,14 +105,15 @@ def conversations_of(piece: Piece) -> list[Conversation]:
     messages = tuple(inputs)
     about = {name: value for name, value in piece.about.items() if value not in (None, "")}
     found = []
-    for number, (said, reason) in enumerate(piece.outputs or ((None, ""),)):
-        text, short = (None, False) if said is None else shortened(said)
-        own = piece.key or content_id(messages, text, about)
+    said: tuple[tuple[str | None, str], ...] = piece.outputs or ((None, ""),)
+    for number, (told, reason) in enumerate(said):
+        text, short = shortened(told) if told is not None else ("", False)
+        own = piece.key or content_id(messages, told, about)
         found.append(
             Conversation(
                 id=own if number == 0 else f"{own}#{number}",
                 messages=messages,
-                reply=text,
+                reply=None if told is None else text,
                 cut=cut or short,
                 **{**about, "finish_reason": reason or about.get("finish_reason", "stop")},
             )
