@@ -7,40 +7,38 @@ prints how many evaluation events each span has. Runs in `.cache/peers/opentelem
 
 import json
 import sys
+from importlib import import_module
+from typing import Any
 
 SHAPES = ("current", "details", "messages", "span events", "numbered", "openinference")
 
 
 def send(address: str, number: int) -> None:
     """Send conversations and print their ids, shapes and whether a word is in the reply."""
-    from opentelemetry._logs import LogRecord, SeverityNumber
-    from opentelemetry.exporter.otlp.json.http._log_exporter import OTLPLogExporter
-    from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk._logs import LoggerProvider
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    tracers, loggers = TracerProvider(), LoggerProvider()
-    tracers.add_span_processor(
-        BatchSpanProcessor(
-            OTLPSpanExporter(endpoint=f"{address}/v1/traces"), max_queue_size=100_000
-        )
+    def of(module: str, name: str) -> Any:  # this environment has them, others do not
+        return getattr(import_module(f"opentelemetry.{module}"), name)
+
+    LogRecord, severity = of("_logs", "LogRecord"), of("_logs", "SeverityNumber")
+    exporters = "exporter.otlp.json.http"
+    spans_to = of(f"{exporters}.trace_exporter", "OTLPSpanExporter")(
+        endpoint=f"{address}/v1/traces"
     )
-    loggers.add_log_record_processor(
-        BatchLogRecordProcessor(
-            OTLPLogExporter(endpoint=f"{address}/v1/logs"), max_queue_size=100_000
-        )
-    )
+    logs_to = of(f"{exporters}._log_exporter", "OTLPLogExporter")(endpoint=f"{address}/v1/logs")
+    tracers, loggers = of("sdk.trace", "TracerProvider")(), of("sdk._logs", "LoggerProvider")()
+    span_batches = of("sdk.trace.export", "BatchSpanProcessor")
+    log_batches = of("sdk._logs.export", "BatchLogRecordProcessor")
+    tracers.add_span_processor(span_batches(spans_to, max_queue_size=100_000))
+    loggers.add_log_record_processor(log_batches(logs_to, max_queue_size=100_000))
     tracer, logger = tracers.get_tracer("client"), loggers.get_logger("client")
 
-    def emit(name: str, attributes: dict, body: object = None) -> None:
+    def emit(name: str, attributes: dict[str, str], body: object = None) -> None:
         logger.emit(
             LogRecord(
                 event_name=name,
                 attributes=attributes,
                 body=body,
-                severity_number=SeverityNumber.INFO,
+                severity_number=severity.INFO,
             )
         )
 
@@ -95,12 +93,11 @@ def send(address: str, number: int) -> None:
 
 def check(path: str) -> None:
     """Read evaluation events with the SDK's own classes, and count them by span."""
-    from opentelemetry.proto_json.collector.logs.v1.logs_service import ExportLogsServiceRequest
-
+    service = import_module("opentelemetry.proto_json.collector.logs.v1.logs_service")
     found: dict[str, int] = {}
     with open(path, encoding="utf-8") as file:
         for line in file:
-            request = ExportLogsServiceRequest.from_json(line)
+            request = service.ExportLogsServiceRequest.from_json(line)
             for resource in request.resource_logs:
                 for scope in resource.scope_logs:
                     for record in scope.log_records:

@@ -8,6 +8,7 @@ stored (`keep="hash"` or `"none"`).
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from plumbrule.errors import ConfigError
@@ -23,19 +24,13 @@ _KEYS = (
     r"|(?<=Bearer )[\w.~+/=-]{16,2000}"
     r"|(?<=://)[^\s/:@]{1,200}:[^\s/@]{1,200}(?=@)"
 )
-_IPV6 = (
-    r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![\w:])"
-    r"|(?<![\w:])(?=[0-9A-Fa-f:]{2,39}(?![\w:]))(?=[0-9A-Fa-f]*:[0-9A-Fa-f:]*::|[0-9A-Fa-f]*::)"
-    r"[0-9A-Fa-f]{0,4}(?::{1,2}[0-9A-Fa-f]{1,4}){1,7}(?![\w:])"
-)
-
 PATTERNS: Mapping[str, str] = {
     "key": _KEYS,
     "email": r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}\b",
     "iban": r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b",
-    "card": r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])",
+    "card": r"(?<![\w.+])\d(?:[ -]?\d){12,18}(?![\w])",
     "ip": r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.]*\d)"
-    rf"|{_IPV6}",
+    r"|(?<![\w:.])[0-9A-Fa-f:]{6,39}(?![\w:])",
     "phone": r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?|\d{2,5}[ ./-])"
     r"(?:\d{2,5}[ ./-]?){1,4}\d{2,5}(?![\w.]?\d)|(?<![\w.])\+\d{8,15}(?!\d)",
 }
@@ -43,6 +38,8 @@ PATTERNS: Mapping[str, str] = {
 
 LEAST_PHONE_DIGITS = 8
 """Fewer are a date, a sum or a number of something else."""
+
+_DATE = re.compile(r"\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4}")
 
 Redactor = Callable[[str], str]
 """Takes a text and gives what of it may be stored."""
@@ -94,8 +91,14 @@ def _counts(name: str, found: str) -> bool:
     if name == "card":
         return luhn(found)
     if name == "phone":
-        return sum(sign.isdigit() for sign in found) >= LEAST_PHONE_DIGITS
-    return True
+        digits = sum(sign.isdigit() for sign in found)
+        return digits >= LEAST_PHONE_DIGITS and not _DATE.fullmatch(found)
+    if name == "ip" and ":" in found:
+        try:
+            return ip_address(found).version == 6 and any(sign.isdigit() for sign in found)
+        except ValueError:
+            return False
+    return name != "ip" or "." in found
 
 
 def luhn(text: str) -> bool:

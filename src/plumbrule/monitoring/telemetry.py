@@ -438,8 +438,9 @@ def _of_line(value: Mapping[str, Any]) -> Piece:
 
 
 def merged(pieces: Iterable[Piece]) -> Piece:
-    """Pieces of one reply as one, whatever came first."""
-    several = sorted(pieces, key=lambda each: each.about.get("time") or 0.0)
+    """Pieces of one reply as one, whatever came first; one that came twice counts once."""
+    once = {(each.inputs, each.outputs, each.about.get("time")): each for each in pieces}
+    several = sorted(once.values(), key=lambda each: each.about.get("time") or 0.0)
     about: dict[str, Any] = {}
     for each in several:
         for name, value in each.about.items():
