@@ -423,7 +423,9 @@ def test_a_limit_needs_no_baseline(tmp_path):
 
 
 def test_a_trial_counts_in_the_same_transactions(tmp_path):
-    plan = TrialPlan(name="x", primary="no-fools", share=0.5, most=200, every=20, smallest=0.3)
+    plan = TrialPlan(
+        name="x", primary="no-fools", share=0.5, least=0, most=200, every=20, smallest=0.3
+    )
     traffic(tmp_path / "a.jsonl", 150, lambda at: 0.1)
     with watching(tmp_path / "w", plan=plan) as monitor:
         monitor.read(tmp_path / "a.jsonl")

@@ -47,6 +47,9 @@ def plan(
     beta: Annotated[
         float, typer.Option(min=1e-9, max=0.5, help="Chance of giving up too early.")
     ] = 0.1,
+    least: Annotated[
+        int, typer.Option(min=0, max=10**9, help="Before so many, nothing but harm ends it.")
+    ] = 7_000,
     most: Annotated[
         int, typer.Option(min=100, max=10**9, help="Conversations after which it ends.")
     ] = 50_000,
@@ -72,6 +75,7 @@ def plan(
         expected=rates_of(expected or [], "--expected"),
         alpha=alpha,
         beta=beta,
+        least=least,
         most=most,
     )
     digest = write_plan(out, fixed, constitution)

@@ -76,6 +76,10 @@ class TrialPlan:
     beta: float = 0.1
     """Chance of calling a trial futile that is not."""
 
+    least: int = 7_000
+    """Conversations before which nothing but harm ends it: a week at a thousand a day. What ends
+    sooner ends by luck as often as by effect, and reports too much."""
+
     most: int = 50_000
     """Conversations after which it ends."""
 
@@ -90,6 +94,7 @@ class TrialPlan:
             margin=(1e-6, 1.0),
             alpha=(1e-9, 0.5),
             beta=(1e-9, 0.5),
+            least=(0, self.most),
             most=(100, 10**9),
             every=(1, 10**6),
         )
@@ -287,6 +292,8 @@ def decide(counts: Mapping[str, Counts], plan: TrialPlan) -> Decision:
         )
     if worse:
         return found("harm", "roll back", f"the candidate breaks {', '.join(worse)} more often")
+    if total < plan.least:
+        return found("running", "go on", f"fewer than {plan.least:,} conversations yet")
     sure, half = math.log(1.0 / plan.alpha), math.log(1.0 / plan.beta)
     if evidence(plan.primary, 0.0, lower=True) >= sure:
         open_guards = [
@@ -336,7 +343,8 @@ def stops(counts: Counts, plan: TrialPlan) -> Int[np.ndarray, " trials"]:
     below = log_evidence(counts, scores, plan.margin, lower=True) >= sure
     above = log_evidence(counts, scores, -plan.margin, lower=False) >= sure
     futile = log_evidence(counts, scores, -plan.smallest, lower=False) >= half
-    ended = harm | win | (below & above) | futile
+    late = counts.sum(axis=-1) >= plan.least
+    ended = harm | (late & (win | (below & above) | futile))
     ended[:, -1] = True
     return np.asarray(ended.argmax(axis=1))
 
