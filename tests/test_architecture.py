@@ -9,7 +9,7 @@ from benchmarks.house_counts import circles, doubled, import_graph, imported_fil
 import plumbrule
 
 ROOT = Path(plumbrule.__file__).parent
-STAGES = {"training", "compliance", "behavior", "mechanism", "oversight", "drafting"}
+STAGES = {"training", "compliance", "behavior", "mechanism", "oversight", "drafting", "monitoring"}
 LAYERS = {
     "version": set(),
     "errors": set(),

@@ -4,6 +4,7 @@ import os
 
 import typer
 
+from plumbrule.cli.ab import app as ab
 from plumbrule.cli.amend import amend
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
@@ -20,6 +21,7 @@ from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.options import look_at_options
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
+from plumbrule.cli.watch import watch
 
 app = typer.Typer(
     name="plumbrule",
@@ -36,6 +38,8 @@ app.command()(amplify)
 app.command()(amend)
 app.command()(curate)
 app.command()(distill)
+app.command()(watch)
+app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
 app.add_typer(inspect, name="inspect")
 app.add_typer(judge, name="judge")

@@ -64,6 +64,38 @@ def write_runs(content: Mapping[str, Any], folder: Path) -> None:
     _write(content, folder, render)
 
 
+def write_production(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of a watch of a model in use.
+
+    Args:
+        content: The record, as `docs/watch.md` describes it; every part of it may be missing.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.production import render  # as above
+
+    _write(content, folder, render)
+
+
+def write_trial(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of an A/B trial.
+
+    Args:
+        content: The record, as `docs/watch.md` describes it; every part of it may be missing.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.production import render_trial  # as above
+
+    _write(content, folder, render_trial)
+
+
 def _write(
     content: Mapping[str, Any], folder: Path, render: Callable[[Mapping[str, Any]], str]
 ) -> None:
