@@ -28,6 +28,7 @@ from plumbrule.judging import endless, load_prompts, sort_by_manner, sort_by_phr
 from plumbrule.ledger import read_entries, record_files
 from plumbrule.loop.align import (
     CONSTITUTION,
+    PROMPTS,
     RunOutcome,
     named_weights,
     open_models,
@@ -78,6 +79,7 @@ from plumbrule.records import (
     check_ranges,
     strict,
     to_json,
+    to_jsonl,
 )
 from plumbrule.report import write_report
 from plumbrule.store import Tell, derive_seed, fingerprint, silent, write_atomic
@@ -272,6 +274,7 @@ def amend(
         open_workspace(out, config, named=named, tell=tell) as run,
     ):
         write_atomic(out / CONSTITUTION, dump_constitution(law))
+        write_atomic(out / PROMPTS, to_jsonl(new_prompts))
         old = _earlier(earlier, models, prompts)
         jury = try_jury(
             run,
