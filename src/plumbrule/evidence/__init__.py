@@ -5,9 +5,9 @@
 against the others, without a model or a network.
 """
 
-from plumbrule.evidence.describing import Evidence
-from plumbrule.evidence.documents import documents
+from plumbrule.evidence.documents import documents, write_document
 from plumbrule.evidence.exporting import export_evidence
+from plumbrule.evidence.folder import Evidence
 from plumbrule.evidence.keys import (
     SigningKey,
     VerifyingKey,
@@ -27,4 +27,5 @@ __all__ = [
     "read_signing_key",
     "read_verifying_key",
     "verify_evidence",
+    "write_document",
 ]

@@ -68,7 +68,8 @@ def _run(record: RunRecord) -> Rederivation:
                 "earlier version: rates, findings and gates are not made again",
             )
         )
-    held, problems = [], []
+    held: list[str] = []
+    problems: list[str] = []
     again, tested = decided(
         examined(record),
         prompts=[each for each in record.prompts if each.held_out],
@@ -86,7 +87,7 @@ def _run(record: RunRecord) -> Rederivation:
     told = [row for row in report.get("trials", []) if row.get("who") != "held-out judge"]
     if trials or told:
         (held if alike(trials, told) else problems).append("trials")
-    comparison = report.get("comparison")
+    comparison, beside_held = report.get("comparison"), tuple[str, ...]()
     if comparison is not None:
         beside = RunRecord(record.folder / "comparison", f"{name}/comparison")
         inner = rederive(beside)
@@ -94,10 +95,13 @@ def _run(record: RunRecord) -> Rederivation:
         shown = {part: beside.report.get(part) for part in SHOWN if part != "summary"}
         if not alike(shown, {part: comparison.get(part) for part in shown}):
             problems.append("comparison, which is another than its own folder says")
-        held += inner.held
+        beside_held = inner.held
     counts = f"{len(record.stages)} stages, {tested} changes looked for"
     return Rederivation(
-        held=(f"{name}: {', '.join(held)} made again from {counts}",) if held else (),
+        held=(
+            *((f"{name}: {', '.join(held)} made again from {counts}",) if held else ()),
+            *beside_held,
+        ),
         problems=tuple(
             f"decisions: {name}: {part}: not what the samples give" for part in problems
         ),

@@ -5,14 +5,12 @@ bytes: an edited sentence shows without any key.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from plumbrule.errors import DataError, PlumbruleError
-from plumbrule.evidence.deriving import Rederivation, rederive
-from plumbrule.evidence.links import Link, links
+from plumbrule.errors import PlumbruleError
+from plumbrule.evidence.documents import documents
+from plumbrule.evidence.folder import Evidence
+from plumbrule.evidence.page import page
 from plumbrule.evidence.records import RunRecord, is_weight
 from plumbrule.evidence.statements import (
     LINK,
@@ -26,48 +24,6 @@ from plumbrule.evidence.trainings import Identities
 from plumbrule.loop.config import deciding
 from plumbrule.store import canonical, file_sha256
 from plumbrule.version import __version__
-
-INDEX = "evidence.json"
-FOLDER = "folder.dsse.json"
-"""The statement that names every other file."""
-
-IDENTITIES = "identities.json"
-
-SCHEMA = 1
-"""Form of the folder; raised whenever an older version could not read it."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """An evidence folder as it stands on disk; nothing of it is believed yet."""
-
-    folder: Path
-    index: Mapping[str, Any]
-    """What `evidence.json` holds."""
-
-    @cached_property
-    def records(self) -> tuple[RunRecord, ...]:
-        """The folders in it, in the order in which they were named."""
-        return tuple(RunRecord(self.folder / "runs" / name, name) for name in self.index["runs"])
-
-    @cached_property
-    def identities(self) -> Identities:
-        """What models' identities are made of."""
-        found = RunRecord(self.folder, "evidence").json(IDENTITIES)
-        for each in found.values():
-            if not isinstance(each, dict) or not {"parts", "files"} <= each.keys():
-                raise DataError(f"{IDENTITIES} holds something else than identities of models")
-        return found
-
-    @cached_property
-    def links(self) -> list[Link]:
-        """The chain."""
-        return links(self.records, self.identities)
-
-    @cached_property
-    def rederived(self) -> list[Rederivation]:
-        """Decisions made again, a folder each."""
-        return [rederive(record) for record in self.records]
 
 
 def payloads(evidence: Evidence) -> dict[str, Json]:
@@ -243,27 +199,29 @@ def current_version(index: Mapping[str, Any]) -> bool:
     return index.get("plumbrule_version") == __version__
 
 
-def described(evidence: Evidence) -> dict[str, str]:
+def described(evidence: Evidence, statements: Mapping[str, Json]) -> dict[str, str]:
     """Every text that is made from the records: documents and page.
+
+    Args:
+        evidence: The folder, with its records in place.
+        statements: What `payloads` gave.
 
     Raises:
         PlumbruleError: A record cannot be read.
     """
-    from plumbrule.evidence.documents import documents
-    from plumbrule.evidence.page import page
-
     found = {}
     for record in evidence.records:
         for name, text in documents(record, evidence.identities).items():
             found[f"documents/{record.name}/{name}"] = text
-    found["index.html"] = page(evidence, found)
+    found["index.html"] = page(evidence, dict(found), statements)
     return found
 
 
 def guarded(evidence: Evidence) -> tuple[dict[str, Json], dict[str, str], str]:
     """Payloads and texts made again, or why they cannot be."""
     try:
-        return payloads(evidence), described(evidence), ""
+        statements = payloads(evidence)
+        return statements, described(evidence, statements), ""
     except (PlumbruleError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         said = str(error) if isinstance(error, PlumbruleError) else type(error).__name__
         return {}, {}, said[:300]

@@ -7,17 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from plumbrule.errors import DataError, ModelError, OutputError, PlumbruleError
-from plumbrule.evidence.describing import (
-    FOLDER,
-    IDENTITIES,
-    INDEX,
-    SCHEMA,
-    Evidence,
-    described,
-    folder_statement,
-    payload_bytes,
-    payloads,
-)
+from plumbrule.evidence.describing import described, folder_statement, payload_bytes, payloads
+from plumbrule.evidence.folder import FOLDER, IDENTITIES, INDEX, SCHEMA, Evidence
 from plumbrule.evidence.keys import SigningKey
 from plumbrule.evidence.links import examined_identity
 from plumbrule.evidence.records import RunRecord, is_weight
@@ -91,10 +82,11 @@ def export_evidence(
     write_atomic(out / INDEX, canonical(index) + "\n")
     evidence = Evidence(out, index)
     tell("deciding again", 0, 1)
-    for name, value in payloads(evidence).items():
+    statements = payloads(evidence)
+    for name, value in statements.items():
         wrapped = bundle if name.endswith(".sig") else envelope
         write_atomic(out / name, wrapped(payload_bytes(value), key))
-    for name, text in described(evidence).items():
+    for name, text in described(evidence, statements).items():
         write_atomic(out / name, text)
     if key is not None:
         write_atomic(out / "key.pub", key.verifying.pem)

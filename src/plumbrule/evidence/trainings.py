@@ -13,6 +13,7 @@ from plumbrule.loop.ways import parted
 from plumbrule.records import Exchange, Preference, to_json
 from plumbrule.training import RevisionTrail, examples_to_imitate, with_reasons
 from plumbrule.training.checkpoints import recorded_inputs
+from plumbrule.training.settings import TrainingSettings
 
 Identities = Mapping[str, Mapping[str, Any]]
 """What identities of models are the hash of (`parts`), and the files of their folders (`files`), by
@@ -33,6 +34,8 @@ def inputs_again(record: RunRecord, stage: str, identities: Identities) -> str |
     config = record.config
     if config.recipe != "constitutional" or config.watched or config.human_pairs:
         return None
+    settings: TrainingSettings
+    data: Sequence[Any] | None
     if stage == "train/supervised":
         start = identities.get(record.named.get("model", ""), {}).get("files", {})
         settings, data = config.supervised, _imitated(record)

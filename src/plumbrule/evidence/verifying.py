@@ -6,17 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plumbrule.errors import DataError, PlumbruleError
-from plumbrule.evidence.describing import (
-    FOLDER,
-    INDEX,
-    SCHEMA,
-    Evidence,
-    current_version,
-    folder_statement,
-    guarded,
-    payload_bytes,
-)
+from plumbrule.evidence.describing import current_version, folder_statement, guarded, payload_bytes
 from plumbrule.evidence.exporting import listed_files
+from plumbrule.evidence.folder import FOLDER, INDEX, SCHEMA, Evidence
 from plumbrule.evidence.keys import VerifyingKey
 from plumbrule.evidence.records import RunRecord, is_weight
 from plumbrule.evidence.statements import Opened, open_envelope
