@@ -1,11 +1,11 @@
-"""One small finished run with a comparison, its evidence, and keys; made once."""
+"""One small finished run, its evidence, and keys; made once."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from plumbrule.behavior import CompareSettings
 from plumbrule.evidence import SigningKey, VerifyingKey, export_evidence
 from plumbrule.lab import village_prompts
 from plumbrule.loop import align
@@ -19,13 +19,13 @@ CONFIG = replace(
     critic="lab:small",
     judge="lab:small",
     shard_size=32,
-    candidates=3,
+    candidates=2,
+    examine_between=False,
     least_margin=0.0,
     teach_anyway=True,
     revising=Revising(rounds=1),
-    sampling=Sampling(temperature=0.3, max_new_tokens=16),
-    supervised=SupervisedTraining(learning_rate=5e-4, epochs=2, batch_size=16, max_tokens=512),
-    comparison=CompareSettings(budget=120, certificate=16),
+    sampling=Sampling(temperature=0.3, max_new_tokens=12),
+    supervised=SupervisedTraining(learning_rate=1e-3, epochs=2, batch_size=16, max_tokens=512),
 )
 
 
@@ -43,7 +43,7 @@ class Keys:
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "small"
     prompts = village_prompts(
-        tempting=4, honesty=1, deserving=2, examined_tempting=2, examined_deserving=1
+        tempting=3, honesty=1, deserving=1, examined_tempting=1, examined_deserving=1
     )
     align(CONFIG, prompts=prompts, out=out, oracle=village_oracle, command="plumbrule run")
     return out
@@ -67,6 +67,14 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def stranger():
+    pytest.importorskip("cryptography", reason="signing needs plumbrule[sign]")
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return SigningKey(ec.derive_private_key(99, ec.SECP256R1()))
+
+
+@pytest.fixture(scope="session")
 def plain(finished, tmp_path_factory):
     """Evidence without a signature."""
     out = tmp_path_factory.mktemp("plain") / "evidence"
@@ -80,3 +88,9 @@ def signed(finished, keys, tmp_path_factory):
     out = tmp_path_factory.mktemp("signed") / "evidence"
     export_evidence([finished], out, key=keys.signing, weights=True)
     return out
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Copies a folder to where it may be changed."""
+    return lambda folder: Path(shutil.copytree(folder, tmp_path / "copy", symlinks=True))
