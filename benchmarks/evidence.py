@@ -48,7 +48,7 @@ CONFIG = replace(
     least_margin=0.0,
     teach_anyway=True,
     revising=Revising(rounds=1),
-    sampling=Sampling(temperature=0.3, max_new_tokens=16),
+    sampling=Sampling(temperature=0.3, max_new_tokens=32),
     supervised=SupervisedTraining(learning_rate=5e-4, epochs=5, batch_size=16, max_tokens=512),
     comparison=CompareSettings(budget=1500, certificate=32),
 )
@@ -74,7 +74,7 @@ def small_evidence(key: SigningKey) -> Path:
     run, out = WORK / "small", WORK / "small-evidence"
     if not (run / "report" / "report.json").exists():
         prompts = village_prompts(
-            tempting=12, honesty=2, deserving=3, examined_tempting=10, examined_deserving=1
+            tempting=10, honesty=2, deserving=3, examined_tempting=8, examined_deserving=1
         )
         align(CONFIG, prompts=prompts, out=run, oracle=village_oracle)
     shutil.rmtree(out, ignore_errors=True)

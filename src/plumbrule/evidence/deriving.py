@@ -7,8 +7,7 @@ from typing import Any
 from plumbrule.behavior import verify_comparison
 from plumbrule.behavior.verifying import alike
 from plumbrule.compliance import OracleJudgment
-from plumbrule.errors import PlumbruleError
-from plumbrule.evidence.records import RunRecord
+from plumbrule.evidence.records import UNREADABLE, RunRecord, why
 from plumbrule.judging import Ability, TrialAnswer, conclude
 from plumbrule.loop.deciding import decided, plain
 from plumbrule.loop.side_effects import SHOWN
@@ -42,17 +41,14 @@ def rederive(record: RunRecord) -> Rederivation:
         record: What the folder recorded.
     """
     ways = {"run": _run, "comparison": _comparison, "review": _review}
-    if record.kind not in ways:
-        reason = "no run, comparison or review that has ended: its decisions are not made again"
-        return Rederivation(unchecked=(f"{record.name}: {reason}",))
     try:
+        if record.kind not in ways:
+            reason = "no run, comparison or review that has ended: its decisions are not made again"
+            return Rederivation(unchecked=(f"{record.name}: {reason}",))
         return ways[record.kind](record)
-    except (PlumbruleError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        # Whoever edits a record may write anything there.
-        said = str(error) if isinstance(error, PlumbruleError) else type(error).__name__
-        return Rederivation(
-            problems=(f"decisions: {record.name}: they cannot be made again: {said[:300]}",)
-        )
+    except UNREADABLE as error:
+        said = f"decisions: {record.name}: they cannot be made again: {why(error)}"
+        return Rederivation(problems=(said,))
 
 
 def _run(record: RunRecord) -> Rederivation:

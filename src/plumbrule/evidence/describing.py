@@ -7,11 +7,10 @@ bytes: an edited sentence shows without any key.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plumbrule.errors import PlumbruleError
 from plumbrule.evidence.documents import documents
 from plumbrule.evidence.folder import Evidence
 from plumbrule.evidence.page import page
-from plumbrule.evidence.records import RunRecord, is_weight
+from plumbrule.evidence.records import UNREADABLE, RunRecord, is_weight, why
 from plumbrule.evidence.statements import (
     LINK,
     PROVENANCE,
@@ -222,6 +221,5 @@ def guarded(evidence: Evidence) -> tuple[dict[str, Json], dict[str, str], str]:
     try:
         statements = payloads(evidence)
         return statements, described(evidence, statements), ""
-    except (PlumbruleError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        said = str(error) if isinstance(error, PlumbruleError) else type(error).__name__
-        return {}, {}, said[:300]
+    except UNREADABLE as error:
+        return {}, {}, why(error)

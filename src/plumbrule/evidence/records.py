@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from plumbrule.constitution import Constitution, load_constitution
-from plumbrule.errors import DataError
+from plumbrule.errors import DataError, PlumbruleError, brief
 from plumbrule.ledger import LedgerEntry, LedgerHead, read_entries
 from plumbrule.ledger.chain import GENESIS
 from plumbrule.ledger.files import KIND
@@ -21,6 +21,18 @@ from plumbrule.records import Prompt, read_jsonl
 from plumbrule.store import read_shard
 
 Record = TypeVar("Record")
+
+UNREADABLE = (
+    PlumbruleError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError,
+    RecursionError, AssertionError,
+)  # fmt: skip
+"""What reading a record may raise, since whoever edits one may write anything there."""
+
+
+def why(error: BaseException) -> str:
+    """What is wrong with a record that could not be read, in a few words."""
+    return brief(error) if isinstance(error, PlumbruleError) else type(error).__name__
+
 
 Kind = Literal["run", "comparison", "review", "other"]
 """What a folder is, by the file that a verb leaves there."""

@@ -10,7 +10,7 @@ from plumbrule.evidence.describing import current_version, folder_statement, gua
 from plumbrule.evidence.exporting import listed_files
 from plumbrule.evidence.folder import FOLDER, INDEX, SCHEMA, Evidence
 from plumbrule.evidence.keys import VerifyingKey
-from plumbrule.evidence.records import RunRecord, is_weight
+from plumbrule.evidence.records import UNREADABLE, RunRecord, is_weight, why
 from plumbrule.evidence.statements import Opened, open_envelope
 from plumbrule.ledger import nested_ledgers, verify
 from plumbrule.ledger.files import file_hashes
@@ -55,6 +55,7 @@ def read_evidence(folder: Path) -> Evidence:
         whole = all({"kind", "head", "entries"} <= each.keys() for each in runs.values())
         schema, version = index["schema"], index["plumbrule_version"]
         plain = all("/" not in name and name not in ("", ".", "..") for name in runs)
+        whole &= all(isinstance(index[name], str | None) for name in ("key", "anchor", "weights"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is not what was written there; ask for the folder again"
@@ -303,9 +304,8 @@ def _chain(evidence: Evidence, found: _Findings) -> None:
     """Links, and decisions made again."""
     try:
         chain = evidence.links
-    except (PlumbruleError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        said = str(error) if isinstance(error, PlumbruleError) else type(error).__name__
-        found.problems.append(f"links: they cannot be followed: {said[:300]}")
+    except UNREADABLE as error:
+        found.problems.append(f"links: they cannot be followed: {why(error)}")
         chain = []
     found.problems += [str(each) for each in chain if each.state == "broken"]
     holding = sum(each.state == "holds" for each in chain)
