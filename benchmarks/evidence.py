@@ -184,13 +184,12 @@ def timing(run: Path) -> list[Row]:
     print(done.stdout, done.stderr[-2000:], file=sys.stderr)
     files = [path for path in out.rglob("*") if path.is_file()]
     wall, busy = sorted(walls), sorted(busies)
-    common = {"n": 3, "seeds": (0,)}
     return [
         Row(measure="`evidence verify` of a whole village run", target=f"<= {SECONDS:g} s",
-            value=wall[1], low=wall[0], high=wall[2], unit="s",
-            met=wall[2] <= SECONDS and code == 0, **common),
+            value=wall[1], low=wall[0], high=wall[2], unit="s", n=3, seeds=(0,),
+            met=wall[2] <= SECONDS and code == 0),
         Row(measure="the same, processor time", target="", value=busy[1], low=busy[0],
-            high=busy[2], unit="s", met=None, **common),
+            high=busy[2], unit="s", n=3, seeds=(0,), met=None),
         single("exit code of the three" + (", without a network" if alone else ""), code,
                unit="", n=3, target="0", met=code == 0),
         single("files of that evidence", len(files), unit="files", n=1),
@@ -265,14 +264,14 @@ def _change_all(folder: Path) -> None:
 
 def _card(folder: Path) -> list[Row]:
     """The model card's metadata, read by huggingface_hub; its own check asks a server."""
-    from huggingface_hub import ModelCard
+    from huggingface_hub import ModelCard, ModelCardData
 
     cards = sorted(folder.glob("documents/*/README.md"))
     read = 0
     for path in cards:
-        card = ModelCard(path.read_text("utf-8"))
-        written = [each.metric_value for each in card.data.eval_results or []]
-        read += bool(written) and card.data.library_name == "transformers"
+        data = ModelCard(path.read_text("utf-8")).data
+        assert isinstance(data, ModelCardData)
+        read += bool(data.eval_results) and data.library_name == "transformers"
     return [_share("model cards read by huggingface_hub with their results", read, len(cards),
                    "all")]  # fmt: skip
 

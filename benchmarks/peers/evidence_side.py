@@ -25,8 +25,8 @@ PREDICATES = {
 
 def envelopes(folder: Path, key: Path) -> Iterator[tuple[str, str, str | None]]:
     """Signatures of DSSE envelopes, by securesystemslib; statements, by in-toto-attestation."""
-    from securesystemslib.dsse import Envelope
-    from securesystemslib.signer import SSlibKey
+    from securesystemslib.dsse import Envelope  # type: ignore[import-not-found]
+    from securesystemslib.signer import SSlibKey  # type: ignore[import-not-found]
 
     public = key.read_text("utf-8")
     for path in sorted([*folder.glob("statements/*.dsse.json"), folder / "folder.dsse.json"]):
@@ -48,9 +48,9 @@ def statement(path: Path) -> None:
     """Parse a statement and its predicate by the project's own schemas."""
     import importlib
 
-    from google.protobuf import json_format
-    from in_toto_attestation.v1 import statement_pb2
-    from in_toto_attestation.v1.statement import Statement
+    from google.protobuf import json_format  # type: ignore[import-untyped]
+    from in_toto_attestation.v1 import statement_pb2  # type: ignore[import-not-found]
+    from in_toto_attestation.v1.statement import Statement  # type: ignore[import-not-found]
     from securesystemslib.dsse import Envelope
 
     payload = Envelope.from_dict(json.loads(path.read_text("utf-8"))).payload
@@ -80,8 +80,8 @@ def models(folder: Path, key: Path) -> Iterator[tuple[str, str, str | None]]:
 
 def bills(folder: Path) -> Iterator[tuple[str, str, str | None]]:
     """Bills of materials against the schema that cyclonedx-python-lib brings along."""
-    from cyclonedx.schema import SchemaVersion
-    from cyclonedx.validation.json import JsonStrictValidator
+    from cyclonedx.schema import SchemaVersion  # type: ignore[import-not-found]
+    from cyclonedx.validation.json import JsonStrictValidator  # type: ignore[import-not-found]
 
     for path in sorted(folder.glob("documents/*/bom.cdx.json")):
 

@@ -63,14 +63,14 @@ def test_annexes_keep_the_order_of_the_law(folder, name, sections):
 
 
 def test_the_card_has_metadata_that_hugging_face_reads(folder):
-    from huggingface_hub import ModelCard
+    from huggingface_hub import ModelCard, ModelCardData
 
-    card = ModelCard((folder / "README.md").read_text())
+    data = ModelCard((folder / "README.md").read_text()).data
 
-    assert card.data.library_name == "transformers"
-    assert card.data.pipeline_tag == "text-generation"
-    assert card.data.eval_results
-    assert card.data.base_model is None  # `lab:nano` is no model of the hub
+    assert isinstance(data, ModelCardData)
+    assert (data.library_name, data.pipeline_tag) == ("transformers", "text-generation")
+    assert data.eval_results
+    assert data.base_model is None  # `lab:nano` is no model of the hub
 
 
 def test_the_bill_names_every_file_of_the_model_with_its_hash(plain, folder):

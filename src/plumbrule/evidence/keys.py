@@ -40,7 +40,10 @@ class VerifyingKey:
         """Its SubjectPublicKeyInfo as PEM."""
         from cryptography.hazmat.primitives import serialization as forms
 
-        return self.public.public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
+        pem: bytes = self.public.public_bytes(
+            forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo
+        )
+        return pem
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Whether the private half signed a message."""
@@ -74,9 +77,10 @@ class SigningKey:
 
         try:
             how = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
-            return self.private.sign(message, how)
+            made: bytes = self.private.sign(message, how)
         except UnsupportedAlgorithm:  # RFC 6979 needs OpenSSL 3.2
-            return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
+            made = self.private.sign(message, ec.ECDSA(hashes.SHA256()))
+        return made
 
 
 def read_signing_key(path: Path) -> SigningKey:
