@@ -104,6 +104,7 @@ if __name__ == "__main__":
         ("recipes", "training"),
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
+        ("evidence", "evidence"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

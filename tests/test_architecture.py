@@ -30,10 +30,11 @@ LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
 LAYERS["loop"] = CORE | STAGES | {"report"}
+LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
 LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
 LAYERS["results"] = CORE | STAGES | {"loop", "report"}
 LAYERS["api"] = LAYERS["results"] | {"results"}
-LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
+LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report", "evidence"}
 
 
 def part(path):

@@ -13,6 +13,7 @@ from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.curate import curate
 from plumbrule.cli.distill import distill
 from plumbrule.cli.ending import end_well
+from plumbrule.cli.evidence import app as evidence
 from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.judge import app as judge
 from plumbrule.cli.lab import app as lab
@@ -41,6 +42,7 @@ app.command()(distill)
 app.command()(watch)
 app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
+app.add_typer(evidence, name="evidence")
 app.add_typer(inspect, name="inspect")
 app.add_typer(judge, name="judge")
 app.add_typer(lab, name="lab")
