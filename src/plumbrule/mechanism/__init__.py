@@ -26,10 +26,19 @@ from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, we
 from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
 from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
 from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.repairs.steering import (
+    Ablation,
+    HeadSuppression,
+    Steering,
+    SteeringCondition,
+    intervening,
+    which_fire,
+)
 from plumbrule.mechanism.site_search import find_sites
 from plumbrule.mechanism.sites import Layer, Site, Sites
 
 __all__ = [
+    "Ablation",
     "Captured",
     "Circuit",
     "CircuitReport",
@@ -41,6 +50,7 @@ __all__ = [
     "Graph",
     "HeadCopying",
     "HeadRole",
+    "HeadSuppression",
     "KeyValueMemory",
     "Layer",
     "MatrixDirections",
@@ -49,6 +59,8 @@ __all__ = [
     "PromptPair",
     "Site",
     "Sites",
+    "Steering",
+    "SteeringCondition",
     "TopActivation",
     "answer_ahead",
     "answer_difference",
@@ -67,6 +79,7 @@ __all__ = [
     "find_copying",
     "find_heads",
     "find_sites",
+    "intervening",
     "logit_difference",
     "logit_lens",
     "over_training",
@@ -83,4 +96,5 @@ __all__ = [
     "tasks",
     "watching",
     "weight_directions",
+    "which_fire",
 ]
