@@ -26,6 +26,7 @@ from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, we
 from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
 from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
 from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.repairs.baked import ablation_edit, head_edit
 from plumbrule.mechanism.repairs.steering import (
     Ablation,
     HeadSuppression,
@@ -34,11 +35,20 @@ from plumbrule.mechanism.repairs.steering import (
     intervening,
     which_fire,
 )
+from plumbrule.mechanism.repairs.weight_edits import (
+    AppliedEdit,
+    WeightChange,
+    WeightEdit,
+    apply_edit,
+    edited,
+    save_repaired,
+)
 from plumbrule.mechanism.site_search import find_sites
 from plumbrule.mechanism.sites import Layer, Site, Sites
 
 __all__ = [
     "Ablation",
+    "AppliedEdit",
     "Captured",
     "Circuit",
     "CircuitReport",
@@ -62,8 +72,12 @@ __all__ = [
     "Steering",
     "SteeringCondition",
     "TopActivation",
+    "WeightChange",
+    "WeightEdit",
+    "ablation_edit",
     "answer_ahead",
     "answer_difference",
+    "apply_edit",
     "attention_patterns",
     "attribute",
     "attribute_edges",
@@ -73,12 +87,14 @@ __all__ = [
     "cells_of",
     "draw_circuit",
     "edges_of",
+    "edited",
     "faithfulness_curve",
     "faithfulness_of",
     "find_circuit",
     "find_copying",
     "find_heads",
     "find_sites",
+    "head_edit",
     "intervening",
     "logit_difference",
     "logit_lens",
@@ -92,6 +108,7 @@ __all__ = [
     "read_memories",
     "report_circuit",
     "run_with",
+    "save_repaired",
     "task_file",
     "tasks",
     "watching",
