@@ -371,6 +371,26 @@ def log_probs(module: Any, sites: Sites, batch: _Batch) -> Any:
     return logits.float().log_softmax(-1)
 
 
+def log_probs_of(model: LocalModel, drawn: Sequence[DrawnReply]) -> list[Any]:
+    """For each reply the logarithm of the whole distribution at each of its tokens, (T, V).
+
+    Args:
+        model: Whose distribution.
+        drawn: The replies.
+    """
+    import torch
+
+    sites = find_sites(model.module)
+    found: list[Any] = []
+    device = next(model.module.parameters()).device
+    rows = [_Row.of(each, [1.0] * len(each.reply)) for each in drawn]
+    with evaluation_mode(model.module), torch.no_grad():
+        for at in range(0, len(rows), READ_TOGETHER):
+            batch = _Batch(rows[at : at + READ_TOGETHER], device)
+            found += torch.split(log_probs(model.module, sites, batch), batch.lengths)
+    return found
+
+
 class _Fit:
     """The change that is being fitted."""
 

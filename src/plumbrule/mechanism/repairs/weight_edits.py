@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.errors import ConfigError, DataError, ModelError, OutputError
+from plumbrule.errors import ConfigError, DataError, ModelError, OutputError, brief
 from plumbrule.mechanism.repairs.writers import check_plain, refuse_quantized
 from plumbrule.models import LocalModel
 from plumbrule.store import write_atomic
@@ -210,6 +210,50 @@ def reverted(model: LocalModel, folder: Path) -> LocalModel:
     )
     applied.revert()
     return model
+
+
+def save_edit(edit: WeightEdit, path: Path) -> None:
+    """Write an edit to a file, as safetensors: its factors, and where they belong."""
+    from safetensors.numpy import save
+
+    tensors: dict[str, np.ndarray] = {}
+    places = []
+    for number, change in enumerate(edit.changes):
+        tensors[f"{number}.left"] = np.ascontiguousarray(change.left)
+        tensors[f"{number}.right"] = np.ascontiguousarray(change.right)
+        if change.bias is not None:
+            tensors[f"{number}.bias"] = np.ascontiguousarray(change.bias)
+        places.append({"path": change.path, "transposed": change.transposed})
+    said = {"changes": places, "unties": edit.unties}
+    write_atomic(path, save(tensors, metadata={"edit": json.dumps(said)}))
+
+
+def load_edit(path: Path) -> WeightEdit:
+    """Read an edit back.
+
+    Raises:
+        DataError: The file holds none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            said = json.loads((file.metadata() or {})["edit"])
+            changes = tuple(
+                WeightChange(
+                    path=str(place["path"]),
+                    left=file.get_tensor(f"{number}.left"),
+                    right=file.get_tensor(f"{number}.right"),
+                    transposed=bool(place["transposed"]),
+                    bias=file.get_tensor(f"{number}.bias")
+                    if f"{number}.bias" in file.keys()  # noqa: SIM118  # no mapping
+                    else None,
+                )
+                for number, place in enumerate(said["changes"])
+            )
+            return WeightEdit(changes=changes, unties=bool(said["unties"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} holds no edit of weights: {brief(error)}") from error
 
 
 def fold_in(model: LocalModel) -> LocalModel:
