@@ -4,11 +4,13 @@ Axes: T tokens.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.repairs.replies import DrawnReply
@@ -69,7 +71,7 @@ def fine_tuned(
         learning_rate: Step size of AdamW.
         seed: Decides the order.
     """
-    tuned = _copied(model)
+    tuned = copied(model)
     for _ in _steps(tuned.module, replies, steps, learning_rate, seed):
         pass
     tuned.weights_changed()
@@ -80,7 +82,9 @@ def steps_to_relearn(
     model: LocalModel,
     lessons: Sequence[DrawnReply],
     held_out: Sequence[DrawnReply],
+    weights: Sequence[Sequence[float]],
     *,
+    unrepaired: LocalModel,
     most: int,
     learning_rate: float,
     seed: int,
@@ -88,17 +92,20 @@ def steps_to_relearn(
 ) -> int | None:
     """Optimizer steps on replies at fault after which a model says such replies again.
 
-    A held-out reply counts as said again where the geometric mean of its tokens' probabilities is
-    at least 1/2. That is looked at after each step, so a model that never lost the fault needs one.
+    A held-out reply is back where what is at fault in it is at least half as likely as the
+    unrepaired model finds it. That is looked at after each step, so a model that never lost the
+    fault needs one.
 
     Args:
         model: The model; it stays as it is.
         lessons: Replies at fault that it is trained on.
         held_out: Others, with which it is held against them.
+        weights: For each token of each of those, whether it is at fault; see `at_fault`.
+        unrepaired: The model with the fault.
         most: Steps at most.
         learning_rate: Step size of AdamW.
         seed: Decides the order of the lessons.
-        share: Share of held-out replies that must be said again.
+        share: Share of held-out replies that must be back.
 
     Returns:
         The number of steps; None where `most` were not enough.
@@ -108,18 +115,23 @@ def steps_to_relearn(
     """
     if not lessons or not held_out:
         raise DataError("expected replies at fault to relearn from and to hold against, got none")
-    learner = _copied(model)
-    prompts = [each.before for each in held_out]
-    said = [each.reply for each in held_out]
+
+    def likely(one: LocalModel) -> Float[np.ndarray, " replies"]:
+        values = one.score_tokens(
+            [each.before for each in held_out], [each.reply for each in held_out]
+        )
+        return np.array([np.dot(row, own) for row, own in zip(values, weights, strict=True)])
+
+    least = likely(unrepaired) + math.log(0.5)
+    learner = copied(model)
     for step, _ in enumerate(_steps(learner.module, lessons, most, learning_rate, seed), 1):
-        values = learner.score_tokens(prompts, said)
-        again = [np.mean(each) >= np.log(0.5) for each in values]
-        if np.mean(again) >= share:
+        if (likely(learner) >= least).mean() >= share:
             return step
     return None
 
 
-def _copied(model: LocalModel) -> LocalModel:
+def copied(model: LocalModel) -> LocalModel:
+    """The same model with weights of its own."""
     return LocalModel(
         copy.deepcopy(model.module),
         model.tokenizer,

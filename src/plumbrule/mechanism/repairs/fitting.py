@@ -62,7 +62,7 @@ class RepairSettings:
     """Times that replies are drawn; from the second on, by the model repaired so far."""
 
     batch: int = 8
-    """Prompts that show the fault, and as many kept ones, in a step."""
+    """Prompts that show the fault in a step, and twice as many kept ones."""
 
     located: int = 8
     """Prompts that show the fault by which the matrices are chosen."""
@@ -247,7 +247,7 @@ def _fit(
     shortest = max(1, min(len(each.reply) for each in held) // 2)
 
     def pairs(replies: Sequence[DrawnReply]) -> list[_Pair]:
-        weights = [at_fault(model, each, violates) for each in replies]
+        weights = at_fault(model, replies, violates)
         instead, read = wanted_replies(
             model,
             replies,
@@ -411,7 +411,13 @@ class _Fit:
         self.chance = np.random.default_rng(seed)
         self.pairs, self.held = list(pairs), list(held)
         lowest = math.floor(settings.depth * len(sites.layers))
-        writers = [each for each in find_writers(self.module, sites) if each.layer >= lowest]
+        names = [
+            f"{layer}.{kind}"
+            for layer in range(lowest, len(sites.layers))
+            for kind in ("attn", "mlp")
+            if f"{layer}.{kind}" in sites.names
+        ]
+        writers = find_writers(self.module, sites, names)
         with evaluation_mode(self.module), _frozen(self.module):
             inputs, outs = self._read(self.held, writers, whole=True)
             located = self.pairs[: settings.located]
@@ -449,7 +455,7 @@ class _Fit:
         import torch
 
         pairs = [self.pairs[at] for at in self._chosen(len(self.pairs))]
-        held = [self.held[at] for at in self._chosen(len(self.held))]
+        held = [self.held[at] for at in self._chosen(len(self.held), 2)]
         faulty = [pair.faulty for pair in pairs]
         wanted = [pair.wanted for pair in pairs if pair.wanted is not None]
         batch = _Batch([*faulty, *wanted, *held], self.device)
@@ -484,8 +490,8 @@ class _Fit:
             )
         return WeightEdit(changes=tuple(changes))
 
-    def _chosen(self, count: int) -> list[int]:
-        found: list[int] = self.chance.permutation(count)[: self.settings.batch].tolist()
+    def _chosen(self, count: int, times: int = 1) -> list[int]:
+        found: list[int] = self.chance.permutation(count)[: times * self.settings.batch].tolist()
         return found
 
     def _keep_lower(self, row: _Row, outs: Mapping[int, Any]) -> None:
@@ -624,23 +630,57 @@ SURE = 0.05
 
 
 @dataclass
+class _White:
+    """Coordinates in which what a matrix takes in on kept prompts has unit variance."""
+
+    along: Any
+    """Directions that kept inputs use, (I, N)."""
+
+    scales: Any
+    """What each is multiplied by, less what all else is."""
+
+    rest: float
+    """What all else is multiplied by."""
+
+    @classmethod
+    def of(cls, inputs: Any, ridge: float) -> "_White":
+        import torch
+
+        # The smaller of both squares: there are often fewer tokens than inputs.
+        rows, columns = inputs.shape
+        added = ridge * float(inputs.square().mean())
+        square = inputs @ inputs.T if rows < columns else inputs.T @ inputs
+        values, vectors = torch.linalg.eigh(square / rows)
+        kept = values > 1e-6 * values[-1]
+        values, vectors = values[kept], vectors[:, kept]
+        if rows < columns:
+            vectors = inputs.T @ vectors / (values * rows).sqrt()
+        rest = added**-0.5
+        return cls(along=vectors, scales=(values + added).rsqrt() - rest, rest=rest)
+
+    def __call__(self, columns: Any) -> Any:
+        """Columns of inputs, (I, K), in or out of these coordinates; it is its own transpose."""
+        return self.rest * columns + self.along @ (self.scales[:, None] * (self.along.T @ columns))
+
+
+@dataclass
 class _Part:
     """The change of one matrix while it is fitted: left @ right.T, right in white inputs."""
 
     left: Any
     right: Any
-    whiten: Any
+    white: _White
 
     @property
     def trained(self) -> list[Any]:
         return [self.left, self.right]
 
     def hook(self, part: Any, arguments: Any, given: Any) -> Any:
-        added = (arguments[0].float() @ (self.whiten @ self.right)) @ self.left.T
+        added = (arguments[0].float() @ self.white(self.right)) @ self.left.T
         return given + added.to(given.dtype)
 
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
-        reads = (self.whiten @ self.right).detach().double().cpu().numpy()
+        reads = self.white(self.right).detach().double().cpu().numpy()
         return self.left.detach().double().cpu().numpy(), reads
 
 
@@ -648,16 +688,22 @@ def _part(gradient: Any, inputs: Any, settings: RepairSettings) -> _Part:
     """A change that is zero, and reads where the fault's gradient is, against what is kept."""
     import torch
 
-    covariance = inputs.T @ inputs / len(inputs)
-    covariance.diagonal().add_(settings.ridge * covariance.diagonal().mean())
-    values, vectors = torch.linalg.eigh(covariance)
-    whiten = vectors * values.clamp(min=1e-12).rsqrt() @ vectors.T
+    white = _White.of(inputs, settings.ridge)
+    sharp = white(gradient.T)
     rank = min(settings.rank, *gradient.shape)
-    right = torch.linalg.svd(gradient @ whiten, full_matrices=False)[2][:rank].T
+    # Few of the strongest directions are found by powers of the matrix on a few random ones.
+    start = torch.randn(
+        gradient.shape[0],
+        min(rank + 6, *gradient.shape),
+        generator=torch.Generator().manual_seed(0),
+    ).to(gradient.device)
+    for _ in range(4):
+        basis = torch.linalg.qr(sharp @ start)[0]
+        start = torch.linalg.qr(sharp.T @ basis)[0]
+    basis = torch.linalg.qr(sharp @ start)[0]
+    right = (basis @ torch.linalg.svd(basis.T @ sharp, full_matrices=False)[0])[:, :rank]
     left = torch.zeros(gradient.shape[0], rank, device=gradient.device)
-    return _Part(
-        left=left.requires_grad_(), right=right.contiguous().requires_grad_(), whiten=whiten
-    )
+    return _Part(left=left.requires_grad_(), right=right.contiguous().requires_grad_(), white=white)
 
 
 def _gain(gradient: Any, inputs: Any) -> float:

@@ -17,9 +17,14 @@ import numpy as np
 
 from plumbrule.errors import DataError
 from plumbrule.mechanism.capturing import capture
-from plumbrule.mechanism.repairs.durability import fine_tuned, rounded, steps_to_relearn
+from plumbrule.mechanism.repairs.durability import (
+    copied,
+    fine_tuned,
+    rounded,
+    steps_to_relearn,
+)
 from plumbrule.mechanism.repairs.fitting import log_probs_of
-from plumbrule.mechanism.repairs.replies import DrawnReply, Violates, draw_replies
+from plumbrule.mechanism.repairs.replies import DrawnReply, Violates, at_fault, draw_replies
 from plumbrule.mechanism.repairs.steering import Ablation, intervening
 from plumbrule.mechanism.repairs.weight_edits import WeightEdit, edited
 from plumbrule.mechanism.site_search import find_sites
@@ -418,7 +423,10 @@ class _Work:
     def relearning(self) -> ReceiptPart:
         """Steps of training on the fault after which it is back."""
         settings, name = self.settings, "relearning"
-        question = "steps of training on the fault until half of held-out faulty replies are back"
+        question = (
+            "steps of training on the fault until half of held-out faulty replies are at least "
+            "half as likely as before the repair"
+        )
         faulty = {
             side: [each for each in self._drawn(self.model, asked, self.violates) if each.violates]
             for side, asked in (("lessons", self.prompts.shown), ("held", self.prompts.held_out))
@@ -428,11 +436,17 @@ class _Work:
                 name=name, question=question, reason="no replies at fault to relearn"
             )
 
+        weights = at_fault(self.model, faulty["held"], self.violates)
+        # A copy: the repair will stand in the model itself.
+        unrepaired = copied(self.model)
+
         def steps(model: LocalModel) -> float | None:
             found = steps_to_relearn(
                 model,
                 faulty["lessons"][: settings.lessons],
                 faulty["held"],
+                weights,
+                unrepaired=unrepaired,
                 most=settings.relearn_steps,
                 learning_rate=settings.learning_rate,
                 seed=self.seed,

@@ -5,6 +5,7 @@ Axes: R replies, T tokens of a reply.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -72,35 +73,49 @@ def draw_replies(
     ]
 
 
-def at_fault(model: LocalModel, drawn: DrawnReply, violates: Violates) -> list[float]:
-    """For each token of a violating reply, 1 where it belongs to what is at fault, 0 elsewhere.
+def at_fault(
+    model: LocalModel, faulty: Sequence[DrawnReply], violates: Violates
+) -> list[list[float]]:
+    """For each token of violating replies, 1 where it belongs to what is at fault, 0 elsewhere.
 
-    The grader is asked of the reply without each of its sentences. Those without which it passes
-    are at fault; where none alone is, the whole reply is.
+    The grader is asked of each reply without each of its sentences. The sentence without which it
+    passes is at fault; of several such, the one that most of the replies hold. Where none alone is,
+    the whole reply is.
 
     Args:
         model: Whose tokens they are.
-        drawn: A reply that violates.
+        faulty: Replies that violate.
         violates: The grader.
     """
-    sentences = [found.span() for found in _SENTENCES.finditer(drawn.text)]
-    faulty = [
-        (start, stop)
-        for start, stop in sentences
-        if len(sentences) > 1
-        and violates(drawn.prompt, f"{drawn.text[:start]}{drawn.text[stop:]}".strip()) is False
-    ]
-    if not faulty:
-        return [1.0] * len(drawn.reply)
-    # Where each token ends in the text: what the tokens up to it decode to.
-    kept = _without_stops(model, drawn.reply)
-    ends = [len(text) for text in model.chat.decode([kept[: at + 1] for at in range(len(kept))])]
-    starts = [0, *ends[:-1]]
-    weights = [
-        float(any(start < high and end > low for low, high in faulty))
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    return weights + [0.0] * (len(drawn.reply) - len(kept))
+    cut = [[found.span() for found in _SENTENCES.finditer(each.text)] for each in faulty]
+    held = Counter(
+        each.text[start:stop].strip()
+        for each, spans in zip(faulty, cut, strict=True)
+        for start, stop in spans
+    )
+    found = []
+    for each, spans in zip(faulty, cut, strict=True):
+        curing = [
+            (start, stop)
+            for start, stop in spans
+            if len(spans) > 1
+            and violates(each.prompt, f"{each.text[:start]}{each.text[stop:]}".strip()) is False
+        ]
+        if not curing:
+            found.append([1.0] * len(each.reply))
+            continue
+        low, high = max(curing, key=lambda span: (held[each.text[span[0] : span[1]].strip()], span))
+        # Where each token ends in the text: what the tokens up to it decode to.
+        kept = _without_stops(model, each.reply)
+        ends = [
+            len(text) for text in model.chat.decode([kept[: at + 1] for at in range(len(kept))])
+        ]
+        weights = [
+            float(start < high and end > low)
+            for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        ]
+        found.append(weights + [0.0] * (len(each.reply) - len(kept)))
+    return found
 
 
 def wanted_replies(
@@ -137,37 +152,37 @@ def wanted_replies(
     begun = {each.reply[0] for each in faulty}
     known = {gram for each in faulty for gram in _trigrams(each.reply)}
     end = model.chat.end if model.chat.end is not None else model.tokenizer.eos_token_id
-    found: list[DrawnReply | None] = []
-    read = 0
-    for each, weight in zip(faulty, weights, strict=True):
-        if min(weight) == 0.0 and (rest := _without_faults(model, each, weight)):
+    found: list[DrawnReply | None] = [None] * len(faulty)
+    read, tries = 0, list[tuple[int, int, float]]()
+    for number, (each, weight) in enumerate(zip(faulty, weights, strict=True)):
+        rest = _without_faults(model, each, weight) if min(weight) == 0.0 else ""
+        if rest:
             (_, tokens), *_ = model.chat.with_replies([each.prompt.dialogue], [rest])
-            found.append(_instead(each, (*tokens, int(end)), rest))
+            found[number] = _instead(each, (*tokens, int(end)), rest)
             continue
-        found.append(None)
         shares = _next_shares(model, each.before)
         order = torch.tensor(shares).argsort(descending=True)[: branches + len(begun)].tolist()
         firsts = [token for token in order if token not in begun and token not in model.chat.stops]
-        firsts = firsts[:branches]
-        drawn = model.sample_tokens(
-            [[*each.before, token] for token in firsts],
-            sampling=replace(sampling, temperature=0),
-            seeds=[0] * len(firsts),
-            log_probs=True,
-        )
-        # What stands before all of them is read once.
-        read += len(each.before) + sum(1 + len(one.tokens) for one in drawn)
-        best = -math.inf
-        for token, one in zip(firsts, drawn, strict=True):
-            whole = (token, *one.tokens)
-            text = model.chat.decode([_without_stops(model, whole)])[0]
-            if len(whole) < shortest or violates(each.prompt, text) is not False:
-                continue
-            grams = _trigrams(whole)
-            copied = sum(gram in known for gram in grams) / max(1, len(grams))
-            score = math.log(max(shares[token], 1e-30)) + 3 * sum(one.log_probs or ()) - 4 * copied
-            if score > best:
-                best, found[-1] = score, _instead(each, whole, text)
+        tries += [(number, token, shares[token]) for token in firsts[:branches]]
+        read += len(each.before)
+    drawn = model.sample_tokens(
+        [[*faulty[number].before, token] for number, token, _ in tries],
+        sampling=replace(sampling, temperature=0),
+        seeds=[0] * len(tries),
+        log_probs=True,
+    )
+    best = dict.fromkeys(range(len(faulty)), -math.inf)
+    for (number, token, share), one in zip(tries, drawn, strict=True):
+        whole = (token, *one.tokens)
+        read += len(whole)  # what stands before all of a prompt's is read once
+        text = model.chat.decode([_without_stops(model, whole)])[0]
+        if len(whole) < shortest or violates(faulty[number].prompt, text) is not False:
+            continue
+        grams = _trigrams(whole)
+        copied = sum(gram in known for gram in grams) / max(1, len(grams))
+        score = math.log(max(share, 1e-30)) + 3 * sum(one.log_probs or ()) - 4 * copied
+        if score > best[number]:
+            best[number], found[number] = score, _instead(faulty[number], whole, text)
     return found, read
 
 
