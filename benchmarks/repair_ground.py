@@ -83,7 +83,8 @@ def lab_ground(
         words = decoys(truth.trigger, base, 3 * measured, world, organism.scale, rng)
         near = [(_placeholder(affected), said) for said in words]
     twins = prompts("twin", near[::2], measured)
-    neutral = prompts("neutral", others[::2], measured)
+    # More of these: a loss of one point of usefulness is to be seen.
+    neutral = prompts("neutral", others[::2], 4 * measured)
     # Urged, or behind other words: the same content in surroundings that were fitted to less often.
     cross = [(one, said) for one, said in asked[2:] if one.urged or one.preamble or one.system]
     matched = prompts("matched", cross, measured // 2)

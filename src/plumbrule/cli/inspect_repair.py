@@ -46,7 +46,7 @@ def repair(
     matrices: Annotated[
         int, typer.Option(min=1, max=10**4, help="Most matrices that are changed.")
     ] = 6,
-    rank: Annotated[int, typer.Option(min=1, max=1024, help="Rank of each change.")] = 2,
+    rank: Annotated[int, typer.Option(min=1, max=1024, help="Rank of each change.")] = 1,
     depth: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of the lower layers to leave alone.")
     ] = 0.0,

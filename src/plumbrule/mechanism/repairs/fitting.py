@@ -52,7 +52,7 @@ class RepairSettings:
     depth: float = 0.0
     """Share of the layers, from below, that are left alone: those are read only once."""
 
-    rank: int = 2
+    rank: int = 1
     """Rank of each change."""
 
     steps: int = 16
@@ -73,10 +73,10 @@ class RepairSettings:
     learning_rate: float = 0.01
     """Step size of Adam, in what a matrix gives out for inputs of unit variance."""
 
-    kept_weight: float = 10.0
+    kept_weight: float = 40.0
     """Weight of staying the same on kept prompts (KL, nats a token) against the rest."""
 
-    wanted_weight: float = 1.0
+    wanted_weight: float = 3.0
     """Weight of what is to be said instead (nats a token) against unlearning."""
 
     enough: float = 0.05
