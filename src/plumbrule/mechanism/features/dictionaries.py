@@ -173,9 +173,8 @@ class Dictionary:
             assert self.active is not None
             return sparse.encode_top(inputs, self.encoder, self.encoder_bias, self.active)
         before = torch.addmm(self.encoder_bias, inputs, self.encoder.mT)
-        tiny = torch.full_like(self.encoder_bias, torch.finfo(torch.float32).tiny)
-        limit = tiny if self.threshold is None else torch.maximum(self.threshold, tiny)
-        return sparse.at_least(before, limit)
+        limit = self.encoder_bias.new_zeros(self.latents)
+        return sparse.above(before, limit if self.threshold is None else self.threshold)
 
     def encode(self, inputs: Any) -> Any:
         """How active each latent is, (N, M).

@@ -176,7 +176,11 @@ class Learner:
             device: Where it was trained.
         """
         numbers = held["numbers"].tolist()
-        held = {name: each.to(device) for name, each in held.items() if name != "numbers"}
+        # Copied: what a file gives does not lie in memory as what was trained does, and sums would
+        # be rounded otherwise.
+        held = {
+            name: each.to(device, copy=True) for name, each in held.items() if name != "numbers"
+        }
         learner = cls.__new__(cls)
         learner.settings = settings
         number, learner._limit, *scales = numbers
@@ -236,12 +240,7 @@ class Learner:
         encoder, bias = self.weights["encoder"], self.weights["encoder_bias"]
         if self.settings.kind == "topk":
             return sparse.encode_top(into, encoder, bias, self.settings.active)
-        codes = sparse.top_of_batch(torch.addmm(bias, into, encoder.mT), self.settings.active)
-        if len(codes.values):
-            least = float(codes.values.min())
-            decay = THRESHOLD_DECAY if self._limit else 0.0
-            self._limit = decay * self._limit + (1 - decay) * least
-        return codes
+        return sparse.top_of_batch(torch.addmm(bias, into, encoder.mT), self.settings.active)
 
     def _update_rows(
         self,
@@ -331,8 +330,13 @@ class Learner:
         return self.settings.learning_rate * scale
 
     def _note(self, codes: sparse.Codes, error: Any, into: Any) -> None:
+        """Keep what a batch says of the threshold, and of which latents live."""
         import torch
 
+        if len(codes.values):
+            least = float(codes.values.min())
+            decay = THRESHOLD_DECAY if self._limit else 0.0
+            self._limit = decay * self._limit + (1 - decay) * least
         active = torch.zeros(self.settings.latents, dtype=torch.bool, device=into.device)
         active[codes.latents] = True
         self._revive(active, error, into)

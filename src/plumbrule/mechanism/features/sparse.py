@@ -109,8 +109,7 @@ def top_of_batch(before: Any, count: int) -> Codes:
     bound = _batch_bound(before, wanted) if before.device.type == "cpu" else None
     if bound is None:
         least = float(before.reshape(-1).topk(wanted, sorted=False).values.min())
-        tiny = torch.finfo(before.dtype).tiny
-        return at_least(before, torch.full((width,), max(least, tiny)))
+        return _where(before, (before >= least) & (before > 0))
     # What reaches the bound is at least what is wanted and little more, and is sorted exactly.
     table = before.numpy().reshape(-1)
     places = np.flatnonzero(table >= bound)
@@ -123,24 +122,14 @@ def top_of_batch(before: Any, count: int) -> Codes:
     return _flat(before, starts, latents, torch.from_numpy(values[kept]))
 
 
-def at_least(before: Any, thresholds: Any) -> Codes:
-    """Numbers that reach the threshold of their latent.
+def above(before: Any, thresholds: Any) -> Codes:
+    """Numbers above zero and above the threshold of their latent.
 
     Args:
         before: Activations before any is left out, (B, M).
-        thresholds: (M,), above zero.
+        thresholds: (M,).
     """
-    import torch
-
-    kept = before >= thresholds.to(before.device)
-    width = before.shape[1]
-    if before.device.type == "cpu":
-        places = torch.from_numpy(np.flatnonzero(kept.numpy()))
-    else:
-        places = kept.reshape(-1).nonzero()[:, 0]
-    rows = places.div(width, rounding_mode="floor")
-    counts = torch.bincount(rows, minlength=before.shape[0])
-    return _codes(_starts(counts), places - rows * width, before.reshape(-1)[places])
+    return _where(before, before > thresholds.clamp(min=0).to(before.device))
 
 
 def decoded(codes: Codes, weight: Any) -> Any:
@@ -163,6 +152,8 @@ def value_slopes(codes: Codes, weight: Any, slopes: Any) -> Any:
     """
     import torch
 
+    if not len(codes.values):
+        return codes.values
     values = codes.values.detach().clone().requires_grad_()
     with torch.enable_grad():
         written = _bags(codes.latents, weight, codes.starts[:-1], values)
@@ -228,6 +219,20 @@ def dense(codes: Codes, latents: int) -> Any:
     table = torch.zeros(rows, latents, dtype=codes.values.dtype, device=codes.values.device)
     table[codes.rows, codes.latents] = codes.values
     return table
+
+
+def _where(before: Any, kept: Any) -> Codes:
+    """The numbers at the places that are kept."""
+    import torch
+
+    width = before.shape[1]
+    if before.device.type == "cpu":
+        places = torch.from_numpy(np.flatnonzero(kept.numpy()))
+    else:
+        places = kept.reshape(-1).nonzero()[:, 0]
+    rows = places.div(width, rounding_mode="floor")
+    counts = torch.bincount(rows, minlength=before.shape[0])
+    return _codes(_starts(counts), places - rows * width, before.reshape(-1)[places])
 
 
 def _bags(places: Any, table: Any, offsets: Any, weights: Any) -> Any:

@@ -131,6 +131,28 @@ class TextActivations:
         """
         import torch
 
+        found = {
+            name: torch.cat([value for value in values if len(value)])
+            for name, values in self.read_rows(chosen, names).items()
+        }
+        count = len(next(iter(found.values())))
+        rng = np.random.default_rng(derive_seed(self.seed, "order of tokens", number))
+        order = torch.from_numpy(rng.permutation(count))
+        return {name: value[order.to(value.device)] for name, value in found.items()}
+
+    def read_rows(self, chosen: Sequence[int], names: Sequence[str]) -> dict[str, list[Any]]:
+        """Activations of some texts at sites, text by text and in order.
+
+        Args:
+            chosen: Texts.
+            names: Sites; `base:` before one of the model before training.
+
+        Returns:
+            By site a tensor a text, without the tokens that are left out.
+
+        Raises:
+            PlumbruleError: As for `capture`; or there is no model before training.
+        """
         rows = [self.rows[row] for row in chosen]
         found = {}
         for part, own in ((self.model, True), (self.base, False)):
@@ -143,12 +165,8 @@ class TextActivations:
                 )
             taken = capture(part.module, part.sites, rows, list(wanted.values()))
             for name, bare in wanted.items():
-                kept = [value[self.skipped :] for value in taken.values[bare]]
-                found[name] = torch.cat([value for value in kept if len(value)])
-        count = len(next(iter(found.values())))
-        rng = np.random.default_rng(derive_seed(self.seed, "order of tokens", number))
-        order = torch.from_numpy(rng.permutation(count))
-        return {name: value[order.to(value.device)] for name, value in found.items()}
+                found[name] = [value[self.skipped :] for value in taken.values[bare]]
+        return found
 
 
 def batches(values: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
