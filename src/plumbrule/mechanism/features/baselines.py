@@ -107,6 +107,7 @@ def against_baselines(
     labels: Sequence[bool],
     *,
     seed: int,
+    latents: Sequence[int] | None = None,
 ) -> AgainstBaselines:
     """Tell labeled texts apart by a latent, by a mean difference and by a probe.
 
@@ -115,9 +116,10 @@ def against_baselines(
         source: The texts, and the model.
         labels: One a text.
         seed: Of the halves.
+        latents: Among which the best is looked for; None: among all.
 
     Raises:
-        DataError: Fewer than 8 texts of a label, or not a label a text.
+        DataError: Fewer than 8 texts of a label, not a label a text, or no latent.
     """
     truth = np.asarray(labels, bool)
     if len(truth) != len(source.rows):
@@ -128,8 +130,10 @@ def against_baselines(
             f"expected at least {FEWEST} texts of each label, half to choose on and half to judge "
             f"on, got {fewest}; add some"
         )
+    if latents is not None and not len(latents):
+        raise DataError("expected latents to look for the best of, got none")
     choosing = _half(truth, seed)
-    read = pooled(dictionary, source)
+    read = pooled(dictionary, source, latents=latents)
     tables = {"mean": read.mean, "max": read.largest}
     ranked = {name: _areas(table[choosing], truth[choosing]) for name, table in tables.items()}
     pooling = max(ranked, key=lambda name: float(np.abs(ranked[name] - 0.5).max()))
@@ -142,7 +146,7 @@ def against_baselines(
     probe = LogisticRegression(C=0.1, max_iter=1000).fit(standard[choosing], truth[choosing])
     judged = ~choosing
     return AgainstBaselines(
-        latent=latent,
+        latent=latent if latents is None else int(latents[latent]),
         pooling=pooling,
         feature=_area(sign * tables[pooling][judged, latent], truth[judged]),
         mean_difference=_area(standard[judged] @ (here - there), truth[judged]),

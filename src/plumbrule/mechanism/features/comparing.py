@@ -8,9 +8,7 @@ Axes: N tokens, M latents, D width of one model's site.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from plumbrule.errors import ConfigError
 from plumbrule.mechanism.features import sparse
@@ -140,16 +138,3 @@ def scale_latents(dictionary: Dictionary, source: TextActivations) -> tuple[Scal
 def _ratio(other: float, own: float) -> float:
     """How much of a fit is in the other model; 1 where there is none in its own."""
     return other / own if own > 1e-12 else 1.0
-
-
-def strengths(dictionary: Dictionary, source: TextActivations, latents: Any) -> np.ndarray:
-    """How active some latents are in each text, on average over its tokens, (R, latents).
-
-    Args:
-        dictionary: Whose.
-        source: Texts.
-        latents: Which.
-    """
-    from plumbrule.mechanism.features.baselines import pooled
-
-    return pooled(dictionary, source, latents=list(latents)).mean
