@@ -8,11 +8,13 @@ under `.cache/mechanism_features`, and a killed measurement goes on.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -242,9 +244,43 @@ def _numbers(score: Recovery) -> dict[str, float]:
     }
 
 
+def difference_part(*, quick: bool) -> list[Row]:
+    """What changed between lab models, and what seems to between pairs without a change."""
+    from benchmarks import mechanism_features_models as models
+
+    def measured(kind: str, seed: int, against: tuple[str, int] | None = None) -> Any:
+        inputs = [kind, seed, against, asdict(models.SETTINGS), models.POOL_SEED, models.PER_KIND]
+        return kept("pair", inputs, lambda: models.pair(kind, seed, against=against))
+
+    planted = [measured(*each) for each in (models.PLANTED[:1] if quick else models.PLANTED)]
+    null = [measured(*each) for each in (models.NULLS[:1] if quick else models.NULLS)]
+    if not quick:
+        null += [
+            measured(*one, other) for one, other in itertools.combinations(models.NULLS, 2)
+        ]
+    return models.difference_rows(planted, null)
+
+
+def real_part(*, quick: bool) -> list[Row]:
+    """SmolLM2's middle layer; left out where the model or the texts are not there."""
+    from benchmarks import mechanism_features_models as models
+    from benchmarks import real_ground
+
+    if not (real_ground.root() / "smollm2").exists() or not models.DATA.exists():
+        print("real is left out: there is no SmolLM2, or there are no texts in shared/data")
+        return []
+    tokens = 20_000 if quick else int(models.REAL["tokens"])
+    inputs = {**models.REAL, "tokens": tokens}
+    folder = KEPT / f"smollm2-{fingerprint(inputs)[:16]}"
+    found = kept("real", inputs, lambda: models.real(folder, models.DATA, tokens=tokens))
+    return models.real_rows(found)
+
+
 PARTS: Mapping[str, Callable[..., list[Row]]] = {
     "speed": speed_rows,
     "recovery": recovery_rows,
+    "difference": difference_part,
+    "real": real_part,
 }
 
 

@@ -61,7 +61,8 @@ def scale_latents(dictionary: Dictionary, source: TextActivations) -> tuple[Scal
     With f the activations, d a latent's vector in its own model, y a target of one model, the fit
     is the least-squares factor on f d: the sum of f <d, y> over that of f² |d|². Targets are the
     reconstruction without its bias, and what is missing where the latent itself is left out. The
-    ratio between the models is what is given.
+    ratio between the models is what is given. All of this takes a direction to mean the same in
+    both models, as it does where one was trained from the other.
 
     Args:
         dictionary: A crosscoder.

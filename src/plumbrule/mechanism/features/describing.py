@@ -102,6 +102,7 @@ def describe_features(
     source: TextActivations,
     *,
     latents: Sequence[int] | None = None,
+    also: Sequence[int] = (),
     top: int = 10,
     tokens: int = 8,
     decode: Decode = str,
@@ -114,6 +115,7 @@ def describe_features(
         source: Texts to look for activations in, and the model; it is left as it was.
         latents: Which to describe; None: the 20 with the largest sum of squared activations among
             those active on at most a tenth of the tokens.
+        also: Described behind them, where they are not among them.
         top: Contexts to list for each.
         tokens: Tokens to list each way.
         decode: Gives a token's text.
@@ -128,7 +130,7 @@ def describe_features(
     """
     if top < 1 or tokens < 1:
         raise ConfigError(f"top and tokens must be at least 1, got {top} and {tokens}")
-    wrong = [each for each in latents or () if not 0 <= each < dictionary.latents]
+    wrong = [each for each in (*(latents or ()), *also) if not 0 <= each < dictionary.latents]
     if wrong or (latents is not None and not latents):
         raise ConfigError(
             f"expected latents from 0 to {dictionary.latents - 1}, got "
@@ -136,6 +138,7 @@ def describe_features(
         )
     seen = _Seen(dictionary, source, progress)
     chosen = list(latents) if latents is not None else seen.telling()
+    chosen += [each for each in also if each not in chosen]
     table, limit = _table(dictionary, source)
     found = []
     for latent in chosen:
@@ -257,7 +260,10 @@ class _Seen:
         low, high = max(0, position - AROUND), min(len(row), position + AROUND + 1)
         active = dict(zip(*(each.tolist() for each in self.of(latent)), strict=True))
         base = int(self._begins[text]) - skipped
-        activations = tuple(float(active.get(base + at, 0.0)) for at in range(low, high))
+        # Before the first token that counts, the places are those of the text before.
+        activations = tuple(
+            float(active.get(base + at, 0.0)) if at >= skipped else 0.0 for at in range(low, high)
+        )
         return FeatureContext(
             row=self._rows[text],
             position=position,

@@ -108,15 +108,23 @@ def report_features(
     tell("scoring", 0, 1)
     score = score_dictionary(dictionary, source)
     tell("scoring", 1, 1)
+    notes: list[str] = []
+    baselines = None
+    if labeled is None:
+        notes.append(NO_LABELS)
+    else:
+        tell("comparing with baselines", 0, 1)
+        baselines = against_baselines(dictionary, labeled[0], labeled[1], seed=seed)
+        tell("comparing with baselines", 1, 1)
     described = describe_features(
         dictionary,
         source,
         latents=latents,
+        also=[] if baselines is None else [baselines.latent],
         top=top,
         decode=decode,
         progress=lambda done, total: tell("describing", done, total),
     )
-    notes = []
     if namer is None:
         named: tuple[NamedFeature, ...] = tuple(_unnamed(each) for each in described)
     else:
@@ -128,13 +136,6 @@ def report_features(
             "contexts with the latent from contexts without; beside it, the same by another "
             "latent's name."
         )
-    baselines = None
-    if labeled is None:
-        notes.append(NO_LABELS)
-    else:
-        tell("comparing with baselines", 0, 1)
-        baselines = against_baselines(dictionary, labeled[0], labeled[1], seed=seed)
-        tell("comparing with baselines", 1, 1)
     scaled: tuple[ScaledLatent, ...] = ()
     if dictionary.origin.reading.task == "crosscoder":
         scaled = scale_latents(dictionary, source)
