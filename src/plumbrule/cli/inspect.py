@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from plumbrule.cli.inspect_circuit import circuit
+from plumbrule.cli.inspect_features import features
 from plumbrule.cli.inspect_heads import heads
 from plumbrule.cli.inspect_lens import lens
 from plumbrule.cli.inspect_neurons import neurons
@@ -13,6 +14,7 @@ from plumbrule.cli.inspect_weights import weights
 
 app = typer.Typer(help="Look inside a model.", no_args_is_help=True)
 app.command()(circuit)
+app.command()(features)
 app.command()(heads)
 app.command()(lens)
 app.command()(neurons)

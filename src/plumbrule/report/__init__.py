@@ -4,6 +4,7 @@ from plumbrule.report.numbers import estimate_text
 from plumbrule.report.review import write_review_page
 from plumbrule.report.write import (
     write_comparison,
+    write_features,
     write_production,
     write_report,
     write_runs,
@@ -13,6 +14,7 @@ from plumbrule.report.write import (
 __all__ = [
     "estimate_text",
     "write_comparison",
+    "write_features",
     "write_production",
     "write_report",
     "write_review_page",

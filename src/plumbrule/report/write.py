@@ -96,6 +96,22 @@ def write_trial(content: Mapping[str, Any], folder: Path) -> None:
     _write(content, folder, render_trial)
 
 
+def write_features(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of a dictionary and its features.
+
+    Args:
+        content: The record, as `docs/features.md` describes it.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.features import render  # as above
+
+    _write(content, folder, render)
+
+
 def _write(
     content: Mapping[str, Any], folder: Path, render: Callable[[Mapping[str, Any]], str]
 ) -> None:
