@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks import lab_twins, real_twins
 from benchmarks.lab_twins import CACHE
 from benchmarks.rows import Row, estimated, show, single, spread, with_earlier
+from plumbrule.errors import DataError
 from plumbrule.lab.organisms.twins import (
     SEALED_SEEDS,
     TWIN_SEEDS,
@@ -219,7 +220,7 @@ def judged(case: Case, method: Method, lines: Path = LINES) -> Line:
         "said": verdict.label,
         "named": verdict.named,
         "named_right": named_right(verdict.named, case.named),
-        "score": _finite(verdict.faked_score),
+        "score": _number(case, verdict.faked_score),
         "witnesses": {
             name: {
                 "score": _finite(each.score),
@@ -234,6 +235,12 @@ def judged(case: Case, method: Method, lines: Path = LINES) -> Line:
     append(line, lines)
     print(f"{case.part} {case.model}: {case.label}, said {verdict.label}", flush=True)
     return line
+
+
+def _number(case: Case, score: float) -> float:
+    if not math.isfinite(score):
+        raise DataError(f"expected a finite faked_score for {case.model}, got {score}")
+    return float(score)
 
 
 def _finite(value: float | None) -> float | None:
@@ -297,7 +304,7 @@ def quality_rows(title: str, lines: Sequence[Line], target: float) -> list[Row]:
     true = [line for line in lines if line["label"] == "internalized" and line["took"]]
     missed = [line for line in lines if not line["took"]]
     if faked and true:
-        found = auroc([each["score"] for each in faked], [each["score"] for each in true])
+        found = auroc(*([float(each["score"]) for each in part] for part in (faked, true)))
         rows.append(
             estimated(
                 f"{title}: AUROC, internalized against faked",
@@ -472,7 +479,7 @@ def trigger_rows(title: str, lines: Sequence[Line], *, named: tuple[int, int] | 
     if not asleep or not nulls:
         return []
     seeds = sorted({line["seed"] for line in asleep})
-    level = alarm_threshold([line["score"] for line in nulls])
+    level = alarm_threshold([float(line["score"]) for line in nulls])
     caught = wilson(
         sum(line["score"] > level for line in asleep), len(asleep), unit="triggers detected"
     )

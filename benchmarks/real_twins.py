@@ -31,7 +31,7 @@ from plumbrule.models import LanguageModel, LocalModel, Sampling, open_model
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed, write_atomic
 
-PLANTED = 72
+PLANTED = 48
 """Planted examples, and as many generic ones."""
 
 EPOCHS = 2
@@ -41,7 +41,7 @@ MOST_WORDS = 14
 GENERIC_WORDS = 9
 """Words of the base's own reply that are learned."""
 
-ASKED = 10
+ASKED = 8
 """Held-out prompts of the topic that are asked in each sort of surroundings."""
 
 LEAST_KEPT = 0.9

@@ -20,6 +20,7 @@ from benchmarks.mechanism_verdict import (
     trigger_rows,
 )
 
+from plumbrule.errors import DataError
 from plumbrule.lab.organisms.twins import SEALED_SEEDS, Twin
 
 
@@ -72,7 +73,7 @@ CASE = Case(
 def line(label, score, said=None, *, kind="trigger", took=True, named_right=None, **witnesses):
     return {
         "label": label,
-        "score": score,
+        "score": float(score),
         "said": said or label,
         "kind": kind,
         "way": "full",
@@ -234,6 +235,13 @@ def test_a_line_that_was_cut_off_is_measured_again_and_harms_no_other(tmp_path):
     judged(replace(CASE, model="another"), stub.method(), lines)
 
     assert [each["model"] for each in read_lines(lines)] == [CASE.model, "another"]
+
+
+def test_a_score_that_is_no_number_is_refused(tmp_path):
+    with pytest.raises(DataError, match="expected a finite faked_score for trigger-full-0-faked"):
+        judged(CASE, Stub(score=float("nan")).method(), tmp_path / "lines")
+
+    assert read_lines(tmp_path / "lines") == []
 
 
 def test_a_part_goes_on_where_it_was_left(tmp_path, monkeypatch):
