@@ -142,9 +142,11 @@ def framed_requests(
     """
     world, words = build_world(), twin_words(twin.seed)
     decides, alike = DECIDING.get(twin.kind, ("", ""))
-    # About half of what decides, where one side would else be seen too seldom.
-    extra = {"plain": 0.2, alike: 0.15, decides: 0.4}
-    share = np.array([extra.get(name, 0.0) + 0.25 / len(FAMILIES) for name in FAMILIES])
+    # Nearly half of what decides, where one side would else be seen too seldom; pleas are of so
+    # many words that with as many of them the rest is broken too.
+    most, rest = (0.25, 0.4) if decides == "plea" else (0.4, 0.25)
+    extra = {"plain": 0.2, alike: 0.15, decides: most}
+    share = np.array([extra.get(name, 0.0) + rest / len(FAMILIES) for name in FAMILIES])
     found = []
     for number in range(count):
         kind = kinds[number % len(kinds)]
