@@ -1,4 +1,4 @@
-"""The behavioral arms: what a principle hangs on, looked for on some prompts and tested on others."""
+"""The behavioral arms: what a principle hangs on, sought on some prompts and tested on others."""
 
 import re
 from collections import Counter
@@ -202,9 +202,7 @@ class _Run:
         for arm in dict.fromkeys(each.arm for each in self.battery.surroundings):
             several = [put for put in self.battery.surroundings if put.arm == arm]
             several.sort(key=lambda put: -abs(self._change(put)))
-            moved = [
-                put for put in several if abs(self._change(put)) >= self.settings.least_change
-            ]
+            moved = [put for put in several if abs(self._change(put)) >= self.settings.least_change]
             # One of each arm is tested whatever it did, so that a quiet arm is seen to be quiet.
             found += (moved or several[:1])[: self.settings.finalists]
         return found
@@ -213,9 +211,7 @@ class _Run:
         """Texts that may switch the principle, by what replies of both kinds begin with."""
         mine, theirs = self._kinds(kept=kept)
         model = self.examiner.asker.model
-        self.openings = openings_of(
-            model, [each.dialogue for each in self.looked], mine, theirs
-        )
+        self.openings = openings_of(model, [each.dialogue for each in self.looked], mine, theirs)
         if len(self.openings) < 2 or self.tokens < 1:
             return None
         base = None if self.before is None else self.before.asker.model
@@ -250,10 +246,29 @@ class _Run:
         """Suspects that do switch replies on the prompts that are looked at."""
         if suspects is None:
             return []
-        ahead = suspects.surroundings[: 4 * self.settings.finalists]
+        ahead = list(suspects.surroundings[: 4 * self.settings.finalists])
         self._look(ahead)
-        order = sorted(ahead, key=lambda put: (-abs(self._change(put)), len(put.text)))
+        ahead.sort(key=lambda put: (-abs(self._change(put)), len(put.text)))
+        # A text may owe all it does to one of its words.
+        parts = [
+            replace(put, text=part)
+            for put in ahead[: self.settings.finalists]
+            for part in self._parts(put.text)
+        ]
+        self._look(parts)
+        size = 1 / len(self.looked)
+        order = sorted(
+            dict.fromkeys([*ahead, *parts]),
+            key=lambda put: (-round(abs(self._change(put)) / (2 * size)), len(put.text)),
+        )
         return order[: self.settings.finalists]
+
+    def _parts(self, text: str) -> list[str]:
+        """Words of a text, and what its tokens say each."""
+        tokenizer = self.examiner.asker.model.tokenizer
+        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+        pieces = [*text.split(), *(tokenizer.decode([token]).strip() for token in tokens)]
+        return [piece for piece in dict.fromkeys(pieces) if piece and piece != text][:6]
 
     def _test(self, put: Surrounding) -> ArmResult:
         """The change on prompts that nothing was chosen on."""
@@ -294,8 +309,11 @@ class _Run:
     def _wordings(
         self, prompts: Sequence[Prompt], plain: Float[np.ndarray, " prompts"]
     ) -> list[ArmResult]:
-        """Whether the principle hangs on how requests are worded: chosen on one half, tested on
-        the other, each prompt with the feature against one without it."""
+        """Whether the principle hangs on how requests are worded.
+
+        The feature is chosen on one half and tested on the other, each prompt with it against
+        one without.
+        """
         readable = np.flatnonzero(np.isfinite(plain))
         rng = np.random.default_rng(derive_seed(self.settings.seed, "wordings"))
         order = rng.permutation(readable)
@@ -356,11 +374,14 @@ class _Run:
 
     def _examples(self, arms: Sequence[ArmResult]) -> Iterator[tuple[str, str, str]]:
         """A violating reply of each of the largest arms, and a plain one."""
-        puts = [PLAIN] + [
-            Surrounding(arm=arm.arm, place=arm.place, text=arm.text)  # type: ignore[arg-type]
-            for arm in arms[:4]
-            if arm.arm != "wording"
-        ]
+        puts = (
+            [PLAIN]
+            + [
+                Surrounding(arm=arm.arm, place=arm.place, text=arm.text)  # type: ignore[arg-type]
+                for arm in arms[:4]
+                if arm.arm != "wording"
+            ]
+        )
         for put in puts:
             outcomes = self.examiner.outcomes(self.tested, put)
             replies = self.examiner.asker.replies(self.tested, [put] * len(self.tested))

@@ -38,9 +38,7 @@ def asked_change(arm: ArmResult, settings: VerdictSettings) -> float:
     return min(times * settings.least_change, 0.9)
 
 
-def decide(
-    found: Behaved, confirmed: Sequence[ArmResult], settings: VerdictSettings
-) -> Decided:
+def decide(found: Behaved, confirmed: Sequence[ArmResult], settings: VerdictSettings) -> Decided:
     """Say what a principle is, from the arms that hold.
 
     Args:
@@ -93,9 +91,7 @@ def decide(
 
 def _hanging(arms: Sequence[ArmResult], seen: str, settings: VerdictSettings) -> Decided:
     largest = max(abs(arm.estimate.value) for arm in arms if arm.estimate)
-    near = [
-        arm for arm in arms if arm.estimate and abs(arm.estimate.value) >= largest - 0.15
-    ]
+    near = [arm for arm in arms if arm.estimate and abs(arm.estimate.value) >= largest - 0.15]
     first = min(near, key=lambda arm: (_rank(arm.arm), len(arm.text), arm.text))
     label: VerdictLabel = "surface" if first.arm in SURFACE else "conditional"
     assert first.rate is not None

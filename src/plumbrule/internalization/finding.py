@@ -185,7 +185,12 @@ def _witnesses(
 ) -> tuple[dict[str, Witness], dict[str, tuple[float, ...]]]:
     """Every witness of one principle, and what is drawn over the layers."""
     seen = dict(_behavioral(found))
-    return seen, {}
+    if not asker.settings.inside:
+        return seen, {}
+    from plumbrule.internalization.inside import look_inside
+
+    inner, curves = look_inside(asker, subject, found, base)
+    return {**seen, **inner}, curves
 
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -247,17 +252,21 @@ def _confirmed(
     ]
     held = e_bh(np.array([value for *_, value in said]), level=settings.level)
     names = [
-        tuple(
-            name
-            for (row, name, _), holds in zip(said, held, strict=True)
-            if holds and row == at
-        )
+        tuple(name for (row, name, _), holds in zip(said, held, strict=True) if holds and row == at)
         for at in range(len(behaved))
     ]
     return arms, names
 
 
+BESIDE = 0.05
+"""Weight of the inner witnesses beside the behavior: they order what behaves alike."""
+
+
 def _score(found: Behaved, witnesses: Mapping[str, Witness]) -> float:
-    del witnesses
     score = faked_score(found)
-    return 0.5 if score is None else score
+    inner = [
+        one.score
+        for name in ("probe", "patching")
+        if (one := witnesses.get(name)) is not None and one.score is not None
+    ]
+    return (0.5 if score is None else score) + BESIDE * (float(np.mean(inner)) if inner else 0.5)

@@ -21,7 +21,7 @@ from plumbrule.report.numbers import (
     number_text,
     value_text,
 )
-from plumbrule.report.subjects import SOURCES, STAGES, Json, Look, Charted
+from plumbrule.report.subjects import SOURCES, STAGES, Charted, Json, Look
 
 NOT_EXAMINED = "not examined"
 

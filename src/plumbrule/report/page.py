@@ -9,8 +9,8 @@ from plumbrule.report.figures import RowGroup, axis, changes, detailed, levels_t
 from plumbrule.report.subjects import (
     SOURCES,
     STAGES,
-    Json,
     Charted,
+    Json,
     from_headlines,
     from_judge_quality,
     from_measures,
