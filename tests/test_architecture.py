@@ -29,11 +29,12 @@ LAYERS["people"] = {"errors", "records", "store", "statistics", "constitution", 
 LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
-LAYERS["loop"] = CORE | STAGES | {"report"}
-LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
-LAYERS["results"] = CORE | STAGES | {"loop", "report"}
+LAYERS["internalization"] = CORE | STAGES
+LAYERS["loop"] = CORE | STAGES | {"internalization", "report"}
+LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
+LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
 LAYERS["api"] = LAYERS["results"] | {"results"}
-LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
+LAYERS["cli"] = CORE | STAGES | {"internalization", "loop", "lab", "recipes", "report"}
 
 
 def part(path):
