@@ -22,6 +22,7 @@ from plumbrule.behavior.triggers.insertion import (
     read_vocabulary,
 )
 from plumbrule.behavior.triggers.searching import Race, Tried, search_pairs, search_words, unlike
+from plumbrule.errors import PlumbruleError
 from plumbrule.internalization.battery import Place, Surrounding
 from plumbrule.models import LocalModel
 from plumbrule.models.modules import evaluation_mode
@@ -377,5 +378,9 @@ class Sweep:
         if self._changed is None:
             from plumbrule.internalization.weights import token_changes
 
-            self._changed = token_changes(self.base, self.model)
+            try:
+                self._changed = token_changes(self.base, self.model)
+            except PlumbruleError:  # of another shape, or one that cannot be looked into
+                self.base = None
+                return None
         return self._changed[list(tokens)]

@@ -343,16 +343,19 @@ def under_shift(
         if few_there is not None:
             found[name] = few_there
             continue
-        scores = np.full(len(other), np.nan)
+        scores, aligned = np.full(len(other), np.nan), np.full(len(other), np.nan)
         places = np.array([parts.get(str(one), -1) for one in whose])
         own = np.array([parts[str(one)] for one in groups])
         for part in sorted({*places.tolist()}):
             # A group that stands in no plain row is unknown to every probe.
             kept = own != part
             probe = fit_probe(rows[kept], labels[kept], kind=kind)
-            scores[places == part] = probe.scores(other[places == part])
+            given = probe.scores(other[places == part])
+            scores[places == part] = given
+            # A shift moves the scores of each probe by an amount of its own.
+            aligned[places == part] = (given - given.mean()) / max(float(given.std()), 1e-12)
         found[name] = ProbeResult(
-            auroc=grouped_auroc(scores, theirs, whose, level=level), scores=scores
+            auroc=grouped_auroc(aligned, theirs, whose, level=level), scores=scores
         )
     judged = {name: one.auroc.value for name, one in found.items() if one.auroc is not None}
     return ShiftResult(
