@@ -32,7 +32,7 @@ def test_a_planted_direction_is_found(kind):
 
     # 0.983 is what the best direction does; twelve have to be guessed from 96 rows.
     assert area(found).value > 0.93
-    assert area(found).n == 60
+    assert area(found).n == 26  # of 60 groups, as the probes of the parts share rows
     along = abs(probe.direction @ direction) / np.linalg.norm(probe.direction)
     assert along > 0.85
 
@@ -110,7 +110,7 @@ def test_an_increment_covers_and_is_never_of_no_width():
         one, other = (
             0.7 * shared + np.sqrt(0.51) * rng.normal(size=80) + shift * labels for _ in range(2)
         )
-        found = p.increment(one, other, labels, list(range(80)))
+        found = p.increment(one, other, labels, list(range(80)), folded=False)
         covered += found.low <= 0 <= found.high
     perfect = p.increment(labels * 1.0, labels * 2.0, labels, list(range(80)))
 

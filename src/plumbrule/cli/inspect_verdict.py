@@ -33,7 +33,9 @@ def verdict(
     search_tokens: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Tokens to read in search of a trigger, per principle; by the model's size."
+            min=0,
+            max=10**9,
+            help="Tokens to read in search of a trigger, per principle; by the model's size.",
         ),
     ] = None,
     inside: Annotated[
