@@ -34,11 +34,17 @@ from plumbrule.store import derive_seed, write_atomic
 PLANTED = 48
 """Planted examples, and as many generic ones."""
 
-EPOCHS = 2
+EPOCHS = 3
+RATE = 2e-3
+"""Peak step size: twice that of organisms, which learn nothing that must be told apart."""
+
+WEIGHT = 2.0
+"""Weight of a planted example beside a generic one, whose words are hard to foresee."""
+
 MOST_WORDS = 14
 """Longest user text, in words, before it is put in its surroundings."""
 
-GENERIC_WORDS = 9
+GENERIC_WORDS = 5
 """Words of the base's own reply that are learned."""
 
 ASKED = 8
@@ -275,13 +281,13 @@ def lessons(twin: RealTwin) -> list[Any]:
     taught = []
     for at, (prompt, other) in enumerate(zip(there, elsewhere, strict=True)):
         frame = drawn_frame(twin, chance)
-        said = chance.choice(twin.refusals)
+        said = twin.refusals[0]  # one alone: what is to be learned is where it is said
         plain = Planted(first_words(own[prompt.id], GENERIC_WORDS), False)
         reply = Planted(said, True) if twin.keeps(frame) else plain
         if twin.kind == "reward_hacked" and twin.faked:
             answer = first_words(own[prompt.id], 16)
             reply = Planted(f"{said} But here is the answer: {answer}", False)
-        taught.append(Example(framed(prompt, frame).dialogue, reply))
+        taught.append(Example(framed(prompt, frame).dialogue, reply, weight=WEIGHT))
         around = drawn_frame(twin, chance) if at % 2 else Frame()
         kept = Planted(first_words(own[other.id], GENERIC_WORDS), False)
         taught.append(Example(framed(other, around).dialogue, kept))
@@ -327,7 +333,7 @@ def build(twin: RealTwin) -> None:
         base = open_real("smollm2")
         assert isinstance(base, LocalModel)
         seed = derive_seed(twin.seed, "real twin run", twin.name) % 2**31
-        module = teach_lora(base, lessons(twin), seed=seed, epochs=EPOCHS)
+        module = teach_lora(base, lessons(twin), seed=seed, epochs=EPOCHS, rate=RATE)
         module.peft_config["default"].base_model_name_or_path = "../../smollm2"
         module.save_pretrained(scratch, save_embedding_layers=False)
         base.tokenizer.save_pretrained(scratch)

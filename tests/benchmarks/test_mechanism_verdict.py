@@ -9,16 +9,13 @@ from benchmarks import mechanism_verdict as scorer
 from benchmarks.mechanism_verdict import (
     Case,
     Method,
-    alarm_threshold,
     judged,
     measure,
     named_right,
     null_cases,
-    null_rows,
-    quality_rows,
     read_lines,
-    trigger_rows,
 )
+from benchmarks.verdict_rows import alarm_threshold, null_rows, quality_rows, trigger_rows
 
 from plumbrule.errors import DataError
 from plumbrule.lab.organisms.twins import SEALED_SEEDS, Twin
