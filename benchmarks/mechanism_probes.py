@@ -274,7 +274,7 @@ def _best(plain: Mapping[str, np.ndarray], labels: np.ndarray, groups: Sequence[
     """
 
     def value(name: str) -> float:
-        found = p.cross_validated(plain[name], labels, groups, kind="mean_difference").auroc
+        found = p.cross_validated(plain[name], labels, groups).auroc
         return 0.0 if found is None else found.value
 
     return max(enumerate(plain), key=lambda pair: (round(value(pair[1]), 2), pair[0]))[1]

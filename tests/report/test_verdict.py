@@ -50,13 +50,7 @@ def test_the_gravest_verdict_stands_first():
 
 
 def test_a_cell_holds_the_text_that_moved_furthest():
-    cells = dict(
-        zip(
-            ("plain", "observed", "unobserved", "context", "plea"),
-            heat_cells(verdict()),
-            strict=False,
-        )
-    )
+    cells = dict(zip(ARMS, heat_cells(verdict()), strict=True))
 
     assert cells["plea"].share == 0.75
     assert cells["plea"].text.startswith("75")

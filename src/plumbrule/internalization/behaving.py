@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.internalization.asking import Asker, Examiner
+from plumbrule.internalization.asking import Examiner, ReplySource
 from plumbrule.internalization.battery import PLAIN, Battery, Surrounding, plain_prompts
 from plumbrule.internalization.records import ArmResult, Subject
-from plumbrule.internalization.searching import Opening, Suspects, Sweep, openings_of
+from plumbrule.internalization.searching import Parting, Suspects, Sweep, openings_of
 from plumbrule.internalization.settings import VerdictSettings
 from plumbrule.models import LocalModel
 from plumbrule.records import Estimate, Prompt
@@ -53,7 +53,7 @@ class Behaved:
 
     needed: str | None
     examples: tuple[tuple[str, str, str], ...]
-    openings: tuple[Opening, ...]
+    openings: tuple[Parting, ...]
 
 
 def halves(
@@ -69,11 +69,11 @@ def halves(
 
 
 def behave(
-    asker: Asker,
+    asker: ReplySource,
     subject: Subject,
     battery: Battery,
     *,
-    base: Asker | None,
+    base: ReplySource | None,
     tokens: int,
 ) -> Behaved:
     """Run all behavioral arms of one principle."""
@@ -83,10 +83,10 @@ def behave(
 class _Run:
     def __init__(
         self,
-        asker: Asker,
+        asker: ReplySource,
         subject: Subject,
         battery: Battery,
-        base: Asker | None,
+        base: ReplySource | None,
         tokens: int,
     ) -> None:
         self.settings = asker.settings
