@@ -105,6 +105,7 @@ if __name__ == "__main__":
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
         ("evidence", "evidence"),
+        ("lab", "mechanism_verdict"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

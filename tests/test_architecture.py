@@ -29,12 +29,13 @@ LAYERS["people"] = {"errors", "records", "store", "statistics", "constitution", 
 LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
-LAYERS["loop"] = CORE | STAGES | {"report"}
+LAYERS["internalization"] = CORE | STAGES
+LAYERS["loop"] = CORE | STAGES | {"internalization", "report"}
 LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
-LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
-LAYERS["results"] = CORE | STAGES | {"loop", "report"}
+LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
+LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
 LAYERS["api"] = LAYERS["results"] | {"results"}
-LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report", "evidence"}
+LAYERS["cli"] = CORE | STAGES | {"internalization", "loop", "lab", "recipes", "report", "evidence"}
 
 
 def part(path):

@@ -10,6 +10,7 @@ from plumbrule.cli.inspect_heads import heads
 from plumbrule.cli.inspect_lens import lens
 from plumbrule.cli.inspect_neurons import neurons
 from plumbrule.cli.inspect_repair import repair
+from plumbrule.cli.inspect_verdict import verdict
 from plumbrule.cli.inspect_weights import weights
 
 app = typer.Typer(help="Look inside a model.", no_args_is_help=True)
@@ -19,6 +20,7 @@ app.command()(heads)
 app.command()(lens)
 app.command()(neurons)
 app.command()(repair)
+app.command()(verdict)
 app.command()(weights)
 
 

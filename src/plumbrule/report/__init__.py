@@ -9,6 +9,7 @@ from plumbrule.report.write import (
     write_report,
     write_runs,
     write_trial,
+    write_verdict,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "write_review_page",
     "write_runs",
     "write_trial",
+    "write_verdict",
 ]
