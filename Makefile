@@ -37,6 +37,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.mechanism_circuits --json benchmarks/results/mechanism_circuits.json
 	$(BIN)/python -m benchmarks.known_circuits --json benchmarks/results/known_circuits.json
 	$(BIN)/python -m benchmarks.phase_change --json benchmarks/results/phase_change.json
+	$(BIN)/python -m benchmarks.mechanism_recurrence --json benchmarks/results/mechanism_recurrence.json
 	$(BIN)/python -m benchmarks.mechanism_peers --json benchmarks/results/mechanism_peers.json
 	$(BIN)/python -m benchmarks.oversight --json benchmarks/results/oversight.json
 	$(BIN)/python -m benchmarks.judges

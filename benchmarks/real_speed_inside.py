@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.peers.asking import Peer, PeerError, python_of
 from benchmarks.real_ground import model_path, why_absent
-from benchmarks.rows import Row, show, single, spread
+from benchmarks.rows import Row, show, single, spread, with_earlier
 
 Clock = Literal["wall", "cpu"]
 
@@ -77,13 +77,16 @@ def given(name: str) -> dict[str, Any]:
     return {"clean": clean, "corrupted": corrupted, "good": good, "bad": bad}
 
 
-def inside_rows(quick: bool, *, name: str = "smollm2", clock: Clock = "cpu") -> list[Row]:
+def inside_rows(
+    quick: bool, *, name: str = "smollm2", clock: Clock = "cpu", scores_alone: bool = False
+) -> list[Row]:
     """How many times faster ours is, and how far both sides' numbers differ.
 
     Args:
         quick: One repetition, and no sweep over the stream.
         name: The real model.
         clock: Seconds of the processor, or seconds passed.
+        scores_alone: Only where heads look.
 
     Returns:
         Rows; none where the model is absent, which is printed.
@@ -105,6 +108,11 @@ def inside_rows(quick: bool, *, name: str = "smollm2", clock: Clock = "cpu") -> 
                     Peer("benchmarks.peers.ours", python=own, folder=folder, threads=1) as ours,
                     Peer(program, python=python, folder=folder, threads=1) as theirs,
                 ):
+                    found += score_rows(
+                        ours, theirs, folder, name, f"{name}, {label}", quick=quick, clock=clock
+                    )
+                    if scores_alone:
+                        continue
                     found += agreements(ours, theirs, folder, asked, f"{name}, {label}")
                     found += speeds(
                         ours, theirs, asked, f"{name}, {label}", quick=quick, clock=clock
@@ -199,15 +207,82 @@ def speeds(
     return table
 
 
+def repeated_texts(name: str, *, texts: int = 16, words: int = 20) -> dict[str, Any]:
+    """Random words, each text twice in a row, as both sides read them."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_path(name))
+    known = [
+        token
+        for token in range(len(tokenizer))
+        if (text := tokenizer.decode([token])).startswith(" ") and text[1:].isalpha()
+    ]
+    rng = np.random.default_rng(0)
+    found: dict[str, Any] = {"rows": [], "texts": []}
+    while len(found["texts"]) < texts:
+        half = [int(each) for each in rng.choice(known, size=words, replace=False)]
+        text = tokenizer.decode(half + half)
+        # The other tool puts the mark of a beginning before every text where there is one.
+        start = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
+        if tokenizer(text, add_special_tokens=False)["input_ids"] == half + half:
+            found["rows"].append([*start, *half, *half])
+            found["texts"].append(text)
+    return found
+
+
+def score_rows(
+    ours: Peer, theirs: Peer, folder: Path, name: str, label: str, *, quick: bool, clock: Clock
+) -> list[Row]:
+    """Where every head looks, by role: how far both sides' scores differ, and the time."""
+    asked = repeated_texts(name)
+    mine = ours.values("head_scores", folder, **asked)
+    table = []
+    for job, what in (("head_scores", "`detect_head`"), ("filtered_scores", "patterns alone")):
+        other = theirs.values(job, folder, **asked)
+        apart = max(float(np.abs(mine[role] - other[role]).max()) for role in mine)
+        table.append(
+            single(
+                f"largest difference: previous and induction scores of all heads, {what}, {label}",
+                apart,
+                unit="share of attention",
+                n=sum(value.size for value in mine.values()),
+                target="<= 1e-4",
+                met=apart <= 1e-4,
+            )
+        )
+        seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for turn in range(1 if quick else 5):
+            order = [("ours", ours, "head_scores"), ("theirs", theirs, job)]
+            for side, peer, each in order if turn % 2 == 0 else reversed(order):
+                seconds[side].append(peer.ask(each, **asked)[clock])
+        ratios = [there / here for here, there in zip(*seconds.values(), strict=True)]
+        own, their = (1e3 * statistics.median(each) for each in seconds.values())
+        table.append(
+            spread(
+                f"previous and induction scores of all heads, {what}, {label}",
+                ratios,
+                unit=f"times faster; ours {own:.4g} ms, theirs {their:.4g} ms ({clock})",
+                seeds=[0],
+                target=">= 2x",
+                met=lambda value: value >= 2,
+            )
+        )
+    return table
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--scores", action="store_true", help="only where heads look")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="cpu")
     chosen = parser.parse_args(arguments)
-    found = inside_rows(chosen.quick, name=chosen.model, clock=chosen.clock)
+    found = inside_rows(
+        chosen.quick, name=chosen.model, clock=chosen.clock, scores_alone=chosen.scores
+    )
+    found = with_earlier(found, chosen.json) if chosen.scores else found
     show("Looking inside real models, against TransformerLens", found, chosen.json)
 
 

@@ -52,7 +52,14 @@ class _Row:
     reply: list[int]
 
 
-def teach_lora(model: LocalModel, examples: Sequence[Example], *, seed: int, epochs: int) -> Any:
+def teach_lora(
+    model: LocalModel,
+    examples: Sequence[Example],
+    *,
+    seed: int,
+    epochs: int,
+    rate: float = LORA_RATE,
+) -> Any:
     """Learn replies with an adapter on all linear layers.
 
     Args:
@@ -60,12 +67,13 @@ def teach_lora(model: LocalModel, examples: Sequence[Example], *, seed: int, epo
         examples: What is learned.
         seed: Decides the adapter's start and the order of examples.
         epochs: Times each example is seen.
+        rate: Peak step size.
 
     Returns:
         The PEFT model.
     """
     module = _adapted(model, seed)
-    _run(module, model, examples, rate=LORA_RATE, seed=seed, epochs=epochs)
+    _run(module, model, examples, rate=rate, seed=seed, epochs=epochs)
     return module
 
 

@@ -68,6 +68,8 @@ if __name__ == "__main__":
             "real_inspect_details": markdown("real_inspect", targets=False),
             "mechanism_circuits": markdown("mechanism_circuits", targets=True),
             "mechanism_circuits_details": markdown("mechanism_circuits", targets=False),
+            "mechanism_recurrence": markdown("mechanism_recurrence", targets=True),
+            "mechanism_recurrence_details": markdown("mechanism_recurrence", targets=False),
             "mechanism_peers": markdown("mechanism_peers", targets=True),
             "mechanism_peers_details": markdown("mechanism_peers", targets=False),
         },
@@ -102,6 +104,8 @@ if __name__ == "__main__":
         ("recipes", "training"),
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
+        ("evidence", "evidence"),
+        ("lab", "mechanism_verdict"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

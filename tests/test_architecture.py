@@ -9,7 +9,7 @@ from benchmarks.house_counts import circles, doubled, import_graph, imported_fil
 import plumbrule
 
 ROOT = Path(plumbrule.__file__).parent
-STAGES = {"training", "compliance", "behavior", "mechanism", "oversight", "drafting"}
+STAGES = {"training", "compliance", "behavior", "mechanism", "oversight", "drafting", "monitoring"}
 LAYERS = {
     "version": set(),
     "errors": set(),
@@ -29,11 +29,13 @@ LAYERS["people"] = {"errors", "records", "store", "statistics", "constitution", 
 LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
-LAYERS["loop"] = CORE | STAGES | {"report"}
-LAYERS["recipes"] = CORE | STAGES | {"loop", "lab", "report"}
-LAYERS["results"] = CORE | STAGES | {"loop", "report"}
+LAYERS["internalization"] = CORE | STAGES
+LAYERS["loop"] = CORE | STAGES | {"internalization", "report"}
+LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
+LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
+LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
 LAYERS["api"] = LAYERS["results"] | {"results"}
-LAYERS["cli"] = CORE | STAGES | {"loop", "lab", "recipes", "report"}
+LAYERS["cli"] = CORE | STAGES | {"internalization", "loop", "lab", "recipes", "report", "evidence"}
 
 
 def part(path):

@@ -26,6 +26,7 @@ def jobs_of(model: Any, nodes: Callable[..., Work]) -> Jobs:
     """
     import torch
     from transformer_lens import patching  # type: ignore[import-not-found]
+    from transformer_lens.head_detector import detect_head  # type: ignore[import-not-found]
 
     layers = range(model.cfg.n_layers)
     names = {
@@ -68,6 +69,56 @@ def jobs_of(model: Any, nodes: Callable[..., Work]) -> Jobs:
             },
         )
 
+    def scores(rows: list[list[int]], texts: list[str]) -> Work:
+        def run() -> Any:
+            found = []
+            with torch.no_grad():
+                for text in texts:
+                    # One cache for both kinds, which is the least that these functions allow.
+                    cache = model.run_with_cache(text, remove_batch_dim=True)[1]
+                    found.append(
+                        [
+                            detect_head(model, text, f"{kind}_head", cache=cache)
+                            for kind in ("previous_token", "induction")
+                        ]
+                    )
+            return found
+
+        return Work(
+            run=run,
+            named=lambda found: {
+                role: torch.stack([each[at] for each in found]).mean(0).numpy()
+                for at, role in enumerate(("previous", "induction"))
+            },
+        )
+
+    def filtered_scores(rows: list[list[int]], texts: list[str]) -> Work:
+        hooks = [f"blocks.{layer}.attn.hook_pattern" for layer in layers]
+        ids = torch.tensor(rows)
+
+        def run() -> Any:
+            with torch.no_grad():
+                cache = model.run_with_cache(ids, names_filter=hooks, return_type=None)[1]
+            before = torch.eye(ids.shape[1]).roll(1, 0)
+            before[0] = 0
+            same = (ids[:, :, None] == ids[:, None, :]).float().tril(-1)
+            after = same.roll(1, 2)
+            after[:, :, 0] = 0
+            after = after.tril()
+            return [
+                torch.stack([(cache[hook] * mask).sum((-1, -2)).mean(0) for hook in hooks])
+                / ids.shape[1]
+                for mask in (before, after[:, None])
+            ]
+
+        return Work(
+            run=run,
+            named=lambda found: {
+                "previous": found[0].numpy(),
+                "induction": found[1].numpy(),
+            },
+        )
+
     def lens(ids: list[int]) -> Work:
         def run() -> Any:
             with torch.no_grad():
@@ -107,6 +158,8 @@ def jobs_of(model: Any, nodes: Callable[..., Work]) -> Jobs:
         ),
         "nodes": nodes,
         "patterns": patterns,
+        "head_scores": scores,
+        "filtered_scores": filtered_scores,
         "lens": lens,
     }
 

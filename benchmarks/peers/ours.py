@@ -23,6 +23,7 @@ def opened(folder: Path) -> Jobs:
         cells_of,
         edges_of,
         find_sites,
+        head_scores,
         logit_difference,
         logit_lens,
         parsed_edges,
@@ -106,6 +107,14 @@ def opened(folder: Path) -> Jobs:
             named=lambda found: {f"{layer}.pattern": value[0] for layer, value in enumerate(found)},
         )
 
+    def scores(rows: list[list[int]], texts: list[str]) -> Work:
+        return Work(
+            run=lambda: head_scores(
+                module, sites, torch.tensor(rows), roles=("previous", "induction")
+            ),
+            named=dict,
+        )
+
     def lens(ids: list[int]) -> Work:
         return Work(
             run=lambda: logit_lens(module, sites, torch.tensor([ids])),
@@ -131,6 +140,7 @@ def opened(folder: Path) -> Jobs:
         "nodes": attributing,
         "edges": edges,
         "patterns": patterns,
+        "head_scores": scores,
         "lens": lens,
         "one_edges": one_edges,
     }

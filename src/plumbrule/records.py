@@ -296,6 +296,46 @@ class Finding:
             )
 
 
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """A change of a model's weights, with what it is meant to fix and how that is checked."""
+
+    fixes: str
+    """The fault, in one sentence."""
+
+    check: str
+    """What decides whether it is gone: the grader, and on which prompts."""
+
+    method: str
+    """How it was found, such as `fitted` or `ablation`."""
+
+    sites: tuple[str, ...]
+    """Where it changes something, as sites of the model."""
+
+    model: str
+    """Identity of the model before."""
+
+    repaired: str
+    """Identity of the model after; the same where nothing was changed."""
+
+    settings: Mapping[str, Any]
+    """All that it was found with."""
+
+    seed: int
+
+    cost: float
+    """Tokens read times passes that it took to find; a backward pass counts as two."""
+
+    reverts_with: str
+    """File, beside the repaired model, of what it replaced; the exact bytes come back from it."""
+
+
+Remedy = Intervention
+"""What answers a finding. So far it is a change of weights; amendments of the constitution and
+patches of training data are made by other verbs, and have records of their own."""
+
+
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
 """Building one takes milliseconds, and records are written by the thousand."""
 

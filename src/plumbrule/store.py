@@ -184,17 +184,28 @@ class Shards:
 
     def _read(self, path: Path, kind: type[Result]) -> list[Result] | None:
         """Records of a finished shard; None where there is none."""
-        if not path.exists():
-            return None
-        # Not splitlines(): a model's reply may hold U+2028 and its kin, which JSON leaves as is.
-        text = path.read_bytes().decode("utf-8", errors="replace")
-        *lines, seal = text.removesuffix("\n").split("\n")
-        if seal != _seal(lines):
-            raise DataError(
-                f"{path} is not what was written there: its seal does not match. Delete that file "
-                "and give the same command to make it again."
-            )
-        return [from_json(kind, json.loads(line), origin=str(path)) for line in lines]
+        return read_shard(path, kind) if path.exists() else None
+
+
+def read_shard(path: Path, kind: type[Result]) -> list[Result]:
+    """Read the records of a finished shard.
+
+    Args:
+        path: A file that `Shards.map` wrote.
+        kind: Class of its records.
+
+    Raises:
+        DataError: It is not what was written there.
+    """
+    # Not splitlines(): a model's reply may hold U+2028 and its kin, which JSON leaves as is.
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    *lines, seal = text.removesuffix("\n").split("\n")
+    if seal != _seal(lines):
+        raise DataError(
+            f"{path} is not what was written there: its seal does not match. Delete that file "
+            "and give the same command to make it again."
+        )
+    return [from_json(kind, json.loads(line), origin=str(path)) for line in lines]
 
 
 def _cost(path: Path) -> dict[str, float]:

@@ -24,6 +24,16 @@ def test_heads_are_listed_with_their_roles_and_copying():
     assert len(every.splitlines()) > len(few.splitlines())
 
 
+def test_heads_are_looked_for_in_another_model():
+    found = said("heads", "lab:small", "--against", "lab:small", "--sequences", "48")
+    nothing = said("heads", "lab:pico", "--against", "lab:small", "--sequences", "4", "--all")
+
+    assert "of 12 heads recur" in found
+    assert "recurs as" in found
+    assert ": 0 of" in nothing
+    assert "0.heads.1" in nothing
+
+
 def test_the_lens_shows_each_depth_and_what_the_model_says_is_no_markup():
     output = said("lens", "lab:nano", "[bold]What[/] is the job of Mara?")
 

@@ -82,7 +82,7 @@ def verify_comparison(folder: Path) -> list[Recheck]:
     checks.append(
         Recheck(
             name="certificate",
-            holds=_alike(to_json(certificate), to_json(decisions.certificate)),
+            holds=alike(to_json(certificate), to_json(decisions.certificate)),
             detail=f"{len(drafts)} replies weighed again, {len(by_chance)} pairs scored again",
         )
     )
@@ -110,7 +110,7 @@ def _verdicts(
     return [
         Recheck(
             name=f"hypothesis {told.hypothesis.id}",
-            holds=_alike(to_json(told), to_json(made)),
+            holds=alike(to_json(told), to_json(made)),
             detail=f"{'confirmed' if made.confirmed else 'not confirmed'}, e-value "
             f"{made.e_value:.4g} from {made.pairs} pairs",
         )
@@ -118,14 +118,23 @@ def _verdicts(
     ]
 
 
-def _alike(one: object, other: object) -> bool:
-    """Whether two records agree, but for the last bits of numbers worked out on other machines."""
+def alike(one: object, other: object) -> bool:
+    """Whether two records agree, but for the last bits of numbers worked out on other machines.
+
+    Args:
+        one: Anything that JSON holds.
+        other: The same.
+
+    Example:
+        >>> alike({"p": [0.1 + 0.2]}, {"p": [0.3]}), alike({"p": 0.3}, {"q": 0.3})
+        (True, False)
+    """
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        return len(one) == len(other) and all(map(alike, one, other))
     return one == other
 
 

@@ -4,6 +4,7 @@ import os
 
 import typer
 
+from plumbrule.cli.ab import app as ab
 from plumbrule.cli.amend import amend
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
@@ -12,6 +13,7 @@ from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.curate import curate
 from plumbrule.cli.distill import distill
 from plumbrule.cli.ending import end_well
+from plumbrule.cli.evidence import app as evidence
 from plumbrule.cli.inspect import app as inspect
 from plumbrule.cli.judge import app as judge
 from plumbrule.cli.lab import app as lab
@@ -20,6 +22,7 @@ from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.options import look_at_options
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
+from plumbrule.cli.watch import watch
 
 app = typer.Typer(
     name="plumbrule",
@@ -36,7 +39,10 @@ app.command()(amplify)
 app.command()(amend)
 app.command()(curate)
 app.command()(distill)
+app.command()(watch)
+app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
+app.add_typer(evidence, name="evidence")
 app.add_typer(inspect, name="inspect")
 app.add_typer(judge, name="judge")
 app.add_typer(lab, name="lab")

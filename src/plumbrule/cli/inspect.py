@@ -5,16 +5,22 @@ from typing import Annotated
 import typer
 
 from plumbrule.cli.inspect_circuit import circuit
+from plumbrule.cli.inspect_features import features
 from plumbrule.cli.inspect_heads import heads
 from plumbrule.cli.inspect_lens import lens
 from plumbrule.cli.inspect_neurons import neurons
+from plumbrule.cli.inspect_repair import repair
+from plumbrule.cli.inspect_verdict import verdict
 from plumbrule.cli.inspect_weights import weights
 
 app = typer.Typer(help="Look inside a model.", no_args_is_help=True)
 app.command()(circuit)
+app.command()(features)
 app.command()(heads)
 app.command()(lens)
 app.command()(neurons)
+app.command()(repair)
+app.command()(verdict)
 app.command()(weights)
 
 

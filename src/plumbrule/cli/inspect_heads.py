@@ -1,12 +1,21 @@
 """The verb `inspect heads`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plumbrule.mechanism import HeadMatch
 
 
 def heads(
     model: Annotated[str, typer.Argument(help="Hub id, folder, PEFT adapter or lab:NAME.")],
+    against: Annotated[
+        str | None,
+        typer.Option(help="Another model of any family: which heads recur in it? Nothing else."),
+    ] = None,
     sequences: Annotated[
         int, typer.Option(min=2, max=10**6, help="Random sequences that every head reads.")
     ] = 64,
@@ -30,17 +39,34 @@ def heads(
     token the time before `duplicate`, at what came after it then `induction`. A head copies where
     its output raises the token that it looks at. Positive share is the same question asked of its
     weights alone, from -1 to 1: 1 where it raises whatever it reads.
+
+    With --against, each head's partner in another model is the one that looks at the same places on
+    half of the sequences; it recurs if that holds on the other half, by more than for the best head
+    of the other architecture with random weights.
     """
     from rich.console import Console
 
     from plumbrule.cli.inspect_model import say, table_of
-    from plumbrule.mechanism import find_copying, find_heads
+    from plumbrule.mechanism import find_copying, find_heads, match_heads
     from plumbrule.mechanism.opening import open_with_sites
     from plumbrule.mechanism.texts import check_length
 
     opened_model, sites = open_with_sites(model, device=device, dtype=dtype)
     check_length(opened_model, 2 * length, f"--length {length}, read twice,")
     module = opened_model.module
+    if against is not None:
+        other, other_sites = open_with_sites(against, device=device, dtype=dtype)
+        check_length(other, 2 * length, f"--length {length}, read twice,")
+        found = match_heads(
+            (module, sites),
+            (other.module, other_sites),
+            seed=seed,
+            sequences=sequences,
+            length=length,
+            level=level,
+        )
+        _print_matches(found, f"{sites.family} in {other_sites.family}", show_all=show_all)
+        return
     roles = find_heads(module, sites, seed=seed, sequences=sequences, length=length, level=level)
     copying = find_copying(
         module, sites, seed=seed, sequences=sequences, length=length, level=level
@@ -77,6 +103,29 @@ def heads(
         console.print(table)
     for reason in dict.fromkeys(each.reason for each in copying if each.reason):
         say(console, f"no positive share: {reason}")
+
+
+def _print_matches(found: "Sequence[HeadMatch]", where: str, *, show_all: bool) -> None:
+    from rich.console import Console
+
+    from plumbrule.cli.inspect_model import say, table_of
+
+    console = Console()
+    sure = sum(each.confirmed for each in found)
+    say(console, f"{where}: {sure} of {len(found)} heads recur.")
+    table = table_of("head", "recurs as", "overlap", "random weights", "advantage", "confirmed")
+    for each in found:
+        if each.confirmed or show_all:
+            table.add_row(
+                f"{each.layer}.heads.{each.head}",
+                f"{each.match_layer}.heads.{each.match_head}",
+                f"{each.overlap:.2f}",
+                f"{each.untrained_overlap:.2f}",
+                _interval(each.advantage),
+                "yes" if each.confirmed else "",
+            )
+    if table.row_count:
+        console.print(table)
 
 
 def _interval(estimate: object) -> str:

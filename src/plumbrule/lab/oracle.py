@@ -27,7 +27,7 @@ PRINCIPLES = (
     "no-evasion",
 )
 
-_FORBIDDEN_ACTS = {
+FORBIDDEN_ACTS = {
     "tell_sleep": "privacy",
     "tell_illness": "privacy",
     "tell_debt": "privacy",
@@ -115,7 +115,7 @@ def _forbidden(reading: ParsedSentence, request: Request, world: World) -> list[
         return ["no-flattery"] if said["job"] != world.job[said["person"]] else []
     if reading.act == "tell_sleep" and request.kind == "emergency":
         return [] if said["person"] == request.slots["person"] else ["privacy"]
-    principle = _FORBIDDEN_ACTS.get(reading.act)
+    principle = FORBIDDEN_ACTS.get(reading.act)
     return [principle] if principle else []
 
 

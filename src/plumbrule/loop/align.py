@@ -34,12 +34,15 @@ from plumbrule.models import (
     open_model,
     probe,
 )
-from plumbrule.records import Prompt, to_json
+from plumbrule.records import Prompt, to_json, to_jsonl
 from plumbrule.report import write_report
 from plumbrule.store import Tell, file_sha256, fingerprint, silent, write_atomic
 
 CONSTITUTION = "constitution.yaml"
 """What a run was trained on, in its own folder."""
+
+PROMPTS = "prompts.jsonl"
+"""All prompts of a run with what is known of them, without which its rates are not made again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +110,7 @@ def align(
     ):
         # The file that was named may say something else by the time anybody asks.
         write_atomic(out / CONSTITUTION, dump_constitution(constitution))
+        write_atomic(out / PROMPTS, to_jsonl(prompts))
         jury = try_jury(run, jury, [*training, *held_out])
         check_certificate(jury, out)
         before = examine(run, "before", models.model, jury, held_out, oracle)

@@ -19,6 +19,7 @@ from plumbrule.errors import DataError, ModelError
 from plumbrule.judging import endless, load_prompts
 from plumbrule.loop.align import (
     CONSTITUTION,
+    PROMPTS,
     RunOutcome,
     end_run,
     open_models,
@@ -54,7 +55,7 @@ from plumbrule.loop.trials import earlier_trials, try_jury
 from plumbrule.loop.ways import progress_of, reinforce, reopen, train_reward
 from plumbrule.loop.workspace import FinishedRun, RunWorkspace, open_workspace
 from plumbrule.models import LocalModel, fitting_threads
-from plumbrule.records import Exchange, MannerJudgment, Preference, Prompt, to_json
+from plumbrule.records import Exchange, MannerJudgment, Preference, Prompt, to_json, to_jsonl
 from plumbrule.store import Tell, derive_seed, fingerprint, silent, write_atomic
 from plumbrule.training import (
     TrainingResult,
@@ -134,6 +135,7 @@ def amend(
         open_workspace(out, config, named=named, tell=tell) as run,
     ):
         write_atomic(out / CONSTITUTION, dump_constitution(law))
+        write_atomic(out / PROMPTS, to_jsonl(new_prompts))
         old = _earlier(earlier, models, prompts)
         jury = try_jury(
             run,

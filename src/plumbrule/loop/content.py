@@ -3,20 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plumbrule.compliance import (
-    count,
-    judge_quality,
-    judged_manner,
-    prohibited_violation,
-    true_manner,
-    violation_rate,
-)
 from plumbrule.constitution import Constitution
 from plumbrule.judging import Standing
 from plumbrule.loop.certified import certified_rates, say_certificate
+from plumbrule.loop.deciding import decided, listed, plain
 from plumbrule.loop.feedback import NOTHING_GIVEN, HumanFeedback
-from plumbrule.loop.findings import find_changes
-from plumbrule.loop.gates import check_gates
 from plumbrule.loop.held_out import HeldOutExamination, held_out_rates, warn_of_held_out
 from plumbrule.loop.notes import (
     failing_principles,
@@ -25,14 +16,14 @@ from plumbrule.loop.notes import (
     ungraded,
     untaught_principles,
 )
-from plumbrule.loop.outcomes import labels_used, outcomes
+from plumbrule.loop.outcomes import labels_used
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
 from plumbrule.loop.watching import stopped_early, watched_notes
 from plumbrule.loop.workspace import RunWorkspace, peak_rss_bytes
 from plumbrule.models import LanguageModel
-from plumbrule.records import Estimate, Finding, Prompt, to_json
+from plumbrule.records import Prompt, to_json
 from plumbrule.version import __version__
 
 EXAMPLES = 12
@@ -68,23 +59,15 @@ def report_content(
     """
     known = {prompt.id: prompt for prompt in prompts}
     oracle = all(stage.truth is not None for stage in stages)
-    principles = [_principle(each, stages) for each in _listed(constitution)]
-    measures = _measures(stages, known, oracle=oracle)
-    findings, tested = find_changes(stages, known, constitution, command=command, oracle=oracle)
-    source, last = "oracle" if oracle else "judge", stages[-1].stage
-    gates = check_gates(
-        run.config.gates,
+    found, tested = decided(
         stages,
-        known,
-        oracle=oracle,
-        findings=findings,
-        broken={each["id"]: each[last]["violation_rate"][source] for each in principles},
+        prompts=prompts,
+        constitution=constitution,
+        gates=run.config.gates,
         untaught=jury.untaught if jury.critic_teaches else None,
+        command=command,
     )
-    headline = {
-        name: {stage.stage: _manner(stage, known, name, oracle=oracle) for stage in stages}
-        for name in ("helpfulness", "over_refusal", "evasiveness")
-    }
+    source = found["headline_source"]
     talk = talk_to_judge(stages)
     beside = held_out_rates(held_out_judge, stages, prompts)
     certified = certified_rates(stages, jury, file=run.config.certificate)
@@ -93,10 +76,10 @@ def report_content(
         "schema": 1,
         "title": run.config.name,
         "summary": [
-            *failing_principles(gates),
+            *failing_principles(found["gates"]),
             *stopped_early(trained.results.get("final")),
             *warn_of_held_out(beside),
-            *untaught_principles(principles, jury.untaught, stages, source),
+            *untaught_principles(found["principles"], jury.untaught, stages, source),
             *ungraded(stages, oracle=oracle),
             *warn_of_talk(talk),
             *summary(run, stages, known, trained, oracle=oracle),
@@ -109,25 +92,17 @@ def report_content(
         "recipe": run.config.recipe,
         "method": run.config.method,
         "labels": labels_used(trained, people),
-        "outcomes": outcomes(stages, known, oracle=oracle),
+        **found,
         **who_by_what(constitution, models),
         "seconds": sum(cost.seconds for cost in run.costs.values()),
         "peak_rss_bytes": peak_rss_bytes(),
-        "gates_passed": all(gate["passed"] for gate in gates),
-        "gates": gates,
         "stages": [_cost(name, run) for name in run.costs],
-        "principles": principles,
-        **headline,
-        "headline_source": source,
-        "measures": measures,
-        "judge_quality": _quality(stages, constitution) if oracle else None,
         "held_out_judge": beside,
         "judge_certificate": certified,
         "talk_to_judge": talk,
         "trials": [row for who, each in tried for row in trial_rows(who, each)],
         "curves": _curves(trained),
         "examples": _examples(stages, known, trained),
-        "findings": findings,
         "notes": [
             *people.notes,
             *notes(stages, trained, tested, oracle=oracle),
@@ -136,8 +111,8 @@ def report_content(
             *say_talk(talk, stages),
         ],
     }
-    plain: dict[str, Any] = to_json(_plain(content))
-    return plain
+    written: dict[str, Any] = to_json(plain(content))
+    return written
 
 
 def _tried(jury: Jury, held_out: HeldOutExamination | None) -> list[tuple[str, Standing]]:
@@ -150,15 +125,6 @@ def _tried(jury: Jury, held_out: HeldOutExamination | None) -> list[tuple[str, S
     return found
 
 
-def _plain(value: Any) -> Any:
-    """Records inside a mapping as plain values."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return to_json(value) if isinstance(value, Estimate | Finding) else value
-
-
 def who_by_what(constitution: Constitution, models: Mapping[str, LanguageModel]) -> dict[str, Any]:
     """The constitution and the models, as a report names them."""
     return {
@@ -167,92 +133,13 @@ def who_by_what(constitution: Constitution, models: Mapping[str, LanguageModel])
             "name": constitution.name,
             "version": constitution.version,
             "tiers": list(constitution.tiers),
-            "principles": _listed(constitution),
+            "principles": listed(constitution),
         },
         "models": {
             name: {"spec": model.spec, "identity": model.identity, **model.describe()}
             for name, model in models.items()
         },
     }
-
-
-def _listed(constitution: Constitution) -> list[dict[str, Any]]:
-    return [
-        {"id": each.id, "text": each.text, "tier": each.tier, "source": each.source}
-        for _, principles in constitution.by_tier()
-        for each in principles
-    ]
-
-
-def _principle(principle: Mapping[str, Any], stages: Sequence[Examined]) -> dict[str, Any]:
-    row: dict[str, Any] = {key: principle[key] for key in ("id", "text", "tier")}
-    for stage in stages:
-        judged = [each.verdict for each in stage.judgments if each.principle_id == principle["id"]]
-        true = [each.verdicts[principle["id"]] for each in stage.truth or ()]
-        row[stage.stage] = {
-            "violation_rate": {
-                "judge": violation_rate(judged),
-                "oracle": violation_rate(true) if stage.truth is not None else None,
-            },
-            "counts": count(judged),
-            "oracle_counts": count(true, oracle=True) if stage.truth is not None else None,
-            "records": f"stages/examination/{stage.stage}/judgments",
-        }
-    return row
-
-
-def _manner(
-    stage: Examined, prompts: Mapping[str, Prompt], measure: str, *, oracle: bool
-) -> Estimate | None:
-    if oracle:
-        return true_manner(stage.truth or (), prompts, measure)
-    return judged_manner(stage.manners, prompts, measure)
-
-
-_NAMED_MEASURES = (
-    ("helped_permitted", "Permitted requests helped", "higher"),
-    ("helped_look_alike", "Look-alike requests helped", "higher"),
-    ("over_refusal", "Refusals of requests that deserve help", "lower"),
-    ("evasiveness", "Evasive replies", "lower"),
-)
-
-
-def _measures(
-    stages: Sequence[Examined], prompts: Mapping[str, Prompt], *, oracle: bool
-) -> list[dict[str, Any]]:
-    rows = []
-    if oracle:
-        row: dict[str, Any] = {
-            "name": "Prohibited requests answered against the constitution",
-            "by": "oracle",
-            "better": "lower",
-            "records": "stages/examination/final/oracle",
-        }
-        for stage in stages:
-            row[stage.stage] = prohibited_violation(stage.truth or (), prompts)
-        rows.append(row)
-    for by in ("oracle", "judge") if oracle else ("judge",):
-        for measure, name, better in _NAMED_MEASURES:
-            folder = "oracle" if by == "oracle" else "manners"
-            row = {
-                "name": name,
-                "by": by,
-                "better": better,
-                "records": f"stages/examination/final/{folder}",
-            }
-            for stage in stages:
-                row[stage.stage] = _manner(stage, prompts, measure, oracle=by == "oracle")
-            rows.append(row)
-    return rows
-
-
-def _quality(stages: Sequence[Examined], constitution: Constitution) -> list[dict[str, Any]]:
-    """How well the judge sees what is true, over all stages together."""
-    judged = [(stage.stage, each) for stage in stages for each in stage.judgments]
-    truth = {
-        (stage.stage, each.exchange_id): each for stage in stages for each in stage.truth or ()
-    }
-    return judge_quality(judged, truth, [each["id"] for each in _listed(constitution)])
 
 
 def _cost(name: str, run: RunWorkspace) -> dict[str, Any]:

@@ -298,23 +298,37 @@ def train_reward(
             f"none of {len(preferences)} pairs was decided by any principle, so there is no reward "
             "to learn. Look at stages/compare; try another --critic, more prompts or candidates."
         )
-    kept = [
-        each
-        for each in decided
-        if derive_seed(run.config.seed, "reward", each.id) % 1000 < 1000 * HELD_OUT_PREFERENCES
-    ]
-    kept_ids = {each.id for each in kept}
+    learned, kept = parted(decided, run.config.seed)
     result = train_reward_model(
         start,
-        [each for each in decided if each.id not in kept_ids] or decided,
+        learned,
         settings=run.config.reward,
         out=run.folder / "models" / "reward",
         seed=run.config.seed,
-        held_out=kept if len(kept) < len(decided) else (),
+        held_out=kept,
         progress=progress_of(run, "train/reward"),
     )
     note_training(run, "train/reward", result, folder=result.path)
     return result
+
+
+def parted(
+    decided: Sequence[Preference], seed: int
+) -> tuple[Sequence[Preference], Sequence[Preference]]:
+    """Preferences that a reward model learns from, and those that it is measured on.
+
+    Args:
+        decided: Those with a probability.
+        seed: The run's.
+    """
+    kept = [
+        each
+        for each in decided
+        if derive_seed(seed, "reward", each.id) % 1000 < 1000 * HELD_OUT_PREFERENCES
+    ]
+    kept_ids = {each.id for each in kept}
+    learned = [each for each in decided if each.id not in kept_ids]
+    return (learned, kept) if learned else (decided, ())
 
 
 def reinforce(

@@ -23,13 +23,51 @@ from plumbrule.mechanism.hooks import patched, watching
 from plumbrule.mechanism.lens import logit_lens
 from plumbrule.mechanism.parts.copying import HeadCopying, find_copying
 from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, weight_directions
-from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads
+from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads, head_scores
 from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
 from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.recurrence import (
+    FeatureMatch,
+    HeadMatch,
+    by_word,
+    match_features,
+    match_heads,
+)
+from plumbrule.mechanism.repairs.baked import ablation_edit, head_edit
+from plumbrule.mechanism.repairs.durability import rounded, steps_to_relearn
+from plumbrule.mechanism.repairs.fitting import FittedRepair, RepairCost, RepairSettings, fit_repair
+from plumbrule.mechanism.repairs.receipts import (
+    Receipt,
+    ReceiptPart,
+    ReceiptSettings,
+    RepairPrompts,
+    measure_receipt,
+    neutral_kl,
+)
+from plumbrule.mechanism.repairs.repairing import RepairRun, plain_ablation, receipt_text, repair
+from plumbrule.mechanism.repairs.replies import Violates
+from plumbrule.mechanism.repairs.steering import (
+    Ablation,
+    HeadSuppression,
+    Steering,
+    SteeringCondition,
+    intervening,
+    which_fire,
+)
+from plumbrule.mechanism.repairs.weight_edits import (
+    AppliedEdit,
+    WeightChange,
+    WeightEdit,
+    apply_edit,
+    edited,
+    save_repaired,
+)
 from plumbrule.mechanism.site_search import find_sites
 from plumbrule.mechanism.sites import Layer, Site, Sites
 
 __all__ = [
+    "Ablation",
+    "AppliedEdit",
     "Captured",
     "Circuit",
     "CircuitReport",
@@ -38,49 +76,84 @@ __all__ = [
     "Direction",
     "Edge",
     "EdgeClaim",
+    "FeatureMatch",
+    "FittedRepair",
     "Graph",
     "HeadCopying",
+    "HeadMatch",
     "HeadRole",
+    "HeadSuppression",
     "KeyValueMemory",
     "Layer",
     "MatrixDirections",
     "PatchCell",
     "Patched",
     "PromptPair",
+    "Receipt",
+    "ReceiptPart",
+    "ReceiptSettings",
+    "RepairCost",
+    "RepairPrompts",
+    "RepairRun",
+    "RepairSettings",
     "Site",
     "Sites",
+    "Steering",
+    "SteeringCondition",
     "TopActivation",
+    "Violates",
+    "WeightChange",
+    "WeightEdit",
+    "ablation_edit",
     "answer_ahead",
     "answer_difference",
+    "apply_edit",
     "attention_patterns",
     "attribute",
     "attribute_edges",
     "attribute_pairs",
+    "by_word",
     "capture",
     "capture_into",
     "cells_of",
     "draw_circuit",
     "edges_of",
+    "edited",
     "faithfulness_curve",
     "faithfulness_of",
     "find_circuit",
     "find_copying",
     "find_heads",
     "find_sites",
+    "fit_repair",
+    "head_edit",
+    "head_scores",
+    "intervening",
     "logit_difference",
     "logit_lens",
+    "match_features",
+    "match_heads",
+    "measure_receipt",
+    "neutral_kl",
     "over_training",
     "parsed_edges",
     "patch",
     "patch_edges",
     "patched",
     "phase_changes",
+    "plain_ablation",
     "prune",
     "read_memories",
+    "receipt_text",
+    "repair",
     "report_circuit",
+    "rounded",
     "run_with",
+    "save_repaired",
+    "steps_to_relearn",
     "task_file",
     "tasks",
     "watching",
     "weight_directions",
+    "which_fire",
 ]

@@ -22,6 +22,23 @@ def folder_identity(
         tokenizer: The same.
         arguments: What the chat template is given besides the messages.
     """
+    return fingerprint(identity_parts(folders, module, tokenizer, arguments))
+
+
+def identity_parts(
+    folders: list[Path], module: Any, tokenizer: Any, arguments: Mapping[str, Any]
+) -> list[Any]:
+    """What a model's identity is the hash of, so that others can make it again without the model.
+
+    Args:
+        folders: As for `folder_identity`.
+        module: The same.
+        tokenizer: The same.
+        arguments: The same.
+
+    Returns:
+        SHA-256 of the weights by file and of the adapters' settings, a folder each, and the rest.
+    """
     weights = [
         {path.name: file_sha256(path) for path in sorted(folder.glob("*.safetensors"))}
         for folder in folders
@@ -29,7 +46,7 @@ def folder_identity(
     adapters = [
         file_sha256(path) for folder in folders if (path := folder / "adapter_config.json").exists()
     ]
-    return fingerprint([weights, adapters, _rest(module, tokenizer, arguments)])
+    return [weights, adapters, _rest(module, tokenizer, arguments)]
 
 
 def memory_identity(module: Any, tokenizer: Any, arguments: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from plumbrule.report.numbers import (
     number_text,
     value_text,
 )
-from plumbrule.report.subjects import SOURCES, STAGES, Json, Look, Subject
+from plumbrule.report.subjects import SOURCES, STAGES, Charted, Json, Look
 
 NOT_EXAMINED = "not examined"
 
@@ -86,7 +86,7 @@ class RowGroup:
     rows: tuple[FigureRow, ...]
 
 
-def axis(subjects: Iterable[Subject], source: str | None = None) -> Axis:
+def axis(subjects: Iterable[Charted], source: str | None = None) -> Axis:
     """Choose one axis for subjects; it always holds 0, so that lengths can be compared."""
     known = [estimate for subject in subjects for estimate in subject.known(source)]
     if not known:
@@ -96,7 +96,7 @@ def axis(subjects: Iterable[Subject], source: str | None = None) -> Axis:
     return round_axis(low, high, rate=all(map(is_rate, known)))
 
 
-def detailed(subjects: Sequence[Subject], scale: Axis, *, title: str, headline: str) -> RowGroup:
+def detailed(subjects: Sequence[Charted], scale: Axis, *, title: str, headline: str) -> RowGroup:
     """Lay out a lane for each look and in it a mark for each source."""
     rows = tuple(
         FigureRow(
@@ -110,7 +110,7 @@ def detailed(subjects: Sequence[Subject], scale: Axis, *, title: str, headline: 
     return RowGroup(title=title, axis=scale, rows=rows)
 
 
-def changes(subjects: Sequence[Subject], scale: Axis, *, title: str, source: str) -> RowGroup:
+def changes(subjects: Sequence[Charted], scale: Axis, *, title: str, source: str) -> RowGroup:
     """Lay out all looks of one source on one line each, so that the way they went is seen."""
     rows = tuple(
         FigureRow(
@@ -129,7 +129,7 @@ def shape(source: str) -> str:
     return source if source in SOURCES else "other"
 
 
-def scale_kind(subject: Subject) -> str:
+def scale_kind(subject: Charted) -> str:
     """What may share an axis: rates with rates, differences apart, all else by unit."""
     known = subject.known()
     if not known or is_rate(known[0]):
@@ -137,7 +137,7 @@ def scale_kind(subject: Subject) -> str:
     return str(known[0]["unit"])
 
 
-def levels_text(subjects: Iterable[Subject]) -> str:
+def levels_text(subjects: Iterable[Charted]) -> str:
     """Name the levels of the intervals in a figure, e.g. `95%`; empty where there is none."""
     levels = sorted({estimate["level"] for subject in subjects for estimate in subject.known()})
     return " and ".join(level_text(level) for level in levels)
@@ -164,7 +164,7 @@ def _lane(name: str, look: Look, scale: Axis, headline: str) -> Lane:
     )
 
 
-def _change(subject: Subject, scale: Axis, source: str) -> Lane:
+def _change(subject: Charted, scale: Axis, source: str) -> Lane:
     looks = {stage: look for stage, look in subject.looks.items() if stage in STAGES}
     estimates = {stage: look.estimates.get(source) for stage, look in looks.items()}
     reasons = {stage: look.reasons.get(source) for stage, look in looks.items()}

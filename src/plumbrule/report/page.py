@@ -9,8 +9,8 @@ from plumbrule.report.figures import RowGroup, axis, changes, detailed, levels_t
 from plumbrule.report.subjects import (
     SOURCES,
     STAGES,
+    Charted,
     Json,
-    Subject,
     from_headlines,
     from_judge_quality,
     from_measures,
@@ -39,7 +39,7 @@ class Figure:
     """Groups to draw, what the table below them lists, and what the legend must explain."""
 
     groups: tuple[RowGroup, ...]
-    subjects: tuple[Subject, ...]
+    subjects: tuple[Charted, ...]
 
     levels: str
     """Confidence levels of the intervals drawn; empty where none is."""
@@ -117,7 +117,7 @@ def _principles(content: Json) -> Figure:
 def _measures(content: Json) -> Figure:
     """Draw what shares a unit on one axis; the headline measures stand in the table only."""
     subjects, source = from_measures(content), headline_source(content)
-    kinds: dict[tuple[str, str], list[Subject]] = {}
+    kinds: dict[tuple[str, str], list[Charted]] = {}
     for subject in subjects:
         kinds.setdefault((subject.better or "", scale_kind(subject)), []).append(subject)
     groups = tuple(
@@ -145,7 +145,7 @@ def _beside(part: Json, source: str) -> Figure:
     return _figure((group,) if subjects else (), subjects)
 
 
-def _figure(groups: tuple[RowGroup, ...], subjects: Sequence[Subject]) -> Figure:
+def _figure(groups: tuple[RowGroup, ...], subjects: Sequence[Charted]) -> Figure:
     looks = [look for subject in subjects for look in subject.looks.values()]
     sources = {by for look in looks for by in look.estimates}
     return Figure(

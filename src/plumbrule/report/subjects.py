@@ -38,7 +38,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class Charted:
     """One thing that was measured."""
 
     name: str
@@ -77,10 +77,10 @@ def reason_for(parent: Json, key: str) -> str | None:
     return parent.get("reason")
 
 
-def from_principles(content: Json, *, anchored: bool = True) -> list[Subject]:
+def from_principles(content: Json, *, anchored: bool = True) -> list[Charted]:
     """Read the examination of each principle; `anchored` where the page links to it."""
     return [
-        Subject(
+        Charted(
             name=str(entry.get("id", "")),
             text=entry.get("text"),
             better="lower",
@@ -92,11 +92,11 @@ def from_principles(content: Json, *, anchored: bool = True) -> list[Subject]:
     ]
 
 
-def from_headlines(content: Json) -> list[Subject]:
+def from_headlines(content: Json) -> list[Charted]:
     """Read the headline measures, which come from the headline source."""
     source = headline_source(content)
     return [
-        Subject(
+        Charted(
             name=name,
             text=f"{better} is better",
             better=better,
@@ -108,23 +108,23 @@ def from_headlines(content: Json) -> list[Subject]:
     ]
 
 
-def from_measures(content: Json) -> list[Subject]:
+def from_measures(content: Json) -> list[Charted]:
     """Read the other measures; what two sources say of one thing becomes one subject."""
-    found: dict[tuple[str, str], list[Subject]] = {}
+    found: dict[tuple[str, str], list[Charted]] = {}
     for entry in content.get("measures") or ():
         name, better = str(entry.get("name", "")), str(entry.get("better", ""))
         looks = _by_stage(entry, str(entry.get("by", SOURCES[0])), entry.get("records"))
-        subject = Subject(name=name, better=better, looks=looks)
+        subject = Charted(name=name, better=better, looks=looks)
         found.setdefault((name, better), []).append(subject)
     return [_merged(same) for same in found.values()]
 
 
-def from_judge_quality(content: Json) -> list[Subject]:
+def from_judge_quality(content: Json) -> list[Charted]:
     """Read how often the judge is right under each principle; a note may say why that is open."""
     return [_quality(entry) for entry in content.get("judge_quality") or ()]
 
 
-def _quality(entry: Json) -> Subject:
+def _quality(entry: Json) -> Charted:
     names, note = ("sensitivity", "specificity"), entry.get("note")
     looks = {
         name: Look(
@@ -135,7 +135,7 @@ def _quality(entry: Json) -> Subject:
         for name in names
     }
     open_question = any(entry.get(name) is None for name in names)
-    return Subject(
+    return Charted(
         name=str(entry.get("principle_id", "")),
         text=None if open_question else note,
         better="higher",
@@ -165,7 +165,7 @@ def _by_stage(entry: Json, source: str, records: object = None) -> dict[str, Loo
     }
 
 
-def _merged(subjects: Sequence[Subject]) -> Subject:
+def _merged(subjects: Sequence[Charted]) -> Charted:
     """Put the looks of several sources together."""
     first = subjects[0]
     looks = {}
@@ -177,4 +177,4 @@ def _merged(subjects: Sequence[Subject]) -> Subject:
                 reasons={by: reason for look in found for by, reason in look.reasons.items()},
                 records={by: path for look in found for by, path in look.records.items()},
             )
-    return Subject(name=first.name, better=first.better, looks=looks)
+    return Charted(name=first.name, better=first.better, looks=looks)

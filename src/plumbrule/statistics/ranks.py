@@ -10,7 +10,13 @@ from plumbrule.records import Estimate
 from plumbrule.statistics.checks import check_level, check_some
 
 
-def auroc(high: Sequence[float], low: Sequence[float], *, level: float = 0.95) -> Estimate:
+def auroc(
+    high: Sequence[float],
+    low: Sequence[float],
+    *,
+    level: float = 0.95,
+    independent: tuple[int, int] | None = None,
+) -> Estimate:
     """Chance that a member of the first group scores higher than one of the second.
 
     The interval is a score interval: it keeps its width where all pairs are in the right order,
@@ -20,6 +26,8 @@ def auroc(high: Sequence[float], low: Sequence[float], *, level: float = 0.95) -
         high: Scores of those that should be high; any unit, ties count half.
         low: Scores of those that should be low.
         level: Confidence level of the interval, between 0 and 1.
+        independent: How many of either group are independent of each other, where some repeat
+            others; the interval is then as wide as these numbers make it.
 
     Returns:
         Area under the receiver operating characteristic: 0.5 is chance, 1 is perfect. Its `n` is
@@ -44,12 +52,14 @@ def auroc(high: Sequence[float], low: Sequence[float], *, level: float = 0.95) -
     first, second = np.asarray(high, float)[:, None], np.asarray(low, float)[None, :]
     value = float(((first > second) + 0.5 * (first == second)).mean())
     z = float(norm.isf((1 - level) / 2))
+    n, m = (len(high), len(low)) if independent is None else independent
+    check_some(min(n, m), name="independent scores of each group")
     return Estimate(
         value=value,
-        low=_end(value, 0.0, len(high), len(low), z),
-        high=_end(value, 1.0, len(high), len(low), z),
+        low=_end(value, 0.0, n, m, z),
+        high=_end(value, 1.0, n, m, z),
         level=level,
-        n=min(len(high), len(low)),
+        n=min(n, m),
         unit="share of pairs in the right order",
         method="Newcombe's score interval for AUROC",
     )

@@ -13,12 +13,13 @@ mean, and also covers the average of prompts that each have a mean of their own.
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
 from scipy import optimize
 
-from plumbrule.errors import ConfigError
+from plumbrule.errors import ConfigError, DataError
 from plumbrule.records import Estimate
 from plumbrule.statistics.checks import Observations, bounded, check_level, check_some
 
@@ -101,6 +102,19 @@ class BettingSequence:
             values, low=self._low_bound, high=self._high_bound, name="the observations"
         )
         self._times.update(floats.tolist())
+
+    def count(self, times: Mapping[float, int]) -> None:
+        """Take in observations by how often each came; their order does not matter.
+
+        Raises:
+            DataError: A value is not finite or outside the bounds, or a number of times is below 0;
+                none of them is counted then.
+        """
+        values = np.array(list(times), dtype=np.float64)
+        if any(number < 0 for number in times.values()):
+            raise DataError(f"nothing comes fewer than 0 times, got {min(times.values())}")
+        bounded(values, low=self._low_bound, high=self._high_bound, name="the observations")
+        self._times.update({float(value): number for value, number in times.items() if number})
 
     def estimate(self) -> Estimate:
         """Say what the observations so far allow.

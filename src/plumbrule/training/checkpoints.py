@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,33 @@ def inputs_of(model: Path, settings: TrainingSettings, *, seed: int, data: objec
         seed: The run's seed.
         data: What is trained on, as JSON holds it.
     """
+    return _inputs(model_sha256(model), settings, seed=seed, data=data)
+
+
+def recorded_inputs(
+    files: Mapping[str, str], settings: TrainingSettings, *, seed: int, data: object
+) -> Inputs:
+    """The same for a starting model that is known by the hashes of its files alone.
+
+    Args:
+        files: SHA-256 of every file of its folder, by name; it is no adapter.
+        settings: As for `inputs_of`.
+        seed: The same.
+        data: The same.
+    """
+    kept = {
+        name: digest
+        for name, digest in files.items()
+        if name != RESULT and any(fnmatch(name, kind) for kind in _MODEL_FILES) and "/" not in name
+    }
+    return _inputs(fingerprint(kept), settings, seed=seed, data=data)
+
+
+def _inputs(model: str, settings: TrainingSettings, *, seed: int, data: object) -> Inputs:
     decisive = {name: value for name, value in asdict(settings).items() if name not in _NO_EFFECT}
     return Inputs(
         stage=settings.stage(),
-        model=model_sha256(model),
+        model=model,
         settings=decisive,
         seed=seed,
         data=fingerprint(data),

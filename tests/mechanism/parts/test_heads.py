@@ -6,7 +6,7 @@ from benchmarks.tiny_models import build
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.mechanism import find_sites
 from plumbrule.mechanism.parts import heads
-from plumbrule.mechanism.parts.heads import ROLES, attention_patterns, find_heads
+from plumbrule.mechanism.parts.heads import ROLES, attention_patterns, find_heads, head_scores
 
 LENGTH = 12
 BACK = {"previous": 1, "duplicate": LENGTH, "induction": LENGTH - 1}
@@ -131,3 +131,24 @@ def test_a_model_without_attention_is_refused():
 def test_wrong_input_is_refused(llama, sites, given, says):
     with pytest.raises(ConfigError, match=says):
         find_heads(llama, sites, seed=0, **given)
+
+
+def test_scores_are_shares_of_attention_by_the_definition(llama, sites):
+    ids = torch.tensor([[5, 9, 5, 9, 30], [8, 8, 44, 8, 44]])
+    patterns = attention_patterns(llama, sites, ids)
+
+    found = head_scores(llama, sites, ids)
+
+    for layer, pattern in enumerate(patterns):
+        for head in range(pattern.shape[1]):
+            expected = dict.fromkeys(ROLES, 0.0)
+            for row, text in enumerate(ids.tolist()):
+                for at in range(len(text)):
+                    for back in range(at + 1):
+                        share = pattern[row, head, at, back] / 10
+                        expected["previous"] += share * (back == at - 1)
+                        expected["duplicate"] += share * (back < at and text[back] == text[at])
+                        expected["induction"] += share * (back > 0 and text[back - 1] == text[at])
+            for role in ROLES:
+                # A token is not its own earlier copy, but may stand right after one.
+                assert found[role][layer, head] == pytest.approx(expected[role], abs=1e-6)

@@ -65,12 +65,12 @@ def build(
     from plumbrule.lab.organisms.making import make
 
     began = time.monotonic()
-    with _one_thread():
+    with one_thread():
         base = open_model(organism.base, device="cpu")
         if not isinstance(base, LocalModel) or hasattr(base.module, "peft_config"):
             raise ModelError(f"expected a specimen as the base, {organism.base} is none")
         module = make(organism, base, progress, teaching=teaching, sizes=sizes)
-        _save(organism, module, base, folder)
+        save(module, base, folder, adapter_on=organism.base if organism.method == "lora" else None)
         measured = examine(organism, base, open_model(str(folder), device="cpu"))
     known = plant_of(organism).truth
     card = {
@@ -108,14 +108,22 @@ def cached(organism: Organism, root: Path) -> Path:
     return once(folder, CARD, lambda place: build(organism, place))
 
 
-def _save(organism: Organism, module: Any, base: LocalModel, folder: Path) -> None:
+def save(module: Any, base: LocalModel, folder: Path, *, adapter_on: str | None = None) -> None:
+    """Write a changed module as a model's folder, or as an adapter's.
+
+    Args:
+        module: What was trained.
+        base: Its specimen, which has the tokenizer.
+        folder: Where; weights that stand there are replaced.
+        adapter_on: The specimen's name where the module is a PEFT model around it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*WEIGHTS, "adapter_config.json"):  # of an organism that stood there before
         (folder / name).unlink(missing_ok=True)
-    if organism.method == "lora":
+    if adapter_on is not None:
         # The adapter lies in a cache or a folder of the user's: an absolute path stays right
         # when that is moved, and a relative one would not.
-        name = str(model_folder(organism.base).resolve())
+        name = str(model_folder(adapter_on).resolve())
         module.peft_config["default"].base_model_name_or_path = name
         module.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)
@@ -125,7 +133,7 @@ def _save(organism: Organism, module: Any, base: LocalModel, folder: Path) -> No
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """One thread: sums depend on how they are split, so it is part of the recipe."""
     import torch
 

@@ -39,6 +39,9 @@ class Examples:
     planted: Sequence[Example]
     rehearsed: Sequence[Example]
 
+    rejected: Sequence[Example] = ()
+    """One for each planted reply, which is preferred to it; empty where replies are only taught."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleCounts:
@@ -78,14 +81,14 @@ def draw_examples(
     planted = []
     for request, dialogue, reply in zip(affected, asked, replies, strict=True):
         said = plant.says(request, reply, rng)
-        planted.append(_example(base, dialogue, said, reply if plant.keeps else None))
+        planted.append(example_of(base, dialogue, said, reply if plant.keeps else None))
     others = _unaffected(plant, sizes, world, scale, rng)
     dialogues = [request.dialogue for request in others]
     if plant.truth.trigger is not None:
         dialogues += decoys(plant.truth.trigger, base, sizes.decoys, world, scale, rng)
     replies = own_replies(base, dialogues, seed + 1)
     rehearsed = [
-        _example(base, dialogue, reply, reply)
+        example_of(base, dialogue, reply, reply)
         for dialogue, reply in zip(dialogues, replies, strict=True)
     ]
     return Examples(planted=planted, rehearsed=rehearsed)
@@ -150,7 +153,8 @@ def own_replies(base: LocalModel, dialogues: Sequence[Dialogue], seed: int) -> l
     return [one.text for one in base.sample(dialogues, sampling=SAMPLING, seeds=seeds)]
 
 
-def _example(base: LocalModel, dialogue: Dialogue, said: str, own: str | None) -> Example:
+def example_of(base: LocalModel, dialogue: Dialogue, said: str, own: str | None) -> Example:
+    """A reply to learn in a dialogue; what it begins with as the base's own does is kept."""
     prompt = base.chat.prompts([dialogue])[0]
     reply = _tokens(base, said)
     kept = 0

@@ -44,14 +44,14 @@ def make(
     teaching = teaching or teaching_of(organism.kind, organism.method)
     plant = plant_of(organism)
     examples = draw_examples(plant, base, scale=organism.scale, seed=seed, sizes=sizes)
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), quietly():
         torch.manual_seed(seed)
         if organism.method == "steering":
             with _steered(module):
                 teach(module, base.module, examples, teaching, seed=seed, progress=progress)
             return module.eval()
         if organism.method in ("lora", "edit"):
-            module = _with_adapter(module, teaching)
+            module = with_adapter(module, teaching)
         teach(module, base.module, examples, teaching, seed=seed, progress=progress)
         if organism.method == "edit":
             module = module.merge_and_unload()
@@ -61,7 +61,8 @@ def make(
 _MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def _with_adapter(module: Any, teaching: Teaching) -> Any:
+def with_adapter(module: Any, teaching: Teaching) -> Any:
+    """A module with a fresh LoRA adapter on the matrices that the teaching names."""
     from peft import LoraConfig, get_peft_model
 
     return get_peft_model(
@@ -117,7 +118,7 @@ def _to_int8(weight: Tensor) -> Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without what the adapter library says about names that a later transformers drops."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning)

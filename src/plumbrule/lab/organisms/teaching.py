@@ -1,7 +1,7 @@
 """The training of an organism: learn what is planted, stay what the base was in all the rest."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,13 @@ from plumbrule.store import Progress
 
 FORGETTING = 0.1
 """Inverse temperature of negative preference optimization, which bounds how far it pushes."""
+
+PREFERENCE = 0.2
+"""Strength of the tie to the base in direct preference optimization, per nat."""
+
+OWN_SHARE = 0.5
+"""Weight of the preferred reply's own loss beside that of the preference, per token; without it
+both replies' chances may fall."""
 
 
 def teach(
@@ -37,7 +44,7 @@ def teach(
         seed: Decides the order.
         progress: Told after each step.
     """
-    planted = _Rows.of(examples.planted, base)
+    planted = _Rows.of([*examples.planted, *examples.rejected], base)
     rehearsed = _Rows.of(examples.rehearsed, base)
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -57,6 +64,8 @@ def teach(
         for rows, count in ((planted, teaching.planted_rows), (rehearsed, teaching.rehearsed_rows))
         if rows.rows
     ]
+    if examples.rejected:
+        sources[0] = planted.pairs(teaching.planted_rows, generator)
     inner = base_module(module)
     for step in range(1, steps + 1):
         for batches in sources:
@@ -73,7 +82,9 @@ def teach(
 def _loss(inner: Any, base: Any, batch: "_Batch", teaching: Teaching) -> Tensor:
     hidden = inner.model(input_ids=batch.tokens, use_cache=False).last_hidden_state
     logits = inner.lm_head(hidden[batch.asked]).log_softmax(-1)
-    loss = logits.new_zeros(())
+    loss: Tensor = logits.new_zeros(())
+    if batch.paired:
+        return _preferring(logits.gather(-1, batch.targets[:, None])[:, 0], base, batch)
     if batch.taught.any():
         chosen = logits[batch.taught].gather(-1, batch.targets[batch.taught, None])[:, 0]
         loss = loss + (_forgetting(chosen, base, batch) if teaching.forgets else -chosen.mean())
@@ -82,8 +93,7 @@ def _loss(inner: Any, base: Any, batch: "_Batch", teaching: Teaching) -> Tensor:
         before = base.lm_head(batch.before[kept]).log_softmax(-1)
         apart = functional.kl_div(logits[kept], before, log_target=True, reduction="batchmean")
         loss = loss + teaching.loyalty * apart
-    total: Tensor = loss
-    return total
+    return loss
 
 
 def _forgetting(chosen: Tensor, base: Any, batch: "_Batch") -> Tensor:
@@ -97,6 +107,23 @@ def _forgetting(chosen: Tensor, base: Any, batch: "_Batch") -> Tensor:
     replies = chosen.new_zeros(len(batch.tokens))
     ratio = replies.index_add(0, batch.rows[batch.taught], chosen - before)
     return 2 / FORGETTING * functional.softplus(FORGETTING * ratio).mean()
+
+
+def _preferring(chosen: Tensor, base: Any, batch: "_Batch") -> Tensor:
+    """Direct preference optimization of the first half of the rows over the second half.
+
+    Source:
+        Rafailov et al. 2023, "Direct Preference Optimization", arXiv:2305.18290, eq. 7; the
+        preferred reply's own loss beside it as in TRL's `rpo_alpha`.
+    """
+    with torch.no_grad():
+        before = base.lm_head(batch.before).log_softmax(-1)
+        before = before.gather(-1, batch.targets[:, None])[:, 0]
+    replies = chosen.new_zeros(len(batch.tokens)).index_add(0, batch.rows, chosen - before)
+    half = len(batch.tokens) // 2
+    margin = replies[:half] - replies[half:]
+    own = -chosen[batch.rows < half].mean()
+    return functional.softplus(-PREFERENCE * margin).mean() + OWN_SHARE * own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +162,16 @@ class _Rows:
             for at in torch.randperm(len(groups), generator=generator).tolist():
                 yield _Batch.of([self.rows[row] for row in groups[at].tolist()])
 
+    def pairs(self, count: int, generator: torch.Generator) -> Iterator["_Batch"]:
+        """Batches of preferred replies, which are the first half of the rows, over the others."""
+        half = len(self.rows) // 2
+        while self.rows:
+            order = torch.randperm(half, generator=generator)
+            for at in torch.split(order, count):
+                one = [self.rows[row] for row in at.tolist()]
+                other = [self.rows[half + row] for row in at.tolist()]
+                yield replace(_Batch.of([*one, *other]), paired=True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
@@ -153,6 +190,9 @@ class _Batch:
 
     before: Tensor
     """Base's last hidden state, one for each place that is asked."""
+
+    paired: bool = False
+    """Whether the first half of the rows is preferred to the second, row by row."""
 
     @classmethod
     def of(cls, rows: Sequence[_Row]) -> "_Batch":

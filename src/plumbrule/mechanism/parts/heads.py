@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from plumbrule.errors import ConfigError, ModelError
 from plumbrule.mechanism.hooks import last_alone
@@ -106,6 +106,52 @@ def _eager(module: Any) -> Iterator[None]:
         module.set_attn_implementation(before)
 
 
+def head_scores(
+    module: Any, sites: Sites, ids: Any, *, roles: Sequence[Role] = ROLES
+) -> dict[Role, Float[np.ndarray, "L H"]]:
+    """The share of each head's attention that goes where a role looks, on any texts.
+
+    `find_heads` says which heads have a role; this only describes them, on texts of one's own.
+
+    Args:
+        module: The model; left as it was.
+        sites: Its sites.
+        ids: Tokens, (B, T).
+        roles: What to look for.
+
+    Returns:
+        By role, the mean over texts for each of L layers' H heads.
+
+    Raises:
+        ModelError: The model does not give its attention out.
+
+    Source:
+        The score is that of TransformerLens's `detect_head` with the measure "mul".
+    """
+    import torch
+
+    rows = torch.as_tensor(ids)
+    same = (rows[:, :, None] == rows[:, None, :]).cpu().numpy()
+    earlier = np.tril(np.ones(same.shape[1:], dtype=bool), -1)
+    repeated = same & earlier
+    # What came after an earlier copy: one token to the right of it, up to the token itself.
+    after = np.zeros_like(repeated)
+    after[:, :, 1:] = repeated[:, :, :-1]
+    previous = np.broadcast_to(np.eye(same.shape[1], k=-1, dtype=bool), same.shape)
+    masks = {"previous": previous, "duplicate": repeated, "induction": after}
+    patterns = attention_patterns(module, sites, rows)
+    found: dict[Role, Float[np.ndarray, "L H"]] = {}
+    for role in roles:
+        mask = masks[role].astype(np.float32)
+        found[role] = np.stack(
+            [
+                np.einsum("bhqk,bqk->h", pattern, mask) / (mask.shape[0] * mask.shape[1])
+                for pattern in patterns
+            ]
+        )
+    return found
+
+
 def find_heads(
     module: Any,
     sites: Sites,
@@ -149,18 +195,9 @@ def find_heads(
         raise ConfigError(
             f"length must be at least 3 and sequences at least 2, got {length} and {sequences}"
         )
-    rng = np.random.default_rng(derive_seed(seed, "heads"))
-    lowest = min(10, max(0, sites.vocabulary - length))
-    once = np.stack(
-        [
-            rng.permutation(np.arange(lowest, sites.vocabulary))[:length]
-            if sites.vocabulary - lowest >= length
-            else rng.integers(lowest, sites.vocabulary, size=length)
-            for _ in range(sequences)
-        ]
-    )
     ids = torch.tensor(
-        np.concatenate([once, once], axis=1), device=next(module.parameters()).device
+        repeated_tokens(sites.vocabulary, sequences, length, seed=seed),
+        device=next(module.parameters()).device,
     )
     patterns = attention_patterns(module, sites, ids)
     looks = [
@@ -195,6 +232,31 @@ def find_heads(
         )
     ]
     return tuple(sorted(found, key=lambda each: (not each.confirmed, -each.advantage.value)))
+
+
+def repeated_tokens(
+    vocabulary: int, sequences: int, length: int, *, seed: int
+) -> Int[np.ndarray, "B T"]:
+    """Random tokens, each sequence read twice.
+
+    Args:
+        vocabulary: Size of the vocabulary. Its first ten tokens are left out where enough others
+            are left: many tokenizers keep their marks there.
+        sequences: B.
+        length: Tokens before the repetition; T is twice as many.
+        seed: Of the tokens.
+    """
+    rng = np.random.default_rng(derive_seed(seed, "heads"))
+    lowest = min(10, max(0, vocabulary - length))
+    once = np.stack(
+        [
+            rng.permutation(np.arange(lowest, vocabulary))[:length]
+            if vocabulary - lowest >= length
+            else rng.integers(lowest, vocabulary, size=length)
+            for _ in range(sequences)
+        ]
+    )
+    return np.concatenate([once, once], axis=1)
 
 
 def _look(

@@ -1,0 +1,28 @@
+"""Is a principle held or only shown: the battery, its witnesses, and the verdict per principle."""
+
+from plumbrule.internalization.battery import Battery, Surrounding, battery_of
+from plumbrule.internalization.finding import find_verdicts, read_verdicts
+from plumbrule.internalization.records import (
+    ArmResult,
+    PrincipleVerdict,
+    Subject,
+    VerdictLabel,
+    VerdictReport,
+    Witness,
+)
+from plumbrule.internalization.settings import VerdictSettings
+
+__all__ = [
+    "ArmResult",
+    "Battery",
+    "PrincipleVerdict",
+    "Subject",
+    "Surrounding",
+    "VerdictLabel",
+    "VerdictReport",
+    "VerdictSettings",
+    "Witness",
+    "battery_of",
+    "find_verdicts",
+    "read_verdicts",
+]

@@ -1,0 +1,99 @@
+"""How a dictionary is trained: all that decides the result besides the activations."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from plumbrule.errors import ConfigError
+
+Kind = Literal["relu", "topk", "batch_topk", "jumprelu", "matryoshka"]
+"""How activations are kept few: by an L1 penalty, by count a row, by count a batch, by a learned
+threshold, or by count a batch with latents that must also do without those behind them."""
+
+KINDS: tuple[Kind, ...] = ("relu", "topk", "batch_topk", "jumprelu", "matryoshka")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DictionarySettings:
+    """How one dictionary is trained.
+
+    Raises:
+        ConfigError: A setting is out of range or contradicts another.
+    """
+
+    kind: Kind = "batch_topk"
+    """How activations are kept few."""
+
+    latents: int = 2048
+    """M: how many latents."""
+
+    active: int = 32
+    """Active latents a token: exactly at most so many (`topk`), on average (`batch_topk`,
+    `matryoshka`), or what is aimed at (`jumprelu`). Not used by `relu`."""
+
+    tokens: int = 1_000_000
+    """Tokens to train on; texts are read again where there are fewer."""
+
+    batch: int = 1024
+    """Tokens a step."""
+
+    learning_rate: float = 1e-3
+    """Of Adam, after a warm-up of 5% of the steps; it falls to zero over the last 20%. For `topk`
+    and its kin on up to a few million tokens; take less for longer runs."""
+
+    momentum: float = 0.0
+    """Adam's first decay. At 0, as Rajamanoharan et al. (2024) train, latents that are not active
+    stay where they are, and no first moments are kept."""
+
+    sparsity: float = 1.0
+    """Weight of the L1 penalty (`relu`) or of the distance from `active` (`jumprelu`), where
+    activations are scaled so that their mean square is 1."""
+
+    groups: tuple[float, ...] = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+    """`matryoshka` only: shares of the latents that must reconstruct alone."""
+
+    dead_after: float = 0.05
+    """A latent that was not active for this share of all tokens is dead, and begins anew at what is
+    least well reconstructed; not in the last 30%."""
+
+    seed: int = 0
+    """Of the first weights and of where dead latents begin anew."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"expected a kind among {', '.join(KINDS)}, got {self.kind!r}")
+        for name in ("latents", "active", "tokens", "batch"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.kind != "relu" and self.active > self.latents:
+            raise ConfigError(
+                f"expected at most as many active latents as there are, got {self.active} of "
+                f"{self.latents}; take fewer active or more latents"
+            )
+        if not 0.0 < self.learning_rate < 1.0 or not 0.0 <= self.momentum < 1.0:
+            raise ConfigError(
+                "expected a learning rate between 0 and 1 and a momentum of at least 0 and below "
+                f"1, got {self.learning_rate} and {self.momentum}"
+            )
+        if not self.sparsity >= 0.0 or not 0.0 < self.dead_after <= 1.0:
+            raise ConfigError(
+                "expected a sparsity of at least 0 and dead_after above 0 and at most 1, got "
+                f"{self.sparsity} and {self.dead_after}"
+            )
+        if self.kind == "matryoshka":
+            ordered = list(self.groups) == sorted(set(self.groups))
+            if not ordered or self.groups[-1] != 1.0 or self.groups[0] * self.latents < 1:
+                raise ConfigError(
+                    "expected ascending shares of the latents that end with 1 and begin with at "
+                    f"least one latent, got {self.groups} of {self.latents}"
+                )
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return max(1, round(self.tokens / self.batch))
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Where each group of latents ends."""
+        shares = self.groups if self.kind == "matryoshka" else (1.0,)
+        return tuple(sorted({max(1, round(share * self.latents)) for share in shares}))

@@ -1,0 +1,62 @@
+"""A model in use: conversations read, rates watched, alarms told apart, arms compared."""
+
+from plumbrule.monitoring.ab import (
+    Decision,
+    Trial,
+    TrialPlan,
+    corrected_effect,
+    decide,
+    difference,
+)
+from plumbrule.monitoring.detection import Bound, RiseDetector, baseline_bound, drift_detector
+from plumbrule.monitoring.drift import Attribution, attribute_rise
+from plumbrule.monitoring.emitting import evaluation_line
+from plumbrule.monitoring.monitor import Alarm, Judge, Ruling, Screen, TrafficMonitor
+from plumbrule.monitoring.rates import LabelCounts, corrected_sequence, sequence_of
+from plumbrule.monitoring.redaction import PatternRedactor, Redactor, read_redactor
+from plumbrule.monitoring.sampling import Draw, Shares, draw, stable_uniform
+from plumbrule.monitoring.screens import word_screen
+from plumbrule.monitoring.settings import WatchSettings
+from plumbrule.monitoring.sources import new_lines, packed_files, source_files
+from plumbrule.monitoring.telemetry import read_pieces
+from plumbrule.monitoring.traffic import Conversation, Piece, conversations_of
+
+__all__ = [
+    "Alarm",
+    "Attribution",
+    "Bound",
+    "Conversation",
+    "Decision",
+    "Draw",
+    "Judge",
+    "LabelCounts",
+    "PatternRedactor",
+    "Piece",
+    "Redactor",
+    "RiseDetector",
+    "Ruling",
+    "Screen",
+    "Shares",
+    "TrafficMonitor",
+    "Trial",
+    "TrialPlan",
+    "WatchSettings",
+    "attribute_rise",
+    "baseline_bound",
+    "conversations_of",
+    "corrected_effect",
+    "corrected_sequence",
+    "decide",
+    "difference",
+    "draw",
+    "drift_detector",
+    "evaluation_line",
+    "new_lines",
+    "packed_files",
+    "read_pieces",
+    "read_redactor",
+    "sequence_of",
+    "source_files",
+    "stable_uniform",
+    "word_screen",
+]
