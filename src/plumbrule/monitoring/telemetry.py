@@ -33,7 +33,7 @@ _SPOKEN = {
 CHOICE = "gen_ai.choice"
 
 
-def read_pieces(value: Any) -> list[Piece] | None:
+def read_pieces(value: Any) -> list[Piece]:
     """Read one JSON value of a source.
 
     Args:
