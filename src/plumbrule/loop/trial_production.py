@@ -23,9 +23,9 @@ from plumbrule.ledger import Ledger
 from plumbrule.loop.watch_production import examined_judge, judge_of
 from plumbrule.models import LanguageModel
 from plumbrule.monitoring import (
-    Decision,
     TrafficMonitor,
     Trial,
+    TrialDecision,
     TrialPlan,
     WatchSettings,
     corrected_effect,
@@ -46,7 +46,7 @@ PLAN = "plan.yaml"
 class TrialOutcome:
     """What a trial has come to."""
 
-    decision: Decision | None
+    decision: TrialDecision | None
     """None while nothing is decided."""
 
     content: Mapping[str, Any]
