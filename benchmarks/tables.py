@@ -104,6 +104,7 @@ if __name__ == "__main__":
         ("recipes", "training"),
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
+        ("watch", "monitoring"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",
