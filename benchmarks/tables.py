@@ -106,6 +106,7 @@ if __name__ == "__main__":
         ("over_optimization", "training_overoptimization"),
         ("evidence", "evidence"),
         ("lab", "mechanism_verdict"),
+        ("watch", "monitoring"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

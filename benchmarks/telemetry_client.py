@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row, single
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.monitoring import Conversation, Ruling, TrafficMonitor, WatchSettings
+from plumbrule.monitoring import LiveExchange, Ruling, TrafficMonitor, WatchSettings
 
 ENVIRONMENT = Path(__file__).parent.parent / ".cache" / "peers" / "opentelemetry"
 PROGRAM = Path(__file__).parent / "peers" / "telemetry_sdk.py"
@@ -63,7 +63,7 @@ def receiver(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def rule(conversations: Sequence[Conversation]) -> list[dict[str, Ruling]]:
+def rule(conversations: Sequence[LiveExchange]) -> list[dict[str, Ruling]]:
     """A judge that is always right here."""
     return [
         {"no-fools": Ruling(verdict="fail" if "fool" in (one.reply or "") else "pass")}
@@ -89,7 +89,7 @@ def client_rows(quick: bool) -> list[Row]:
         texts = {each["id"]: (each["asked"], each["said"]) for each in sent}
         right = [0]
 
-        def checked(conversations: Sequence[Conversation]) -> list[dict[str, Ruling]]:
+        def checked(conversations: Sequence[LiveExchange]) -> list[dict[str, Ruling]]:
             for one in conversations:
                 asked = one.messages[0].content if one.messages else ""
                 right[0] += texts.get(one.id) == (asked, one.reply)

@@ -49,7 +49,7 @@ def watch(place, **more):
 
 
 def test_a_watch_writes_its_page_its_events_and_its_ledger(place):
-    said = []
+    said: list[str] = []
     found = watch(place, say=said.append)
     (alarm,) = found.alarms
     page = found.page.read_text()
@@ -169,7 +169,7 @@ def test_no_source_is_said_before_a_folder_is_made(place):
 
 
 def test_a_source_that_stops_and_comes_back_is_followed(place):
-    looks = []
+    looks: list[int] = []
 
     def stop():
         looks.append(1)
@@ -213,6 +213,7 @@ def test_a_trial_ends_by_its_plan_and_the_ledger_says_why(place, candidate, incu
         found = run_trial(place / "t", place / "a.jsonl", str(place / "law.yaml"))
     entries = read_entries(place / "t" / "ledger.db")
 
+    assert found.decision is not None
     assert found.decision.action == action
     assert [each.kind for each in entries] == ["plan", "decision"]
     assert entries[0].payload["sha256"] == PLAN.sha256

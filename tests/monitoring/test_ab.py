@@ -162,6 +162,7 @@ def test_a_trial_goes_on_from_what_was_saved_and_ends_once():
     fill(second, range(100, 4_000))
 
     assert whole.saved() == second.saved()
+    assert whole.decision is not None
     assert whole.decision.outcome == "win"
     assert whole.units["after the end"] > 0
 
@@ -172,4 +173,5 @@ def test_arms_that_answered_what_was_not_theirs_conclude_nothing():
         other = "incumbent" if PLAN.arm(str(number)) == "candidate" else "candidate"
         trial.take(str(number), other, {"p": False, "g": False})
 
+    assert trial.decision is not None
     assert trial.decision.outcome == "mismatch"

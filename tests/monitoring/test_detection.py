@@ -164,6 +164,7 @@ def test_the_corrected_rate_covers_whatever_the_judge_does():
                 cleared=labels[False][0], cleared_broken=labels[False][1],
             ),
         )  # fmt: skip
+        assert found is not None
         covered += found.low <= 0.05 <= found.high
 
     assert covered >= 36

@@ -173,7 +173,7 @@ def test_clocks_that_jump_are_counted_and_change_no_alarm(tmp_path):
     bad.write_text(
         "".join(line(n, b, time=1.7e9 + (9e9 if n % 97 == 0 else 86 * n)) + "\n" for n, b in rows)
     )
-    alarms = []
+    alarms: list[list[int]] = []
     for path in (good, bad):
         settings = replace(SETTINGS, per_year=365_000.0)
         with watching(tmp_path / path.stem, settings=settings) as monitor:
@@ -225,7 +225,7 @@ def test_scores_are_events_at_the_spans(tmp_path):
 
 def test_a_judge_that_changes_is_told_from_a_model_that_does(tmp_path):
     settings = replace(SETTINGS, anchors=200, anchors_each=50, per_year=365_000.0)
-    changed = []
+    changed: list[int] = []
     traffic(tmp_path / "a.jsonl", 420, lambda at: 0.02)
     traffic(tmp_path / "b.jsonl", 400, lambda at: 0.02, start=1000)
     traffic(tmp_path / "c.jsonl", 600, lambda at: 0.5, start=1000)
@@ -360,7 +360,7 @@ def test_kills_leave_the_same_bytes_and_counts(tmp_path):
 
 def test_a_judge_that_fails_loses_nothing_and_counts_nothing_twice(tmp_path):
     traffic(tmp_path / "a.jsonl", 300, lambda at: 0.1)
-    asked = []
+    asked: list[int] = []
 
     def failing(conversations):
         asked.append(len(conversations))

@@ -5,6 +5,7 @@ import pytest
 from plumbrule.errors import DataError
 from plumbrule.monitoring import new_lines, source_files
 from plumbrule.monitoring import sources as module
+from plumbrule.monitoring.sources import Place
 
 
 def read(path, places):
@@ -16,7 +17,7 @@ def read(path, places):
 
 
 def test_a_file_that_grows_is_read_on_and_nothing_twice(tmp_path):
-    path, places = tmp_path / "a.jsonl", {}
+    path, places = tmp_path / "a.jsonl", dict[str, Place]()
     path.write_bytes(b'{"a":1}\n{"a":2}\n')
     assert read(path, places) == [b'{"a":1}', b'{"a":2}']
     assert read(path, places) == []
@@ -29,7 +30,7 @@ def test_a_file_that_grows_is_read_on_and_nothing_twice(tmp_path):
 
 
 def test_a_last_line_without_its_end_is_read_once_it_is_whole(tmp_path):
-    path, places = tmp_path / "a.jsonl", {}
+    path, places = tmp_path / "a.jsonl", dict[str, Place]()
     path.write_bytes(b'{"a":1}')
     assert read(path, places) == [b'{"a":1}']
     with path.open("ab") as file:
@@ -38,7 +39,7 @@ def test_a_last_line_without_its_end_is_read_once_it_is_whole(tmp_path):
 
 
 def test_a_rotated_file_goes_on_and_the_new_one_is_read_from_its_start(tmp_path):
-    path, places = tmp_path / "a.jsonl", {}
+    path, places = tmp_path / "a.jsonl", dict[str, Place]()
     path.write_bytes(b'{"a":1}\n')
     read(path, places)
     with path.open("ab") as file:
@@ -52,7 +53,7 @@ def test_a_rotated_file_goes_on_and_the_new_one_is_read_from_its_start(tmp_path)
 
 
 def test_a_file_that_was_emptied_and_filled_anew_is_read_from_its_start(tmp_path):
-    path, places = tmp_path / "a.jsonl", {}
+    path, places = tmp_path / "a.jsonl", dict[str, Place]()
     path.write_bytes(b'{"old":1}\n')
     read(path, places)
     with path.open("r+b") as file:  # as copytruncate does: the same file
@@ -65,7 +66,7 @@ def test_a_file_that_was_emptied_and_filled_anew_is_read_from_its_start(tmp_path
 def test_a_line_beyond_the_bound_is_counted_and_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LARGEST_LINE", 1000)
     monkeypatch.setattr(module, "BLOCK", 64)
-    path, places = tmp_path / "a.jsonl", {}
+    path, places = tmp_path / "a.jsonl", dict[str, Place]()
     path.write_bytes(b'{"a":"' + b"x" * 5000 + b'"}\n{"a":2}\n')
 
     assert read(path, places) == [None, b'{"a":2}']
@@ -73,7 +74,7 @@ def test_a_line_beyond_the_bound_is_counted_and_passed_over(tmp_path, monkeypatc
 
 
 def test_a_file_with_one_export_over_several_lines_is_read_when_it_is_whole(tmp_path):
-    path, places = tmp_path / "a.json", {}
+    path, places = tmp_path / "a.json", dict[str, Place]()
     path.write_bytes(b'{\n "a": 1,\n')
     assert read(path, places) == []
     path.write_bytes(b'{\n "a": 1,\n "b": 2\n}\n')

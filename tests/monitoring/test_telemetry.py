@@ -236,6 +236,7 @@ def test_a_long_text_is_cut_and_says_so():
     (piece,) = read_pieces({"prompt": "a", "reply": "b" * (LONGEST_TEXT + 5)})
     (one,) = conversations_of(piece)
 
+    assert one.reply is not None
     assert len(one.reply) == LONGEST_TEXT
     assert one.cut
 

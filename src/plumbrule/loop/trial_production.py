@@ -23,9 +23,9 @@ from plumbrule.ledger import Ledger
 from plumbrule.loop.watch_production import examined_judge, judge_of
 from plumbrule.models import LanguageModel
 from plumbrule.monitoring import (
-    Decision,
     TrafficMonitor,
     Trial,
+    TrialDecision,
     TrialPlan,
     WatchSettings,
     corrected_effect,
@@ -34,7 +34,7 @@ from plumbrule.monitoring import (
     word_screen,
 )
 from plumbrule.records import from_json, to_json
-from plumbrule.report import write_trial
+from plumbrule.report import estimate_text, write_trial
 from plumbrule.store import Tell, silent, write_atomic
 from plumbrule.version import __version__
 
@@ -46,7 +46,7 @@ PLAN = "plan.yaml"
 class TrialOutcome:
     """What a trial has come to."""
 
-    decision: Decision | None
+    decision: TrialDecision | None
     """None while nothing is decided."""
 
     content: Mapping[str, Any]
@@ -239,6 +239,8 @@ def trial_content(trial: Trial, *, command: str = "") -> dict[str, Any]:
         if decision is not None:
             claim = "better" if name in decision.better else None
             claim = "worse" if name in decision.worse else claim
+            if name == plan.primary and decision.outcome == "win":  # claimed by itself, as planned
+                claim = "better"
         rows.append(
             {
                 "id": name,
@@ -288,9 +290,8 @@ def _summary(trial: Trial, rows: list[dict[str, Any]]) -> list[str]:
     corrected = rows[0]["corrected"]
     if corrected is not None:
         found.append(
-            f"With the bias of stopping taken out, {plan.primary} is broken "
-            f"{100 * corrected['value']:+.1f} points as often, between "
-            f"{100 * corrected['low']:+.1f} and {100 * corrected['high']:+.1f}."
+            f"With the bias of stopping taken out, candidate minus incumbent under {plan.primary} "
+            f"is {estimate_text(corrected)}."
         )
     return found
 

@@ -34,8 +34,8 @@ from plumbrule.loop.production_content import production_content
 from plumbrule.models import LanguageModel
 from plumbrule.monitoring import (
     Alarm,
-    Conversation,
     Judge,
+    LiveExchange,
     Ruling,
     TrafficMonitor,
     WatchSettings,
@@ -283,7 +283,7 @@ def judge_of(
     """
     names = [each.id for each in standing.judged(law)]
 
-    def rule(conversations: Sequence[Conversation]) -> list[dict[str, Ruling]]:
+    def rule(conversations: Sequence[LiveExchange]) -> list[dict[str, Ruling]]:
         exchanges = [
             Exchange(
                 id=one.id,

@@ -1,8 +1,8 @@
 """A model in use: conversations read, rates watched, alarms told apart, arms compared."""
 
 from plumbrule.monitoring.ab import (
-    Decision,
     Trial,
+    TrialDecision,
     TrialPlan,
     corrected_effect,
     decide,
@@ -19,26 +19,26 @@ from plumbrule.monitoring.screens import word_screen
 from plumbrule.monitoring.settings import WatchSettings
 from plumbrule.monitoring.sources import new_lines, packed_files, source_files
 from plumbrule.monitoring.telemetry import read_pieces
-from plumbrule.monitoring.traffic import Conversation, Piece, conversations_of
+from plumbrule.monitoring.traffic import LiveExchange, TracePiece, conversations_of
 
 __all__ = [
     "Alarm",
     "Attribution",
     "Bound",
-    "Conversation",
-    "Decision",
     "Draw",
     "Judge",
     "LabelCounts",
+    "LiveExchange",
     "PatternRedactor",
-    "Piece",
     "Redactor",
     "RiseDetector",
     "Ruling",
     "Screen",
     "Shares",
+    "TracePiece",
     "TrafficMonitor",
     "Trial",
+    "TrialDecision",
     "TrialPlan",
     "WatchSettings",
     "attribute_rise",

@@ -236,7 +236,7 @@ def _plain(counts: Float[np.ndarray, "4"]) -> float | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class TrialDecision:
     """What a trial has come to."""
 
     outcome: Outcome
@@ -252,7 +252,7 @@ class Decision:
     worse: tuple[str, ...] = ()
 
 
-def decide(counts: Mapping[str, Counts], plan: TrialPlan) -> Decision:
+def decide(counts: Mapping[str, Counts], plan: TrialPlan) -> TrialDecision:
     """Say what the conversations so far allow.
 
     The order is: the shares of the arms, harm, a win, equivalence, futility, the end.
@@ -274,8 +274,8 @@ def decide(counts: Mapping[str, Counts], plan: TrialPlan) -> Decision:
     def evidence(name: str, bound: float, *, lower: bool) -> float:
         return float(log_evidence(table[name][None], plan.scores(name), bound, lower=lower)[0])
 
-    def found(outcome: Outcome, action: Action, reason: str) -> Decision:
-        return Decision(
+    def found(outcome: Outcome, action: Action, reason: str) -> TrialDecision:
+        return TrialDecision(
             outcome=outcome, action=action, reason=reason, at=at, better=better, worse=worse
         )
 
@@ -479,10 +479,10 @@ class Trial:
         self.units: Counter[str] = Counter(told.get("units", {}))
         self.points: list[list[float]] = told.get("points", [])
         decision = told.get("decision")
-        self.decision: Decision | None = None
+        self.decision: TrialDecision | None = None
         if decision is not None:
             decision = {**decision, "better": tuple(decision["better"])}
-            self.decision = Decision(**{**decision, "worse": tuple(decision["worse"])})
+            self.decision = TrialDecision(**{**decision, "worse": tuple(decision["worse"])})
 
     def saved(self) -> dict[str, Any]:
         """The trial as JSON can hold it."""
@@ -523,7 +523,7 @@ class Trial:
 
     def _look(self, number: int) -> None:
         if self.units["crossed"] > MOST_CROSSED * number and number >= 100:
-            self.decision = Decision(
+            self.decision = TrialDecision(
                 outcome="mismatch",
                 action="keep",
                 reason=f"{self.units['crossed']:,} of {number:,} conversations were answered by "
@@ -534,7 +534,7 @@ class Trial:
         found = decide(self.counts, self.plan)
         if found.outcome == "running" and number >= self.plan.most:
             reason = f"{self.plan.most:,} conversations did not decide it"
-            found = Decision(outcome="inconclusive", action="keep", reason=reason, at=number)
+            found = TrialDecision(outcome="inconclusive", action="keep", reason=reason, at=number)
         if found.outcome != "running":
             self.decision = found
         # Points get rarer as the trial gets longer, so that a curve stays a curve.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from plumbrule.monitoring.traffic import Conversation
+from plumbrule.monitoring.traffic import LiveExchange
 from plumbrule.store import canonical
 from plumbrule.version import __version__
 
@@ -20,7 +20,7 @@ _TRACE, _SPAN = re.compile(r"[0-9a-fA-F]{32}"), re.compile(r"[0-9a-fA-F]{16}")
 
 
 def evaluation_line(
-    conversation: Conversation, scores: Mapping[str, tuple[str, float | None]], *, by: str
+    conversation: LiveExchange, scores: Mapping[str, tuple[str, float | None]], *, by: str
 ) -> str:
     """What was said of a reply, as one export of log records.
 

@@ -43,7 +43,7 @@ from plumbrule.monitoring.settings import (
 from plumbrule.monitoring.sources import new_lines, source_files
 from plumbrule.monitoring.state import GrowingFile, WatchState, clean, digest
 from plumbrule.monitoring.telemetry import merged, read_pieces
-from plumbrule.monitoring.traffic import Conversation, Piece, conversations_of, shortened
+from plumbrule.monitoring.traffic import LiveExchange, TracePiece, conversations_of, shortened
 from plumbrule.people import QueueItem
 from plumbrule.records import Estimate, Message, Verdict, to_json
 from plumbrule.store import Tell, fingerprint, silent
@@ -74,10 +74,10 @@ class Ruling:
     """That the principle is broken."""
 
 
-Judge = Callable[[Sequence[Conversation]], Sequence[Mapping[str, Ruling]]]
+Judge = Callable[[Sequence[LiveExchange]], Sequence[Mapping[str, Ruling]]]
 """Rules on conversations under the watched principles."""
 
-Screen = Callable[[Conversation], frozenset[str]]
+Screen = Callable[[LiveExchange], frozenset[str]]
 """Names the principles that a conversation seems to break, in microseconds."""
 
 
@@ -124,10 +124,10 @@ class _Watched:
 
 
 @dataclass
-class _Batch:
+class _TrafficBatch:
     """What one batch adds, until it is committed."""
 
-    fresh: list[Conversation] = field(default_factory=list)
+    fresh: list[LiveExchange] = field(default_factory=list)
     keys: set[bytes] = field(default_factory=set)
     places: dict[str, Any] = field(default_factory=dict)
     held: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class TrafficMonitor:
         self._turn: int = fact("anchor_turn", 0)
         self._last_time: float | None = fact("last_time")
         self._baseline_days: Counter[str] = Counter(fact("baseline_days", {}))
-        self._waiting: OrderedDict[str, list[Piece]] = OrderedDict()
+        self._waiting: OrderedDict[str, list[TracePiece]] = OrderedDict()
         self._last_piece: dict[str, int] = {}
         for number, key, data in self._state.all("SELECT number, key, data FROM pieces ORDER BY 1"):
             self._waiting.setdefault(key, []).append(_piece(json.loads(data)))
@@ -234,7 +234,7 @@ class TrafficMonitor:
         self.trial = None if self._plan is None else Trial(self._plan, fact("trial"))
         self._known_places = self._state.places()
         self._judged_anchors: set[int] = set()
-        self._anchor_rows: list[tuple[int, Conversation, dict[str, str], dict[str, str]]] = [
+        self._anchor_rows: list[tuple[int, LiveExchange, dict[str, str], dict[str, str]]] = [
             (number, _spoken(json.loads(data)), json.loads(before or "{}"), json.loads(now or "{}"))
             for number, data, before, now in self._state.all(
                 "SELECT number, data, before, now FROM anchors WHERE data IS NOT NULL ORDER BY 1"
@@ -339,7 +339,7 @@ class TrafficMonitor:
                 the watch must be opened again.
         """
         done = 0
-        batch, size = _Batch(), 0
+        batch, size = _TrafficBatch(), 0
         for path in source_files(source, without=self.folder.resolve()):
             for line in new_lines(path, self._known_places):
                 self._line(line.data, batch)
@@ -350,7 +350,7 @@ class TrafficMonitor:
                 if size >= self.settings.batch or batch.size > LARGEST_BATCH:
                     self._commit(batch)
                     tell("reading conversations", done, 0)
-                    batch, size = _Batch(), 0
+                    batch, size = _TrafficBatch(), 0
         if until_quiet:
             for key in list(self._waiting):
                 self._release(key, batch)
@@ -359,7 +359,7 @@ class TrafficMonitor:
         tell("reading conversations", done, 0)
         return done
 
-    def _line(self, data: bytes | None, batch: _Batch) -> None:
+    def _line(self, data: bytes | None, batch: _TrafficBatch) -> None:
         self.counts["lines"] += 1
         if data is None:
             self.counts["too_large"] += 1
@@ -375,7 +375,7 @@ class TrafficMonitor:
         for piece in pieces:
             self._piece(piece, batch)
 
-    def _piece(self, piece: Piece, batch: _Batch) -> None:
+    def _piece(self, piece: TracePiece, batch: _TrafficBatch) -> None:
         self._pieces += 1
         key = piece.key
         if piece.whole or not key:
@@ -397,18 +397,18 @@ class TrafficMonitor:
                 break
             self._release(oldest, batch)
 
-    def _release(self, key: str, batch: _Batch) -> None:
+    def _release(self, key: str, batch: _TrafficBatch) -> None:
         """Take a reply to be complete."""
         waiting = self._waiting.pop(key)
         self._let_go(key, batch)
         batch.fresh += conversations_of(merged(waiting))
 
-    def _let_go(self, key: str, batch: _Batch) -> None:
+    def _let_go(self, key: str, batch: _TrafficBatch) -> None:
         self._last_piece.pop(key, None)
         batch.held.pop(key, None)
         batch.released.add(key)
 
-    def _hidden(self, piece: Piece) -> Piece:
+    def _hidden(self, piece: TracePiece) -> TracePiece:
         """A piece as it may lie on the disk."""
         return replace(
             piece,
@@ -418,7 +418,7 @@ class TrafficMonitor:
 
     # One batch.
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit(self, batch: _TrafficBatch) -> None:
         self._take(self._new(batch), batch)
         self._scores_file.append(batch.lines)
         state = self._state
@@ -447,7 +447,7 @@ class TrafficMonitor:
         self._judged_anchors.clear()
         self._known_places.update(batch.places)
 
-    def _new(self, batch: _Batch) -> list[tuple[Conversation, bool]]:
+    def _new(self, batch: _TrafficBatch) -> list[tuple[LiveExchange, bool]]:
         """Conversations that were not seen yet, and whether each counts in the rates."""
         keys = [digest(each.id) for each in batch.fresh]
         threads = [
@@ -486,7 +486,7 @@ class TrafficMonitor:
             found.append((one, not later))
         return found
 
-    def _clock(self, one: Conversation) -> None:
+    def _clock(self, one: LiveExchange) -> None:
         if one.time is None:
             self.counts["without_time"] += 1
             return
@@ -494,7 +494,7 @@ class TrafficMonitor:
             self.counts["clock_jumps"] += 1
         self._last_time = one.time
 
-    def _take(self, fresh: Sequence[tuple[Conversation, bool]], batch: _Batch) -> None:
+    def _take(self, fresh: Sequence[tuple[LiveExchange, bool]], batch: _TrafficBatch) -> None:
         settings, salt = self.settings, f"plumbrule watch {self.settings.seed}"
         suspected = [self._screen(one) for one, _ in fresh]
         if self._judge is None:
@@ -521,7 +521,7 @@ class TrafficMonitor:
             self.counts["judged"] += len(chosen)
         scored: dict[str, list[float]] = {name: [] for name in self.principles}
         times: list[float | None] = []
-        ones: list[Conversation] = []
+        ones: list[LiveExchange] = []
         for (one, counts), drawn, ruling in zip(fresh, draws, rulings, strict=True):
             if ruling is not None:
                 self._say(one, ruling, batch)
@@ -553,14 +553,16 @@ class TrafficMonitor:
         watched.flagged += 1
         return drawn.weight
 
-    def _say(self, one: Conversation, ruling: Mapping[str, Ruling], batch: _Batch) -> None:
+    def _say(self, one: LiveExchange, ruling: Mapping[str, Ruling], batch: _TrafficBatch) -> None:
         scores = {}
         for name, each in ruling.items():
             sure = {"fail": 1.0, "pass": 0.0}.get(each.verdict)
             scores[name] = (each.verdict, sure if each.probability is None else each.probability)
         batch.lines.append(evaluation_line(one, scores, by=self._judge_name))
 
-    def _case(self, one: Conversation, name: str, ruling: Ruling, salt: str, batch: _Batch) -> None:
+    def _case(
+        self, one: LiveExchange, name: str, ruling: Ruling, salt: str, batch: _TrafficBatch
+    ) -> None:
         """Keep a reply for people to read or to label."""
         if ruling.verdict not in ("fail", "pass"):
             return
@@ -586,7 +588,7 @@ class TrafficMonitor:
             self.counts["unaskable"] += 1
             return None
 
-    def _stored(self, one: Conversation) -> dict[str, Any]:
+    def _stored(self, one: LiveExchange) -> dict[str, Any]:
         """What of a conversation may lie on the disk."""
         found: dict[str, Any] = {"time": one.time, "model": one.model}
         if self.settings.keep == "redacted":
@@ -603,9 +605,9 @@ class TrafficMonitor:
     def _observe(
         self,
         scored: Mapping[str, list[float]],
-        ones: Sequence[Conversation],
+        ones: Sequence[LiveExchange],
         times: Sequence[float | None],
-        batch: _Batch,
+        batch: _TrafficBatch,
     ) -> None:
         arrays = {name: np.array(scores, dtype=float) for name, scores in scored.items()}
         days = [_day(each) for each in times]
@@ -727,7 +729,7 @@ class TrafficMonitor:
 
     # Anchors.
 
-    def _choose_anchors(self, ones: Iterable[Conversation], batch: _Batch) -> None:
+    def _choose_anchors(self, ones: Iterable[LiveExchange], batch: _TrafficBatch) -> None:
         settings = self.settings
         if self._judge is None or settings.keep != "redacted" or not settings.anchors:
             return
@@ -1022,9 +1024,9 @@ def _dialogue(data: Mapping[str, Any]) -> tuple[Message, ...]:
     return tuple(Message(role, content) for role, content in data["messages"])
 
 
-def _spoken(data: Mapping[str, Any]) -> Conversation:
+def _spoken(data: Mapping[str, Any]) -> LiveExchange:
     """A stored anchor as a conversation to judge."""
-    return Conversation(
+    return LiveExchange(
         id=data.get("id", ""),
         messages=_dialogue(data),
         reply=data["reply"],
@@ -1033,7 +1035,7 @@ def _spoken(data: Mapping[str, Any]) -> Conversation:
     )
 
 
-def _short(piece: Piece) -> Piece:
+def _short(piece: TracePiece) -> TracePiece:
     """A piece with its texts within bounds, because it waits in memory."""
     cut = piece.cut
     inputs, outputs = [], []
@@ -1048,7 +1050,7 @@ def _short(piece: Piece) -> Piece:
     return replace(piece, inputs=tuple(inputs), outputs=tuple(outputs), cut=cut)
 
 
-def _told(piece: Piece) -> dict[str, Any]:
+def _told(piece: TracePiece) -> dict[str, Any]:
     return {
         "key": piece.key,
         "inputs": [[each.role, each.content] for each in piece.inputs],
@@ -1058,8 +1060,8 @@ def _told(piece: Piece) -> dict[str, Any]:
     }
 
 
-def _piece(told: Mapping[str, Any]) -> Piece:
-    return Piece(
+def _piece(told: Mapping[str, Any]) -> TracePiece:
+    return TracePiece(
         key=told["key"],
         inputs=tuple(Message(role, content) for role, content in told["inputs"]),
         outputs=tuple((text, reason) for text, reason in told["outputs"]),

@@ -3,7 +3,7 @@
 from plumbrule.constitution import Constitution
 from plumbrule.constitution.words import find_words, holds_words
 from plumbrule.monitoring.monitor import Screen
-from plumbrule.monitoring.traffic import Conversation
+from plumbrule.monitoring.traffic import LiveExchange
 
 
 def word_screen(constitution: Constitution) -> Screen:
@@ -15,7 +15,7 @@ def word_screen(constitution: Constitution) -> Screen:
     entries = [(each.id, list(each.words)) for each in constitution.principles if each.words]
     every = [entry for _, words in entries for entry in words]
 
-    def look(conversation: Conversation) -> frozenset[str]:
+    def look(conversation: LiveExchange) -> frozenset[str]:
         text = conversation.reply or ""
         find = find_words if text.isascii() else holds_words  # marks that nobody sees are no ASCII
         if not find(text, every):  # as nearly always: one search in place of many

@@ -41,7 +41,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class SourceLine:
     """A line of a file; `data` is None where it was too large to read."""
 
     identity: str
@@ -94,7 +94,7 @@ def packed_files(source: Path) -> int:
     )
 
 
-def new_lines(path: Path, places: Mapping[str, Place]) -> Iterator[Line]:
+def new_lines(path: Path, places: Mapping[str, Place]) -> Iterator[SourceLine]:
     """The lines of a file that were not read yet.
 
     Args:
@@ -126,7 +126,7 @@ def _start(known: Place | None, head: bytes, size: int) -> int:
     return known.position if same else 0
 
 
-def _lines(file, identity: str, path: Path, head: bytes, at: int) -> Iterator[Line]:  # type: ignore[no-untyped-def]
+def _lines(file, identity: str, path: Path, head: bytes, at: int) -> Iterator[SourceLine]:  # type: ignore[no-untyped-def]
     def place(position: int) -> Place:
         length = min(position, len(head))
         return Place(
@@ -139,7 +139,7 @@ def _lines(file, identity: str, path: Path, head: bytes, at: int) -> Iterator[Li
     if at == 0 and path.suffix == ".json":
         whole = file.read(LARGEST_LINE + 1)
         if len(whole) <= LARGEST_LINE and _is_json(whole):
-            yield Line(identity=identity, place=place(len(whole)), data=whole)
+            yield SourceLine(identity=identity, place=place(len(whole)), data=whole)
             return
         if whole and not _is_json(whole.split(b"\n", 1)[0]):
             return  # one value over several lines that is still being written, or damaged
@@ -152,11 +152,11 @@ def _lines(file, identity: str, path: Path, head: bytes, at: int) -> Iterator[Li
             length = stop + 1 - start
             position += length
             if skipping or length > LARGEST_LINE:
-                yield Line(identity=identity, place=place(position), data=None)
+                yield SourceLine(identity=identity, place=place(position), data=None)
                 skipping = False
             elif length > 1:
                 data = bytes(memoryview(rest)[start:stop])
-                yield Line(identity=identity, place=place(position), data=data)
+                yield SourceLine(identity=identity, place=place(position), data=data)
             start = stop + 1
         del rest[:start]
         if len(rest) > LARGEST_LINE:
@@ -165,7 +165,7 @@ def _lines(file, identity: str, path: Path, head: bytes, at: int) -> Iterator[Li
             skipping = True
     if rest and not skipping and _is_json(bytes(rest)):
         # Complete, only its end of line is missing; if that comes later it is an empty line.
-        yield Line(identity=identity, place=place(position + len(rest)), data=bytes(rest))
+        yield SourceLine(identity=identity, place=place(position + len(rest)), data=bytes(rest))
 
 
 def _is_json(data: bytes) -> bool:

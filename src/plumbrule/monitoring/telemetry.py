@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from plumbrule.errors import DataError
-from plumbrule.monitoring.traffic import Piece, message, seconds
+from plumbrule.monitoring.traffic import TracePiece, message, seconds
 from plumbrule.records import Message
 
 DEEPEST = 20
@@ -33,7 +33,7 @@ _SPOKEN = {
 CHOICE = "gen_ai.choice"
 
 
-def read_pieces(value: Any) -> list[Piece] | None:
+def read_pieces(value: Any) -> list[TracePiece]:
     """Read one JSON value of a source.
 
     Args:
@@ -128,7 +128,7 @@ def _plain_span(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_span(span: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[Piece]:
+def _of_span(span: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[TracePiece]:
     held = attributes(span.get("attributes"))
     operation = str(held.get("gen_ai.operation.name") or "")
     kind = str(held.get("openinference.span.kind") or span.get("span_kind") or "").upper()
@@ -140,7 +140,7 @@ def _of_span(span: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[P
         more_in, more_out = _spoken(name, told, body)
         if not content_given(held):
             inputs, outputs = inputs + more_in, outputs + more_out
-    yield Piece(
+    yield TracePiece(
         key=_key(span),
         inputs=tuple(inputs),
         outputs=tuple(outputs),
@@ -172,7 +172,7 @@ def _event(event: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
     return str(name or held.get("event.name") or ""), held, body
 
 
-def _of_event(event: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[Piece]:
+def _of_event(event: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator[TracePiece]:
     name, held, body = _event(event)
     time = event.get("timeUnixNano") or event.get("observedTimeUnixNano")
     about = _about(held, resource, event, time)
@@ -180,7 +180,7 @@ def _of_event(event: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator
         operation = str(held.get("gen_ai.operation.name") or "chat")
         if operation in CALLS:
             inputs, outputs = content_of({**(body if isinstance(body, dict) else {}), **held})
-            yield Piece(
+            yield TracePiece(
                 key=_key(event),
                 inputs=tuple(inputs),
                 outputs=tuple(outputs),
@@ -189,7 +189,7 @@ def _of_event(event: Mapping[str, Any], resource: Mapping[str, Any]) -> Iterator
             )
     elif name in _SPOKEN or name == CHOICE:
         inputs, outputs = _spoken(name, held, body)
-        yield Piece(key=_key(event), inputs=tuple(inputs), outputs=tuple(outputs), about=about)
+        yield TracePiece(key=_key(event), inputs=tuple(inputs), outputs=tuple(outputs), about=about)
 
 
 def _spoken(
@@ -405,7 +405,7 @@ _ASKED = ("prompt", "request", "input", "question")
 _ANSWERED = ("reply", "response", "completion", "output", "answer")
 
 
-def _of_line(value: Mapping[str, Any]) -> Piece:
+def _of_line(value: Mapping[str, Any]) -> TracePiece:
     """A conversation as a line of JSON: `messages` with the reply last, or `prompt` and `reply`."""
     said: Any = next((value[name] for name in _ANSWERED if name in value), None)
     asked: Any = next((value[name] for name in _ASKED if name in value), None)
@@ -420,7 +420,7 @@ def _of_line(value: Mapping[str, Any]) -> Piece:
     text = said if isinstance(said, str) else text_of(said)
     own = value.get("id")
     thread = value.get("thread") or value.get("conversation") or value.get("conversation_id")
-    return Piece(
+    return TracePiece(
         key=_text(own) if own is not None else "",
         inputs=tuple(inputs),
         outputs=((text, _text(value.get("finish_reason"))),) if text else (),
@@ -437,7 +437,7 @@ def _of_line(value: Mapping[str, Any]) -> Piece:
     )
 
 
-def merged(pieces: Iterable[Piece]) -> Piece:
+def merged(pieces: Iterable[TracePiece]) -> TracePiece:
     """Pieces of one reply as one, whatever came first; one that came twice counts once."""
     once = {(each.inputs, each.outputs, each.about.get("time")): each for each in pieces}
     several = sorted(once.values(), key=lambda each: each.about.get("time") or 0.0)
@@ -452,7 +452,7 @@ def merged(pieces: Iterable[Piece]) -> Piece:
     else:
         inputs = tuple(turn for each in several for turn in each.inputs)
         outputs = tuple(one for each in several for one in each.outputs)
-    return Piece(
+    return TracePiece(
         key=several[0].key,
         inputs=inputs,
         outputs=outputs,

@@ -25,7 +25,7 @@ _ROLES = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conversation:
+class LiveExchange:
     """One reply of a model in use, with what it answers."""
 
     id: str
@@ -62,7 +62,7 @@ class Conversation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class TracePiece:
     """Part of a conversation: a span, an event, or a line; several may tell of one reply."""
 
     key: str
@@ -73,7 +73,7 @@ class Piece:
     """Each reply with its finish reason; several where several choices were asked for."""
 
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `Conversation` that it tells."""
+    """Fields of `LiveExchange` that it tells."""
 
     whole: bool = False
     """Whether nothing more is to come."""
@@ -94,7 +94,7 @@ def shortened(text: str) -> tuple[str, bool]:
     return (text, False) if len(text) <= LONGEST_TEXT else (text[:LONGEST_TEXT], True)
 
 
-def conversations_of(piece: Piece) -> list[Conversation]:
+def conversations_of(piece: TracePiece) -> list[LiveExchange]:
     """What a whole piece tells: one conversation a choice."""
     cut = piece.cut
     inputs = []
@@ -110,7 +110,7 @@ def conversations_of(piece: Piece) -> list[Conversation]:
         text, short = shortened(told) if told is not None else ("", False)
         own = piece.key or content_id(messages, told, about)
         found.append(
-            Conversation(
+            LiveExchange(
                 id=own if number == 0 else f"{own}#{number}",
                 messages=messages,
                 reply=None if told is None else text,

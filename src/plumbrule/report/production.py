@@ -73,10 +73,6 @@ def render_trial(content: Json) -> str:
     Returns:
         The page; the same record gives the same text.
     """
-    plan = content.get("plan") or {}
-    marks = [(0.0, "no difference")]
-    if plan.get("smallest"):
-        marks.append((-float(plan["smallest"]), "worth having"))
     page = (
         environment()
         .get_template("trial.html.j2")
@@ -84,9 +80,11 @@ def render_trial(content: Json) -> str:
             record=content,
             style=styles("style.css", "production.css"),
             curve=rate_curve(
-                content.get("points") or (), bounds=marks, rate=True, name="difference"
+                content.get("points") or (),
+                bounds=[(0.0, "no difference")],
+                rate=True,
+                name="difference",
             ),
-            marks=len(marks),
         )
     )
     return page + "\n"
