@@ -14,6 +14,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -89,8 +90,8 @@ def tampering(*, count: int) -> list[Row]:
     calm = verify_evidence(folder, key=key.verifying)
     kept = WORK / "tampering.jsonl"
     known = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    case = Path(tempfile.mkdtemp()) / "case"
     for number in range(len(known), count):
-        case = WORK / "case"
         shutil.rmtree(case, ignore_errors=True)
         shutil.copytree(folder, case)
         way = WAYS[number % len(WAYS)]
@@ -103,6 +104,7 @@ def tampering(*, count: int) -> list[Row]:
             print("NOT FOUND", number, way.__name__, changed, file=sys.stderr, flush=True)
         if number % 50 == 49:
             print(f"tampering: {number + 1} of {count}", file=sys.stderr, flush=True)
+    shutil.rmtree(case.parent, ignore_errors=True)
     return _tampering_rows(known[:count], calm_problems=len(calm.problems))
 
 

@@ -2,6 +2,8 @@
 
 import builtins
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from benchmarks import evidence_tampering as ways
@@ -212,6 +214,18 @@ def test_a_run_that_was_touched_is_not_exported(finished, copied, tmp_path):
 def test_nothing_is_written_over(plain, finished):
     with pytest.raises(OutputError, match="expected an empty folder"):
         export_evidence([finished], plain)
+
+
+def test_several_runs_lie_side_by_side_in_whatever_order_they_are_named(finished, tmp_path):
+    again = Path(shutil.copytree(finished, tmp_path / "again"))
+    export_evidence([finished, again], tmp_path / "evidence")
+
+    found = verify_evidence(tmp_path / "evidence")
+    assert found.problems == ()
+    assert {line.split(":")[1] for line in found.held if line.startswith("ledger:")} == {
+        " again",
+        " small",
+    }
 
 
 def test_two_runs_of_one_name_are_refused(finished, tmp_path):

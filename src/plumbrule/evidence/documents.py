@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -200,6 +201,7 @@ def _line(fact: Fact, base: str) -> str:
     return f"- {_safe(fact.label)}: {_safe(fact.value)} ([{_safe(place)}]({path}))"
 
 
+@cache  # every fact stands in several documents
 def _safe(text: str) -> str:
     r"""Text of whoever as Markdown shows it: no markup, no HTML, one line.
 

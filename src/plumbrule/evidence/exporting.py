@@ -57,6 +57,7 @@ def export_evidence(
         StorageError: The disk did not take it.
     """
     records = [RunRecord(path, path.resolve().name) for path in runs]
+    records.sort(key=lambda each: each.name)  # the order in which the index is read again
     _check(records, out)
     index: dict[str, Any] = {
         "schema": SCHEMA,

@@ -32,7 +32,7 @@ class Evidence:
 
     @cached_property
     def records(self) -> tuple[RunRecord, ...]:
-        """The folders in it, in the order in which they were named."""
+        """The folders in it, by name."""
         return tuple(RunRecord(self.folder / "runs" / name, name) for name in self.index["runs"])
 
     @cached_property

@@ -46,6 +46,8 @@ def links(records: Sequence[RunRecord], identities: Identities) -> list[Link]:
     known = _made_by(records)
     for record in records:
         if record.kind == "run":
+            if "amends" in record.named:
+                found.append(_amended(record, records))
             found += _of_run(record, identities)
             inner = RunRecord(record.folder / "comparison", f"{record.name}/comparison")
             if (inner.folder / "compare.json").is_file():
@@ -127,6 +129,21 @@ def _of_run(record: RunRecord, identities: Identities) -> Iterator[Link]:
     )  # fmt: skip
 
 
+def _amended(record: RunRecord, records: Sequence[RunRecord]) -> Link:
+    """From the run that an amendment starts from."""
+    told = record.named["amends"]
+    found = [
+        each.name
+        for each in records
+        if each.kind == "run" and fingerprint([to_json(each.config), dict(each.named)]) == told
+    ]
+    return _link(
+        record, "earlier run", "amendment", True if found else None,
+        f"amends {_short(told)}, which is {', '.join(found)}",
+        f"amends {_short(told)}, and no run in this folder gives that hash",
+    )  # fmt: skip
+
+
 def _labels(record: RunRecord) -> Iterator[Link]:
     """Whether each label names the constitution and one of its principles."""
     law = record.constitution
@@ -139,7 +156,7 @@ def _labels(record: RunRecord) -> Iterator[Link]:
         if "constitution" not in inputs:
             continue
         wrong, labels, rows = 0, 0, 0
-        for row in record.stage(stage, dict):
+        for row in record.rows(stage):
             rows += 1
             for principle in _principles(row):
                 labels += 1

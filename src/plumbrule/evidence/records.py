@@ -171,19 +171,25 @@ class RunRecord:
         Raises:
             DataError: A shard is not what was written, or two hold the same items.
         """
-        entry = self.stages[name]
-        shards = sorted(entry.payload["files"])
+        return [record for path in self._shards(name) for record in read_shard(path, kind)]
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The same as plain values, whatever they are records of; seals are not looked at."""
+        return [
+            json.loads(line)
+            for path in self._shards(name)
+            for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")[:-1]
+        ]
+
+    def _shards(self, name: str) -> list[Path]:
+        shards = sorted(self.stages[name].payload["files"])
         starts = [each.split("-")[0] for each in shards]
         if len(set(starts)) < len(starts):
             raise DataError(
                 f"stage {name} of {self.name} has records of earlier settings beside its own, and "
                 "nothing says which of them counted"
             )
-        return [
-            record
-            for shard in shards
-            for record in read_shard(self.folder / "stages" / name / shard, kind)
-        ]
+        return [self.folder / "stages" / name / shard for shard in shards]
 
     def model(self, name: str) -> dict[str, str]:
         """SHA-256 of each file of a model that the run made, as the ledger has it.

@@ -34,6 +34,8 @@ def inputs_again(record: RunRecord, stage: str, identities: Identities) -> str |
     config = record.config
     if config.recipe != "constitutional" or config.watched or config.human_pairs:
         return None
+    if "amends" in record.named:  # learns from another run's records too
+        return None
     settings: TrainingSettings
     data: Sequence[Any] | None
     if stage == "train/supervised":
