@@ -28,6 +28,7 @@ from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, re
 from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
 from plumbrule.mechanism.repairs.baked import ablation_edit, head_edit
 from plumbrule.mechanism.repairs.durability import rounded, steps_to_relearn
+from plumbrule.mechanism.repairs.facts import fact_edit, keys_at, values_for
 from plumbrule.mechanism.repairs.fitting import FittedRepair, RepairCost, RepairSettings, fit_repair
 from plumbrule.mechanism.repairs.receipts import (
     Receipt,
@@ -44,6 +45,7 @@ from plumbrule.mechanism.repairs.steering import (
     HeadSuppression,
     Steering,
     SteeringCondition,
+    concept_ablated,
     intervening,
     which_fire,
 )
@@ -106,9 +108,11 @@ __all__ = [
     "capture",
     "capture_into",
     "cells_of",
+    "concept_ablated",
     "draw_circuit",
     "edges_of",
     "edited",
+    "fact_edit",
     "faithfulness_curve",
     "faithfulness_of",
     "find_circuit",
@@ -118,6 +122,7 @@ __all__ = [
     "fit_repair",
     "head_edit",
     "intervening",
+    "keys_at",
     "logit_difference",
     "logit_lens",
     "measure_receipt",
@@ -140,6 +145,7 @@ __all__ = [
     "steps_to_relearn",
     "task_file",
     "tasks",
+    "values_for",
     "watching",
     "weight_directions",
     "which_fire",
