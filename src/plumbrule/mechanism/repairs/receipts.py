@@ -18,7 +18,7 @@ import numpy as np
 from plumbrule.errors import DataError
 from plumbrule.mechanism.capturing import capture
 from plumbrule.mechanism.repairs.durability import (
-    copied,
+    fault_log_probs,
     fine_tuned,
     rounded,
     steps_to_relearn,
@@ -437,8 +437,7 @@ class _Work:
             )
 
         weights = at_fault(self.model, faulty["held"], self.violates)
-        # A copy: the repair will stand in the model itself.
-        unrepaired = copied(self.model)
+        likely = fault_log_probs(self.model, faulty["held"], weights)
 
         def steps(model: LocalModel) -> float | None:
             found = steps_to_relearn(
@@ -446,7 +445,7 @@ class _Work:
                 faulty["lessons"][: settings.lessons],
                 faulty["held"],
                 weights,
-                unrepaired=unrepaired,
+                likely=likely,
                 most=settings.relearn_steps,
                 learning_rate=settings.learning_rate,
                 seed=self.seed,
