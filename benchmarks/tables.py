@@ -102,6 +102,7 @@ if __name__ == "__main__":
         ("recipes", "training"),
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
+        ("repairs", "mechanism_repairs"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

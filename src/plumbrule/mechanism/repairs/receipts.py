@@ -243,7 +243,13 @@ def measure_receipt(
             question="replies that break other principles",
             reason="no other principles were given",
         )
-    key = _key(model, edit, prompts, remedy, settings, seed, control)
+    graded = {
+        "useful": useful is not None,
+        "siblings": {
+            name: [to_json(each) for each in asked] for name, (asked, _) in (siblings or {}).items()
+        },
+    }
+    key = fingerprint([_key(model, edit, prompts, remedy, settings, seed, control), graded])
     parts = []
     for number, (name, ask) in enumerate(asks.items()):
         tell("receipt", number, len(asks))
