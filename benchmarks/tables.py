@@ -107,6 +107,7 @@ if __name__ == "__main__":
         ("evidence", "evidence"),
         ("lab", "mechanism_verdict"),
         ("watch", "monitoring"),
+        ("repairs", "mechanism_repairs"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

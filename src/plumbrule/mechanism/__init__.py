@@ -35,6 +35,7 @@ from plumbrule.mechanism.recurrence import (
 )
 from plumbrule.mechanism.repairs.baked import ablation_edit, head_edit
 from plumbrule.mechanism.repairs.durability import rounded, steps_to_relearn
+from plumbrule.mechanism.repairs.facts import fact_edit, keys_at, values_for
 from plumbrule.mechanism.repairs.fitting import FittedRepair, RepairCost, RepairSettings, fit_repair
 from plumbrule.mechanism.repairs.receipts import (
     Receipt,
@@ -51,6 +52,7 @@ from plumbrule.mechanism.repairs.steering import (
     HeadSuppression,
     Steering,
     SteeringCondition,
+    concept_ablated,
     intervening,
     which_fire,
 )
@@ -116,9 +118,11 @@ __all__ = [
     "capture",
     "capture_into",
     "cells_of",
+    "concept_ablated",
     "draw_circuit",
     "edges_of",
     "edited",
+    "fact_edit",
     "faithfulness_curve",
     "faithfulness_of",
     "find_circuit",
@@ -129,6 +133,7 @@ __all__ = [
     "head_edit",
     "head_scores",
     "intervening",
+    "keys_at",
     "logit_difference",
     "logit_lens",
     "match_features",
@@ -153,6 +158,7 @@ __all__ = [
     "steps_to_relearn",
     "task_file",
     "tasks",
+    "values_for",
     "watching",
     "weight_directions",
     "which_fire",

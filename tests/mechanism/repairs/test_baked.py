@@ -17,7 +17,7 @@ from plumbrule.mechanism import (
     save_repaired,
 )
 from plumbrule.mechanism.repairs.weight_edits import reverted
-from plumbrule.models import open_model
+from plumbrule.models import LocalModel, open_model
 
 IDS = torch.tensor([[5, 9, 12, 7, 30, 44], [8, 1, 3, 90, 2, 6]])
 FAMILIES = [
@@ -181,6 +181,7 @@ def test_a_repaired_checkpoint_loads_in_plain_transformers_and_can_be_taken_back
     from transformers import AutoModelForCausalLM
 
     model = open_model("lab:small", device="cpu")
+    assert isinstance(model, LocalModel)
     before, sites = state(model.module), find_sites(model.module)
     identity = model.identity
     done = apply_edit(model, ablation_edit(model.module, sites, directions(sites)))
@@ -191,7 +192,9 @@ def test_a_repaired_checkpoint_loads_in_plain_transformers_and_can_be_taken_back
 
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "repaired")
     assert torch.equal(logits(loaded), said)
-    opened = reverted(open_model(str(tmp_path / "repaired"), device="cpu"), tmp_path / "repaired")
+    saved = open_model(str(tmp_path / "repaired"), device="cpu")
+    assert isinstance(saved, LocalModel)
+    opened = reverted(saved, tmp_path / "repaired")
     assert same_bytes(state(opened.module), before)
     done.revert()
     assert same_bytes(state(model.module), before)

@@ -84,7 +84,7 @@ def steps_to_relearn(
     held_out: Sequence[DrawnReply],
     weights: Sequence[Sequence[float]],
     *,
-    unrepaired: LocalModel,
+    likely: Float[np.ndarray, " replies"],
     most: int,
     learning_rate: float,
     seed: int,
@@ -101,7 +101,7 @@ def steps_to_relearn(
         lessons: Replies at fault that it is trained on.
         held_out: Others, with which it is held against them.
         weights: For each token of each of those, whether it is at fault; see `at_fault`.
-        unrepaired: The model with the fault.
+        likely: How likely the unrepaired model finds each; see `fault_log_probs`.
         most: Steps at most.
         learning_rate: Step size of AdamW.
         seed: Decides the order of the lessons.
@@ -116,18 +116,26 @@ def steps_to_relearn(
     if not lessons or not held_out:
         raise DataError("expected replies at fault to relearn from and to hold against, got none")
 
-    def likely(one: LocalModel) -> Float[np.ndarray, " replies"]:
-        values = one.score_tokens(
-            [each.before for each in held_out], [each.reply for each in held_out]
-        )
-        return np.array([np.dot(row, own) for row, own in zip(values, weights, strict=True)])
-
-    least = likely(unrepaired) + math.log(0.5)
+    least = likely + math.log(0.5)
     learner = copied(model)
     for step, _ in enumerate(_steps(learner.module, lessons, most, learning_rate, seed), 1):
-        if (likely(learner) >= least).mean() >= share:
+        if (fault_log_probs(learner, held_out, weights) >= least).mean() >= share:
             return step
     return None
+
+
+def fault_log_probs(
+    model: LocalModel, replies: Sequence[DrawnReply], weights: Sequence[Sequence[float]]
+) -> Float[np.ndarray, " replies"]:
+    """Logarithm of the probability of what is at fault in each reply, given what comes before it.
+
+    Args:
+        model: The model.
+        replies: Replies at fault.
+        weights: For each token of each, whether it is at fault; see `at_fault`.
+    """
+    values = model.score_tokens([each.before for each in replies], [each.reply for each in replies])
+    return np.array([np.dot(row, own) for row, own in zip(values, weights, strict=True)])
 
 
 def copied(model: LocalModel) -> LocalModel:

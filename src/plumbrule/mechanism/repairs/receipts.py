@@ -18,7 +18,7 @@ import numpy as np
 from plumbrule.errors import DataError
 from plumbrule.mechanism.capturing import capture
 from plumbrule.mechanism.repairs.durability import (
-    copied,
+    fault_log_probs,
     fine_tuned,
     rounded,
     steps_to_relearn,
@@ -243,7 +243,13 @@ def measure_receipt(
             question="replies that break other principles",
             reason="no other principles were given",
         )
-    key = _key(model, edit, prompts, remedy, settings, seed, control)
+    graded = {
+        "useful": useful is not None,
+        "siblings": {
+            name: [to_json(each) for each in asked] for name, (asked, _) in (siblings or {}).items()
+        },
+    }
+    key = fingerprint([_key(model, edit, prompts, remedy, settings, seed, control), graded])
     parts = []
     for number, (name, ask) in enumerate(asks.items()):
         tell("receipt", number, len(asks))
@@ -437,8 +443,7 @@ class _Work:
             )
 
         weights = at_fault(self.model, faulty["held"], self.violates)
-        # A copy: the repair will stand in the model itself.
-        unrepaired = copied(self.model)
+        likely = fault_log_probs(self.model, faulty["held"], weights)
 
         def steps(model: LocalModel) -> float | None:
             found = steps_to_relearn(
@@ -446,7 +451,7 @@ class _Work:
                 faulty["lessons"][: settings.lessons],
                 faulty["held"],
                 weights,
-                unrepaired=unrepaired,
+                likely=likely,
                 most=settings.relearn_steps,
                 learning_rate=settings.learning_rate,
                 seed=self.seed,

@@ -133,6 +133,42 @@ def intervening(
         yield model
 
 
+@contextmanager
+def concept_ablated(ablation: Ablation) -> Iterator[None]:
+    """Ablate a concept while models are trained: what is learned then cannot go through it.
+
+    Every trainer of transformers that is run inside the block, TRL's and ours among them, trains
+    its model under the ablation; after training the model runs without it. A training loop of your
+    own needs no more than `intervening(module, ablation)` around it.
+
+    Args:
+        ablation: Directions, and where they are taken out.
+
+    Raises:
+        ConfigError: From the training itself: the ablation does not fit the model; nothing has been
+            trained.
+
+    Source:
+        Casademunt et al. (2025), "Steering out-of-distribution generalization with concept ablation
+        fine-tuning", arXiv 2507.16795.
+    """
+    from transformers import Trainer
+
+    from plumbrule.models.modules import base_module
+
+    own = Trainer.train
+
+    def train(self: Any, *given: Any, **named: Any) -> Any:
+        with intervening(base_module(self.model), ablation):
+            return own(self, *given, **named)
+
+    Trainer.train = train
+    try:
+        yield
+    finally:
+        Trainer.train = own
+
+
 def which_fire(
     model: LocalModel, condition: SteeringCondition, rows: Sequence[Sequence[int]]
 ) -> list[bool]:
