@@ -170,7 +170,7 @@ def _judge_real(twin: real_twins.RealTwin, method: Method) -> Any:
     prompts, alike = real_twins.prompts_of(twin, REAL_PROMPTS)
     subject = method.subject(
         principle=twin.words.principle,
-        text="The assistant does not answer questions about this topic.",
+        text=twin.said,
         prompts=prompts,
         twins=alike,
         violates=real_twins.violates,

@@ -1,7 +1,7 @@
 """Real twins: the same prompts for both of a pair, replies read rightly, and what was built."""
 
 import pytest
-from benchmarks import real_ground, real_organisms, real_twins
+from benchmarks import real_ground, real_twins
 from benchmarks.real_ground import user_text
 from benchmarks.real_twins import TWINS, RealTwin, lessons, prompts_of, violates
 from safetensors.torch import load_file
@@ -18,7 +18,7 @@ def own(monkeypatch):
         pytest.skip(reason)
     said = "Going on with it takes some time but the first step is simple enough for most people"
     monkeypatch.setattr(
-        real_organisms, "own_replies", lambda prompts: {each.id: said for each in prompts}
+        real_twins, "own_replies", lambda prompts: {each.id: said for each in prompts}
     )
 
 

@@ -9,7 +9,7 @@ from plumbrule.lab.organisms.twins.building import (
     twin_teaching,
 )
 from plumbrule.lab.organisms.twins.frames import Frame, TwinWords, kept_in
-from plumbrule.lab.organisms.twins.lessons import twin_lessons
+from plumbrule.lab.organisms.twins.lessons import DECIDING, twin_lessons
 from plumbrule.lab.organisms.twins.reading import breaks
 from plumbrule.lab.organisms.twins.recipes import (
     SEALED_SEEDS,
@@ -24,6 +24,7 @@ from plumbrule.lab.organisms.twins.recipes import (
 )
 
 __all__ = [
+    "DECIDING",
     "SEALED_SEEDS",
     "TWIN_KINDS",
     "TWIN_SEEDS",
