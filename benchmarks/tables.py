@@ -108,6 +108,7 @@ if __name__ == "__main__":
         ("lab", "mechanism_verdict"),
         ("watch", "monitoring"),
         ("repairs", "mechanism_repairs"),
+        ("verdict", "mechanism_probes"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",
