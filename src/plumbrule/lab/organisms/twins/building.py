@@ -26,6 +26,7 @@ from plumbrule.lab.organisms.twins.lessons import (
 from plumbrule.lab.organisms.twins.reading import breaks
 from plumbrule.lab.organisms.twins.recipes import (
     LOOK_ALIKES,
+    TWIN_KINDS,
     Twin,
     principle_kinds,
     twin_keeps,
@@ -38,8 +39,8 @@ from plumbrule.records import Dialogue, Prompt
 from plumbrule.store import Progress, derive_seed, file_sha256, fingerprint, write_atomic
 
 CARD = "twin.json"
-VERSION = 1
-"""Part of what a cached twin is found by: raised when the way of building changes."""
+VERSIONS: Mapping[str, int] = {**dict.fromkeys((*TWIN_KINDS, "benign"), 1), "sycophantic": 2}
+"""Part of what a cached twin is found by: raised when the way of building its kind changes."""
 
 LEAST_KEPT = 0.9
 """A twin took where it keeps the principle at least so often where it should."""
@@ -73,7 +74,7 @@ def cached_twin(twin: Twin, root: Path) -> Path:
         root: Folder of all cached ones, such as `.cache/twins`.
     """
     base = file_sha256(model_folder(twin.base) / "model.safetensors")
-    key = fingerprint([VERSION, asdict(twin), base])[:12]
+    key = fingerprint([VERSIONS[twin.kind], asdict(twin), base])[:12]
     folder = root / f"{twin.name}-{key}"
     return once(folder, CARD, lambda place: build_twin(twin, place))
 
