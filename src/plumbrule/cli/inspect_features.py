@@ -26,7 +26,9 @@ def features(
     out: Annotated[
         Path, typer.Option(help="Folder for index.html, report.json and a trained dictionary.")
     ],
-    train: Annotated[bool, typer.Option("--train", help="Train a dictionary on the texts.")] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train a dictionary on the texts.")
+    ] = False,
     dictionary: Annotated[
         Path | None,
         typer.Option(help="Read this one instead: of SAELens, Gemma Scope or sparsify."),
@@ -48,7 +50,9 @@ def features(
         str,
         typer.Option(help="`topk`, `batch_topk`, `matryoshka`, `jumprelu` or `relu`."),
     ] = "batch_topk",
-    latents: Annotated[int, typer.Option(min=1, max=10**7, help="Latents of the dictionary.")] = 2048,
+    latents: Annotated[
+        int, typer.Option(min=1, max=10**7, help="Latents of the dictionary.")
+    ] = 2048,
     active: Annotated[int, typer.Option(min=1, max=10**6, help="Active latents a token.")] = 32,
     tokens: Annotated[
         int,

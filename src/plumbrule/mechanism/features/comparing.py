@@ -50,9 +50,7 @@ class ScaledLatent:
     @property
     def specific(self) -> bool:
         """Whether it belongs to its model alone."""
-        return (
-            abs(self.nu_reconstruction) < NU_RECONSTRUCTION and abs(self.nu_error) < NU_ERROR
-        )
+        return abs(self.nu_reconstruction) < NU_RECONSTRUCTION and abs(self.nu_error) < NU_ERROR
 
 
 def scale_latents(dictionary: Dictionary, source: TextActivations) -> tuple[ScaledLatent, ...]:
@@ -84,7 +82,7 @@ def scale_latents(dictionary: Dictionary, source: TextActivations) -> tuple[Scal
     reading = dictionary.origin.reading
     if reading.task != "crosscoder":
         raise ConfigError(
-            f"expected a crosscoder, whose latents have a vector in each model, got a {reading.task}"
+            f"expected a crosscoder, with a vector of each model a latent, got a {reading.task}"
         )
     import torch
 
@@ -131,9 +129,7 @@ def scale_latents(dictionary: Dictionary, source: TextActivations) -> tuple[Scal
                 nu_error=ratios[1],
             )
         )
-    return tuple(
-        sorted(found, key=lambda one: max(abs(one.nu_reconstruction), abs(one.nu_error)))
-    )
+    return tuple(sorted(found, key=lambda one: max(abs(one.nu_reconstruction), abs(one.nu_error))))
 
 
 def _ratio(other: float, own: float) -> float:

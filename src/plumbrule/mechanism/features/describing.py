@@ -81,7 +81,7 @@ class Feature:
     """Places at random in texts where it is silent throughout, to compare with."""
 
     histogram: tuple[int, ...]
-    """Tokens by activation, in 20 bins of the same width up to the largest; silent ones left out."""
+    """Tokens by activation, in 20 bins of one width up to the largest; silent ones left out."""
 
     raised: tuple[TokenScore, ...]
     """Tokens that what it writes points to; empty where it does not write into the stream."""
@@ -151,15 +151,13 @@ def describe_features(
             raised, lowered = most_and_least(scores, tokens, decode)
             stands_out = float(scores.abs().max()) > limit
         found.append(
-            seen.feature(
-                latent, top, decode, raised=raised, lowered=lowered, stands_out=stands_out
-            )
+            seen.feature(latent, top, decode, raised=raised, lowered=lowered, stands_out=stands_out)
         )
     return tuple(found)
 
 
 def _table(dictionary: Dictionary, source: TextActivations) -> tuple[Any, float]:
-    """The unembedding, where what is written goes into the stream, and what chance reaches there."""
+    """The unembedding, where what is written goes into the stream, and what chance reaches."""
     sites, reading = source.model.sites, dictionary.origin.reading
     kind = (reading.into or reading.site).rpartition(".")[2]
     if kind == "heads" or dictionary.decoder.shape[1] % sites.width:
@@ -174,9 +172,7 @@ def _table(dictionary: Dictionary, source: TextActivations) -> tuple[Any, float]
 class _Seen:
     """Every activation of a dictionary in some texts."""
 
-    def __init__(
-        self, dictionary: Dictionary, source: TextActivations, progress: Progress
-    ) -> None:
+    def __init__(self, dictionary: Dictionary, source: TextActivations, progress: Progress) -> None:
         import torch
 
         self._source = source
@@ -238,7 +234,9 @@ class _Seen:
         rng = np.random.default_rng(latent)
         drawn = rng.choice(silent_texts, size=min(top, len(silent_texts)), replace=False)
         quiet = [
-            self._context(int(text), int(rng.integers(*self._begins[text : text + 2])), latent, decode)
+            self._context(
+                int(text), int(rng.integers(*self._begins[text : text + 2])), latent, decode
+            )
             for text in drawn
         ]
         largest = float(values.max()) if len(values) else 0.0

@@ -122,9 +122,7 @@ def score_dictionary(dictionary: Dictionary, source: TextActivations) -> Diction
     )
 
 
-def spliced_losses(
-    dictionary: Dictionary, source: TextActivations
-) -> tuple[float, float, float]:
+def spliced_losses(dictionary: Dictionary, source: TextActivations) -> tuple[float, float, float]:
     """Nats a token: the model's own, with the dictionary in place of a site, and with zeros there.
 
     Only positions that it was trained on are exchanged, in every text those behind the first.
@@ -210,15 +208,13 @@ class Recovery:
     """For each true feature the cosine of the latent that is nearest, on average."""
 
     mean_matched_cosine: float
-    """The same where no latent counts for two features: the matching that is best over all (MCC)."""
+    """The same where no latent counts for two features: the best matching of all (MCC)."""
 
     found: float
     """Share of the true features with a matched cosine above 0.9."""
 
 
-def recovery(
-    decoder: Float[np.ndarray, "M O"], features: Float[np.ndarray, "F O"]
-) -> Recovery:
+def recovery(decoder: Float[np.ndarray, "M O"], features: Float[np.ndarray, "F O"]) -> Recovery:
     """Compare what latents write with the directions that are known to be there.
 
     Args:
