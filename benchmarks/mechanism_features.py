@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.asking import ROOT, Peer, python_of
-from benchmarks.rows import Row, show, single, spread, with_earlier
+from benchmarks.rows import Row, show, spread, with_earlier
 from benchmarks.superposition import SuperpositionRecipe, superposition
 from plumbrule.mechanism.features.scoring import Recovery, recovery
 from plumbrule.store import fingerprint, write_atomic
@@ -33,8 +33,9 @@ PROGRAMS = {
     "sparsify": ("sparsify", "benchmarks.peers.features_sparsify"),
 }
 WIDTH, LATENTS, ACTIVE, BATCH = 512, 8192, 32, 1024
-RATES = (1e-3, 3e-3, 1e-2)
-"""Learning rates of which each side takes the best of a seed of its own, for `topk`."""
+CHOICES = tuple((rate, window) for rate in (3e-3, 1e-2, 2e-2) for window in (0.05, 0.01))
+"""Learning rates, and shares of the training after which a silent latent is dead, of which each
+side takes what is best for `topk` on a seed of its own."""
 
 CHOOSING, SEEDS = 100, (0, 1, 2)
 KINDS = ("topk", "batch_topk")
@@ -130,60 +131,58 @@ def kept(name: str, inputs: Any, work: Callable[[], Any]) -> Any:
     return json.loads(path.read_text("utf-8"))["found"]
 
 
+Choice = tuple[float, float]
+
+
 def recovery_rows(*, quick: bool) -> list[Row]:
-    """Known features recovered, each side at the learning rate that was best on another seed."""
+    """Known features recovered, each side at the settings that were best on another seed."""
     recipe = SuperpositionRecipe()
     drawn = 65_536 if quick else 196_608
     tokens = drawn * (1 if quick else 5)
-    found: dict[tuple[str, str, int, float], Mapping[str, float]] = {}
+    found: dict[tuple[str, str, int, Choice], Mapping[str, float]] = {}
 
-    def measure(seed: int, wanted: Sequence[tuple[str, str, float]]) -> None:
+    def measure(seed: int, wanted: Sequence[tuple[str, str, Choice]]) -> None:
         """Train what is not kept yet on one seed's data."""
-        names = {
-            each: {"recipe": recipe.__dict__, "tokens": tokens, "drawn": drawn, "seed": seed}
-            | {"side": each[0], "kind": each[1], "rate": each[2]}
-            for each in wanted
-        }
         with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
             folder, sides = Path(place), dict[str, Peer]()
             made: list[Any] = []
 
-            def work(side: str, kind: str, rate: float) -> Mapping[str, float]:
+            def work(side: str, given: Mapping[str, Any]) -> Mapping[str, float]:
                 if not made:
                     made.append(superposition(recipe, drawn, seed=seed))
                     np.save(folder / "activations.npy", made[0].activations)
                 if side not in sides:
                     sides.update(opened([side], folder, stack))
-                values = sides[side].values(
-                    "train",
-                    folder,
-                    latents=recipe.features,
-                    active=round(recipe.active),
-                    tokens=tokens,
-                    batch=1024,
-                    rate=rate,
-                    seed=seed,
-                    kind=kind,
-                )
+                values = sides[side].values("train", folder, **given)
                 score = recovery(values["decoder"], made[0].directions)
                 return {**_numbers(score), **{k: float(values[k]) for k in ("explained", "active")}}
 
-            for side, kind, rate in wanted:
+            for side, kind, choice in wanted:
                 if python_of(PROGRAMS[side][0]) is None:
                     continue
-                found[side, kind, seed, rate] = kept(
+                given = {
+                    "latents": recipe.features,
+                    "active": round(recipe.active),
+                    "tokens": tokens,
+                    "batch": 1024,
+                    "rate": choice[0],
+                    "window": choice[1],
+                    "seed": seed,
+                    "kind": kind,
+                }
+                found[side, kind, seed, choice] = kept(
                     "recovery",
-                    names[side, kind, rate],
-                    lambda side=side, kind=kind, rate=rate: work(side, kind, rate),  # type: ignore[misc]
+                    [asdict(recipe), drawn, side, given],
+                    lambda side=side, given=given: work(side, given),  # type: ignore[misc]
                 )
 
-    both = [("ours", kind) for kind in KINDS] + [("SAELens", kind) for kind in KINDS]
     sides = ("ours", "SAELens")
-    measure(CHOOSING, [(side, "topk", rate) for side in sides for rate in RATES])
+    both = [(side, kind) for side in sides for kind in KINDS]
+    measure(CHOOSING, [(side, "topk", choice) for side in sides for choice in CHOICES])
     best = {
         side: max(
-            (rate for rate in RATES if (side, "topk", CHOOSING, rate) in found),
-            key=lambda rate: found[side, "topk", CHOOSING, rate]["mean_matched_cosine"],
+            (choice for choice in CHOICES if (side, "topk", CHOOSING, choice) in found),
+            key=lambda choice: found[side, "topk", CHOOSING, choice]["mean_matched_cosine"],
             default=None,
         )
         for side in sides
@@ -191,7 +190,7 @@ def recovery_rows(*, quick: bool) -> list[Row]:
     chosen = {(side, kind): best[side] for side, kind in both}
     seeds = SEEDS[:1] if quick else SEEDS
     for seed in seeds:
-        measure(seed, [(*each, rate) for each, rate in chosen.items() if rate is not None])
+        measure(seed, [(*each, choice) for each, choice in chosen.items() if choice is not None])
     table = []
     labels = {
         "mean_matched_cosine": "mean cosine with the matched latent (MCC)",
@@ -203,17 +202,16 @@ def recovery_rows(*, quick: bool) -> list[Row]:
     for kind in KINDS:
         for name, label in labels.items():
             by_side = {
-                side: [found[side, kind, seed, rate][name] for seed in seeds]
-                for side in ("ours", "SAELens")
-                if (rate := chosen[side, kind]) is not None
+                side: [found[side, kind, seed, choice][name] for seed in seeds]
+                for side in sides
+                if (choice := best[side]) is not None
             }
-            rates = {side: chosen[side, kind] for side in by_side}
             for side, values in by_side.items():
                 table.append(
                     spread(
                         f"{kind}, {size}: {label}, {side}",
                         values,
-                        unit=f"; learning rate {rates[side]:g}",
+                        unit=f"; learning rate and dead window {best[side]}",
                         seeds=seeds,
                     )
                 )
@@ -255,9 +253,7 @@ def difference_part(*, quick: bool) -> list[Row]:
     planted = [measured(*each) for each in (models.PLANTED[:1] if quick else models.PLANTED)]
     null = [measured(*each) for each in (models.NULLS[:1] if quick else models.NULLS)]
     if not quick:
-        null += [
-            measured(*one, other) for one, other in itertools.combinations(models.NULLS, 2)
-        ]
+        null += [measured(*one, other) for one, other in itertools.combinations(models.NULLS, 2)]
     return models.difference_rows(planted, null)
 
 

@@ -1,4 +1,4 @@
-"""Dictionaries on models: what was planted in lab models, null pairs, and SmolLM2's middle layer."""
+"""Dictionaries on models: what was planted in the lab, null pairs, SmolLM2's middle layer."""
 
 import gzip
 import json
@@ -83,7 +83,7 @@ def pair(kind: str, seed: int, *, against: tuple[str, int] | None = None) -> Map
         [
             Wanted(
                 name=task,
-                reading=Reading(task=task, site=site),  # type: ignore[arg-type]
+                reading=Reading(task=task, site=site),
                 settings=SETTINGS,
             )
             for task in ("crosscoder", "difference")
@@ -116,7 +116,9 @@ def _area(scores: np.ndarray, truth: np.ndarray) -> float:
     return auroc(scores[truth].tolist(), scores[~truth].tolist()).value
 
 
-def difference_rows(planted: Sequence[Mapping[str, Any]], null: Sequence[Mapping[str, Any]]) -> list[Row]:
+def difference_rows(
+    planted: Sequence[Mapping[str, Any]], null: Sequence[Mapping[str, Any]]
+) -> list[Row]:
     """Rows of pairs with something planted and of pairs without."""
     seeds = sorted({seed for _, seed in PLANTED})
     null_seeds = list(range(len(null)))
@@ -157,7 +159,7 @@ def difference_rows(planted: Sequence[Mapping[str, Any]], null: Sequence[Mapping
     ]  # fmt: skip
 
 
-REAL = {"tokens": 150_000, "latents": 4096, "active": 32, "held_out": 3_000}
+REAL = {"tokens": 100_000, "latents": 4096, "active": 32, "held_out": 3_000}
 
 
 def real_texts(data: Path) -> Iterator[str]:
@@ -190,7 +192,7 @@ def real(folder: Path, data: Path, *, tokens: int) -> Mapping[str, Any]:
             name=kind,
             reading=Reading(site=site),
             settings=DictionarySettings(
-                kind=kind,  # type: ignore[arg-type]
+                kind=kind,
                 latents=int(REAL["latents"]),
                 active=int(REAL["active"]),
                 tokens=tokens,
@@ -227,7 +229,10 @@ def real_rows(found: Mapping[str, Any]) -> list[Row]:
     """Rows of the real model."""
     table = []
     for kind, score in found["scores"].items():
-        label = f"SmolLM2-135M, {found['site']}, {REAL['latents']} latents, {kind}, {found['tokens'] / 1e3:.0f}k tokens of real text"
+        label = (
+            f"SmolLM2-135M, {found['site']}, {REAL['latents']} latents, {kind}, "
+            f"{found['tokens'] / 1e3:.0f}k tokens of real text"
+        )
         for name, what in (
             ("variance_explained", "variance explained"),
             ("active", "active latents a token"),
@@ -235,7 +240,5 @@ def real_rows(found: Mapping[str, Any]) -> list[Row]:
             ("loss_recovered", "loss recovered, zeros against the model's own"),
             ("loss_spliced", f"nats a token with the dictionary (own {score['loss']:.3f})"),
         ):
-            table.append(
-                single(f"{label}: {what}", score[name], unit="", n=score["tokens"])
-            )
+            table.append(single(f"{label}: {what}", score[name], unit="", n=score["tokens"]))
     return table

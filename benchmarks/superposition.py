@@ -80,6 +80,4 @@ def superposition(recipe: SuperpositionRecipe, tokens: int, *, seed: int) -> Sup
         noise = rng.normal(0.0, recipe.noise, size=(count, recipe.width))
         activations[start : start + count] = strength @ directions + noise
         total += int(on.sum())
-    return Superposition(
-        activations=activations, directions=directions, active=total / tokens
-    )
+    return Superposition(activations=activations, directions=directions, active=total / tokens)

@@ -35,7 +35,14 @@ def opened(folder: Path) -> Jobs:
         return Work(run=lambda: torch.addmm(bias, data, weight.mT))
 
     def train(
-        latents: int, active: int, tokens: int, batch: int, rate: float, seed: int, kind: str
+        latents: int,
+        active: int,
+        tokens: int,
+        batch: int,
+        rate: float,
+        window: float,
+        seed: int,
+        kind: str,
     ) -> Work:
         settings = DictionarySettings(
             kind=kind,  # type: ignore[arg-type]
@@ -44,6 +51,7 @@ def opened(folder: Path) -> Jobs:
             tokens=tokens,
             batch=batch,
             learning_rate=rate,
+            dead_after=window,
             seed=seed,
         )
 

@@ -31,7 +31,14 @@ def opened(folder: Path) -> Jobs:
     held: dict[tuple[int, int, str], Any] = {}
 
     def trainer(
-        kind: str, latents: int, active: int, tokens: int, batch: int, rate: float, scale: str
+        kind: str,
+        latents: int,
+        active: int,
+        tokens: int,
+        batch: int,
+        rate: float,
+        scale: str,
+        window: float = 0.05,
     ) -> Any:
         coder, config = classes[kind]
         steps = max(1, round(tokens / batch))
@@ -50,13 +57,11 @@ def opened(folder: Path) -> Jobs:
                 lr_end=rate / 10,
                 lr_warm_up_steps=steps // 20,
                 lr_decay_steps=steps // 5,
-                dead_feature_window=max(1, steps // 20),
+                dead_feature_window=max(1, round(window * steps)),
                 n_batches_for_norm_estimate=8,
                 logger=LoggingConfig(log_to_wandb=False),
             ),
-            coder(
-                config(d_in=data.shape[1], d_sae=latents, k=active, normalize_activations=scale)
-            ),
+            coder(config(d_in=data.shape[1], d_sae=latents, k=active, normalize_activations=scale)),
             provider(),
         )
 
@@ -68,12 +73,19 @@ def opened(folder: Path) -> Jobs:
         return Work(run=lambda: held[key].step(data))
 
     def train(
-        latents: int, active: int, tokens: int, batch: int, rate: float, seed: int, kind: str
+        latents: int,
+        active: int,
+        tokens: int,
+        batch: int,
+        rate: float,
+        window: float,
+        seed: int,
+        kind: str,
     ) -> Work:
         def run() -> Any:
             torch.manual_seed(seed)
             scale = "expected_average_only_in"
-            return trainer(kind, latents, active, tokens, batch, rate, scale).fit()
+            return trainer(kind, latents, active, tokens, batch, rate, scale, window).fit()
 
         def named(coder: Any) -> dict[str, np.ndarray]:
             part = data[-8192:]

@@ -21,9 +21,7 @@ def opened(folder: Path) -> Jobs:
             raise ValueError(f"sparsify has no {kind}")
         key = (latents, active)
         if key not in held:
-            coder = SparseCoder(
-                data.shape[1], SparseCoderConfig(num_latents=latents, k=active)
-            )
+            coder = SparseCoder(data.shape[1], SparseCoderConfig(num_latents=latents, k=active))
             held[key] = coder, torch.optim.Adam(coder.parameters(), lr=1e-3, fused=True)
         coder, optimizer = held[key]
 

@@ -105,7 +105,7 @@ def test_fits_are_least_squares():
 
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_trained_crosscoder_finds_them_and_finds_none_where_there_are_none(alone):
-    values, (base, tuned) = drawn(1, tokens=20_000, alone=alone)
+    values = drawn(1, tokens=20_000, alone=alone)[0]
     inputs = READING.inputs(values)
     settings = DictionarySettings(
         latents=16, active=1, tokens=60_000, batch=200, learning_rate=1e-2

@@ -98,7 +98,7 @@ def test_a_name_is_scored_on_contexts_that_it_was_not_made_from(marked):
     shown = {each.tokens for each in features[0].contexts[::2]}
 
     def odds(asked, options):
-        right = "holds 77" in asked and '77' in asked.rpartition("\n")[2]
+        right = "holds 77" in asked and "77" in asked.rpartition("\n")[2]
         return [0.9, 0.1] if right else [0.2, 0.8]
 
     model = ScriptedModel(
@@ -107,6 +107,8 @@ def test_a_name_is_scored_on_contexts_that_it_was_not_made_from(marked):
     first, second = name_features(features, model, seed=0)
 
     assert first.feature.name == "holds 77"
+    assert first.detection is not None
+    assert first.shuffled is not None
     assert first.detection.value == 1.0
     assert first.shuffled.value == 0.5
     assert second.feature.name == "other"

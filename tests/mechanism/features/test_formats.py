@@ -59,11 +59,16 @@ def test_what_is_written_is_read_back(kind, across, tmp_path):
     other = read_dictionary(tmp_path)
 
     assert (other.kind, other.origin, other.active) == (kind, one.origin, one.active)
-    assert torch.equal(one.reconstruct(INPUTS), other.reconstruct(INPUTS))
+    for name in ("encoder", "encoder_bias", "decoder", "decoder_bias", "threshold", "skip"):
+        first, second = getattr(one, name), getattr(other, name)
+        assert (first is None and second is None) or torch.equal(first, second)
 
 
 def sae_lens(folder, weights, **config):
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / "sae_weights.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in weights.items()},
+        folder / "sae_weights.safetensors",
+    )
     base = {"d_in": WIDTH, "d_sae": LATENTS, "metadata": {"hook_name": "blocks.1.hook_resid_post"}}
     (folder / "cfg.json").write_text(json.dumps({**base, **config}))
     return folder
@@ -81,7 +86,9 @@ def lens_weights(**more):
 
 def test_a_standard_one_takes_its_bias_off_first(tmp_path):
     w = lens_weights()
-    found = read_dictionary(sae_lens(tmp_path, w, architecture="standard", apply_b_dec_to_input=True))
+    found = read_dictionary(
+        sae_lens(tmp_path, w, architecture="standard", apply_b_dec_to_input=True)
+    )
 
     codes = ((INPUTS - w["b_dec"]) @ w["W_enc"] + w["b_enc"]).relu()
     assert found.origin.reading == SITE
@@ -123,7 +130,9 @@ def test_gemma_scope_s_first_layout_is_read_without_pickle(tmp_path):
 
     before = INPUTS @ torch.from_numpy(w["W_enc"]) + torch.from_numpy(w["b_enc"])
     assert found.origin.reading == SITE
-    assert torch.allclose(found.encode(INPUTS), before * (before > torch.from_numpy(w["threshold"])), atol=1e-4)
+    assert torch.allclose(
+        found.encode(INPUTS), before * (before > torch.from_numpy(w["threshold"])), atol=1e-4
+    )
 
 
 class Boom:
@@ -213,7 +222,7 @@ def test_a_file_that_is_not_understood_is_refused(change, said, tmp_path):
 
 
 def test_a_folder_without_a_dictionary_is_refused(tmp_path):
-    with pytest.raises(DataError, match="params.npz"):
+    with pytest.raises(DataError, match=r"params\.npz"):
         read_dictionary(tmp_path)
     (tmp_path / "sae_weights.safetensors").write_bytes(b"no")
     (tmp_path / "cfg.json").write_text("[1]")

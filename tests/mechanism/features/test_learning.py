@@ -41,15 +41,13 @@ class Dense:
             name: torch.nn.Parameter(value.clone()) for name, value in learner.weights.items()
         }
         self.optimizer = torch.optim.Adam(
-            self.weights.values(), lr=1.0, betas=(settings.momentum, 0.999), eps=1e-8
+            self.weights.values(), lr=1.0, betas=(settings.momentum, 0.99), eps=1e-8
         )
 
     def step(self, inputs, targets, rate):
         weights = self.weights
-        codes = codes_of(
-            self.settings, inputs @ weights["encoder"].mT + weights["encoder_bias"]
-        )
-        loss = 0.0
+        codes = codes_of(self.settings, inputs @ weights["encoder"].mT + weights["encoder_bias"])
+        loss = torch.zeros(())
         for end in self.settings.ends:
             written = codes[:, :end] @ weights["decoder"][:end] + weights["decoder_bias"]
             loss = loss + (written - targets).square().mean() / len(self.settings.ends)
@@ -60,9 +58,10 @@ class Dense:
         loss.backward()
         decoder = weights["decoder"]
         with torch.no_grad():
+            assert decoder.grad is not None
             decoder.grad -= (decoder.grad * decoder).sum(1, keepdim=True) * decoder
             self.optimizer.step()
-            decoder /= decoder.norm(dim=1, keepdim=True)
+            decoder.div_(decoder.norm(dim=1, keepdim=True))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

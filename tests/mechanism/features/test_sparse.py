@@ -83,9 +83,7 @@ def test_products_are_those_with_the_zeros_written_out():
 def test_some_latents_alone_are_columns_of_the_whole():
     codes = sparse.above(numbers(30, 40), torch.full((40,), 0.5))
 
-    assert torch.equal(
-        sparse.dense(codes.within((10, 25)), 15), sparse.dense(codes, 40)[:, 10:25]
-    )
+    assert torch.equal(sparse.dense(codes.within((10, 25)), 15), sparse.dense(codes, 40)[:, 10:25])
 
 
 def test_a_batch_without_any_activation_writes_nothing():

@@ -20,7 +20,9 @@ from plumbrule.mechanism.features import (
 from plumbrule.mechanism.features import training as module_under_test
 from plumbrule.mechanism.features.streaming import batches
 
-SETTINGS = DictionarySettings(kind="topk", latents=96, active=4, tokens=2400, batch=50)
+SETTINGS = DictionarySettings(
+    kind="topk", latents=96, active=4, tokens=2400, batch=50, learning_rate=1e-2
+)
 OWN = Wanted(name="own", reading=Reading(site="1.out"), settings=SETTINGS)
 ACROSS = Wanted(
     name="across",
@@ -149,9 +151,16 @@ def test_a_site_that_is_not_there_is_refused(source):
 
 def test_the_model_is_left_as_it_was(part, source):
     def hooks():
-        return [len(one) for each in part.module.modules() for one in (each._forward_hooks, each._forward_pre_hooks)]
+        return [
+            len(one)
+            for each in part.module.modules()
+            for one in (each._forward_hooks, each._forward_pre_hooks)
+        ]
 
-    before, hooked = {name: value.clone() for name, value in part.module.state_dict().items()}, hooks()
+    before, hooked = (
+        {name: value.clone() for name, value in part.module.state_dict().items()},
+        hooks(),
+    )
 
     train_features(source, [OWN])
 
@@ -161,7 +170,8 @@ def test_the_model_is_left_as_it_was(part, source):
 
 def test_a_reading_holds_every_token_but_the_first_of_each_text_once(source):
     plan = source.plan()
-    seen, values = [], []
+    seen: list[int] = []
+    values: list[torch.Tensor] = []
     while len(seen) < len(source.rows) - 4:
         chosen = next(plan)
         seen += chosen
@@ -169,7 +179,9 @@ def test_a_reading_holds_every_token_but_the_first_of_each_text_once(source):
 
     assert len(set(seen)) == len(seen)
     found = torch.cat(values)
-    own = capture(source.model.module, source.model.sites, [source.rows[at] for at in seen], ["1.out"])
+    own = capture(
+        source.model.module, source.model.sites, [source.rows[at] for at in seen], ["1.out"]
+    )
     expected = torch.cat([each[1:] for each in own.values["1.out"]])
     assert len(found) == len(expected)
     order = [np.lexsort(each.numpy().T) for each in (found, expected)]
@@ -203,7 +215,7 @@ def test_texts_kept_back_are_none_of_those_to_train_on():
     train, kept = held_out(rows, 0.2, seed=3)
 
     assert len(kept) == 10
-    assert sorted([*train, *kept]) == rows
+    assert sorted(list(each) for each in [*train, *kept]) == rows
 
 
 def test_a_saved_dictionary_says_what_it_was_trained_on(source, tmp_path):

@@ -82,7 +82,7 @@ def scale_latents(dictionary: Dictionary, source: TextActivations) -> tuple[Scal
     reading = dictionary.origin.reading
     if reading.task != "crosscoder":
         raise ConfigError(
-            f"expected a crosscoder, whose latents have a vector in each model, got a {reading.task}"
+            f"expected a crosscoder, with a vector of each model a latent, got a {reading.task}"
         )
     import torch
 

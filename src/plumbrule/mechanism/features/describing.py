@@ -81,7 +81,7 @@ class Feature:
     """Places at random in texts where it is silent throughout, to compare with."""
 
     histogram: tuple[int, ...]
-    """Tokens by activation, in 20 bins of the same width up to the largest; silent ones left out."""
+    """Tokens by activation, in 20 bins of one width up to the largest; silent ones left out."""
 
     raised: tuple[TokenScore, ...]
     """Tokens that what it writes points to; empty where it does not write into the stream."""
@@ -157,7 +157,7 @@ def describe_features(
 
 
 def _table(dictionary: Dictionary, source: TextActivations) -> tuple[Any, float]:
-    """The unembedding, where what is written goes into the stream, and what chance reaches there."""
+    """The unembedding, where what is written goes into the stream, and what chance reaches."""
     sites, reading = source.model.sites, dictionary.origin.reading
     kind = (reading.into or reading.site).rpartition(".")[2]
     if kind == "heads" or dictionary.decoder.shape[1] % sites.width:

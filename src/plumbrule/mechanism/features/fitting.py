@@ -37,7 +37,7 @@ def check_fits(
     ):
         if hashed and part is not None and hashed != part.identity:
             raise DataError(
-                f"the dictionary was trained on other weights ({hashed[:12]}) than those of {which} "
+                f"the dictionary was trained on other weights ({hashed[:12]}) than {which} has "
                 f"({part.identity[:12]}); open the model that it belongs to"
                 + (f", which was called {origin.model}" if origin.model else "")
             )

@@ -155,8 +155,9 @@ def _sae_lens(folder: Path, name: str, reading: Reading | None) -> Dictionary:
         kind = "jumprelu"
     elif "topk" in architecture or count:
         kind = "topk"
-    encoder, bias = _one(weights, "W_enc").mT, _one(weights, "b_enc")
-    decoder, written = _one(weights, "W_dec"), _one(weights, "b_dec")
+    encoder, decoder = _one(weights, "W_enc").mT, _one(weights, "W_dec")
+    bias = _one(weights, "b_enc", like=len(encoder))
+    written = _one(weights, "b_dec", like=decoder.shape[1])
     if config.get("rescale_acts_by_decoder_norm"):
         lengths = decoder.norm(dim=1)
         encoder, bias, decoder = (
@@ -166,6 +167,7 @@ def _sae_lens(folder: Path, name: str, reading: Reading | None) -> Dictionary:
         )
     # Older files do not say, and were made when it was always done.
     if config.get("apply_b_dec_to_input", "transcoder" not in architecture):
+        _one(weights, "b_dec", like=encoder.shape[1])
         bias = bias - encoder @ written
     origin = _own_origin(own.get("origin"), folder, reading)
     if origin is None:
@@ -192,9 +194,11 @@ def _sparsify(folder: Path, name: str, reading: Reading | None) -> Dictionary:
     activation = config.get("activation", "topk")
     if activation != "topk":
         raise DataError(f"expected a topk dictionary, {folder} has the activation {activation!r}")
-    encoder, bias = _one(weights, "encoder.weight"), _one(weights, "encoder.bias")
-    written, skip = _one(weights, "b_dec"), weights.get("W_skip")
+    encoder, decoder = _one(weights, "encoder.weight"), _one(weights, "W_dec")
+    bias = _one(weights, "encoder.bias", like=len(encoder))
+    written, skip = _one(weights, "b_dec", like=decoder.shape[1]), weights.get("W_skip")
     if not config.get("transcode"):
+        _one(weights, "b_dec", like=encoder.shape[1])
         bias = bias - encoder @ written
     if reading is None:
         if config.get("transcode"):
@@ -207,7 +211,7 @@ def _sparsify(folder: Path, name: str, reading: Reading | None) -> Dictionary:
         kind="topk",
         encoder=encoder,
         encoder_bias=bias,
-        decoder=_one(weights, "W_dec"),
+        decoder=decoder,
         decoder_bias=written,
         active=int(config.get("k", 0)) or None,
         skip=None if skip is None else skip.mT,
@@ -241,10 +245,10 @@ def _gemma_scope_1(folder: Path, name: str, reading: Reading | None) -> Dictiona
     return Dictionary(
         kind="jumprelu",
         encoder=encoder,
-        encoder_bias=_one(weights, "b_enc"),
+        encoder_bias=_one(weights, "b_enc", like=len(encoder)),
         decoder=decoder,
-        decoder_bias=_one(weights, "b_dec"),
-        threshold=_one(weights, "threshold"),
+        decoder_bias=_one(weights, "b_dec", like=decoder.shape[1]),
+        threshold=_one(weights, "threshold", like=len(encoder)),
         origin=Origin(reading=reading),
     )
 
@@ -260,13 +264,14 @@ def _gemma_scope_2(folder: Path, name: str, reading: Reading | None) -> Dictiona
         into = config.get("hf_hook_point_out")
         hook = config.get("hf_hook_point_in")
         reading = _reading(folder, hook, into if into != hook else None)
+    encoder, decoder = _one(weights, "w_enc").mT, _one(weights, "w_dec")
     return Dictionary(
         kind="jumprelu",
-        encoder=_one(weights, "w_enc").mT,
-        encoder_bias=_one(weights, "b_enc"),
-        decoder=_one(weights, "w_dec"),
-        decoder_bias=_one(weights, "b_dec"),
-        threshold=_one(weights, "threshold"),
+        encoder=encoder,
+        encoder_bias=_one(weights, "b_enc", like=len(encoder)),
+        decoder=decoder,
+        decoder_bias=_one(weights, "b_dec", like=decoder.shape[1]),
+        threshold=_one(weights, "threshold", like=len(encoder)),
         skip=weights.get("affine_skip_connection"),
         origin=Origin(reading=reading, model=str(config.get("model_name") or "")),
     )
@@ -320,7 +325,7 @@ def _own_origin(said: Any, folder: Path, reading: Reading | None) -> Origin | No
         return Origin(reading=reading or own, skipped=int(said["skipped"]), **rest)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{folder / CONFIG} does not say where the dictionary belongs as it was written: {error}"
+            f"{folder / CONFIG} does not say where the dictionary belongs, as it once did: {error}"
         ) from error
 
 
@@ -344,13 +349,22 @@ def _tensors(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no safetensors file: {error}") from error
 
 
-def _one(weights: Mapping[str, Any], name: str) -> Any:
+def _one(weights: Mapping[str, Any], name: str, *, like: Any = None) -> Any:
+    """Weights by name; a bias has to be as long as the rows or columns that it is added to."""
     if name not in weights:
         raise DataError(
             f"expected the weights {name}, got {', '.join(sorted(weights)) or 'none'}; the file is "
             "of another layout"
         )
-    return weights[name]
+    found = weights[name]
+    if like is None and found.ndim != 2:
+        raise DataError(f"expected {name} to be a matrix, got the shape {tuple(found.shape)}")
+    if like is not None and tuple(found.shape) != (int(like),):
+        raise DataError(
+            f"expected {name} of shape ({int(like)},), got {tuple(found.shape)}; the file is "
+            "damaged or of another layout"
+        )
+    return found
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

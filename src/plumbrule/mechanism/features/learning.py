@@ -20,14 +20,17 @@ from plumbrule.store import derive_seed
 BLOCK = 512
 """Latents whose weights are updated at once."""
 
-SECOND_DECAY, EPSILON = 0.999, 1e-8
-WARM_UP, COOL_DOWN = 0.05, 0.2
-REVIVED_UNTIL = 0.7
-REVIVALS = 50
+SECOND_DECAY, EPSILON = 0.99, 1e-8
+WARM_UP, COOL_DOWN = 0.05, 0.5
+REVIVED_UNTIL = 0.8
+REVIVALS = 200
 """Times that dead latents are looked for."""
 
 BANDWIDTH = 0.2
 """`jumprelu` only: how near to its threshold an activation counts for the threshold's slope."""
+
+FEWEST_BATCHES = 10
+"""A latent that was silent for fewer batches is not dead, however short the training."""
 
 THRESHOLD_DECAY = 0.98
 """Of the running mean of the smallest activation that a batch kept."""
@@ -354,7 +357,8 @@ class Learner:
         late = self.step_number >= REVIVED_UNTIL * settings.steps
         if late or (self.step_number + 1) % every:
             return
-        dead = (self._since >= settings.dead_after * settings.tokens).nonzero()[:, 0]
+        silent = max(settings.dead_after * settings.tokens, FEWEST_BATCHES * settings.batch)
+        dead = (self._since >= silent).nonzero()[:, 0]
         dead = dead[: len(into) // 2]
         if not len(dead):
             return
@@ -363,7 +367,7 @@ class Learner:
         missing = error.square().sum(1).cpu()
         chosen = missing.multinomial(len(dead), generator=generator).to(error.device)
         encoder, decoder = self.weights["encoder"], self.weights["decoder"]
-        alive = self._since < settings.dead_after * settings.tokens
+        alive = self._since < silent
         length = torch.linalg.vector_norm(encoder[alive], dim=1).mean() if alive.any() else 1.0
         directions = -error[chosen]
         decoder[dead] = directions / torch.linalg.vector_norm(directions, dim=1, keepdim=True)

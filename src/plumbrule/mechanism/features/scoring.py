@@ -208,7 +208,7 @@ class Recovery:
     """For each true feature the cosine of the latent that is nearest, on average."""
 
     mean_matched_cosine: float
-    """The same where no latent counts for two features: the matching that is best over all (MCC)."""
+    """The same where no latent counts for two features: the best matching of all (MCC)."""
 
     found: float
     """Share of the true features with a matched cosine above 0.9."""

@@ -37,8 +37,8 @@ class DictionarySettings:
     """Tokens a step."""
 
     learning_rate: float = 1e-3
-    """Of Adam, after a warm-up of 5% of the steps; it falls to zero over the last 20%. For `topk`
-    and its kin on up to a few million tokens; take less for longer runs."""
+    """Of Adam, after a warm-up of 5% of the steps; it falls to zero over the second half. For
+    `topk` and its kin on up to a few million tokens; take less for longer runs."""
 
     momentum: float = 0.0
     """Adam's first decay. At 0, as Rajamanoharan et al. (2024) train, latents that are not active
@@ -51,9 +51,9 @@ class DictionarySettings:
     groups: tuple[float, ...] = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
     """`matryoshka` only: shares of the latents that must reconstruct alone."""
 
-    dead_after: float = 0.05
-    """A latent that was not active for this share of all tokens is dead, and begins anew at what is
-    least well reconstructed; not in the last 30%."""
+    dead_after: float = 0.01
+    """A latent that was silent for this share of all tokens, and for 10 batches, is dead: it begins
+    anew at what is least well reconstructed; not in the last 20%."""
 
     seed: int = 0
     """Of the first weights and of where dead latents begin anew."""

@@ -313,7 +313,7 @@ def _fast_rows(before: Any, count: int) -> Codes | None:
 
 
 def _batch_bound(before: Any, wanted: int) -> float | None:
-    """A number that at least as many reach as are wanted, and few more; None where none is found."""
+    """A number that at least as many reach as are wanted, and few more; None where none is."""
     rows, width = before.shape
     block = next((size for size in BLOCKS if width % size == 0), 0)
     if not block or not before.is_contiguous() or wanted * 2 > rows * width // block:

@@ -95,8 +95,7 @@ def train_features(
     run = _Run(source, wanted, folder)
     plan = source.plan()
     total = max(each.settings.tokens for each in wanted)
-    number = 0
-    for chosen in plan:
+    for number, chosen in enumerate(plan):
         if run.over:
             break
         if number >= run.chunks:  # those before were trained on by the call that was killed
@@ -105,7 +104,6 @@ def train_features(
             except DataError as error:
                 raise DataError(f"{error}. {run.kept}") from error
             tell("training", min(run.tokens, total), total)
-        number += 1
     run.write()
     return run.trained(model)
 
