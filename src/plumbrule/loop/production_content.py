@@ -51,7 +51,7 @@ def production_content(
         packed: Packed files of the source, which are not read.
         command: What makes it again.
     """
-    labels = monitor.labels(answers)
+    labels = monitor.stored.labels(answers)
     rates = monitor.rates(labels)
     standing = [each for each in monitor.alarms if not each.handled]
     principles = []
@@ -78,9 +78,9 @@ def production_content(
                         "day": day or None,
                         "rate": to_json(sequence_of(scores, largest=max(largest, 1.0))),
                     }
-                    for day, scores in monitor.days(name)
+                    for day, scores in monitor.stored.days(name)
                 ],
-                "examples": monitor.examples(name),
+                "examples": monitor.stored.examples(name),
             }
         )
     return {

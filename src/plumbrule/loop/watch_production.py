@@ -218,7 +218,7 @@ def _settled(
     texts = {each.id: each.text for each in law.principles}
     for path in reports:
         monitor.take_reports(
-            read_reports(path, principles=texts, redact=redact, text_of=monitor.text_of)
+            read_reports(path, principles=texts, redact=redact, text_of=monitor.stored.text_of)
         )
     monitor.forget_old()
     for alarm in monitor.alarms:
@@ -234,7 +234,7 @@ def _settled(
                 "cause",
                 {**raised, "cause": alarm.cause},
             )
-    _write_lines(out / "to_label.jsonl", monitor.to_label())
+    _write_lines(out / "to_label.jsonl", monitor.stored.to_label())
     _write_lines(out / "tests.jsonl", _tests(monitor, answers))
     content = production_content(
         monitor, law, answers=answers, left_out=left_out, packed=packed_files(source),
@@ -327,10 +327,10 @@ def _tests(monitor: TrafficMonitor, answers: Mapping[str, bool]) -> list[dict[st
     found: dict[str, dict[str, Any]] = {}
     lines = [
         prompt_line(each["messages"], group="reported", principle=each["principle"])
-        for each in monitor.reports()
+        for each in monitor.stored.reports()
     ] + [
         prompt_line(data["messages"], group="confirmed", principle=name)
-        for name, data in monitor.confirmed(answers)
+        for name, data in monitor.stored.confirmed(answers)
     ]
     for line in lines:
         if line is not None:
