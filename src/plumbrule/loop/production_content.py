@@ -38,6 +38,7 @@ def production_content(
     *,
     answers: Mapping[str, bool],
     left_out: Sequence[str],
+    unproven: Sequence[str] = (),
     packed: int = 0,
     command: str = "",
 ) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def production_content(
         law: The constitution.
         answers: Item → whether people say that it breaks its principle.
         left_out: Principles that nobody looks at.
+        unproven: Principles with too few examples to examine the judge on.
         packed: Packed files of the source, which are not read.
         command: What makes it again.
     """
@@ -88,7 +90,7 @@ def production_content(
         "title": f"Watch by {law.name}",
         "plumbrule_version": __version__,
         "command": command,
-        "summary": _summary(monitor, standing, left_out, packed),
+        "summary": _summary(monitor, standing, left_out, unproven, packed),
         "constitution": {"name": law.name, "version": law.version, "sha256": law.sha256},
         "judge": monitor.judged_by,
         "counted": monitor.counted,
@@ -115,7 +117,11 @@ def _why_not(labels: Any, judged: bool) -> str:
 
 
 def _summary(
-    monitor: TrafficMonitor, standing: Sequence[Alarm], left_out: Sequence[str], packed: int
+    monitor: TrafficMonitor,
+    standing: Sequence[Alarm],
+    left_out: Sequence[str],
+    unproven: Sequence[str],
+    packed: int,
 ) -> list[str]:
     counts, settings = monitor.counts, monitor.settings
     found = [
@@ -144,6 +150,11 @@ def _summary(
             else "they have no words, and there is no judge"
         )
         found.append(f"Nobody looks at {', '.join(left_out)}: {how}.")
+    if unproven:
+        found.append(
+            f"The judge was not examined on {', '.join(unproven)}: the constitution has too few "
+            "examples of it. How often it errs there, only people's labels tell."
+        )
     if counts["without_content"]:
         found.append(
             f"{counts['without_content']:,} replies came without content: whatever sends them does "
