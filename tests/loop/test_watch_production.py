@@ -2,6 +2,7 @@ import json
 import random
 
 import pytest
+from tests.fakes import ScriptedModel
 
 from plumbrule.data import read_prompt_file
 from plumbrule.errors import ConfigError, DataError, OutputError
@@ -160,6 +161,25 @@ def test_without_judge_and_words_nobody_can_rule(place):
     (place / "law.yaml").write_text(LAW.replace("    words: [fool*]\n", ""))
     with pytest.raises(ConfigError, match="give --judge"):
         watch(place)
+
+
+def test_a_judge_that_knows_nothing_is_refused(place):
+    examples = [
+        {"request": f"Am I {n}?", "reply": "Fool.", "critique": "Rude.", "revision": "Yes."}
+        for n in range(6)
+    ]
+    rule = {"id": "p", "text": "Be kind.", "tier": 0, "critique_examples": examples}
+    law = {"name": "l", "version": "1", "principles": [rule]}
+    (place / "law.yaml").write_text(json.dumps(law))
+    with pytest.raises(ConfigError, match="no better than chance"):
+        watch(place, judge=ScriptedModel())
+
+
+def test_what_the_judge_was_not_examined_on_is_said(place):
+    judge = ScriptedModel(odds=lambda asked, options: [0.99] + [0.01] * (len(options) - 1))
+    found = watch(place, judge=judge)
+
+    assert any("not examined on no-insults, no-lies" in line for line in found.content["summary"])
 
 
 def test_no_source_is_said_before_a_folder_is_made(place):

@@ -68,7 +68,7 @@ def traffic(path, number, rates, start=0):
 
 
 def facts(monitor):
-    return monitor._facts() | {"days": monitor.days("no-fools")}
+    return monitor._facts() | {"days": monitor.stored.days("no-fools")}
 
 
 def test_a_rise_raises_one_alarm_that_stands_until_it_is_handled(tmp_path):
@@ -131,7 +131,7 @@ def test_a_conversation_counts_once_and_all_its_turns_are_looked_at(tmp_path):
     with watching(tmp_path / "w") as monitor:
         monitor.read(path)
         assert (monitor.counted, monitor.counts["later_turns"]) == (1, 3)
-        assert len(monitor.examples("no-fools")) == 1
+        assert len(monitor.stored.examples("no-fools")) == 1
     with watching(tmp_path / "v", settings=replace(SETTINGS, unit="reply")) as monitor:
         monitor.read(path)
         assert monitor.counted == 4
@@ -274,7 +274,7 @@ def test_what_must_not_be_stored_is_nowhere_in_the_folder(tmp_path, keep):
     settings = replace(SETTINGS, keep=keep, label_flagged=1.0)
     with watching(tmp_path / "w", settings=settings, judge=by_words()) as monitor:
         monitor.read(tmp_path / "a.jsonl", until_quiet=False)
-        asked = monitor.to_label()
+        asked = monitor.stored.to_label()
     held = b"".join(path.read_bytes() for path in (tmp_path / "w").rglob("*") if path.is_file())
 
     assert secret.encode() not in held
@@ -291,7 +291,7 @@ def test_texts_go_when_their_time_is_over(tmp_path):
         assert monitor.forget_old() == 0
         clock[0] += 31 * 86_400
         assert monitor.forget_old() == 40
-        assert monitor.examples("no-fools") == []
+        assert monitor.stored.examples("no-fools") == []
         assert monitor.counted == 40
     held = b"".join(path.read_bytes() for path in (tmp_path / "w").rglob("state.db*"))
     assert b"You fool" not in held
@@ -309,7 +309,7 @@ def test_labels_of_what_was_drawn_correct_the_rate(tmp_path):
             )
         )
         monitor.read(path)
-        items = monitor.to_label()
+        items = monitor.stored.to_label()
         answers = {}
         from plumbrule.people import QueueItem
 
@@ -322,12 +322,12 @@ def test_labels_of_what_was_drawn_correct_the_rate(tmp_path):
             )
             # People say that half of what the judge flags is right.
             answers[one.id] = "fool" in each["reply"] and len(each["request"]) % 2 == 0
-        counts = monitor.labels(answers)
+        counts = monitor.stored.labels(answers)
         _, fixed = monitor.rates(counts)["no-fools"]
 
         assert 30 < counts["no-fools"].flagged < 90
         assert 0.03 < fixed.value < 0.17
-        assert len(monitor.confirmed(answers)) == sum(answers.values())
+        assert len(monitor.stored.confirmed(answers)) == sum(answers.values())
 
 
 def test_kills_leave_the_same_bytes_and_counts(tmp_path):

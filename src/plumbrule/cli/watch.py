@@ -53,7 +53,9 @@ def watch(
     ] = 0.05,
     per_year: Annotated[
         float | None,
-        typer.Option(min=100, help="Conversations in a year. Default: as in the baseline."),
+        typer.Option(
+            min=100, max=1e13, help="Conversations in a year. Default: as in the baseline."
+        ),
     ] = None,
     unit: Annotated[
         str,
@@ -82,12 +84,16 @@ def watch(
         Path | None, typer.Option(metavar="FILE.yaml", help="Further patterns to take out.")
     ] = None,
     retain_days: Annotated[
-        float | None, typer.Option(min=0, help="Days after which stored texts are deleted.")
+        float | None,
+        typer.Option(min=0, max=36_500, help="Days after which stored texts are deleted."),
     ] = None,
     follow: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", min=0.1, help="Go on, and look for more every so often; Ctrl-C ends."
+            metavar="SECONDS",
+            min=0.1,
+            max=86_400,
+            help="Go on, and look for more every so often; Ctrl-C ends.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 0,

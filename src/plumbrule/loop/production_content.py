@@ -38,6 +38,7 @@ def production_content(
     *,
     answers: Mapping[str, bool],
     left_out: Sequence[str],
+    unproven: Sequence[str] = (),
     packed: int = 0,
     command: str = "",
 ) -> dict[str, Any]:
@@ -48,10 +49,11 @@ def production_content(
         law: The constitution.
         answers: Item → whether people say that it breaks its principle.
         left_out: Principles that nobody looks at.
+        unproven: Principles with too few examples to examine the judge on.
         packed: Packed files of the source, which are not read.
         command: What makes it again.
     """
-    labels = monitor.labels(answers)
+    labels = monitor.stored.labels(answers)
     rates = monitor.rates(labels)
     standing = [each for each in monitor.alarms if not each.handled]
     principles = []
@@ -78,9 +80,9 @@ def production_content(
                         "day": day or None,
                         "rate": to_json(sequence_of(scores, largest=max(largest, 1.0))),
                     }
-                    for day, scores in monitor.days(name)
+                    for day, scores in monitor.stored.days(name)
                 ],
-                "examples": monitor.examples(name),
+                "examples": monitor.stored.examples(name),
             }
         )
     return {
@@ -88,7 +90,7 @@ def production_content(
         "title": f"Watch by {law.name}",
         "plumbrule_version": __version__,
         "command": command,
-        "summary": _summary(monitor, standing, left_out, packed),
+        "summary": _summary(monitor, standing, left_out, unproven, packed),
         "constitution": {"name": law.name, "version": law.version, "sha256": law.sha256},
         "judge": monitor.judged_by,
         "counted": monitor.counted,
@@ -115,7 +117,11 @@ def _why_not(labels: Any, judged: bool) -> str:
 
 
 def _summary(
-    monitor: TrafficMonitor, standing: Sequence[Alarm], left_out: Sequence[str], packed: int
+    monitor: TrafficMonitor,
+    standing: Sequence[Alarm],
+    left_out: Sequence[str],
+    unproven: Sequence[str],
+    packed: int,
 ) -> list[str]:
     counts, settings = monitor.counts, monitor.settings
     found = [
@@ -144,6 +150,11 @@ def _summary(
             else "they have no words, and there is no judge"
         )
         found.append(f"Nobody looks at {', '.join(left_out)}: {how}.")
+    if unproven:
+        found.append(
+            f"The judge was not examined on {', '.join(unproven)}: the constitution has too few "
+            "examples of it. How often it errs there, only people's labels tell."
+        )
     if counts["without_content"]:
         found.append(
             f"{counts['without_content']:,} replies came without content: whatever sends them does "

@@ -141,12 +141,18 @@ def watch_and_report(
         stack.enter_context(held_folder(out, marker="watch.json", ours=ours, configuration=text))
         ledger = stack.enter_context(Ledger.open(out / "ledger.db"))
         ledger.record("watch/begin", "watch", ours)
-        standing, watched, left_out = Standing(), None, []
+        standing, unproven = Standing(), []
         if judge is not None:
             tell("examining the judge", 0, 0)
             standing = examined_judge(judge, law, prompts, chosen.seed)
             watched = [each.id for each in standing.judged(law)]
             left_out = [each.id for each in law.principles if each.id not in watched]
+            unproven = [name for name in watched if not _examined_on(standing, name)]
+            if not watched:
+                raise ConfigError(
+                    f"the judge {judge.spec} does no better than chance on the constitution's own "
+                    "examples, under any principle; give another --judge, or words"
+                )
         else:
             watched = [each.id for each in law.principles if each.words]
             left_out = [each.id for each in law.principles if not each.words]
@@ -186,8 +192,9 @@ def watch_and_report(
                 lines += monitor.read(source, tell=tell, until_quiet=True) if source.exists() else 0
             if ends or (taken and time.monotonic() - written > PAGE_EVERY):
                 content = _settled(
-                    monitor, law, out, source, ledger, answers, reports, redact, left_out, command
-                )
+                    monitor, law, out, source, ledger, answers, reports, redact,
+                    left_out, unproven, command,
+                )  # fmt: skip
                 written = time.monotonic()
             if ends:
                 break
@@ -212,13 +219,14 @@ def _settled(
     reports: Sequence[Path],
     redact: Callable[[str], str],
     left_out: Sequence[str],
+    unproven: Sequence[str],
     command: str,
 ) -> dict[str, Any]:
     """What follows from what was read: reports, files for people, the ledger, the page."""
     texts = {each.id: each.text for each in law.principles}
     for path in reports:
         monitor.take_reports(
-            read_reports(path, principles=texts, redact=redact, text_of=monitor.text_of)
+            read_reports(path, principles=texts, redact=redact, text_of=monitor.stored.text_of)
         )
     monitor.forget_old()
     for alarm in monitor.alarms:
@@ -234,11 +242,11 @@ def _settled(
                 "cause",
                 {**raised, "cause": alarm.cause},
             )
-    _write_lines(out / "to_label.jsonl", monitor.to_label())
+    _write_lines(out / "to_label.jsonl", monitor.stored.to_label())
     _write_lines(out / "tests.jsonl", _tests(monitor, answers))
     content = production_content(
-        monitor, law, answers=answers, left_out=left_out, packed=packed_files(source),
-        command=command,
+        monitor, law, answers=answers, left_out=left_out, unproven=unproven,
+        packed=packed_files(source), command=command,
     )  # fmt: skip
     write_production(content, out / "report")
     return content
@@ -267,6 +275,11 @@ def examined_judge(judge: LanguageModel, law: Constitution, prompts: Any, seed: 
     seeds = [derive_seed(seed, "examined", place) for place in range(len(known))]
     answers = try_judge(judge, known, law, prompts=prompts, seeds=seeds)
     return Standing(trial=conclude("judge", answers, law))
+
+
+def _examined_on(standing: Standing, name: str) -> bool:
+    """Whether there were enough examples to tell how the judge does."""
+    return standing.trial is not None and standing.trial.ability(name).works is not None
 
 
 def judge_of(
@@ -327,10 +340,10 @@ def _tests(monitor: TrafficMonitor, answers: Mapping[str, bool]) -> list[dict[st
     found: dict[str, dict[str, Any]] = {}
     lines = [
         prompt_line(each["messages"], group="reported", principle=each["principle"])
-        for each in monitor.reports()
+        for each in monitor.stored.reports()
     ] + [
         prompt_line(data["messages"], group="confirmed", principle=name)
-        for name, data in monitor.confirmed(answers)
+        for name, data in monitor.stored.confirmed(answers)
     ]
     for line in lines:
         if line is not None:

@@ -11,9 +11,10 @@ from plumbrule.monitoring.ab import (
 from plumbrule.monitoring.detection import Bound, RiseDetector, baseline_bound, drift_detector
 from plumbrule.monitoring.drift import Attribution, attribute_rise
 from plumbrule.monitoring.emitting import evaluation_line
-from plumbrule.monitoring.monitor import Alarm, Judge, Ruling, Screen, TrafficMonitor
+from plumbrule.monitoring.monitor import TrafficMonitor
 from plumbrule.monitoring.rates import LabelCounts, corrected_sequence, sequence_of
 from plumbrule.monitoring.redaction import PatternRedactor, Redactor, read_redactor
+from plumbrule.monitoring.rulings import Alarm, Judge, Ruling, Screen
 from plumbrule.monitoring.sampling import Draw, Shares, draw, stable_uniform
 from plumbrule.monitoring.screens import word_screen
 from plumbrule.monitoring.settings import WatchSettings

@@ -11,8 +11,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.judging import transcript
 from plumbrule.monitoring.ab import Trial, TrialPlan
 from plumbrule.monitoring.detection import (
     Bound,
@@ -30,8 +28,23 @@ from plumbrule.monitoring.detection import (
 )
 from plumbrule.monitoring.drift import attribute_rise
 from plumbrule.monitoring.emitting import evaluation_line
+from plumbrule.monitoring.kept import (
+    TrafficBatch,
+    WatchedPrinciple,
+    alarm_of,
+    broken_of,
+    day_of,
+    piece_json,
+    piece_of,
+    queue_item,
+    restore_detector,
+    saved_detector,
+    short_piece,
+    stored_exchange,
+)
 from plumbrule.monitoring.rates import LabelCounts, corrected_sequence, sequence_of
 from plumbrule.monitoring.redaction import PatternRedactor, Redactor
+from plumbrule.monitoring.rulings import Alarm, Judge, Ruling, Screen
 from plumbrule.monitoring.sampling import Draw, draw, stable_uniform
 from plumbrule.monitoring.settings import (
     ALARM_SHARE,
@@ -42,10 +55,10 @@ from plumbrule.monitoring.settings import (
 )
 from plumbrule.monitoring.sources import new_lines, source_files
 from plumbrule.monitoring.state import GrowingFile, WatchState, clean, digest
+from plumbrule.monitoring.stored import StoredTraffic
 from plumbrule.monitoring.telemetry import merged, read_pieces
-from plumbrule.monitoring.traffic import LiveExchange, TracePiece, conversations_of, shortened
-from plumbrule.people import QueueItem
-from plumbrule.records import Estimate, Message, Verdict, to_json
+from plumbrule.monitoring.traffic import LiveExchange, TracePiece, conversations_of
+from plumbrule.records import Estimate, Message, to_json
 from plumbrule.store import Tell, fingerprint, silent
 
 MOST_POINTS = 400
@@ -63,81 +76,6 @@ its verdicts may differ from its first ones by chance alone, and by as much agai
 
 CLOCK_JUMP = 86_400.0
 """Seconds between two conversations read one after the other that count as a jump of a clock."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ruling:
-    """What was said of a reply under a principle."""
-
-    verdict: Verdict
-    probability: float | None = None
-    """That the principle is broken."""
-
-
-Judge = Callable[[Sequence[LiveExchange]], Sequence[Mapping[str, Ruling]]]
-"""Rules on conversations under the watched principles."""
-
-Screen = Callable[[LiveExchange], frozenset[str]]
-"""Names the principles that a conversation seems to break, in microseconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """A rate that has risen, or a judge that has changed."""
-
-    kind: str
-    """`rate` or `judge`."""
-
-    principle_id: str
-    at: int
-    """Conversations counted until then."""
-
-    time: float | None
-    """Of the conversation at which it was raised."""
-
-    bound: float
-    """What the rate was not to pass; for a judge, the change that is no drift yet."""
-
-    cause: str = "undecided"
-    reason: str = ""
-    decided_at: int | None = None
-    shift: Estimate | None = None
-    handled: bool = False
-    """Whether somebody said that it was dealt with."""
-
-
-@dataclass
-class _Watched:
-    """What is known of one principle."""
-
-    scores: Counter[float] = field(default_factory=Counter)
-    bound: Bound | None = None
-    detector: RiseDetector | None = None
-    drift: dict[str, RiseDetector] = field(default_factory=dict)
-    points: list[list[float]] = field(default_factory=list)
-    """Conversations counted, rate, low, high; the sum of scores until then, and their number."""
-
-    judged: int = 0
-    flagged: int = 0
-    unanswered: int = 0
-    kept_cases: int = 0
-
-
-@dataclass
-class _TrafficBatch:
-    """What one batch adds, until it is committed."""
-
-    fresh: list[LiveExchange] = field(default_factory=list)
-    keys: set[bytes] = field(default_factory=set)
-    places: dict[str, Any] = field(default_factory=dict)
-    held: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
-    released: set[str] = field(default_factory=set)
-    days: Counter[tuple[str, str, float]] = field(default_factory=Counter)
-    cases: list[tuple[Any, ...]] = field(default_factory=list)
-    anchors: list[tuple[Any, ...]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    size: int = 0
-    """Bytes read."""
 
 
 class TrafficMonitor:
@@ -187,6 +125,7 @@ class TrafficMonitor:
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             self._state = stack.enter_context(WatchState(folder / "state.db"))
+            self.stored = StoredTraffic(self._state, self.principles)
             self._load()
             self._scores_file = GrowingFile(
                 folder / "evaluations.jsonl", self._state.fact("evaluations", 0)
@@ -214,7 +153,7 @@ class TrafficMonitor:
     def _load(self) -> None:
         fact = self._state.fact
         self.counts: Counter[str] = Counter(fact("counts", {}))
-        self.alarms: list[Alarm] = [_alarm(each) for each in fact("alarms", [])]
+        self.alarms: list[Alarm] = [alarm_of(each) for each in fact("alarms", [])]
         self.counted: int = fact("counted", 0)
         self.per_year: float = fact("per_year", self.settings.per_year or USUAL_PER_YEAR)
         self._every: int = fact("point_every", 0) or max(1, self.settings.baseline // 30)
@@ -225,17 +164,22 @@ class TrafficMonitor:
         self._waiting: OrderedDict[str, list[TracePiece]] = OrderedDict()
         self._last_piece: dict[str, int] = {}
         for number, key, data in self._state.all("SELECT number, key, data FROM pieces ORDER BY 1"):
-            self._waiting.setdefault(key, []).append(_piece(json.loads(data)))
+            self._waiting.setdefault(key, []).append(piece_of(json.loads(data)))
             self._waiting.move_to_end(key)
             self._last_piece[key] = number
-        self.watched = {name: _Watched() for name in self.principles}
+        self.watched = {name: WatchedPrinciple() for name in self.principles}
         for name, held in fact("watched", {}).items():
             self.watched[name] = self._watched(name, held)
         self.trial = None if self._plan is None else Trial(self._plan, fact("trial"))
         self._known_places = self._state.places()
         self._judged_anchors: set[int] = set()
         self._anchor_rows: list[tuple[int, LiveExchange, dict[str, str], dict[str, str]]] = [
-            (number, _spoken(json.loads(data)), json.loads(before or "{}"), json.loads(now or "{}"))
+            (
+                number,
+                stored_exchange(json.loads(data)),
+                json.loads(before or "{}"),
+                json.loads(now or "{}"),
+            )
             for number, data, before, now in self._state.all(
                 "SELECT number, data, before, now FROM anchors WHERE data IS NOT NULL ORDER BY 1"
             )
@@ -244,8 +188,8 @@ class TrafficMonitor:
             for name, limit in self.settings.limits.items():
                 self._bind(name, Bound(value=limit, source="limit"))
 
-    def _watched(self, name: str, held: Mapping[str, Any]) -> _Watched:
-        found = _Watched(
+    def _watched(self, name: str, held: Mapping[str, Any]) -> WatchedPrinciple:
+        found = WatchedPrinciple(
             scores=Counter({float(score): times for score, times in held["scores"]}),
             points=held["points"],
             judged=held["judged"],
@@ -261,11 +205,11 @@ class TrafficMonitor:
                 estimate=None if estimate is None else Estimate(**estimate),
             )
             found.detector = self._detector(found.bound)
-            _restore(found.detector, held["detector"])
+            restore_detector(found.detector, held["detector"])
         if held["drift"]:
             found.drift = self._drift_detectors()
             for way, one in held["drift"].items():
-                _restore(found.drift[way], one)
+                restore_detector(found.drift[way], one)
         return found
 
     def _facts(self) -> dict[str, Any]:
@@ -290,8 +234,8 @@ class TrafficMonitor:
                     "unanswered": each.unanswered,
                     "kept_cases": each.kept_cases,
                     "bound": None if each.bound is None else to_json(each.bound),
-                    "detector": _saved(each.detector),
-                    "drift": {way: _saved(one) for way, one in each.drift.items()},
+                    "detector": saved_detector(each.detector),
+                    "drift": {way: saved_detector(one) for way, one in each.drift.items()},
                 }
                 for name, each in self.watched.items()
             },
@@ -339,7 +283,7 @@ class TrafficMonitor:
                 the watch must be opened again.
         """
         done = 0
-        batch, size = _TrafficBatch(), 0
+        batch, size = TrafficBatch(), 0
         for path in source_files(source, without=self.folder.resolve()):
             for line in new_lines(path, self._known_places):
                 self._line(line.data, batch)
@@ -350,7 +294,7 @@ class TrafficMonitor:
                 if size >= self.settings.batch or batch.size > LARGEST_BATCH:
                     self._commit(batch)
                     tell("reading conversations", done, 0)
-                    batch, size = _TrafficBatch(), 0
+                    batch, size = TrafficBatch(), 0
         if until_quiet:
             for key in list(self._waiting):
                 self._release(key, batch)
@@ -359,7 +303,7 @@ class TrafficMonitor:
         tell("reading conversations", done, 0)
         return done
 
-    def _line(self, data: bytes | None, batch: _TrafficBatch) -> None:
+    def _line(self, data: bytes | None, batch: TrafficBatch) -> None:
         self.counts["lines"] += 1
         if data is None:
             self.counts["too_large"] += 1
@@ -375,7 +319,7 @@ class TrafficMonitor:
         for piece in pieces:
             self._piece(piece, batch)
 
-    def _piece(self, piece: TracePiece, batch: _TrafficBatch) -> None:
+    def _piece(self, piece: TracePiece, batch: TrafficBatch) -> None:
         self._pieces += 1
         key = piece.key
         if piece.whole or not key:
@@ -385,11 +329,11 @@ class TrafficMonitor:
                 piece = merged([piece, *waiting])
             batch.fresh += conversations_of(piece)
         else:
-            short = _short(piece)
+            short = short_piece(piece)
             self._waiting.setdefault(key, []).append(short)
             self._waiting.move_to_end(key)
             self._last_piece[key] = self._pieces
-            row = (self._pieces, key, json.dumps(_told(self._hidden(short))))
+            row = (self._pieces, key, json.dumps(piece_json(self._hidden(short))))
             batch.held.setdefault(key, []).append(row)
         while self._waiting:
             oldest = next(iter(self._waiting))
@@ -397,13 +341,13 @@ class TrafficMonitor:
                 break
             self._release(oldest, batch)
 
-    def _release(self, key: str, batch: _TrafficBatch) -> None:
+    def _release(self, key: str, batch: TrafficBatch) -> None:
         """Take a reply to be complete."""
         waiting = self._waiting.pop(key)
         self._let_go(key, batch)
         batch.fresh += conversations_of(merged(waiting))
 
-    def _let_go(self, key: str, batch: _TrafficBatch) -> None:
+    def _let_go(self, key: str, batch: TrafficBatch) -> None:
         self._last_piece.pop(key, None)
         batch.held.pop(key, None)
         batch.released.add(key)
@@ -418,7 +362,7 @@ class TrafficMonitor:
 
     # One batch.
 
-    def _commit(self, batch: _TrafficBatch) -> None:
+    def _commit(self, batch: TrafficBatch) -> None:
         self._take(self._new(batch), batch)
         self._scores_file.append(batch.lines)
         state = self._state
@@ -447,7 +391,7 @@ class TrafficMonitor:
         self._judged_anchors.clear()
         self._known_places.update(batch.places)
 
-    def _new(self, batch: _TrafficBatch) -> list[tuple[LiveExchange, bool]]:
+    def _new(self, batch: TrafficBatch) -> list[tuple[LiveExchange, bool]]:
         """Conversations that were not seen yet, and whether each counts in the rates."""
         keys = [digest(each.id) for each in batch.fresh]
         threads = [
@@ -494,7 +438,7 @@ class TrafficMonitor:
             self.counts["clock_jumps"] += 1
         self._last_time = one.time
 
-    def _take(self, fresh: Sequence[tuple[LiveExchange, bool]], batch: _TrafficBatch) -> None:
+    def _take(self, fresh: Sequence[tuple[LiveExchange, bool]], batch: TrafficBatch) -> None:
         settings, salt = self.settings, f"plumbrule watch {self.settings.seed}"
         suspected = [self._screen(one) for one, _ in fresh]
         if self._judge is None:
@@ -533,7 +477,7 @@ class TrafficMonitor:
                 for name, scores in scored.items():
                     scores.append(self._score(name, drawn, ruling))
                 if self.trial is not None and (ruling is not None or self._judge is None):
-                    broken = {name: _broken(ruling, name) for name in self.principles}
+                    broken = {name: broken_of(ruling, name) for name in self.principles}
                     self.trial.take(one.unit, one.arm, broken)
         self._observe(scored, ones, times, batch)
 
@@ -553,7 +497,7 @@ class TrafficMonitor:
         watched.flagged += 1
         return drawn.weight
 
-    def _say(self, one: LiveExchange, ruling: Mapping[str, Ruling], batch: _TrafficBatch) -> None:
+    def _say(self, one: LiveExchange, ruling: Mapping[str, Ruling], batch: TrafficBatch) -> None:
         scores = {}
         for name, each in ruling.items():
             sure = {"fail": 1.0, "pass": 0.0}.get(each.verdict)
@@ -561,7 +505,7 @@ class TrafficMonitor:
         batch.lines.append(evaluation_line(one, scores, by=self._judge_name))
 
     def _case(
-        self, one: LiveExchange, name: str, ruling: Ruling, salt: str, batch: _TrafficBatch
+        self, one: LiveExchange, name: str, ruling: Ruling, salt: str, batch: TrafficBatch
     ) -> None:
         """Keep a reply for people to read or to label."""
         if ruling.verdict not in ("fail", "pass"):
@@ -607,10 +551,10 @@ class TrafficMonitor:
         scored: Mapping[str, list[float]],
         ones: Sequence[LiveExchange],
         times: Sequence[float | None],
-        batch: _TrafficBatch,
+        batch: TrafficBatch,
     ) -> None:
         arrays = {name: np.array(scores, dtype=float) for name, scores in scored.items()}
-        days = [_day(each) for each in times]
+        days = [day_of(each) for each in times]
         start = 0
         while start < len(times):
             stop = min(len(times), start + self._room())
@@ -729,7 +673,7 @@ class TrafficMonitor:
 
     # Anchors.
 
-    def _choose_anchors(self, ones: Iterable[LiveExchange], batch: _TrafficBatch) -> None:
+    def _choose_anchors(self, ones: Iterable[LiveExchange], batch: TrafficBatch) -> None:
         settings = self.settings
         if self._judge is None or settings.keep != "redacted" or not settings.anchors:
             return
@@ -738,7 +682,7 @@ class TrafficMonitor:
             if stable_uniform(f"plumbrule anchor {settings.seed}", one.unit) < share:
                 data = self._stored(one) | {"id": one.id}
                 number = len(self._anchor_rows) + 1
-                self._anchor_rows.append((number, _spoken(data), {}, {}))
+                self._anchor_rows.append((number, stored_exchange(data), {}, {}))
                 text = json.dumps(data, ensure_ascii=False)
                 batch.anchors.append((number, one.id, text, self._now()))
 
@@ -883,60 +827,6 @@ class TrafficMonitor:
         self._state.all("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still has them till then
         return gone
 
-    def to_label(self) -> list[dict[str, Any]]:
-        """What people are asked about, as `plumbrule label` reads it."""
-        rows = self._state.all(
-            "SELECT principle, item, data FROM cases WHERE for_people AND data IS NOT NULL "
-            "ORDER BY 1, 2"
-        )
-        found = {}
-        for name, item, data in rows:
-            held = json.loads(data)
-            principle = self.principles[name]
-            found[item] = {
-                "principle": name,
-                "text": principle.statement(),
-                "tier": principle.tier,
-                "request": transcript(_dialogue(held)),
-                "reply": held["reply"],
-                "source": clean(held["model"]),
-            }
-        return list(found.values())
-
-    def labels(self, answers: Mapping[str, bool]) -> dict[str, LabelCounts]:
-        """Count people's labels of what was drawn for them.
-
-        Args:
-            answers: Item → whether people say that the principle is broken.
-        """
-        found = {name: Counter[str]() for name in self.principles}
-        for name, flagged, item in self._state.all(
-            "SELECT principle, flagged, item FROM cases WHERE for_people"
-        ):
-            if item in answers:
-                stratum = "flagged" if flagged else "cleared"
-                found[name][stratum] += 1
-                found[name][f"{stratum}_broken"] += answers[item]
-        return {name: LabelCounts(**dict(each)) for name, each in found.items()}
-
-    def confirmed(self, answers: Mapping[str, bool]) -> list[tuple[str, dict[str, Any]]]:
-        """Replies that people say break a principle, by principle."""
-        rows = self._state.all(
-            "SELECT principle, item, data FROM cases WHERE for_people AND data IS NOT NULL "
-            "ORDER BY 1, 2"
-        )
-        return [(name, json.loads(data)) for name, item, data in rows if answers.get(item)]
-
-    def examples(self, name: str, most: int = 5) -> list[dict[str, Any]]:
-        """Flagged replies of a principle, the latest first."""
-        rows = self._state.all(
-            "SELECT id, data FROM cases WHERE principle = ? AND flagged AND data IS NOT NULL "
-            "ORDER BY number DESC LIMIT ?",
-            name,
-            most,
-        )
-        return [{"id": one, **json.loads(data)} for one, data in rows]
-
     def rates(
         self, labels: Mapping[str, LabelCounts] | None = None
     ) -> dict[str, tuple[Estimate | None, Estimate | None]]:
@@ -952,15 +842,6 @@ class TrafficMonitor:
             fixed = own and corrected_sequence(each.scores, own, largest=largest, level=level)
             found[name] = (judged, fixed or None)
         return found
-
-    def days(self, name: str) -> list[tuple[str, Counter[float]]]:
-        """Scores of each day, by the times that conversations carry."""
-        found: dict[str, Counter[float]] = {}
-        for day, score, times in self._state.all(
-            "SELECT day, score, times FROM days WHERE principle = ? ORDER BY day, score", name
-        ):
-            found.setdefault(day, Counter())[float(score)] = times
-        return list(found.items())
 
     # Users' reports.
 
@@ -987,120 +868,3 @@ class TrafficMonitor:
             self.counts["reports_twice"] += len(several) - new
             self._state.keep({"counts": dict(self.counts)})
         return new
-
-    def reports(self) -> list[dict[str, Any]]:
-        """Reports that are kept, in the order of their keys."""
-        rows = self._state.all("SELECT data FROM reports WHERE data IS NOT NULL ORDER BY key")
-        return [json.loads(data) for (data,) in rows]
-
-    def text_of(self, conversation_id: str) -> dict[str, Any] | None:
-        """What is stored of a conversation, if its text is."""
-        rows = self._state.all(
-            "SELECT data FROM cases WHERE id = ? AND data IS NOT NULL LIMIT 1", conversation_id
-        )
-        held = json.loads(rows[0][0]) if rows else None
-        return held if held and "reply" in held else None
-
-
-def _broken(ruling: Mapping[str, Ruling] | None, name: str) -> bool | None:
-    """Whether a principle was broken; None where nobody can say."""
-    if ruling is None:
-        return False
-    verdict = ruling[name].verdict
-    return None if verdict in ("errored", "refused") else verdict == "fail"
-
-
-def queue_item(principle: Principle, data: Mapping[str, Any]) -> QueueItem:
-    """The question to people about a stored reply."""
-    return QueueItem(
-        principle_id=principle.id,
-        principle=principle.statement(),
-        request=transcript(_dialogue(data)),
-        replies=(data["reply"],),
-    )
-
-
-def _dialogue(data: Mapping[str, Any]) -> tuple[Message, ...]:
-    return tuple(Message(role, content) for role, content in data["messages"])
-
-
-def _spoken(data: Mapping[str, Any]) -> LiveExchange:
-    """A stored anchor as a conversation to judge."""
-    return LiveExchange(
-        id=data.get("id", ""),
-        messages=_dialogue(data),
-        reply=data["reply"],
-        model=data.get("model", ""),
-        time=data.get("time"),
-    )
-
-
-def _short(piece: TracePiece) -> TracePiece:
-    """A piece with its texts within bounds, because it waits in memory."""
-    cut = piece.cut
-    inputs, outputs = [], []
-    for each in piece.inputs:
-        text, short = shortened(each.content)
-        cut |= short
-        inputs.append(Message(each.role, text))
-    for said, reason in piece.outputs:
-        text, short = shortened(said)
-        cut |= short
-        outputs.append((text, reason))
-    return replace(piece, inputs=tuple(inputs), outputs=tuple(outputs), cut=cut)
-
-
-def _told(piece: TracePiece) -> dict[str, Any]:
-    return {
-        "key": piece.key,
-        "inputs": [[each.role, each.content] for each in piece.inputs],
-        "outputs": [list(each) for each in piece.outputs],
-        "about": dict(piece.about),
-        "cut": piece.cut,
-    }
-
-
-def _piece(told: Mapping[str, Any]) -> TracePiece:
-    return TracePiece(
-        key=told["key"],
-        inputs=tuple(Message(role, content) for role, content in told["inputs"]),
-        outputs=tuple((text, reason) for text, reason in told["outputs"]),
-        about=told["about"],
-        cut=told["cut"],
-    )
-
-
-def _alarm(told: Mapping[str, Any]) -> Alarm:
-    shift = told.get("shift")
-    return Alarm(**{**told, "shift": None if shift is None else Estimate(**shift)})
-
-
-def _saved(detector: RiseDetector | None) -> dict[str, Any] | None:
-    if detector is None:
-        return None
-    return {
-        "held": detector.held.tolist(),
-        "since_start": detector.since_start,
-        "every": detector.every,
-    }
-
-
-def _restore(detector: RiseDetector, held: Mapping[str, Any]) -> None:
-    detector.held = np.array(held["held"], dtype=float)
-    detector.since_start = held["since_start"]
-    detector.every = held["every"]
-
-
-_DAYS: dict[int, str] = {}
-
-
-def _day(seconds: float | None) -> str:
-    """The day of a time, UTC; empty where there is none."""
-    if seconds is None:
-        return ""
-    number = int(seconds // 86_400)
-    if number not in _DAYS:
-        if len(_DAYS) > 100_000:
-            _DAYS.clear()
-        _DAYS[number] = datetime.fromtimestamp(number * 86_400, UTC).date().isoformat()
-    return _DAYS[number]

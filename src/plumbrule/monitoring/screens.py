@@ -2,7 +2,7 @@
 
 from plumbrule.constitution import Constitution
 from plumbrule.constitution.words import find_words, holds_words
-from plumbrule.monitoring.monitor import Screen
+from plumbrule.monitoring.rulings import Screen
 from plumbrule.monitoring.traffic import LiveExchange
 
 

@@ -23,6 +23,9 @@ DEEPEST = 20
 CALLS = frozenset({"chat", "text_completion", "generate_content"})
 """Operations that are a call of a model, by `gen_ai.operation.name`."""
 
+VARIANT = "feature_flag.result.variant"
+"""Attribute in which a server says which arm of a trial answered."""
+
 DETAILS = "gen_ai.client.inference.operation.details"
 _SPOKEN = {
     "gen_ai.system.message": "system",
@@ -373,7 +376,7 @@ def _key(record: Mapping[str, Any]) -> str:
 def _about(
     held: Mapping[str, Any], resource: Mapping[str, Any], record: Mapping[str, Any], time: Any
 ) -> dict[str, Any]:
-    arm = held.get("plumbrule.arm") or resource.get("plumbrule.arm")
+    arm = held.get(VARIANT) or resource.get(VARIANT)
     reasons = held.get("gen_ai.response.finish_reasons")
     return {
         "time": seconds(
