@@ -117,6 +117,7 @@ def _of_run(record: RunRecord, identities: Identities) -> Iterator[Link]:
         "the folder holds no prompts.jsonl; its prompts are known by their hash alone",
     )  # fmt: skip
     yield from _labels(record)
+    yield from _judge(record)
     yield from _samples(record)
     yield from _trainings(record, identities)
     yield from _weights(record, identities)
@@ -167,6 +168,22 @@ def _labels(record: RunRecord) -> Iterator[Link]:
             record, "constitution", f"labels of {stage}", holds,
             f"{rows} records, {labels} principle ids and constitution {_short(law.sha256)}",
         )  # fmt: skip
+
+
+def _judge(record: RunRecord) -> Iterator[Link]:
+    """Whether every judgment names the judge that the run began with."""
+    stages = [
+        stage
+        for stage in record.stages
+        if stage.startswith("examination/") and stage.endswith("/judgments")
+    ]
+    rows = [row for stage in stages for row in record.rows(stage)]
+    judge = record.named.get("judge")
+    yield _link(
+        record, "judge", "judgments",
+        all(row["judge"] == judge for row in rows) if rows and judge else None,
+        f"judge {_short(judge)} on {len(rows)} judgments",
+    )  # fmt: skip
 
 
 def _principles(row: Mapping[str, Any]) -> list[str]:
@@ -242,18 +259,26 @@ def _weights(record: RunRecord, identities: Identities) -> Iterator[Link]:
     )  # fmt: skip
     yield _link(
         record, "starting weights", "examination before",
-        None if before is None else before == base, f"model {_short(before)} on every reply",
+        None if before is None else before == base and _signed_by(record, "before", before),
+        f"model {_short(before)} on every reply",
     )  # fmt: skip
     holds = _is_made_of(last, identities)
     if holds and last is not None:
         weights = identities[last]["parts"][0][-1]
         holds = all(final.get(path) == digest for path, digest in weights.items())
+        holds &= _signed_by(record, "final", last)
     yield _link(
         record, "models/final", "examination final",
         holds, f"model {_short(last)} is the hash of its weights and the rest",
         f"model {_short(last)} stands on every reply, and whoever exported had no weights that "
         "give it",
     )  # fmt: skip
+
+
+def _signed_by(record: RunRecord, stage: str, identity: str) -> bool:
+    """Whether every reply that was examined names a model."""
+    rows = record.rows(f"examination/{stage}/replies")
+    return all(row["model"] == identity for row in rows)
 
 
 def _is_made_of(identity: str | None, identities: Identities) -> bool | None:
