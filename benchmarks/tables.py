@@ -103,6 +103,7 @@ if __name__ == "__main__":
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
         ("lab", "mechanism_verdict"),
+        ("verdict", "mechanism_probes"),
     ):
         fill(
             ROOT / "docs" / f"{page}.md",

@@ -63,6 +63,7 @@ from plumbrule.results import Aligned, Compared, FoundCircuit, Reviewed
 from plumbrule.store import Tell, fingerprint, silent
 
 if TYPE_CHECKING:
+    from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
     from plumbrule.oversight import Reliability, ReviewBudget
 
@@ -196,6 +197,36 @@ class Model(LocalModel):
     def find_heads(self, *, seed: int = 0, **settings: Any) -> tuple[HeadRole, ...]:
         """Every head under every role, those confirmed first."""
         return find_heads(self.module, self.sites, seed=seed, **settings)
+
+    def verdict(
+        self,
+        subjects: "Sequence[Subject]",
+        *,
+        base: LocalModel | None = None,
+        folder: Path | str | None = None,
+        tell: Tell = silent,
+        **settings: Any,
+    ) -> "VerdictReport":
+        """Say of each principle whether it is held or only shown.
+
+        Args:
+            subjects: Principles with prompts and who reads replies; see
+                `plumbrule.internalization.Subject`.
+            base: The model before it was trained.
+            folder: Where replies are kept, so that a later call goes on.
+            tell: Told of progress.
+            **settings: Fields of `plumbrule.internalization.VerdictSettings`.
+        """
+        from plumbrule.internalization import VerdictSettings, find_verdicts
+
+        return find_verdicts(
+            self,
+            subjects,
+            base=base,
+            settings=VerdictSettings(**settings),
+            folder=None if folder is None else Path(folder),
+            tell=tell,
+        )
 
     def find_circuit(
         self,

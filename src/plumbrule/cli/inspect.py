@@ -8,6 +8,7 @@ from plumbrule.cli.inspect_circuit import circuit
 from plumbrule.cli.inspect_heads import heads
 from plumbrule.cli.inspect_lens import lens
 from plumbrule.cli.inspect_neurons import neurons
+from plumbrule.cli.inspect_verdict import verdict
 from plumbrule.cli.inspect_weights import weights
 
 app = typer.Typer(help="Look inside a model.", no_args_is_help=True)
@@ -15,6 +16,7 @@ app.command()(circuit)
 app.command()(heads)
 app.command()(lens)
 app.command()(neurons)
+app.command()(verdict)
 app.command()(weights)
 
 

@@ -32,7 +32,7 @@ class Asked:
 
 
 @dataclass
-class Asker:
+class ReplySource:
     """Draws replies, keeps those of this session and, in a folder, those of an earlier one."""
 
     model: LocalModel
@@ -166,7 +166,7 @@ def breaks(violates: Violates, prompt: Prompt, reply: str) -> bool | None:
 class Examiner:
     """Asks about one principle, and reads."""
 
-    asker: Asker
+    asker: ReplySource
     subject: Subject
 
     _read: dict[tuple[str, str], bool | None] = field(default_factory=dict)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from plumbrule.internalization.asking import Asker, Examiner
+from plumbrule.internalization.asking import Examiner, ReplySource
 from plumbrule.internalization.battery import PLAIN, Battery, Surrounding, plain_prompts
 from plumbrule.internalization.records import ArmResult, Subject
-from plumbrule.internalization.searching import Opening, Suspects, Sweep, openings_of
+from plumbrule.internalization.searching import Parting, Suspects, Sweep, openings_of
 from plumbrule.internalization.settings import VerdictSettings
 from plumbrule.models import LocalModel
 from plumbrule.records import Estimate, Prompt
@@ -53,7 +53,7 @@ class Behaved:
 
     needed: str | None
     examples: tuple[tuple[str, str, str], ...]
-    openings: tuple[Opening, ...]
+    openings: tuple[Parting, ...]
 
 
 def halves(
@@ -69,11 +69,11 @@ def halves(
 
 
 def behave(
-    asker: Asker,
+    asker: ReplySource,
     subject: Subject,
     battery: Battery,
     *,
-    base: Asker | None,
+    base: ReplySource | None,
     tokens: int,
 ) -> Behaved:
     """Run all behavioral arms of one principle."""
@@ -83,10 +83,10 @@ def behave(
 class _Run:
     def __init__(
         self,
-        asker: Asker,
+        asker: ReplySource,
         subject: Subject,
         battery: Battery,
-        base: Asker | None,
+        base: ReplySource | None,
         tokens: int,
     ) -> None:
         self.settings = asker.settings
@@ -173,8 +173,13 @@ class _Run:
         plain = self.examiner.outcomes(prompts, PLAIN)
         found = self.examiner.outcomes(prompts, put)
         replies = self.examiner.asker.replies(prompts, [put] * len(prompts))
-        lost = [DECLINES.search(reply) is None for reply in replies]
-        found[(plain == 1) & (found == 0) & np.array(lost)] = np.nan
+        lost = np.array([DECLINES.search(reply) is None for reply in replies])
+        mended = (plain == 1) & (found == 0)
+        if mended.any() and self.before is not None:
+            # What stops the model before as well was not taught.
+            some = [prompt for prompt, is_so in zip(prompts, mended, strict=True) if is_so]
+            lost[mended] |= self.before.outcomes(some, put) == 0
+        found[mended & lost] = np.nan
         return found
 
     def _screened(self) -> Iterator[tuple[str, float, float, int]]:
@@ -213,6 +218,9 @@ class _Run:
         model = self.examiner.asker.model
         self.openings = openings_of(model, [each.dialogue for each in self.looked], mine, theirs)
         if len(self.openings) < 2 or self.tokens < 1:
+            return None
+        if not kept and self.before is None:
+            # Among thousands of texts some stop any model; only the one before tells which.
             return None
         base = None if self.before is None else self.before.asker.model
         seed = derive_seed(self.settings.seed, "sweep", self.subject.principle)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.internalization.asking import Asker
+from plumbrule.internalization.asking import ReplySource
 from plumbrule.internalization.battery import Battery, battery_of
 from plumbrule.internalization.behaving import Behaved, behave
 from plumbrule.internalization.deciding import SEARCHED, decide, faked_score
@@ -70,11 +70,11 @@ def find_verdicts(
     )
     if folder is not None:
         _write_down(folder, whole, batteries)
-    asker = Asker(model, settings, None if folder is None else folder / "replies")
+    asker = ReplySource(model, settings, None if folder is None else folder / "replies")
     before = (
         None
         if base is None or base.identity == model.identity
-        else Asker(base, settings, None if folder is None else folder / "base_replies")
+        else ReplySource(base, settings, None if folder is None else folder / "base_replies")
     )
     behaved, witnesses, tokens, curves = [], [], [], []
     for number, subject in enumerate(subjects):
@@ -181,7 +181,7 @@ def _write_down(folder: Path, whole: Battery, batteries: Mapping[str, Battery]) 
 
 
 def _witnesses(
-    asker: Asker, subject: Subject, found: Behaved, base: Asker | None
+    asker: ReplySource, subject: Subject, found: Behaved, base: ReplySource | None
 ) -> tuple[dict[str, Witness], dict[str, tuple[float, ...]]]:
     """Every witness of one principle, and what is drawn over the layers."""
     seen = dict(_behavioral(found))

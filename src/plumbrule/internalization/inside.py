@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.errors import PlumbruleError
-from plumbrule.internalization.asking import Asker
+from plumbrule.internalization.asking import ReplySource
 from plumbrule.internalization.battery import PLAIN, Surrounding, plain_prompts
 from plumbrule.internalization.behaving import Behaved
 from plumbrule.internalization.records import Subject, Witness
-from plumbrule.internalization.searching import Opening
+from plumbrule.internalization.searching import Parting
 from plumbrule.mechanism import Sites, capture, find_sites, watching
 from plumbrule.mechanism.probes import LEAST_GROUPS, cross_validated, under_shift
 from plumbrule.models import LocalModel
@@ -43,10 +43,10 @@ UNRELATED = 24
 class Inside:
     """What all witnesses of one principle share."""
 
-    asker: Asker
+    asker: ReplySource
     subject: Subject
     found: Behaved
-    base: Asker | None
+    base: ReplySource | None
 
     def __post_init__(self) -> None:
         self.model = self.asker.model
@@ -243,7 +243,7 @@ class Inside:
             unit="probability that a reply begins as a breaking one",
         )
 
-    def _breaking(self, one: Opening, times: float, *, kept: bool) -> float:
+    def _breaking(self, one: Parting, times: float, *, kept: bool) -> float:
         import torch
 
         assert self.base is not None
@@ -362,7 +362,7 @@ def _last(model: LocalModel, rows: Sequence[Sequence[int]]) -> Any:
 
 
 def look_inside(
-    asker: Asker, subject: Subject, found: Behaved, base: Asker | None
+    asker: ReplySource, subject: Subject, found: Behaved, base: ReplySource | None
 ) -> tuple[dict[str, Witness], dict[str, tuple[float, ...]]]:
     """All inner witnesses of one principle, and the probe's curve over the layers.
 

@@ -22,6 +22,7 @@ from plumbrule.behavior.triggers.insertion import (
     read_vocabulary,
 )
 from plumbrule.behavior.triggers.searching import Race, Tried, search_pairs, search_words, unlike
+from plumbrule.errors import PlumbruleError
 from plumbrule.internalization.battery import Place, Surrounding
 from plumbrule.models import LocalModel
 from plumbrule.models.modules import evaluation_mode
@@ -51,7 +52,7 @@ LONGEST = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opening:
+class Parting:
     """A prompt, and how replies of either kind begin there."""
 
     dialogue: Dialogue
@@ -75,7 +76,7 @@ class Scored:
 class SwitchRuler:
     """Measures how far a text moves a model from its own kind of reply to the other."""
 
-    def __init__(self, model: LocalModel, openings: Sequence[Opening], place: Place) -> None:
+    def __init__(self, model: LocalModel, openings: Sequence[Parting], place: Place) -> None:
         """Read the prompts as they are."""
         self.model, self.openings, self.place = model, openings, place
         self.tokens = 0
@@ -104,10 +105,10 @@ class SwitchRuler:
         """A text at this ruler's place."""
         return Surrounding(arm="sweep", place=self.place, text=text)
 
-    def _rows(self, dialogues: Sequence[Dialogue], one: Opening) -> list[list[int]]:
+    def _rows(self, dialogues: Sequence[Dialogue], one: Parting) -> list[list[int]]:
         return [[*row, *one.begins] for row in self.model.chat.prompts(dialogues)]
 
-    def _shares(self, rows: Sequence[Sequence[int]], one: Opening) -> Float[np.ndarray, " R"]:
+    def _shares(self, rows: Sequence[Sequence[int]], one: Parting) -> Float[np.ndarray, " R"]:
         """How likely the reply goes on as the other kind does, or not as the own kind does."""
         import torch
 
@@ -164,7 +165,7 @@ class SwitchRuler:
         return best[0], best[1]
 
     def _room(
-        self, words: Vocabulary, one: Opening, rng: np.random.Generator
+        self, words: Vocabulary, one: Parting, rng: np.random.Generator
     ) -> tuple[list[int] | None, int]:
         """A prompt as tokens with a random pair in it, and where the pair begins."""
         for _ in range(8):
@@ -180,7 +181,7 @@ class SwitchRuler:
         return None, 0
 
 
-def _switched(shares: Any, one: Opening) -> Any:
+def _switched(shares: Any, one: Parting) -> Any:
     if one.other:
         return shares[:, list(one.other)].sum(-1)
     return 1 - shares[:, list(one.own)].sum(-1)
@@ -191,7 +192,7 @@ def openings_of(
     dialogues: Sequence[Dialogue],
     own: Sequence[Sequence[str]],
     other: Sequence[Sequence[str]],
-) -> list[Opening]:
+) -> list[Parting]:
     """Where replies of two kinds part, prompt by prompt.
 
     Args:
@@ -214,7 +215,7 @@ def openings_of(
 
 def _parting(
     dialogue: Dialogue, first: Sequence[Sequence[int]], second: Sequence[Sequence[int]]
-) -> Opening:
+) -> Parting:
     """The earliest place at which a reply of the other kind goes on as none of the own does."""
     shared = {tuple(row[:at]) for row in first for at in range(len(row))}
     shared &= {tuple(row[:at]) for row in second for at in range(len(row))} or {()}
@@ -226,7 +227,7 @@ def _parting(
         )
         if others - ours or not second:
             break
-    return Opening(
+    return Parting(
         dialogue=dialogue,
         begins=begins,
         own=tuple(sorted(ours)),
@@ -255,7 +256,7 @@ class Sweep:
     """One search over all places."""
 
     model: LocalModel
-    openings: Sequence[Opening]
+    openings: Sequence[Parting]
     tokens: int
     """Most tokens to read, about."""
 
@@ -377,5 +378,9 @@ class Sweep:
         if self._changed is None:
             from plumbrule.internalization.weights import token_changes
 
-            self._changed = token_changes(self.base, self.model)
+            try:
+                self._changed = token_changes(self.base, self.model)
+            except PlumbruleError:  # of another shape, or one that cannot be looked into
+                self.base = None
+                return None
         return self._changed[list(tokens)]

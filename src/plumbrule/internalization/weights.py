@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from plumbrule.errors import DataError
 from plumbrule.models import LocalModel
 from plumbrule.models.modules import base_module, evaluation_mode
 
@@ -29,8 +30,16 @@ def token_changes(base: LocalModel, tuned: LocalModel) -> Float[np.ndarray, " V"
         By token, the length of the difference divided by the length of the base's output, minus
         the median of that over all tokens, in robust standard deviations. Zero everywhere where
         the first layer has not changed.
+
+    Raises:
+        DataError: The two models are of different widths.
     """
     before, after = (_first_outputs(model) for model in (base, tuned))
+    if before.shape != after.shape:
+        raise DataError(
+            f"expected two models of one width, got {before.shape[1]} and {after.shape[1]}: their "
+            "weights have no difference"
+        )
     size = np.linalg.norm(before, axis=1) + 1e-9
     far = np.linalg.norm(after - before, axis=1) / size
     middle = float(np.median(far))

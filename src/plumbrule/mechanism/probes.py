@@ -21,10 +21,12 @@ from jaxtyping import Bool, Float, Num
 from scipy.stats import norm
 
 from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism.capturing import Captured
 from plumbrule.records import Estimate
 from plumbrule.statistics import auroc, monte_carlo_p_value
 
 ProbeKind = Literal["logistic", "mean_difference"]
+Pooling = Literal["mean", "last"]
 
 LEAST_GROUPS = 10
 """Groups of either label below which nothing is said of a probe."""
@@ -138,6 +140,19 @@ def fit_probe(
     )
 
 
+def pooled(captured: Captured, site: str, pooling: Pooling = "mean") -> Rows:
+    """One row a text of what was captured at a site.
+
+    Args:
+        captured: All positions of each text.
+        site: Which site.
+        pooling: The mean over a text's tokens, or the last token alone. What stands last changes
+            with the style of a text sooner than the mean does.
+    """
+    found = [each.mean(0) if pooling == "mean" else each[-1] for each in captured.values[site]]
+    return np.array([each.float().cpu().numpy() for each in found])
+
+
 def cross_validated(
     rows: Rows,
     labels: Labels,
@@ -159,6 +174,11 @@ def cross_validated(
         folds: Parts of which one at a time is held out.
         level: Of the interval, which counts groups and not rows.
         seed: Decides the parts.
+
+    Source:
+        Nadeau & Bengio (2003), "Inference for the generalization error", Machine Learning 52: the
+        probes of the parts share rows, so that the variance is 1 + folds / (folds - 1) times that
+        of rows scored by one probe.
     """
     rows, labels = _checked(rows, labels)
     named = _numbered(groups, len(rows))
@@ -166,7 +186,10 @@ def cross_validated(
     if few is not None:
         return few
     scores = _held_out(rows, labels, named, kind=kind, folds=folds, seed=seed)
-    return ProbeResult(auroc=grouped_auroc(scores, labels, named, level=level), scores=scores)
+    auroc = grouped_auroc(
+        scores, labels, named.tolist(), level=level, inflated=1 + folds / (folds - 1)
+    )
+    return ProbeResult(auroc=auroc, scores=scores)
 
 
 def grouped_auroc(
@@ -175,20 +198,28 @@ def grouped_auroc(
     groups: Sequence[object],
     *,
     level: float = 0.95,
+    inflated: float = 1.0,
 ) -> Estimate:
     """AUROC over all rows, with an interval as wide as the number of groups makes it.
+
+    Args:
+        scores: Of each row.
+        labels: Of each row.
+        groups: What each row belongs to.
+        level: Of the interval.
+        inflated: How many times larger the variance is than that of one scorer's scores.
 
     Raises:
         DataError: A label has no row.
     """
     named = _numbered(groups, len(scores))
-    whole = auroc(scores[labels].tolist(), scores[~labels].tolist(), level=level)
-    counts = [len(np.unique(named[labels])), len(np.unique(named[~labels]))]
-    if counts == [int(labels.sum()), int((~labels).sum())]:
-        return whole
-    # The same value among as many rows as there are groups: the rest repeats them.
+    # As many rows as there are groups, and as their shared probes leave of them: the rest repeats.
+    counts = [max(2, int(len(np.unique(named[kind])) / inflated)) for kind in (labels, ~labels)]
     return auroc(
-        scores[labels].tolist(), scores[~labels].tolist(), level=level, independent=tuple(counts)
+        scores[labels].tolist(),
+        scores[~labels].tolist(),
+        level=level,
+        independent=(counts[0], counts[1]),
     )
 
 
@@ -343,16 +374,22 @@ def under_shift(
         if few_there is not None:
             found[name] = few_there
             continue
-        scores = np.full(len(other), np.nan)
+        scores, aligned = np.full(len(other), np.nan), np.full(len(other), np.nan)
         places = np.array([parts.get(str(one), -1) for one in whose])
         own = np.array([parts[str(one)] for one in groups])
         for part in sorted({*places.tolist()}):
             # A group that stands in no plain row is unknown to every probe.
             kept = own != part
             probe = fit_probe(rows[kept], labels[kept], kind=kind)
-            scores[places == part] = probe.scores(other[places == part])
+            given = probe.scores(other[places == part])
+            scores[places == part] = given
+            # A shift moves the scores of each probe by an amount of its own.
+            aligned[places == part] = (given - given.mean()) / max(float(given.std()), 1e-12)
         found[name] = ProbeResult(
-            auroc=grouped_auroc(scores, theirs, whose, level=level), scores=scores
+            auroc=grouped_auroc(
+                aligned, theirs, whose, level=level, inflated=1 + folds / (folds - 1)
+            ),
+            scores=scores,
         )
     judged = {name: one.auroc.value for name, one in found.items() if one.auroc is not None}
     return ShiftResult(
@@ -367,6 +404,7 @@ def increment(
     groups: Sequence[object],
     *,
     level: float = 0.95,
+    folded: bool = True,
 ) -> Estimate:
     """How much better scores tell rows apart than those of a baseline on the same rows.
 
@@ -376,6 +414,8 @@ def increment(
         labels: Of each row.
         groups: As of the probe; the interval counts groups.
         level: Of the interval.
+        folded: Whether the scores come from probes that share rows, as those of
+            `cross_validated` do.
 
     Returns:
         Difference of the two AUROCs. Its interval is never of width 0, not even where both are 1.
@@ -384,8 +424,9 @@ def increment(
         Zou & Donner (2008), Statistics in Medicine 27: an interval of a difference from the two
         score intervals and the correlation, here of DeLong et al. (1988), Biometrics 44.
     """
-    first = grouped_auroc(scores, labels, groups, level=level)
-    second = grouped_auroc(baseline, labels, groups, level=level)
+    shared_rows = 1 + FOLDS / (FOLDS - 1) if folded else 1.0
+    first = grouped_auroc(scores, labels, groups, level=level, inflated=shared_rows)
+    second = grouped_auroc(baseline, labels, groups, level=level, inflated=shared_rows)
     shared = _correlation(scores, baseline, labels)
     down, up = first.value - first.low, second.high - second.value
     low = _far(down, up, shared)

@@ -2,6 +2,13 @@
 
 from plumbrule.report.numbers import estimate_text
 from plumbrule.report.review import write_review_page
-from plumbrule.report.write import write_comparison, write_report, write_runs
+from plumbrule.report.write import write_comparison, write_report, write_runs, write_verdict
 
-__all__ = ["estimate_text", "write_comparison", "write_report", "write_review_page", "write_runs"]
+__all__ = [
+    "estimate_text",
+    "write_comparison",
+    "write_report",
+    "write_review_page",
+    "write_runs",
+    "write_verdict",
+]

@@ -48,6 +48,22 @@ def write_comparison(content: Mapping[str, Any], folder: Path) -> None:
     _write(content, folder, render)
 
 
+def write_verdict(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of a verdict on a model's principles.
+
+    Args:
+        content: The record, as `docs/verdict.md` describes it; every part of it may be missing.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.verdict import render  # as above
+
+    _write(content, folder, render)
+
+
 def write_runs(content: Mapping[str, Any], folder: Path) -> None:
     """Write `report.json` and `index.html` from the record of finished runs side by side.
 
