@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.asking import ROOT, Peer, python_of
-from benchmarks.rows import Row, show, spread, with_earlier
+from benchmarks.rows import Row, show, single, spread, with_earlier
 from benchmarks.superposition import SuperpositionRecipe, superposition
 from plumbrule.mechanism.features.scoring import Recovery, recovery
 from plumbrule.store import fingerprint, write_atomic
@@ -177,7 +177,6 @@ def recovery_rows(*, quick: bool) -> list[Row]:
                 )
 
     sides = ("ours", "SAELens")
-    both = [(side, kind) for side in sides for kind in KINDS]
     measure(CHOOSING, [(side, "topk", choice) for side in sides for choice in CHOICES])
     best = {
         side: max(
@@ -187,10 +186,11 @@ def recovery_rows(*, quick: bool) -> list[Row]:
         )
         for side in sides
     }
-    chosen = {(side, kind): best[side] for side, kind in both}
     seeds = SEEDS[:1] if quick else SEEDS
-    for seed in seeds:
-        measure(seed, [(*each, choice) for each, choice in chosen.items() if choice is not None])
+    for kind in KINDS:
+        for seed in seeds:
+            wanted = [(side, kind, at) for side in sides if (at := best[side]) is not None]
+            measure(seed, wanted)
     table = []
     labels = {
         "mean_matched_cosine": "mean cosine with the matched latent (MCC)",
@@ -272,8 +272,71 @@ def real_part(*, quick: bool) -> list[Row]:
     return models.real_rows(found)
 
 
+def format_rows(*, quick: bool) -> list[Row]:
+    """What others write with a dictionary that we saved, and we with theirs."""
+    import torch
+
+    from plumbrule.mechanism.features import (
+        Dictionary,
+        Origin,
+        Reading,
+        read_dictionary,
+        save_dictionary,
+    )
+
+    del quick
+    table = []
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Any:
+        return torch.randn(*shape, generator=generator)
+
+    reading = Reading(site="1.out")
+    with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
+        folder = Path(place)
+        data = draw(64, 32)
+        np.save(folder / "activations.npy", data.numpy())
+        sides = opened(["SAELens", "sparsify"], folder, stack)
+
+        def row(label: str, ours: Any, theirs: np.ndarray) -> None:
+            apart = float(np.abs(ours.numpy() - theirs).max())
+            table.append(
+                single(
+                    f"largest difference of what is written, {label}",
+                    apart,
+                    unit=f"activations; span {float(np.ptp(theirs)):.2g}",
+                    n=theirs.size,
+                    target="<= 1e-4",
+                    met=apart <= 1e-4,
+                )
+            )
+
+        for kind in ("relu", "topk", "jumprelu") if "SAELens" in sides else ():
+            made = Dictionary(
+                kind=kind,
+                encoder=draw(256, 32),
+                encoder_bias=draw(256),
+                decoder=draw(256, 32),
+                decoder_bias=draw(32),
+                threshold=draw(256).abs() if kind == "jumprelu" else None,
+                active=8 if kind == "topk" else None,
+                origin=Origin(reading=reading),
+            )
+            save_dictionary(made, folder / kind)
+            theirs = sides["SAELens"].values("read", folder, name=kind)["written"]
+            row(f"{kind} saved by us, read by SAELens", made.reconstruct(data), theirs)
+        for side, kind in (("SAELens", "topk"), ("SAELens", "batch_topk"), ("sparsify", "topk")):
+            if side in sides:
+                name = f"{side} {kind}"
+                theirs = sides[side].values("write", folder, name=name, kind=kind)["written"]
+                ours = read_dictionary(folder / name, reading=reading).reconstruct(data)
+                row(f"{kind} saved by {side}, read by us", ours, theirs)
+    return table
+
+
 PARTS: Mapping[str, Callable[..., list[Row]]] = {
     "speed": speed_rows,
+    "formats": format_rows,
     "recovery": recovery_rows,
     "difference": difference_part,
     "real": real_part,

@@ -34,7 +34,7 @@ PLANTED = tuple(
 )
 """None of seed 0, on which the size of the dictionaries was chosen."""
 
-NULLS = (("none", 0), ("none", 1), ("none", 2))
+NULLS = (("none", 0), ("none", 1))
 """Trained further on the base's own replies, each with another seed."""
 
 SETTINGS = DictionarySettings(
@@ -162,6 +162,9 @@ def difference_rows(
 REAL = {"tokens": 100_000, "latents": 4096, "active": 32, "held_out": 3_000}
 
 
+REAL_KINDS = ("topk",)
+
+
 def real_texts(data: Path) -> Iterator[str]:
     """Dialogues, a constitution, papers and plays, as people wrote them."""
     with gzip.open(data / "hh_rlhf_harmless_test.jsonl.gz", "rt", encoding="utf-8") as file:
@@ -199,7 +202,7 @@ def real(folder: Path, data: Path, *, tokens: int) -> Mapping[str, Any]:
                 learning_rate=3e-3,
             ),
         )
-        for kind in ("topk", "batch_topk")
+        for kind in REAL_KINDS
     ]
 
     def tell(stage: str, done: int, total: int) -> None:
@@ -228,7 +231,8 @@ def real(folder: Path, data: Path, *, tokens: int) -> Mapping[str, Any]:
 def real_rows(found: Mapping[str, Any]) -> list[Row]:
     """Rows of the real model."""
     table = []
-    for kind, score in found["scores"].items():
+    for kind in REAL_KINDS:
+        score = found["scores"][kind]
         label = (
             f"SmolLM2-135M, {found['site']}, {REAL['latents']} latents, {kind}, "
             f"{found['tokens'] / 1e3:.0f}k tokens of real text"

@@ -83,6 +83,7 @@ if __name__ == "__main__":
     )
     for page, name in (
         ("models", "real_speed"),
+        ("features", "mechanism_features"),
         ("running", "real_run"),
         ("robustness", "house"),
         ("review_papers", "papers"),

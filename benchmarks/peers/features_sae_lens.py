@@ -15,6 +15,7 @@ def opened(folder: Path) -> Jobs:
     os.environ.setdefault("WANDB_MODE", "disabled")
     import torch
     from sae_lens import (  # type: ignore[import-not-found]
+        SAE,
         BatchTopKTrainingSAE,
         BatchTopKTrainingSAEConfig,
         TopKTrainingSAE,
@@ -105,7 +106,31 @@ def opened(folder: Path) -> Jobs:
 
         return Work(run=run, named=named)
 
-    return {"step": step, "train": train}
+    def read(name: str) -> Work:
+        coder = SAE.load_from_disk(folder / name)
+
+        def run() -> Any:
+            with torch.no_grad():
+                return coder(data)
+
+        return Work(run=run, named=lambda found: {"written": found.numpy()})
+
+    def write(name: str, kind: str) -> Work:
+        coder, config = classes[kind]
+        torch.manual_seed(0)
+        made = coder(config(d_in=data.shape[1], d_sae=256, k=8))
+        with torch.no_grad():
+            for each in made.parameters():
+                each += 0.1 * torch.randn_like(each)
+
+        def run() -> Any:
+            made.save_inference_model(folder / name)
+            with torch.no_grad():
+                return SAE.load_from_disk(folder / name)(data)
+
+        return Work(run=run, named=lambda found: {"written": found.numpy()})
+
+    return {"step": step, "train": train, "read": read, "write": write}
 
 
 if __name__ == "__main__":

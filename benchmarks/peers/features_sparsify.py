@@ -36,7 +36,21 @@ def opened(folder: Path) -> Jobs:
 
         return Work(run=run)
 
-    return {"step": step}
+    def write(name: str, kind: str) -> Work:
+        torch.manual_seed(0)
+        coder = SparseCoder(data.shape[1], SparseCoderConfig(num_latents=256, k=8))
+        with torch.no_grad():
+            for each in coder.parameters():
+                each += 0.1 * torch.randn_like(each)
+
+        def run() -> Any:
+            coder.save_to_disk(folder / name)
+            with torch.no_grad():
+                return coder(data).sae_out
+
+        return Work(run=run, named=lambda found: {"written": found.numpy()})
+
+    return {"step": step, "write": write}
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def test_training_several_at_once_is_training_each(source):
 
 
 def test_a_stopped_training_ends_with_the_same_bytes(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(module_under_test, "EVERY", 2)
     whole = train_features(source, [OWN, ACROSS])
-    for stop in (600, 1200):  # between two states, and before and after one has ended
+    for stop, every in ((600, 0.0), (1200, 1e9), (2000, 0.0)):  # the second writes no state
+        monkeypatch.setattr(module_under_test, "EVERY_SECONDS", every)
         with pytest.raises(Stopped):
             train_features(source, [OWN, ACROSS], folder=tmp_path, tell=stop_after(stop))
 
@@ -89,7 +89,7 @@ def kill(stage, done, total):
 
 
 def test_a_killed_training_leaves_the_same_files(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(module_under_test, "EVERY", 3)
+    monkeypatch.setattr(module_under_test, "EVERY_SECONDS", 0.0)
     child = os.fork()
     if not child:  # nothing of the test's own may run behind the kill
         torch.set_num_threads(1)
@@ -108,7 +108,7 @@ def test_a_killed_training_leaves_the_same_files(source, tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_state(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(module_under_test, "EVERY", 1)
+    monkeypatch.setattr(module_under_test, "EVERY_SECONDS", 0.0)
     with pytest.raises(Stopped):
         train_features(source, [OWN], folder=tmp_path, tell=stop_after(400))
     kept = (tmp_path / module_under_test.STATE).read_bytes()
@@ -125,7 +125,8 @@ def test_a_loss_that_is_no_number_keeps_the_last_state(source, tmp_path, monkeyp
     assert (tmp_path / module_under_test.STATE).read_bytes() == kept
 
 
-def test_the_state_of_another_training_is_refused(source, tmp_path):
+def test_the_state_of_another_training_is_refused(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(module_under_test, "EVERY_SECONDS", 0.0)
     with pytest.raises(Stopped):
         train_features(source, [OWN], folder=tmp_path, tell=stop_after(2000))
     other = replace(OWN, settings=replace(SETTINGS, seed=1))

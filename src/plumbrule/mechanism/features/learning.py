@@ -32,7 +32,7 @@ BANDWIDTH = 0.2
 FEWEST_BATCHES = 10
 """A latent that was silent for fewer batches is not dead, however short the training."""
 
-THRESHOLD_DECAY = 0.98
+THRESHOLD_DECAY = 0.9
 """Of the running mean of the smallest activation that a batch kept."""
 
 

@@ -1,11 +1,12 @@
 """Several dictionaries trained in one pass over a model's texts; a killed training goes on.
 
-The state of all of them is written every so many chunks, whole or not at all. Steps depend on the
+The state of all of them is written once a minute, whole or not at all. Steps depend on the
 settings and the chunk's number alone, so that what a killed training ends with is, byte for byte,
 what it would have ended with.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ CODE_VERSION = 1
 """Raised whenever the same inputs would give other dictionaries."""
 
 STATE = "training.safetensors"
-EVERY = 8
-"""Chunks between two writes of the state, and what a crash can cost at most."""
+EVERY_SECONDS = 60.0
+"""Between two writes of the state, and what a crash costs at most, besides one chunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,7 @@ class _Run:
         self._learners: dict[str, Learner] = {}
         self._seen: dict[str, list[list[float]]] = {each.name: [] for each in wanted}
         self._written = -1
+        self._wrote = time.monotonic()
         self._key = fingerprint(
             {
                 "code": CODE_VERSION,
@@ -164,7 +166,7 @@ class _Run:
                 self._seen[each.name].append([done, result.loss, result.active])
         self.tokens += len(next(iter(values.values())))
         self.chunks += 1
-        if self.chunks % EVERY == 0:
+        if time.monotonic() - self._wrote >= EVERY_SECONDS:
             self.write()
 
     def write(self) -> None:
@@ -180,7 +182,7 @@ class _Run:
         }
         about = {"key": self._key, "chunks": self.chunks, "tokens": self.tokens, "seen": self._seen}
         write_atomic(self._path, save(held, metadata={"plumbrule": json.dumps(about)}))
-        self._written = self.chunks
+        self._written, self._wrote = self.chunks, time.monotonic()
 
     def trained(self, model: str) -> TrainedFeatures:
         """What came of it."""
