@@ -687,9 +687,11 @@ class TrafficMonitor:
                 batch.anchors.append((number, one.id, text, self._now()))
 
     def _judge_some_anchors(self) -> None:
-        number = min(self.settings.anchors_each, len(self._anchor_rows))
-        chosen = [(self._turn + place) % len(self._anchor_rows) for place in range(number)]
-        self._turn = (self._turn + number) % len(self._anchor_rows)
+        # Drawn anew each time, so that what is expected of each judgment is the mean of all.
+        number, salt = len(self._anchor_rows), f"plumbrule anchors {self.settings.seed}"
+        turns = range(self._turn, self._turn + self.settings.anchors_each)
+        chosen = [int(stable_uniform(salt, str(turn)) * number) for turn in turns]
+        self._turn += self.settings.anchors_each
         self._judge_anchors(chosen)
         for name, watched in self.watched.items():
             moved = self._moves(name, chosen)
