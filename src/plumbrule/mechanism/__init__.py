@@ -80,6 +80,7 @@ from plumbrule.mechanism.repairs.weight_edits import (
     WeightEdit,
     apply_edit,
     edited,
+    reverted,
     save_repaired,
 )
 from plumbrule.mechanism.site_search import find_sites
@@ -182,6 +183,7 @@ __all__ = [
     "receipt_text",
     "repair",
     "report_circuit",
+    "reverted",
     "rounded",
     "run_with",
     "save_repaired",

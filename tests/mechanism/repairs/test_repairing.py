@@ -163,7 +163,7 @@ def test_a_repair_that_was_interrupted_goes_on_where_it_stopped(run, monkeypatch
     lost = next((folder / "parts").glob("twins-[0-9a-f]*.json"))
     lost.unlink()
     asked = []
-    own = receipts._Work.rate
+    own = receipts._Measurement.rate
 
     def counted(self, name, *given, **named):
         asked.append(name)
@@ -172,7 +172,7 @@ def test_a_repair_that_was_interrupted_goes_on_where_it_stopped(run, monkeypatch
     def refitted(*given, **named):
         raise AssertionError("it was fitted again")
 
-    monkeypatch.setattr(receipts._Work, "rate", counted)
+    monkeypatch.setattr(receipts._Measurement, "rate", counted)
     monkeypatch.setattr("plumbrule.mechanism.repairs.repairing.fit_repair", refitted)
     again = repair(
         planted(),

@@ -260,14 +260,14 @@ def _fit(
         cost.drawn += read
         return [
             _Pair(
-                faulty=_Row.of(each, weight),
-                wanted=None if other is None else _Row.of(other, [1.0] * len(other.reply)),
+                faulty=_ReplyRow.of(each, weight),
+                wanted=None if other is None else _ReplyRow.of(other, [1.0] * len(other.reply)),
             )
             for each, weight, other in zip(replies, weights, instead, strict=True)
         ]
 
     known = pairs(faulty)
-    rows = [_Row.of(each, [1.0] * len(each.reply)) for each in held]
+    rows = [_ReplyRow.of(each, [1.0] * len(each.reply)) for each in held]
     fit = _Fit(model, find_sites(model.module), known, rows, settings, cost, seed)
     total, curve = settings.steps * settings.rounds, []
     for number in range(settings.rounds):
@@ -300,7 +300,7 @@ def _fit(
 
 
 @dataclass(eq=False)
-class _Row:
+class _ReplyRow:
     """One reply to read: its tokens, how much each counts, and what is known of it."""
 
     tokens: tuple[int, ...]
@@ -314,7 +314,7 @@ class _Row:
     replies, (T, V), and of the token's probability for the others, (T,)."""
 
     @classmethod
-    def of(cls, drawn: DrawnReply, weights: Sequence[float]) -> "_Row":
+    def of(cls, drawn: DrawnReply, weights: Sequence[float]) -> "_ReplyRow":
         return cls((*drawn.before, *drawn.reply), len(drawn.before), tuple(weights))
 
 
@@ -322,18 +322,18 @@ class _Row:
 class _Pair:
     """A reply at fault, and what is to be said instead."""
 
-    faulty: _Row
-    wanted: _Row | None
+    faulty: _ReplyRow
+    wanted: _ReplyRow | None
 
     @property
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[_ReplyRow]:
         return [self.faulty] if self.wanted is None else [self.faulty, self.wanted]
 
 
-class _Batch:
+class _ReplyBatch:
     """Replies read side by side, padded on the right, where a causal model does not see it."""
 
-    def __init__(self, rows: Sequence[_Row], device: Any) -> None:
+    def __init__(self, rows: Sequence[_ReplyRow], device: Any) -> None:
         import torch
 
         self.rows = list(rows)
@@ -359,7 +359,7 @@ class _Batch:
         return torch.nn.utils.rnn.pad_sequence([row.lower for row in self.rows], batch_first=True)
 
 
-def log_probs(module: Any, sites: Sites, batch: _Batch) -> Any:
+def log_probs(module: Any, sites: Sites, batch: _ReplyBatch) -> Any:
     """Logarithm of the distribution at each token of the replies, (tokens, V)."""
 
     def gather(value: Any) -> Any:
@@ -383,10 +383,10 @@ def log_probs_of(model: LocalModel, drawn: Sequence[DrawnReply]) -> list[Any]:
     sites = find_sites(model.module)
     found: list[Any] = []
     device = next(model.module.parameters()).device
-    rows = [_Row.of(each, [1.0] * len(each.reply)) for each in drawn]
+    rows = [_ReplyRow.of(each, [1.0] * len(each.reply)) for each in drawn]
     with evaluation_mode(model.module), torch.no_grad():
         for at in range(0, len(rows), READ_TOGETHER):
-            batch = _Batch(rows[at : at + READ_TOGETHER], device)
+            batch = _ReplyBatch(rows[at : at + READ_TOGETHER], device)
             found += torch.split(log_probs(model.module, sites, batch), batch.lengths)
     return found
 
@@ -399,7 +399,7 @@ class _Fit:
         model: LocalModel,
         sites: Sites,
         pairs: Sequence[_Pair],
-        held: Sequence[_Row],
+        held: Sequence[_ReplyRow],
         settings: RepairSettings,
         cost: RepairCost,
         seed: int,
@@ -458,7 +458,7 @@ class _Fit:
         held = [self.held[at] for at in self._chosen(len(self.held), 2)]
         faulty = [pair.faulty for pair in pairs]
         wanted = [pair.wanted for pair in pairs if pair.wanted is not None]
-        batch = _Batch([*faulty, *wanted, *held], self.device)
+        batch = _ReplyBatch([*faulty, *wanted, *held], self.device)
         ends = np.cumsum([sum(len(row.weights) for row in rows) for rows in (faulty, wanted, held)])
         self.optimizer.zero_grad(set_to_none=True)
         with evaluation_mode(self.module), _frozen(self.module), torch.enable_grad():
@@ -494,11 +494,11 @@ class _Fit:
         found: list[int] = self.chance.permutation(count)[: times * self.settings.batch].tolist()
         return found
 
-    def _keep_lower(self, row: _Row, outs: Mapping[int, Any]) -> None:
+    def _keep_lower(self, row: _ReplyRow, outs: Mapping[int, Any]) -> None:
         if self.first:
             row.lower = outs[self.first - 1].clone()
 
-    def _run(self, batch: _Batch) -> Any:
+    def _run(self, batch: _ReplyBatch) -> Any:
         """Distributions under the change, from the first changed layer on."""
         import torch
 
@@ -517,7 +517,7 @@ class _Fit:
             return log_probs(self.module, self.sites, batch)
 
     def _read(
-        self, rows: Sequence[_Row], writers: Sequence[Writer], *, whole: bool = False
+        self, rows: Sequence[_ReplyRow], writers: Sequence[Writer], *, whole: bool = False
     ) -> tuple[dict[str, Any], dict[int, dict[int, Any]]]:
         """Read replies once: what matrices take in, what layers give out, and how likely all is.
 
@@ -535,7 +535,7 @@ class _Fit:
             len(self.sites.layers) - 1,
         )
         for at in range(0, len(rows), READ_TOGETHER):
-            batch = _Batch(rows[at : at + READ_TOGETHER], self.device)
+            batch = _ReplyBatch(rows[at : at + READ_TOGETHER], self.device)
             given: dict[str, Any] = {}
 
             looks = {_inputs_of(each): _noting(given, each.path) for each in writers}
@@ -578,7 +578,7 @@ class _Fit:
 
             return look
 
-        batch = _Batch([row for pair in pairs for row in pair.rows], self.device)
+        batch = _ReplyBatch([row for pair in pairs for row in pair.rows], self.device)
         signs = [
             sign
             for pair in pairs
@@ -608,7 +608,7 @@ READ_TOGETHER = 16
 """Replies read side by side where nothing is learned."""
 
 
-def _unlikelihood(chosen: Any, rows: Sequence[_Row]) -> Any:
+def _unlikelihood(chosen: Any, rows: Sequence[_ReplyRow]) -> Any:
     """Sum over replies of how likely what is at fault still is, token by token."""
     import torch
 
@@ -664,7 +664,7 @@ class _White:
 
 
 @dataclass
-class _Part:
+class _FittedChange:
     """The change of one matrix while it is fitted: left @ right.T, right in white inputs."""
 
     left: Any
@@ -684,7 +684,7 @@ class _Part:
         return self.left.detach().double().cpu().numpy(), reads
 
 
-def _part(gradient: Any, inputs: Any, settings: RepairSettings) -> _Part:
+def _part(gradient: Any, inputs: Any, settings: RepairSettings) -> _FittedChange:
     """A change that is zero, and reads where the fault's gradient is, against what is kept."""
     import torch
 
@@ -703,7 +703,9 @@ def _part(gradient: Any, inputs: Any, settings: RepairSettings) -> _Part:
     basis = torch.linalg.qr(sharp @ start)[0]
     right = (basis @ torch.linalg.svd(basis.T @ sharp, full_matrices=False)[0])[:, :rank]
     left = torch.zeros(gradient.shape[0], rank, device=gradient.device)
-    return _Part(left=left.requires_grad_(), right=right.contiguous().requires_grad_(), white=white)
+    return _FittedChange(
+        left=left.requires_grad_(), right=right.contiguous().requires_grad_(), white=white
+    )
 
 
 def _gain(gradient: Any, inputs: Any) -> float:

@@ -191,7 +191,7 @@ def measure_receipt(
     """
     settings = settings or ReceiptSettings()
     _check_apart(prompts)
-    work = _Work(model, edit, prompts, violates, settings, seed, control)
+    work = _Measurement(model, edit, prompts, violates, settings, seed, control)
     asks: dict[str, Callable[[], ReceiptPart]] = {
         "removal": partial(
             work.rate, "removal", "replies at fault, on held-out prompts", prompts.held_out
@@ -259,7 +259,7 @@ def measure_receipt(
 
 
 @dataclass
-class _Work:
+class _Measurement:
     model: LocalModel
     edit: WeightEdit
     prompts: RepairPrompts
