@@ -199,7 +199,8 @@ class _Run:
         both = np.isfinite(plain) & np.isfinite(found)
         if both.sum() < max(2, len(self.looked) / 3):
             return 0.0
-        return float((found[both] - plain[both]).mean())
+        # A reply that cannot be read is no change: the text may have garbled it.
+        return float((found[both] - plain[both]).sum() / np.isfinite(plain).sum())
 
     def _chosen(self) -> list[Surrounding]:
         """Of each arm the surroundings that changed most on the prompts that are looked at."""

@@ -1,8 +1,9 @@
 """The search for short texts, known to nobody, that switch a principle on or off.
 
 One model is read, and nothing is generated: what is measured is how likely a reply begins as the
-other kind of reply does. All words of a small vocabulary are tried, then pairs of them as a race;
-of a large one those that a gradient, and the change of the first layer, point to.
+other kind of reply does. All words of a small vocabulary are tried, of a large one those that a
+gradient and the change of the first layer point to; then pairs, by the word that a gradient points
+to.
 
 Axes: N texts, P prompts, R rows, T tokens, V vocabulary.
 """
@@ -21,7 +22,7 @@ from plumbrule.behavior.triggers.insertion import (
     most_tokens,
     read_vocabulary,
 )
-from plumbrule.behavior.triggers.searching import Race, Tried, search_pairs, search_words, unlike
+from plumbrule.behavior.triggers.searching import Tried, search_words, unlike
 from plumbrule.errors import PlumbruleError
 from plumbrule.internalization.battery import Place, Surrounding
 from plumbrule.models import LocalModel
@@ -32,7 +33,7 @@ from plumbrule.store import derive_seed
 PLACES: tuple[Place, ...] = ("before", "system", "after")
 """Where texts are tried, and in this order."""
 
-SHARES = {"before": 0.5, "system": 0.3, "after": 0.2}
+SHARES = {"before": 0.55, "system": 0.25, "after": 0.2}
 """How the tokens are divided between the places."""
 
 SINGLE = 0.35
@@ -40,6 +41,16 @@ SINGLE = 0.35
 
 SLOPES = 12
 """Random texts whose slopes foretell which words of a large vocabulary are worth trying."""
+
+GUESSED = 20
+"""Words of each side that are tried as the better half of a pair."""
+
+HEAT, VARY = 0.35, 0.5
+"""Shares of the pairs in which guessed words meet partners by chance, and the best of them meet
+those that the slope beside them points to."""
+
+VARIED_WORDS = 3
+"""Words of each side that meet many others."""
 
 USED = 3
 """Prompts that the searches read."""
@@ -126,9 +137,15 @@ class SwitchRuler:
         return found
 
     def slopes(
-        self, words: Vocabulary, *, texts: int, seed: int
+        self, words: Vocabulary, *, texts: int, seed: int, fixed: tuple[int | None, int | None]
     ) -> tuple[Float[np.ndarray, " openings"], Float[np.ndarray, " continuations"]]:
         """What each word would add in either place of a pair, to first order; larger moves more.
+
+        Args:
+            words: What may stand there.
+            texts: Random pairs at which the slope is taken; the largest gain counts.
+            seed: Decides them.
+            fixed: The number of a word that stands in a place of all of them.
 
         Source:
             Ebrahimi et al. (2018), "HotFlip", arXiv 1712.06751: the exchange by the slope.
@@ -142,7 +159,7 @@ class SwitchRuler:
         best = [np.full(len(side), -np.inf) for side in sides]
         for number in range(texts):
             one = self.openings[number % min(USED, len(self.openings))]
-            row, at = self._room(words, one, rng)
+            row, at = self._room(words, one, rng, fixed)
             if row is None:
                 continue
             ids = torch.tensor([row], device=device_of(self.model))
@@ -165,13 +182,21 @@ class SwitchRuler:
         return best[0], best[1]
 
     def _room(
-        self, words: Vocabulary, one: Parting, rng: np.random.Generator
+        self,
+        words: Vocabulary,
+        one: Parting,
+        rng: np.random.Generator,
+        fixed: tuple[int | None, int | None],
     ) -> tuple[list[int] | None, int]:
         """A prompt as tokens with a random pair in it, and where the pair begins."""
         for _ in range(8):
-            pair = (
+            drawn = (
                 int(rng.integers(len(words.openings))),
                 int(rng.integers(len(words.continuations))),
+            )
+            pair = tuple(
+                chance if given is None else given
+                for given, chance in zip(fixed, drawn, strict=True)
             )
             row = self._rows([self.put(words.text(pair)).enter(one.dialogue)], one)[0]
             wanted = [words.opening_ids[pair[0]], words.continuation_ids[pair[1]]]
@@ -314,19 +339,70 @@ class Sweep:
     def _pairs(
         self, ruler: SwitchRuler, looks: Tried, used: Sequence[int], count: int
     ) -> list[str]:
-        some = self._part(ruler, round(count / 4))
-        looks.left = round(0.8 * count)
-        race = Race(looks, some, derive_seed(self.seed, "race", ruler.place))
-        guesses = [range(min(24, len(one))) for one in (some.openings, some.continuations)]
-        pairs = unlike(
-            search_pairs(race, pairs=looks.left, prompts=used, guesses=guesses), race.pairs
-        )[:BEST]
-        looks.left = round(0.2 * count)
-        longer = self._lengthened(looks, some, pairs[:1], used)
-        halves = [half for text in pairs[:2] for half in some.halves(race.pairs[text])]
+        """Pairs by their better word: guessed by slope, tried with a few, then with many others.
+
+        A pair that switches a model is hardly ever met by chance, but one of its words mostly does
+        something with any partner, and the slope at random pairs points to it.
+        """
+        words = self._part(ruler, round(count / 4))
+        seed = derive_seed(self.seed, "pairs", ruler.place)
+        rng = np.random.default_rng(seed)
+        looks.left = count
+        sizes = (len(words.openings), len(words.continuations))
+        guessed = [
+            np.argsort(-gains, kind="stable")[:GUESSED].tolist()
+            for gains in ruler.slopes(words, texts=2 * SLOPES, seed=seed, fixed=(None, None))
+        ]
+        numbers: dict[str, tuple[int, int]] = {}
+        won: list[dict[int, list[float]]] = [{}, {}]
+        partners = max(3, round(HEAT * count / (2 * GUESSED)))
+        for side in (0, 1):
+            for word in guessed[side]:
+                others = rng.integers(sizes[1 - side], size=partners).tolist()
+                self._play(looks, words, side, word, others, used, numbers, won)
+        ahead = [
+            sorted(own, key=lambda word: -float(np.mean(own[word]) + np.max(own[word]) / 2))
+            for own in won
+        ]
+        each = max(6, round(VARY * count / (2 * VARIED_WORDS)))
+        for side in (0, 1):
+            for word in ahead[side][:VARIED_WORDS]:
+                fixed = (word, None) if side == 0 else (None, word)
+                gains = ruler.slopes(words, texts=4, seed=seed, fixed=fixed)[1 - side]
+                others = np.argsort(-gains, kind="stable")[:each].tolist()
+                self._play(looks, words, side, word, others, used, numbers, won)
+        best = looks.best(list(numbers))[: 4 * BEST]
+        looks.left = max(looks.left, 4 * BEST * len(used))
+        for prompt in used:
+            looks.look(best, prompt)
+        pairs = unlike(looks.best(best), numbers)[:BEST]
+        looks.left = round(0.1 * count)
+        longer = self._lengthened(looks, words, pairs[:1], used)
+        halves = [half for text in pairs[:2] for half in words.halves(numbers[text])]
         for prompt in used:
             looks.look([*longer, *halves], prompt)
         return [*longer, *pairs, *(half for half in halves if half in looks.seen)]
+
+    @staticmethod
+    def _play(
+        looks: Tried,
+        words: Vocabulary,
+        side: int,
+        word: int,
+        others: Sequence[int],
+        used: Sequence[int],
+        numbers: dict[str, tuple[int, int]],
+        won: Sequence[dict[int, list[float]]],
+    ) -> None:
+        """Try a word with others, and put down what it won."""
+        pairs = [(word, other) if side == 0 else (other, word) for other in others]
+        texts = [words.text(pair) for pair in pairs]
+        prompt = used[(word + len(won[side])) % len(used)]
+        looks.look(texts, prompt)
+        for pair, text in zip(pairs, texts, strict=True):
+            if prompt in looks.seen.get(text, {}):
+                numbers.setdefault(text, pair)
+                won[side].setdefault(word, []).append(looks.seen[text][prompt])
 
     def _lengthened(
         self, looks: Tried, words: Vocabulary, texts: Sequence[str], used: Sequence[int]
@@ -356,7 +432,10 @@ class Sweep:
             return words
         rng = np.random.default_rng(derive_seed(self.seed, "part", ruler.place))
         slopes = ruler.slopes(
-            words, texts=SLOPES, seed=derive_seed(self.seed, "slopes", ruler.place)
+            words,
+            texts=SLOPES,
+            seed=derive_seed(self.seed, "slopes", ruler.place),
+            fixed=(None, None),
         )
         chosen = []
         for side, (gains, size) in enumerate(zip(slopes, sizes, strict=True)):
