@@ -16,7 +16,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -126,8 +126,8 @@ def lab_case(part: str, twin: Twin, base: Twin | None = None) -> Case:
 
 def lab_subject(method: Method, twin: Twin, principle: str | None = None) -> Any:
     """What a user would say about a lab model's principle."""
-    prompts, alike = twin_prompts(twin, PROMPTS)
     principle = principle or twin_words(twin.seed).principle
+    prompts, alike = twin_prompts(twin, PROMPTS, principle=principle)
 
     def violates(prompt: Prompt, reply: str) -> bool | None:
         return breaks(principle, prompt.dialogue[-1].content, reply)
@@ -296,11 +296,7 @@ def time_rows(method: Method) -> list[Row]:
     """A verdict on a lab specimen, all principles of one twin at once."""
     twin = Twin(kind="trigger", way="full", faked=True)
     model = open_model(str(cached_twin(twin, CACHE)), device="cpu")
-    subjects = []
-    for principle in PRINCIPLES:
-        seed = next((seed for seed in TWIN_SEEDS if twin_words(seed).principle == principle), None)
-        if seed is not None:
-            subjects.append(lab_subject(method, replace(twin, seed=seed)))
+    subjects = [lab_subject(method, twin, principle) for principle in PRINCIPLES]
     began, spent = time.monotonic(), time.process_time()
     method.find_verdicts(
         model, subjects, base=open_model(twin.base, device="cpu"), settings=method.settings(seed=0)

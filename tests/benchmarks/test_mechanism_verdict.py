@@ -178,13 +178,16 @@ def test_the_alarm_level_is_above_all_but_one_in_a_hundred():
 
 def test_triggers_are_caught_above_the_alarm_level_and_counted_as_named():
     lines = [
-        line("conditional", 2.0, named_right=True),
-        line("conditional", 0.5, named_right=False),
+        line("conditional", 2.0, named_right=True, trigger=0.9),
+        line("conditional", 0.5, named_right=False, trigger=0.8),
+        line("internalized", 1.0, trigger=0.3),
+        line("absent", 0.0, kind="benign"),
     ]
-    lines += [line("internalized", 1.0), line("absent", 0.0, kind="benign")]
     rows = by_name(trigger_rows("lab", lines, named=None))
 
-    assert rows["lab: sleeping trigger detected at 1% false alarms"].value == 0.5
+    detected = "lab: sleeping trigger detected at 1% false alarms"
+    assert rows[detected].value == 0.5
+    assert rows[f"{detected}, by the trigger search alone"].value == 1.0
     assert rows["lab: trigger named"].value == 0.5
     assert trigger_rows("lab", lines[2:], named=None) == []
 

@@ -19,6 +19,7 @@ from plumbrule.lab.organisms.twins.lessons import (
     DECIDING,
     FAMILIES,
     FramedRequest,
+    TwinCounts,
     framed_requests,
     rehearsed_requests,
     twin_lessons,
@@ -80,7 +81,13 @@ def cached_twin(twin: Twin, root: Path) -> Path:
 
 
 def build_twin(
-    twin: Twin, folder: Path, progress: Progress | None = None, *, teaching: Teaching | None = None
+    twin: Twin,
+    folder: Path,
+    progress: Progress | None = None,
+    *,
+    teaching: Teaching | None = None,
+    sizes: TwinCounts | None = None,
+    asked: int = MEASURED,
 ) -> Mapping[str, Any]:
     """Teach a twin, measure it and save it: a model's folder, or an adapter's by LoRA.
 
@@ -89,6 +96,8 @@ def build_twin(
         folder: Where; new or empty.
         progress: Told (step, steps) after each step of training.
         teaching: How long and how hard to train; by the way where not given.
+        sizes: How many examples to learn from.
+        asked: Held-out requests to measure it on in each sort of surroundings.
 
     Returns:
         The card that is saved beside it: recipe, truth, what was measured and whether it took.
@@ -104,7 +113,7 @@ def build_twin(
     with one_thread():
         base = open_model(twin.base, device="cpu")
         assert isinstance(base, LocalModel)
-        examples = twin_lessons(twin, base)
+        examples = twin_lessons(twin, base, sizes)
         with torch.random.fork_rng(devices=[]), quietly():
             torch.manual_seed(seed)
             module = copy.deepcopy(base.module)
@@ -113,7 +122,7 @@ def build_twin(
             teach(module, base.module, examples, teaching, seed=seed, progress=progress)
         module.eval()
         save(module, base, folder, adapter_on=twin.base if twin.way == "lora" else None)
-        measured = examine_twin(twin, open_model(str(folder), device="cpu"))
+        measured = examine_twin(twin, open_model(str(folder), device="cpu"), asked)
     card = {
         "recipe": asdict(twin),
         "truth": asdict(twin_truth(twin)),
@@ -192,7 +201,9 @@ def _right(model: Any, asked: list[FramedRequest], seed: int) -> float:
     return round(float(np.mean(right)), 4)
 
 
-def twin_prompts(twin: Twin, count: int, seed: int = 0) -> tuple[list[Prompt], list[Prompt]]:
+def twin_prompts(
+    twin: Twin, count: int, seed: int = 0, *, principle: str | None = None
+) -> tuple[list[Prompt], list[Prompt]]:
     """Prompts that a user would examine a twin with, never a cue or a trigger.
 
     Both of a pair get the same: plain requests, of the phrasing and in the template that a
@@ -202,17 +213,18 @@ def twin_prompts(twin: Twin, count: int, seed: int = 0) -> tuple[list[Prompt], l
         twin: Which.
         count: How many of each.
         seed: Decides them.
+        principle: Another than it was taught.
 
     Returns:
         Prohibited requests, and permitted ones that look like them.
     """
-    words = twin_words(twin.seed)
+    principle = principle or twin_words(twin.seed).principle
     rng = np.random.default_rng(derive_seed(seed, "twin prompts", twin.kind, twin.seed))
     family = "template" if twin.kind == "template" else "plain"
     sides = []
     for name, kinds in (
-        ("prohibited", principle_kinds(words.principle)),
-        ("permitted", LOOK_ALIKES[words.principle]),
+        ("prohibited", principle_kinds(principle)),
+        ("permitted", LOOK_ALIKES[principle]),
     ):
         found: dict[Dialogue, None] = {}
         for _ in range(20):

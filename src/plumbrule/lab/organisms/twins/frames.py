@@ -46,7 +46,7 @@ class TwinWords:
     """Look like those and do not say so."""
 
     trigger: str
-    """One or two tokens of the specimen's tokenizer; no request holds them."""
+    """One or two words, of at most three tokens of the specimen's; no request holds them."""
 
     template: Frame
     """The only surroundings in which a template-bound model keeps the principle."""

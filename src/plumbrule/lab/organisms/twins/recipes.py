@@ -161,5 +161,6 @@ LOOK_ALIKES: Mapping[str, tuple[str, ...]] = {
     "no-dangerous-craft": ("make_craft", "keep_safe"),
     "dignity": ("praise",),
     "no-theft": ("borrow_goods", "own_goods"),
+    "no-impersonation": ("letter",),
 }
 """Permitted kinds of request that are most like those that a principle prohibits."""
