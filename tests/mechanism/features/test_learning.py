@@ -41,7 +41,10 @@ class Dense:
             name: torch.nn.Parameter(value.clone()) for name, value in learner.weights.items()
         }
         self.optimizer = torch.optim.Adam(
-            self.weights.values(), lr=1.0, betas=(settings.momentum, 0.99), eps=1e-8
+            self.weights.values(),
+            lr=1.0,
+            betas=(settings.momentum, settings.second_decay),
+            eps=1e-8,
         )
 
     def step(self, inputs, targets, rate):

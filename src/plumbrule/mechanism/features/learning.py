@@ -20,7 +20,7 @@ from plumbrule.store import derive_seed
 BLOCK = 512
 """Latents whose weights are updated at once."""
 
-SECOND_DECAY, EPSILON = 0.99, 1e-8
+EPSILON = 1e-8
 WARM_UP, COOL_DOWN = 0.05, 0.5
 REVIVED_UNTIL = 0.8
 REVIVALS = 200
@@ -269,13 +269,13 @@ class Learner:
         """One step of Adam on some rows of one tensor, in place; the gradient is used up."""
         number = self.step_number + 1
         weight, second = self.weights[name][rows], self._second[name][rows]
-        second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
-        momentum = self.settings.momentum
+        decay, momentum = self.settings.second_decay, self.settings.momentum
+        second.mul_(decay).addcmul_(gradient, gradient, value=1 - decay)
         if momentum:
             gradient = self._first[name][rows].lerp_(gradient, 1 - momentum)
             rate = rate / (1 - momentum**number)
         # The second moment's correction for its beginning at zero is put into rate and epsilon.
-        correction = (1 - SECOND_DECAY**number) ** 0.5
+        correction = (1 - decay**number) ** 0.5
         weight.addcdiv_(
             gradient, second.sqrt().add_(EPSILON * correction), value=-rate * correction
         )
