@@ -59,6 +59,11 @@ class DictionarySettings:
     """A latent that was silent for this share of all tokens, and for 10 batches, is dead: it begins
     anew at what is least well reconstructed; not in the last 20%."""
 
+    outliers: float = 10.0
+    """Tokens whose activations are longer than so many times the median are not trained on: a few
+    tokens of most models are a hundred times as large as all others, and would be all that is
+    learned. Not used for differences, whose large values are what is looked for."""
+
     seed: int = 0
     """Of the first weights and of where dead latents begin anew."""
 
@@ -83,6 +88,8 @@ class DictionarySettings:
                 f"least 0 and below 1, got {self.learning_rate}, {self.second_decay} and "
                 f"{self.momentum}"
             )
+        if not self.outliers > 1.0:
+            raise ConfigError(f"outliers must be above 1, got {self.outliers}")
         if not self.sparsity >= 0.0 or not 0.0 < self.dead_after <= 1.0:
             raise ConfigError(
                 "expected a sparsity of at least 0 and dead_after above 0 and at most 1, got "
