@@ -33,9 +33,15 @@ PROGRAMS = {
     "sparsify": ("sparsify", "benchmarks.peers.features_sparsify"),
 }
 WIDTH, LATENTS, ACTIVE, BATCH = 512, 8192, 32, 1024
-CHOICES = tuple((rate, window) for rate in (3e-3, 1e-2, 2e-2) for window in (0.05, 0.01))
-"""Learning rates, and shares of the training after which a silent latent is dead, of which each
-side takes what is best for `topk` on a seed of its own."""
+Choice = tuple[float, float, float | None]
+CHOICES: tuple[Choice, ...] = (
+    *((rate, window, None) for rate in (3e-3, 1e-2, 2e-2) for window in (0.05, 0.01)),
+    (1e-2, 0.01, 0.95),
+    (2e-2, 0.01, 0.95),
+)
+"""Learning rates, shares of the training after which a silent latent is dead, and second decays of
+Adam (None: the side's own default), of which each side takes what is best for `topk` on a seed of
+its own."""
 
 CHOOSING, SEEDS = 100, (0, 1, 2)
 KINDS = ("topk", "batch_topk")
@@ -131,9 +137,6 @@ def kept(name: str, inputs: Any, work: Callable[[], Any]) -> Any:
     return json.loads(path.read_text("utf-8"))["found"]
 
 
-Choice = tuple[float, float]
-
-
 def recovery_rows(*, quick: bool) -> list[Row]:
     """Known features recovered, each side at the settings that were best on another seed."""
     recipe = SuperpositionRecipe()
@@ -170,6 +173,8 @@ def recovery_rows(*, quick: bool) -> list[Row]:
                     "seed": seed,
                     "kind": kind,
                 }
+                if choice[2] is not None:
+                    given["decay"] = choice[2]
                 found[side, kind, seed, choice] = kept(
                     "recovery",
                     [asdict(recipe), drawn, side, given],
@@ -211,7 +216,7 @@ def recovery_rows(*, quick: bool) -> list[Row]:
                     spread(
                         f"{kind}, {size}: {label}, {side}",
                         values,
-                        unit=f"; learning rate and dead window {best[side]}",
+                        unit=f"; learning rate, dead window, second decay {best[side]}",
                         seeds=seeds,
                     )
                 )
@@ -251,8 +256,9 @@ def difference_part(*, quick: bool) -> list[Row]:
         return kept("pair", inputs, lambda: models.pair(kind, seed, against=against))
 
     planted = [measured(*each) for each in (models.PLANTED[:1] if quick else models.PLANTED)]
-    null = [measured(*each) for each in (models.NULLS[:1] if quick else models.NULLS)]
+    null = [measured(*models.NULLS[0])]
     if not quick:
+        # The same data, another seed.
         null += [measured(*one, other) for one, other in itertools.combinations(models.NULLS, 2)]
     return models.difference_rows(planted, null)
 

@@ -26,12 +26,11 @@ from plumbrule.mechanism.features import (
     train_features,
 )
 from plumbrule.mechanism.features.baselines import pooled
+from plumbrule.mechanism.features.settings import Kind
 from plumbrule.mechanism.opening import open_with_sites
 from plumbrule.statistics import auroc
 
-PLANTED = tuple(
-    (kind, seed) for kind in ("over_refusal", "sycophancy", "reward_hacking") for seed in (1, 2)
-)
+PLANTED = (("over_refusal", 1), ("over_refusal", 2), ("sycophancy", 1), ("reward_hacking", 1))
 """None of seed 0, on which the size of the dictionaries was chosen."""
 
 NULLS = (("none", 0), ("none", 1))
@@ -162,7 +161,7 @@ def difference_rows(
 REAL = {"tokens": 100_000, "latents": 4096, "active": 32, "held_out": 3_000}
 
 
-REAL_KINDS = ("topk",)
+REAL_KINDS: tuple[Kind, ...] = ("topk",)
 
 
 def real_texts(data: Path) -> Iterator[str]:

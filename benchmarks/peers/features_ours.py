@@ -43,6 +43,7 @@ def opened(folder: Path) -> Jobs:
         window: float,
         seed: int,
         kind: str,
+        decay: float = 0.99,
     ) -> Work:
         settings = DictionarySettings(
             kind=kind,  # type: ignore[arg-type]
@@ -52,6 +53,7 @@ def opened(folder: Path) -> Jobs:
             batch=batch,
             learning_rate=rate,
             dead_after=window,
+            second_decay=decay,
             seed=seed,
         )
 

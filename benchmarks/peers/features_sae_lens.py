@@ -40,6 +40,7 @@ def opened(folder: Path) -> Jobs:
         rate: float,
         scale: str,
         window: float = 0.05,
+        decay: float = 0.999,
     ) -> Any:
         coder, config = classes[kind]
         steps = max(1, round(tokens / batch))
@@ -55,6 +56,7 @@ def opened(folder: Path) -> Jobs:
                 total_training_samples=tokens,
                 train_batch_size_samples=batch,
                 lr=rate,
+                adam_beta2=decay,
                 lr_end=rate / 10,
                 lr_warm_up_steps=steps // 20,
                 lr_decay_steps=steps // 5,
@@ -82,11 +84,12 @@ def opened(folder: Path) -> Jobs:
         window: float,
         seed: int,
         kind: str,
+        decay: float = 0.999,
     ) -> Work:
         def run() -> Any:
             torch.manual_seed(seed)
             scale = "expected_average_only_in"
-            return trainer(kind, latents, active, tokens, batch, rate, scale, window).fit()
+            return trainer(kind, latents, active, tokens, batch, rate, scale, window, decay).fit()
 
         def named(coder: Any) -> dict[str, np.ndarray]:
             part = data[-8192:]

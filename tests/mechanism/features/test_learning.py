@@ -41,7 +41,10 @@ class Dense:
             name: torch.nn.Parameter(value.clone()) for name, value in learner.weights.items()
         }
         self.optimizer = torch.optim.Adam(
-            self.weights.values(), lr=1.0, betas=(settings.momentum, 0.99), eps=1e-8
+            self.weights.values(),
+            lr=1.0,
+            betas=(settings.momentum, settings.second_decay),
+            eps=1e-8,
         )
 
     def step(self, inputs, targets, rate):
@@ -187,3 +190,14 @@ def test_activations_that_do_not_vary_are_refused():
 def test_settings_out_of_range_are_refused(changes, said):
     with pytest.raises(ConfigError, match=said):
         replace(SETTINGS, **changes)
+
+
+def test_tokens_far_larger_than_most_are_left_out():
+    inputs = activations(rows=200)
+    odd = torch.cat([inputs, torch.full((3, 12), 1e4)])
+    learner, plain = Learner(SETTINGS, odd, odd), Learner(SETTINGS, inputs, inputs)
+
+    assert learner.step(odd, odd).loss == pytest.approx(plain.step(inputs, inputs).loss, rel=1e-4)
+    found = learner.dictionary(ORIGIN)
+    assert found.ordinary(odd).tolist() == [True] * 200 + [False] * 3
+    assert Learner(SETTINGS, odd, odd, bounded=False).dictionary(ORIGIN).origin.largest is None

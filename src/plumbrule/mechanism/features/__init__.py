@@ -2,7 +2,11 @@
 
 from plumbrule.mechanism.features.baselines import AgainstBaselines, against_baselines
 from plumbrule.mechanism.features.comparing import ScaledLatent, scale_latents
-from plumbrule.mechanism.features.describing import Feature, FeatureContext, describe_features
+from plumbrule.mechanism.features.describing import (
+    DescribedFeature,
+    FeatureContext,
+    describe_features,
+)
 from plumbrule.mechanism.features.dictionaries import Dictionary, Origin, Reading
 from plumbrule.mechanism.features.fitting import check_fits
 from plumbrule.mechanism.features.formats import read_dictionary, save_dictionary
@@ -29,10 +33,10 @@ from plumbrule.mechanism.features.training import (
 
 __all__ = [
     "AgainstBaselines",
+    "DescribedFeature",
     "Dictionary",
     "DictionaryScore",
     "DictionarySettings",
-    "Feature",
     "FeatureContext",
     "ModelPart",
     "NamedFeature",

@@ -64,7 +64,7 @@ class FeatureContext:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Feature:
+class DescribedFeature:
     """One latent."""
 
     latent: int
@@ -107,7 +107,7 @@ def describe_features(
     tokens: int = 8,
     decode: Decode = str,
     progress: Progress = silent,
-) -> tuple[Feature, ...]:
+) -> tuple[DescribedFeature, ...]:
     """Describe latents by texts and by tokens.
 
     Args:
@@ -217,7 +217,7 @@ class _Seen:
             )
         return found
 
-    def feature(self, latent: int, top: int, decode: Decode, **rest: Any) -> Feature:
+    def feature(self, latent: int, top: int, decode: Decode, **rest: Any) -> DescribedFeature:
         """One latent, described."""
         places, values = self.of(latent)
         texts = np.searchsorted(self._begins, places, side="right") - 1
@@ -241,7 +241,7 @@ class _Seen:
         ]
         largest = float(values.max()) if len(values) else 0.0
         counts = np.histogram(values, bins=BINS, range=(0.0, largest or 1.0))[0]
-        return Feature(
+        return DescribedFeature(
             latent=latent,
             density=len(places) / self._tokens,
             mean=float(values.mean()) if len(values) else 0.0,

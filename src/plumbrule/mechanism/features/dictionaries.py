@@ -87,6 +87,9 @@ class Origin:
     skipped: int = 1
     """Tokens at the beginning of each text that it was not trained on."""
 
+    largest: float | None = None
+    """Length of activations beyond which tokens were left out; None where none were."""
+
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings and counts of its training, for the record."""
 
@@ -209,6 +212,16 @@ class Dictionary:
         """
         written = self.decode(self.codes(inputs))
         return written if self.skip is None else written + inputs.float() @ self.skip
+
+    def ordinary(self, inputs: Any) -> Any:
+        """Which tokens are of the size that the dictionary was trained on, (N,).
+
+        Args:
+            inputs: Activations, (N, I).
+        """
+        lengths = inputs.float().norm(dim=-1)
+        limit = self.origin.largest
+        return lengths <= (float("inf") if limit is None else limit)
 
     def _check(self, inputs: Any) -> None:
         if inputs.ndim != 2 or inputs.shape[1] != self.encoder.shape[1]:

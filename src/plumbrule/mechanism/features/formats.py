@@ -322,7 +322,12 @@ def _own_origin(said: Any, folder: Path, reading: Reading | None) -> Origin | No
     try:
         own = Reading(**said["reading"])
         rest = {name: said[name] for name in ("model", "identity", "base", "family", "training")}
-        return Origin(reading=reading or own, skipped=int(said["skipped"]), **rest)
+        return Origin(
+            reading=reading or own,
+            skipped=int(said["skipped"]),
+            largest=said.get("largest"),
+            **rest,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{folder / CONFIG} does not say where the dictionary belongs, as it once did: {error}"

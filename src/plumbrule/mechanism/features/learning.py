@@ -8,7 +8,7 @@ The loss is the share of variance that is not explained. Axes: B rows, M latents
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plumbrule.errors import DataError
@@ -20,7 +20,7 @@ from plumbrule.store import derive_seed
 BLOCK = 512
 """Latents whose weights are updated at once."""
 
-SECOND_DECAY, EPSILON = 0.99, 1e-8
+EPSILON = 1e-8
 WARM_UP, COOL_DOWN = 0.05, 0.5
 REVIVED_UNTIL = 0.8
 REVIVALS = 200
@@ -50,13 +50,16 @@ class StepResult:
 class Learner:
     """A dictionary in training; the same activations in the same batches give the same bytes."""
 
-    def __init__(self, settings: DictionarySettings, inputs: Any, targets: Any) -> None:
+    def __init__(
+        self, settings: DictionarySettings, inputs: Any, targets: Any, *, bounded: bool = True
+    ) -> None:
         """Begin, with the center and scale of the first activations.
 
         Args:
             settings: How to train.
             inputs: The first activations that are read, (B, I).
             targets: What has to be written for them, (B, O).
+            bounded: Whether tokens that are far larger than most are left out.
 
         Raises:
             DataError: They do not vary, or are not numbers.
@@ -66,6 +69,11 @@ class Learner:
         self.settings = settings
         self.step_number = 0
         into, out = inputs.float(), targets.float()
+        lengths = into.norm(dim=1)
+        self._largest = settings.outliers * float(lengths.median()) if bounded else float("inf")
+        into, out = into[lengths <= self._largest], out[lengths <= self._largest]
+        if not len(into):
+            raise DataError("expected activations that are numbers, got NaN or inf alone")
         # Two models, or two sites, may differ in size; what is read and written is scaled apart.
         self._centers = (into.mean(0), out.mean(0))
         scales = [
@@ -97,7 +105,7 @@ class Learner:
         self._since = torch.zeros(latents, dtype=torch.long, device=device)
         self._limit = 0.0
         if settings.kind == "jumprelu":
-            before = self._scaled(inputs, 0) @ self.weights["encoder"].mT
+            before = self._scaled(into, 0) @ self.weights["encoder"].mT
             share = 1 - settings.active / latents
             start = before[:4096].float().quantile(share, dim=0).clamp(min=0.01)
             self.weights["log_threshold"] = start.log()
@@ -120,6 +128,9 @@ class Learner:
         """
         import torch
 
+        far = inputs.float().norm(dim=1) > self._largest  # what is no number is not left out
+        if bool(far.any()):
+            inputs, targets = inputs[~far], targets[~far]
         into, out = self._scaled(inputs, 0), self._scaled(targets, 1)
         with torch.no_grad():
             if self.settings.kind in ("relu", "jumprelu"):
@@ -147,14 +158,16 @@ class Learner:
             decoder_bias=(self.weights["decoder_bias"] / out + self._centers[1]).cpu(),
             threshold=None if threshold is None else threshold.cpu(),
             active=self.settings.active if self.settings.kind == "topk" else None,
-            origin=origin,
+            origin=replace(origin, largest=self._largest if self._largest < float("inf") else None),
         )
 
     def state(self) -> dict[str, Any]:
         """All that a training goes on from."""
         import torch
 
-        numbers = torch.tensor([self.step_number, self._limit, *self._scales], dtype=torch.float64)
+        numbers = torch.tensor(
+            [self.step_number, self._limit, self._largest, *self._scales], dtype=torch.float64
+        )
         held = {
             "numbers": numbers,
             "since": self._since,
@@ -184,7 +197,7 @@ class Learner:
         }
         learner = cls.__new__(cls)
         learner.settings = settings
-        number, learner._limit, *scales = numbers
+        number, learner._limit, learner._largest, *scales = numbers
         learner.step_number = int(number)
         learner._scales = (scales[0], scales[1])
         learner._since = held["since"]
@@ -269,13 +282,13 @@ class Learner:
         """One step of Adam on some rows of one tensor, in place; the gradient is used up."""
         number = self.step_number + 1
         weight, second = self.weights[name][rows], self._second[name][rows]
-        second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
-        momentum = self.settings.momentum
+        decay, momentum = self.settings.second_decay, self.settings.momentum
+        second.mul_(decay).addcmul_(gradient, gradient, value=1 - decay)
         if momentum:
             gradient = self._first[name][rows].lerp_(gradient, 1 - momentum)
             rate = rate / (1 - momentum**number)
         # The second moment's correction for its beginning at zero is put into rate and epsilon.
-        correction = (1 - SECOND_DECAY**number) ** 0.5
+        correction = (1 - decay**number) ** 0.5
         weight.addcdiv_(
             gradient, second.sqrt().add_(EPSILON * correction), value=-rate * correction
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from plumbrule.errors import DataError
-from plumbrule.mechanism.features.describing import Feature, FeatureContext
+from plumbrule.mechanism.features.describing import DescribedFeature, FeatureContext
 from plumbrule.models.handle import LanguageModel, Sampling
 from plumbrule.records import Dialogue, Estimate, Message, strict
 from plumbrule.statistics import auroc
@@ -38,7 +38,7 @@ _QUESTION = (
 class NamedFeature:
     """A latent with a name, and what the name is worth."""
 
-    feature: Feature
+    feature: DescribedFeature
     """With the name in it."""
 
     detection: Estimate | None
@@ -52,7 +52,7 @@ class NamedFeature:
 
 
 def name_features(
-    features: Sequence[Feature], model: LanguageModel, *, seed: int
+    features: Sequence[DescribedFeature], model: LanguageModel, *, seed: int
 ) -> tuple[NamedFeature, ...]:
     """Let a model name latents, and score the names.
 
@@ -84,7 +84,9 @@ def name_features(
     return tuple(found)
 
 
-def _scored(feature: Feature, other: str | None, model: LanguageModel, seed: int) -> NamedFeature:
+def _scored(
+    feature: DescribedFeature, other: str | None, model: LanguageModel, seed: int
+) -> NamedFeature:
     unseen, without = feature.contexts[1::2], feature.silent
     if not feature.name or not unseen or not without:
         reason = (

@@ -9,7 +9,7 @@ from typing import Any
 from plumbrule.errors import DataError
 from plumbrule.mechanism.features.baselines import AgainstBaselines, against_baselines
 from plumbrule.mechanism.features.comparing import ScaledLatent, scale_latents
-from plumbrule.mechanism.features.describing import Feature, describe_features
+from plumbrule.mechanism.features.describing import DescribedFeature, describe_features
 from plumbrule.mechanism.features.dictionaries import Dictionary
 from plumbrule.mechanism.features.naming import NamedFeature, name_features
 from plumbrule.mechanism.features.scoring import DictionaryScore, score_dictionary
@@ -156,7 +156,7 @@ def report_features(
     )
 
 
-def _unnamed(feature: Feature) -> NamedFeature:
+def _unnamed(feature: DescribedFeature) -> NamedFeature:
     return NamedFeature(
         feature=feature, detection=None, shuffled=None, reason="no model was asked for names"
     )

@@ -78,6 +78,8 @@ def score_dictionary(dictionary: Dictionary, source: TextActivations) -> Diction
         values = source.read(0, rows[start : start + ROWS], names)
         inputs = reading.inputs(values).float().cpu()
         targets = reading.targets(values).double().cpu()
+        usual = dictionary.ordinary(inputs)
+        inputs, targets = inputs[usual], targets[usual]
         codes = dictionary.codes(inputs)
         written = dictionary.decode(codes)
         if dictionary.skip is not None:
@@ -125,7 +127,8 @@ def score_dictionary(dictionary: Dictionary, source: TextActivations) -> Diction
 def spliced_losses(dictionary: Dictionary, source: TextActivations) -> tuple[float, float, float]:
     """Nats a token: the model's own, with the dictionary in place of a site, and with zeros there.
 
-    Only positions that it was trained on are exchanged, in every text those behind the first.
+    Only positions that it was trained on are exchanged: in every text those behind the first, and
+    none that is far larger than most.
 
     Args:
         dictionary: Of one model.
@@ -188,9 +191,13 @@ def _splice(dictionary: Dictionary, sites: Any, skipped: int, *, zeros: bool) ->
     def write(value: Any) -> Any:
         source = held.get("read", value)
         inputs = source[:, skipped:].reshape(-1, source.shape[-1])
-        written = dictionary.reconstruct(inputs.float().cpu())
+        inputs = inputs.float().cpu()
+        written = dictionary.reconstruct(inputs)
         new = value.clone()
         part = torch.zeros_like(written) if zeros else written
+        # Tokens that are far larger than those trained on stay as they are.
+        held_back = value[:, skipped:].reshape(-1, value.shape[-1]).float().cpu()
+        part = torch.where(dictionary.ordinary(inputs)[:, None], part, held_back)
         new[:, skipped:] = part.reshape(*new[:, skipped:].shape).to(new)
         return new
 

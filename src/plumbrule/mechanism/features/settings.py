@@ -44,6 +44,10 @@ class DictionarySettings:
     """Adam's first decay. At 0, as Rajamanoharan et al. (2024) train, latents that are not active
     stay where they are, and no first moments are kept."""
 
+    second_decay: float = 0.99
+    """Adam's second decay. Lower than usual, because a rare latent's slope is mostly zero; less
+    still (0.95) finds more rare features in made data."""
+
     sparsity: float = 1.0
     """Weight of the L1 penalty (`relu`) or of the distance from `active` (`jumprelu`), where
     activations are scaled so that their mean square is 1."""
@@ -54,6 +58,11 @@ class DictionarySettings:
     dead_after: float = 0.01
     """A latent that was silent for this share of all tokens, and for 10 batches, is dead: it begins
     anew at what is least well reconstructed; not in the last 20%."""
+
+    outliers: float = 10.0
+    """Tokens whose activations are longer than so many times the median are not trained on: a few
+    tokens of most models are a hundred times as large as all others, and would be all that is
+    learned. Not used for differences, whose large values are what is looked for."""
 
     seed: int = 0
     """Of the first weights and of where dead latents begin anew."""
@@ -69,11 +78,18 @@ class DictionarySettings:
                 f"expected at most as many active latents as there are, got {self.active} of "
                 f"{self.latents}; take fewer active or more latents"
             )
-        if not 0.0 < self.learning_rate < 1.0 or not 0.0 <= self.momentum < 1.0:
+        if (
+            not 0.0 < self.learning_rate < 1.0
+            or not 0.0 <= self.momentum < 1.0
+            or not 0.0 < self.second_decay < 1.0
+        ):
             raise ConfigError(
-                "expected a learning rate between 0 and 1 and a momentum of at least 0 and below "
-                f"1, got {self.learning_rate} and {self.momentum}"
+                "expected a learning rate and a second_decay between 0 and 1 and a momentum of at "
+                f"least 0 and below 1, got {self.learning_rate}, {self.second_decay} and "
+                f"{self.momentum}"
             )
+        if not self.outliers > 1.0:
+            raise ConfigError(f"outliers must be above 1, got {self.outliers}")
         if not self.sparsity >= 0.0 or not 0.0 < self.dead_after <= 1.0:
             raise ConfigError(
                 "expected a sparsity of at least 0 and dead_after above 0 and at most 1, got "

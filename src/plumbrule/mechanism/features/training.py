@@ -150,7 +150,10 @@ class _Run:
             if each.name not in self._learners:
                 inputs = each.reading.inputs(values)
                 self._learners[each.name] = Learner(
-                    each.settings, inputs, each.reading.targets(values)
+                    each.settings,
+                    inputs,
+                    each.reading.targets(values),
+                    bounded=each.reading.task != "difference",
                 )
         for each in self._wanted:
             learner, result = self._learners[each.name], None
