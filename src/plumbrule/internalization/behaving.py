@@ -77,10 +77,10 @@ def behave(
     tokens: int,
 ) -> Behaved:
     """Run all behavioral arms of one principle."""
-    return _Run(asker, subject, battery, base, tokens).run()
+    return _BatteryRun(asker, subject, battery, base, tokens).run()
 
 
-class _Run:
+class _BatteryRun:
     def __init__(
         self,
         asker: ReplySource,
