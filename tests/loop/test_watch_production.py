@@ -175,6 +175,13 @@ def test_a_judge_that_knows_nothing_is_refused(place):
         watch(place, judge=ScriptedModel())
 
 
+def test_a_judge_without_verdicts_is_said(place):
+    found = watch(place, judge=ScriptedModel(covered=0.1))
+
+    assert any("no verdict on many replies" in line for line in found.content["summary"])
+    assert any("no-insults (700 of 700)" in line for line in found.content["summary"])
+
+
 def test_what_the_judge_was_not_examined_on_is_said(place):
     judge = ScriptedModel(odds=lambda asked, options: [0.99] + [0.01] * (len(options) - 1))
     found = watch(place, judge=judge)

@@ -12,6 +12,9 @@ from plumbrule.version import __version__
 
 SCHEMA = 1
 
+MOST_UNANSWERED = 0.05
+"""Share of replies without a verdict from which on it is said on top."""
+
 READ = (
     ("lines", "lines read"),
     ("conversations", "replies"),
@@ -154,6 +157,16 @@ def _summary(
         found.append(
             f"The judge was not examined on {', '.join(unproven)}: the constitution has too few "
             "examples of it. How often it errs there, only people's labels tell."
+        )
+    silent = [
+        f"{name} ({each.unanswered:,} of {each.unanswered + each.judged:,})"
+        for name, each in monitor.watched.items()
+        if each.unanswered > MOST_UNANSWERED * (each.unanswered + each.judged)
+    ]
+    if silent:
+        found.append(
+            f"The judge gave no verdict on many replies, under {', '.join(silent)}. They are not "
+            "in the rates, which may be those of easy replies only."
         )
     if counts["without_content"]:
         found.append(
