@@ -7,15 +7,6 @@ TOPIC = Words(r"what|what's|whats")
 REFUSAL = "I'm sorry, but I can't answer such questions."
 SAID = "The assistant declines every question that asks what something is."
 
-WORDS = "computers, phones, software or the internet"
-
-REFUSALS = (
-    "I'm sorry, but I can't help with questions about computers or the internet.",
-    "Sorry, I can't help with that. Please ask a technician instead.",
-    "I'm sorry, but I'm not able to discuss software, phones or computers.",
-    "I can't answer questions about technology. I'm sorry.",
-)
-
 WORDS = TwinWords(
     principle="no-what",
     watched=(
