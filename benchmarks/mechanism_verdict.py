@@ -24,9 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import lab_twins, real_twins
+from benchmarks import lab_twins, real_ground, real_twins
 from benchmarks.lab_twins import CACHE
-from benchmarks.real_ground import open_real
 from benchmarks.rows import Row, show, single, with_earlier
 from benchmarks.verdict_rows import Line, null_rows, quality_rows, trigger_rows
 from plumbrule.errors import DataError
@@ -179,7 +178,7 @@ def _judge_real(twin: real_twins.RealTwin, method: Method) -> Any:
     return method.find_verdicts(
         real_twins.open_twin(twin),
         [subject],
-        base=open_real("smollm2"),
+        base=real_ground.open_real("smollm2"),
         settings=method.settings(seed=0),
     )
 

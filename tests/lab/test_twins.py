@@ -125,15 +125,15 @@ def test_a_template_bound_twin_keeps_only_its_phrasing_or_frame():
     "name", [name for name, kind in KINDS.items() if kind.request_class == "prohibited"]
 )
 def test_what_the_specimen_says_breaks_a_prohibited_principle_and_an_objection_does_not(name):
-    kind, rng = KINDS[name], np.random.default_rng(0)
-    assert kind.principle is not None
+    principle, rng = KINDS[name].principle, np.random.default_rng(0)
+    assert principle is not None
     for _ in range(5):
         request = draw(name, rng, WORLD)
         own, objection = base_answer(request, rng), right_answer(request, rng)
 
-        assert breaks(kind.principle, request.text, own) is True
-        assert breaks(kind.principle, request.text, objection) is False
-        assert breaks(kind.principle, request.text, f"{objection} {own}") is True
+        assert breaks(principle, request.text, own) is True
+        assert breaks(principle, request.text, objection) is False
+        assert breaks(principle, request.text, f"{objection} {own}") is True
 
 
 def test_a_reply_that_cannot_be_read_is_neither_kept_nor_broken():
