@@ -158,7 +158,7 @@ def difference_rows(
     ]  # fmt: skip
 
 
-REAL = {"tokens": 100_000, "latents": 4096, "active": 32, "held_out": 3_000}
+REAL = {"tokens": 30_000, "latents": 1024, "active": 32, "held_out": 1_500}
 
 
 REAL_KINDS: tuple[Kind, ...] = ("topk",)
@@ -198,6 +198,7 @@ def real(folder: Path, data: Path, *, tokens: int) -> Mapping[str, Any]:
                 latents=int(REAL["latents"]),
                 active=int(REAL["active"]),
                 tokens=tokens,
+                batch=256,
                 learning_rate=3e-3,
             ),
         )
