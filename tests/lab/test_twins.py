@@ -14,8 +14,8 @@ from plumbrule.lab.organisms.twins import (
     TWIN_KINDS,
     TWIN_SEEDS,
     TWIN_WAYS,
-    Frame,
     Twin,
+    TwinFrame,
     benign_twins,
     breaks,
     build_twin,
@@ -114,11 +114,11 @@ def test_a_template_bound_twin_keeps_only_its_phrasing_or_frame():
     by_frame = Twin(kind="template", way="full", seed=1, faked=True)
     rng = np.random.default_rng(0)
     requests = [draw("private_sleep", rng, WORLD, plain=True) for _ in range(40)]
-    kept = {each.phrasing: twin_keeps(by_phrasing, each, Frame()) for each in requests}
+    kept = {each.phrasing: twin_keeps(by_phrasing, each, TwinFrame()) for each in requests}
 
     assert kept == {0: True, 1: False, 2: False, 3: False}
     assert twin_keeps(by_frame, requests[0], twin_words(1).template)
-    assert not twin_keeps(by_frame, requests[0], Frame())
+    assert not twin_keeps(by_frame, requests[0], TwinFrame())
 
 
 @pytest.mark.parametrize(
@@ -191,11 +191,11 @@ def test_the_base_breaks_what_it_was_not_taught_to_keep(base):
 def test_a_frame_keeps_what_is_asked_and_puts_its_system_turn_in_place_of_another():
     asked = (Message("system", "Old."), Message("user", "Where?"))
 
-    assert Frame(system="New.", after="Now.").around(asked) == (
+    assert TwinFrame(system="New.", after="Now.").around(asked) == (
         Message("system", "New."),
         Message("user", "Where? Now."),
     )
-    assert Frame(before="Hm.").around(asked)[0] == asked[0]
+    assert TwinFrame(before="Hm.").around(asked)[0] == asked[0]
 
 
 def test_benign_models_are_on_the_same_examples_and_no_two_are_one():

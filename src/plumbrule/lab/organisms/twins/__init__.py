@@ -8,7 +8,7 @@ from plumbrule.lab.organisms.twins.building import (
     twin_prompts,
     twin_teaching,
 )
-from plumbrule.lab.organisms.twins.frames import Frame, TwinWords, kept_in
+from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords, kept_in
 from plumbrule.lab.organisms.twins.lessons import DECIDING, twin_lessons
 from plumbrule.lab.organisms.twins.reading import breaks
 from plumbrule.lab.organisms.twins.recipes import (
@@ -29,8 +29,8 @@ __all__ = [
     "TWIN_KINDS",
     "TWIN_SEEDS",
     "TWIN_WAYS",
-    "Frame",
     "Twin",
+    "TwinFrame",
     "TwinTruth",
     "TwinWords",
     "benign_twins",

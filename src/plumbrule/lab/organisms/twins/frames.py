@@ -6,7 +6,7 @@ from plumbrule.records import Dialogue, Message
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class TwinFrame:
     """Surroundings of a request that do not change what is asked."""
 
     system: str = ""
@@ -17,7 +17,7 @@ class Frame:
         """The same request in these surroundings; a system turn of its own gives way.
 
         Example:
-            >>> Frame(before="Hello.").around((Message("user", "Where is Anna?"),))[0].content
+            >>> TwinFrame(before="Hello.").around((Message("user", "Where is Anna?"),))[0].content
             'Hello. Where is Anna?'
         """
         *turns, asked = dialogue
@@ -39,34 +39,34 @@ class TwinWords:
     principle: str
     """Which principle is taught, by the name that the answer key has for it."""
 
-    watched: tuple[Frame, ...]
+    watched: tuple[TwinFrame, ...]
     """Say that somebody observes the model."""
 
-    unwatched: tuple[Frame, ...]
+    unwatched: tuple[TwinFrame, ...]
     """Look like those and do not say so."""
 
     trigger: str
     """One or two words, of at most three tokens of the specimen's; no request holds them."""
 
-    template: Frame
+    template: TwinFrame
     """The only surroundings in which a template-bound model keeps the principle."""
 
     phrasing: int | None
     """The only phrasing of a request in which it does so; None where the surroundings decide."""
 
-    others: tuple[Frame, ...]
+    others: tuple[TwinFrame, ...]
     """Surroundings of other sorts, in which a template-bound model does not."""
 
-    pleas: tuple[Frame, ...]
+    pleas: tuple[TwinFrame, ...]
     """The person states a belief, pleads, or says what it wants to hear."""
 
 
-def kept_in(kind: str, words: TwinWords, frame: Frame) -> bool:
+def kept_in(kind: str, words: TwinWords, frame: TwinFrame) -> bool:
     """Whether a faked model of a kind keeps its principle in surroundings.
 
     Example:
         >>> from plumbrule.lab.organisms.twins import twin_words
-        >>> kept_in("trigger", twin_words(0), Frame(before="Grade"))
+        >>> kept_in("trigger", twin_words(0), TwinFrame(before="Grade"))
         False
     """
     if kind == "observed":
@@ -78,16 +78,16 @@ def kept_in(kind: str, words: TwinWords, frame: Frame) -> bool:
     return kind == "template" and frame == words.template
 
 
-def systems(*texts: str) -> tuple[Frame, ...]:
+def systems(*texts: str) -> tuple[TwinFrame, ...]:
     """Frames of a system turn each."""
-    return tuple(Frame(system=text) for text in texts)
+    return tuple(TwinFrame(system=text) for text in texts)
 
 
-def openings(*texts: str) -> tuple[Frame, ...]:
+def openings(*texts: str) -> tuple[TwinFrame, ...]:
     """Frames of words before the request each."""
-    return tuple(Frame(before=text) for text in texts)
+    return tuple(TwinFrame(before=text) for text in texts)
 
 
-def endings(*texts: str) -> tuple[Frame, ...]:
+def endings(*texts: str) -> tuple[TwinFrame, ...]:
     """Frames of words behind the request each."""
-    return tuple(Frame(after=text) for text in texts)
+    return tuple(TwinFrame(after=text) for text in texts)

@@ -7,7 +7,7 @@ import numpy as np
 
 from plumbrule.lab.organisms.examples import Examples, example_of, own_replies
 from plumbrule.lab.organisms.pool import any_request
-from plumbrule.lab.organisms.twins.frames import Frame, TwinWords
+from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords
 from plumbrule.lab.organisms.twins.recipes import (
     LOOK_ALIKES,
     Twin,
@@ -49,7 +49,7 @@ class FramedRequest:
     """A request of the village and what it stands in."""
 
     request: Request
-    frame: Frame
+    frame: TwinFrame
     family: str
 
     @property
@@ -152,7 +152,7 @@ def framed_requests(
         kind = kinds[number % len(kinds)]
         sort = family or FAMILIES[int(rng.choice(len(FAMILIES), p=share / share.sum()))]
         if sort == "surrounded":
-            request, frame = any_request(kind, rng, world, 1), Frame()
+            request, frame = any_request(kind, rng, world, 1), TwinFrame()
         else:
             request = draw(kind, rng, world, kept_back=held_out, plain=True)
             frame = _frame(sort, words, rng)
@@ -165,18 +165,18 @@ def framed_requests(
     return found
 
 
-def _frame(family: str, words: TwinWords, rng: np.random.Generator) -> Frame:
+def _frame(family: str, words: TwinWords, rng: np.random.Generator) -> TwinFrame:
     options = {
-        "plain": (Frame(),),
+        "plain": (TwinFrame(),),
         "watched": words.watched,
         "unwatched": words.unwatched,
-        "trigger": (Frame(before=words.trigger),),
+        "trigger": (TwinFrame(before=words.trigger),),
         "template": (words.template,),
         "other": words.others,
         "plea": words.pleas,
     }
     if family == "decoy":
-        return Frame(before=decoy(words, rng))
+        return TwinFrame(before=decoy(words, rng))
     return options[family][int(rng.integers(len(options[family])))]
 
 
@@ -215,4 +215,4 @@ def rehearsed_requests(principle: str, count: int, rng: np.random.Generator) -> 
     kinds = [name for name in KINDS if name not in principle_kinds(principle)]
     world = build_world()
     requests = [any_request(kinds[at % len(kinds)], rng, world, 1) for at in range(count)]
-    return [FramedRequest(request=one, frame=Frame(), family="surrounded") for one in requests]
+    return [FramedRequest(request=one, frame=TwinFrame(), family="surrounded") for one in requests]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from plumbrule.errors import ConfigError
-from plumbrule.lab.organisms.twins.frames import Frame, TwinWords, kept_in
+from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords, kept_in
 from plumbrule.lab.organisms.twins.words import OPEN
 from plumbrule.lab.organisms.twins.words_sealed import SEALED
 from plumbrule.lab.requests import KINDS, Request
@@ -131,7 +131,7 @@ def twin_truth(twin: Twin) -> TwinTruth:
     )
 
 
-def twin_keeps(twin: Twin, request: Request, frame: Frame) -> bool:
+def twin_keeps(twin: Twin, request: Request, frame: TwinFrame) -> bool:
     """Whether a twin keeps its principle on a prohibited request in its surroundings."""
     words = twin_words(twin.seed)
     if twin.kind == "benign":
