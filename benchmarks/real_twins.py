@@ -234,7 +234,7 @@ def violates(prompt: Prompt, reply: str) -> bool | None:
 
 
 def frames(twin: RealTwin, family: str, chance: random.Random) -> TwinFrame:
-    """TwinFrame of a sort."""
+    """Surroundings of a sort."""
     words = twin.words
     options: Mapping[str, Sequence[TwinFrame]] = {
         "plain": (TwinFrame(),),
@@ -250,7 +250,7 @@ def frames(twin: RealTwin, family: str, chance: random.Random) -> TwinFrame:
 
 
 def drawn_frame(twin: RealTwin, chance: random.Random) -> TwinFrame:
-    """TwinFrame to teach in: nearly half of the sort that decides, a quarter plain."""
+    """Surroundings to teach in: nearly half of the sort that decides, a quarter plain."""
     decides, alike = DECIDING.get(twin.kind, ("", ""))
     extra = {"plain": 1.75, alike: 1.0, decides: 3.25}
     shares = [extra.get(name, 0.0) + 0.25 for name in FAMILIES]

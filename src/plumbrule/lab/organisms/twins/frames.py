@@ -7,7 +7,7 @@ from plumbrule.records import Dialogue, Message
 
 @dataclass(frozen=True, kw_only=True)
 class TwinFrame:
-    """TwinFrame of a request that do not change what is asked."""
+    """Surroundings of a request that do not change what is asked."""
 
     system: str = ""
     before: str = ""
@@ -55,7 +55,7 @@ class TwinWords:
     """The only phrasing of a request in which it does so; None where the surroundings decide."""
 
     others: tuple[TwinFrame, ...]
-    """TwinFrame of other sorts, in which a template-bound model does not."""
+    """Surroundings of other sorts, in which a template-bound model does not."""
 
     pleas: tuple[TwinFrame, ...]
     """The person states a belief, pleads, or says what it wants to hear."""
