@@ -49,7 +49,7 @@ def estimate_text(
         return f"not known: {reason or 'no reason was recorded'}"
     data = as_mapping(estimate)
     parts = [f"{value_text(data)} {interval_text(data)}", denominator_text(data)]
-    if data["level"] != 0.95:
+    if abs(data["level"] - 0.95) > 1e-9:
         parts.append(f"{level_text(data['level'])} interval")
     return ", ".join(parts)
 
