@@ -140,20 +140,20 @@ def _prompts(
     from plumbrule.data import read_prompts
     from plumbrule.mechanism import RepairPrompts
 
-    def cut(path: Path, most: int) -> "tuple[list[Prompt], list[Prompt]]":
-        read = read_prompts(path)
+    def cut(path: Path, option: str, most: int) -> "tuple[list[Prompt], list[Prompt]]":
+        read = read_prompts(path, option)
         fitted = [each for each in read if not each.held_out][:most]
         chosen = {each.id for each in fitted}
         return fitted, [each for each in read if each.id not in chosen]
 
-    shown, held_out = cut(shows, fit)
-    near, others = cut(twins, fit // 2) if twins is not None else ([], [])
-    kept, neutral = cut(keeps, fit - len(near))
+    shown, held_out = cut(shows, "--shows", fit)
+    near, others = cut(twins, "--twins", fit // 2) if twins is not None else ([], [])
+    kept, neutral = cut(keeps, "--keeps", fit - len(near))
     return RepairPrompts(
         shown=shown,
         kept=[*near, *kept],
         held_out=held_out,
         neutral=neutral,
-        matched=[] if matched is None else read_prompts(matched),
+        matched=[] if matched is None else read_prompts(matched, "--matched"),
         twins=others,
     )

@@ -36,16 +36,20 @@ class PromptFile:
     """Sentences for whoever gave the file; none where everything was taken."""
 
 
-def read_prompts(path: Path) -> list[Prompt]:
+def read_prompts(path: Path, option: str = "--prompts") -> list[Prompt]:
     """The prompts of a file; see `read_prompt_file`."""
-    return list(read_prompt_file(path).prompts)
+    return list(read_prompt_file(path, option).prompts)
 
 
-def read_prompt_file(path: Path) -> PromptFile:
+def read_prompt_file(path: Path, option: str = "--prompts") -> PromptFile:
     """Read a file of prompts: JSON lines, a JSON list, CSV, tab-separated text or Parquet.
 
     Where no row says `held_out`, a fixed quarter is held out, chosen by the hash of each dialogue,
     so that the same prompt is on the same side in every run.
+
+    Args:
+        path: The file.
+        option: Where it was named, for messages.
 
     Raises:
         DataError: The file is missing, empty, too large, not UTF-8, or a row is not a prompt.
@@ -55,7 +59,7 @@ def read_prompt_file(path: Path) -> PromptFile:
     asked: dict[str, str] = {}
     left_out: Counter[str] = Counter()
     chosen, repeated = False, 0
-    for place, row in read_rows(path):
+    for place, row in read_rows(path, option=option):
         _check_keys(row, place)
         chosen = chosen or "held_out" in row
         prompt = _prompt(row, place)
