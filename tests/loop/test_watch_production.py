@@ -68,6 +68,27 @@ def test_a_watch_writes_its_page_its_events_and_its_ledger(place):
     assert verify(place / "w" / "ledger.db").problems == ()
 
 
+def test_a_source_in_another_form_is_said_first(place):
+    (place / "a.jsonl").write_text("this is no conversation\nnor this {\n")
+
+    summary = watch(place).content["summary"]
+
+    assert summary[0].startswith("0 replies read")
+    assert summary[1].startswith("2 of 2 lines could not be read")
+    assert summary[1].endswith("Is the source in a form that a watch reads?")
+
+
+def test_a_damaged_line_among_good_ones_is_counted_in_the_summary(place):
+    with (place / "a.jsonl").open("a") as file:
+        file.write("{damaged\n")
+
+    summary = watch(place).content["summary"]
+
+    assert "1 of" in summary[1]
+    assert "could not be read" in summary[1]
+    assert "Is the source" not in summary[1]
+
+
 def test_the_same_command_again_changes_no_byte(place):
     watch(place)
     names = ("report/report.json", "report/index.html", "evaluations.jsonl", "to_label.jsonl")

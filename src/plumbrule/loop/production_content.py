@@ -131,6 +131,12 @@ def _summary(
         f"{counts['conversations']:,} replies read, {monitor.counted:,} in the rates, "
         + (f"{counts['judged']:,} judged." if monitor.judged_by else "all held against words.")
     ]
+    lost = counts["damaged"] + counts["too_large"]
+    if lost:
+        found.append(
+            f"{lost:,} of {counts['lines']:,} lines could not be read: damaged, or too large."
+            + ("" if counts["conversations"] else " Is the source in a form that a watch reads?")
+        )
     if monitor.counted < settings.baseline:
         found.append(
             f"The baseline is not complete: {monitor.counted:,} of {settings.baseline:,}. Until "
@@ -156,7 +162,7 @@ def _summary(
     if unproven:
         found.append(
             f"The judge was not examined on {', '.join(unproven)}: the constitution has too few "
-            "examples of it. How often it errs there, only people's labels tell."
+            "examples of each. How often it errs there, only people's labels tell."
         )
     silent = [
         f"{name} ({each.unanswered:,} of {each.unanswered + each.judged:,})"
