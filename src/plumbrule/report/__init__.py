@@ -4,6 +4,7 @@ from plumbrule.report.numbers import estimate_text
 from plumbrule.report.review import write_review_page
 from plumbrule.report.write import (
     write_comparison,
+    write_compliance,
     write_features,
     write_production,
     write_report,
@@ -15,6 +16,7 @@ from plumbrule.report.write import (
 __all__ = [
     "estimate_text",
     "write_comparison",
+    "write_compliance",
     "write_features",
     "write_production",
     "write_report",
