@@ -128,6 +128,22 @@ def write_compliance(content: Mapping[str, Any], folder: Path) -> None:
     _write(content, folder, render)
 
 
+def write_red_team(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of a red team.
+
+    Args:
+        content: The record, as `docs/redteam.md` describes it; every part of it may be missing.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.red_team import render  # as above
+
+    _write(content, folder, render)
+
+
 def write_features(content: Mapping[str, Any], folder: Path) -> None:
     """Write `report.json` and `index.html` from the record of a dictionary and its features.
 
