@@ -16,7 +16,7 @@ from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.errors import OutputError
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.mechanism import Circuit, CircuitReport, EdgeClaim
-from plumbrule.report import write_comparison, write_review_page
+from plumbrule.report import write_page, write_review_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ class Compared:
             The page.
         """
         report = Path(folder) / "report"
-        write_comparison(dict(self.content), report)
+        write_page("comparison", dict(self.content), report)
         if (Path(folder) / "ledger.db").exists():
             with Ledger.open(Path(folder) / "ledger.db") as ledger:
                 record_files(ledger, Path(folder))

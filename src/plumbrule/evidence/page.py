@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from plumbrule.evidence.folder import Evidence
-from plumbrule.report.evidence import render
+from plumbrule.report.templating import fill
 
 KINDS = {
     "training": "SLSA provenance: how the weights came about",
@@ -30,7 +30,7 @@ def page(evidence: Evidence, documents: Mapping[str, str], statements: Mapping[s
         documents: The documents in it, by path.
         statements: The statements in it, by path.
     """
-    return render(_content(evidence, documents, statements))
+    return fill("evidence", _content(evidence, documents, statements))
 
 
 def _content(
