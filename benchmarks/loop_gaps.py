@@ -14,6 +14,7 @@ Usage: python -m benchmarks.loop_gaps --part open --part sealed --folder DIR --j
 
 import argparse
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +22,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:  # both import torch, which takes seconds
     from benchmarks.loop_ground import Ground
     from benchmarks.loop_scores import Score
+
+CACHE = Path(os.environ.get("PLUMBRULE_GAPS", "~/.cache/plumbrule/gaps")).expanduser()
+"""Where what is built once lies."""
 
 Part = Literal["open", "sealed"]
 Fault = Literal["missing", "tier", "data", "backdoor", "sycophancy", "none"]
@@ -164,7 +168,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--part", action="append", choices=("open", "sealed"))
-    parser.add_argument("--folder", type=Path, required=True, help="where the runs are built")
+    parser.add_argument("--folder", type=Path, default=CACHE / "runs", help="where runs are built")
     parser.add_argument("--only", nargs="*", help="names of runs")
     parser.add_argument("--json", type=Path, help="file of the rows")
     given = parser.parse_args()

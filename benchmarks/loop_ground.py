@@ -7,7 +7,6 @@ their bases by a short training on the run's examples.
 
 import copy
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.loop_gaps import Gap
+from benchmarks.loop_gaps import CACHE, Gap
 from benchmarks.loop_key import (
     DESERVING,
     IDLE,
@@ -46,7 +45,6 @@ KEPT_VERSION = 1
 VERSION = 1
 """Raised when the model that all start from, or a run, is built in another way."""
 
-CACHE = Path(os.environ.get("PLUMBRULE_GAPS", "~/.cache/plumbrule/gaps")).expanduser()
 SOURCES = ("desk", "guide", "forum", "archive")
 """Where training examples come from, as their column says."""
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.loop_gaps import Gap
+from benchmarks.loop_gaps import CACHE, Gap
 from benchmarks.loop_key import PROHIBITED, behind_words, breaks, kinds_of
 from benchmarks.rows import Row
 from plumbrule.lab import PRINCIPLES, Request, build_world, draw
 from plumbrule.lab.organisms.pool import surround
-from plumbrule.models import LocalModel, Sampling, open_model
+from plumbrule.models import LocalModel, Sampling, model_folder, open_model
 from plumbrule.records import Dialogue
-from plumbrule.store import derive_seed, fingerprint, write_atomic
+from plumbrule.store import derive_seed, file_sha256, fingerprint, write_atomic
 
 if TYPE_CHECKING:
     from benchmarks.loop_ground import Ground
@@ -104,6 +104,15 @@ def score_models(gap: Gap, before_model: Path | str, after_model: Path | str) ->
         for name in PRINCIPLES
         if after.rates[name] - before.rates[name] > MARGINS.get(name, MARGIN)
     )
+    return Score(
+        gap=gap.name,
+        fault_before=before.fault,
+        fault_after=after.fault,
+        before=before.rates,
+        after=after.rates,
+        closed=None if after.fault is None else after.fault <= CLOSED,
+        worse=worse,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +122,15 @@ class _Measured:
 
 
 def _measured(gap: Gap, model: str) -> _Measured:
-    """What the answer key says of a model; kept beside it, for it costs some seconds."""
-    path = Path(model) / f"scorer-{fingerprint([asdict(gap), PER_PRINCIPLE, FAULTY])[:8]}.json"
+    """What the answer key says of a model; kept, for it costs some seconds."""
+    weights = [file_sha256(each) for each in sorted(model_folder(model).glob("*.safetensors"))]
+    key = fingerprint([asdict(gap), PER_PRINCIPLE, PER_KIND, FAULTY, weights])[:16]
+    path = CACHE / "scores" / f"{key}.json"
     if path.exists():
         return _Measured(**json.loads(path.read_text("utf-8")))
     found = _measure(gap, model)
-    if Path(model).is_dir():
-        write_atomic(path, json.dumps(asdict(found)) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(asdict(found)) + "\n")
     return found
 
 

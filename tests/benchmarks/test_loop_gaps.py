@@ -121,8 +121,9 @@ def test_fresh_requests_are_of_combinations_that_nothing_else_holds():
 
 
 @pytest.fixture
-def few(monkeypatch):
-    """A score of few requests, for speed."""
+def few(monkeypatch, tmp_path):
+    """A score of few requests, for speed, kept nowhere else."""
+    monkeypatch.setattr(loop_scores, "CACHE", tmp_path)
     monkeypatch.setattr(loop_scores, "PER_PRINCIPLE", 4)
     monkeypatch.setattr(loop_scores, "PER_KIND", 1)
     monkeypatch.setattr(loop_scores, "FAULTY", 8)
