@@ -68,7 +68,7 @@ def test_every_verb_can_be_called_from_python():
     assert not missing
 
 
-CALLS = {"run": "align", "compare": "compare", "review": "review"}
+CALLS = {"run": "align", "compare": "compare", "review": "review", "comply": "comply"}
 
 
 def test_every_function_named_for_python_is_there():

@@ -59,10 +59,11 @@ from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
 from plumbrule.records import Message, Prompt
-from plumbrule.results import Aligned, Compared, FoundCircuit, Reviewed
+from plumbrule.results import Aligned, Compared, Complied, FoundCircuit, Reviewed
 from plumbrule.store import Tell, fingerprint, silent
 
 if TYPE_CHECKING:
+    from plumbrule.compliance import Oracle, TestSet
     from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
     from plumbrule.oversight import Reliability, ReviewBudget
@@ -358,6 +359,64 @@ def align(
     asked = [*as_prompts(prompts), *constitution_prompts(load_constitution(constitution))]
     outcome = run(chosen, prompts=asked, out=Path(out), command="pr.align(…)", tell=tell)
     return Aligned(model=outcome.model, report=outcome.report, content=outcome.content)
+
+
+def comply(
+    model: LanguageModel | str,
+    *,
+    constitution: str = "default",
+    judge: "LanguageModel | Oracle | str",
+    tests: "TestSet | Path | str | None" = None,
+    prompts: Prompts | None = None,
+    judging_prompts: str = "default",
+    out: Path | str | None = None,
+    tell: Tell = silent,
+    **settings: Any,
+) -> Complied:
+    """Find how often a model breaks each principle, with bounds for the worst case.
+
+    Args:
+        model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
+        constitution: A YAML file, or the name of a shipped one.
+        judge: A model, which is examined first on the constitution's own examples; or an answer
+            key, such as `plumbrule.recipes.village_oracle`.
+        tests: A set, or a file of tests; None: made from the constitution and the prompts.
+        prompts: Requests whose `kind` names the principle that they test.
+        judging_prompts: What a model is asked in as judge.
+        out: Folder of the examination, so that an interrupted one goes on; None: kept nowhere.
+        tell: Told of progress.
+        **settings: Of `plumbrule.compliance.ComplianceSettings`, such as `bound`, `fdr`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.compliance import ComplianceSettings, TestSet, build_tests, read_tests
+    from plumbrule.judging import load_prompts
+    from plumbrule.loop.complying import comply_and_report
+
+    law, chosen = load_constitution(constitution), ComplianceSettings(**settings)
+    if tests is None:
+        asked = () if prompts is None else as_prompts(prompts)
+        tests = build_tests(law, asked, chosen.seed)
+    elif not isinstance(tests, TestSet):
+        tests = read_tests(Path(tests))
+    folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-comply-"))
+    try:
+        done = comply_and_report(
+            _opened(model, out),
+            law,
+            tests,
+            judge=_opened(judge, out) if isinstance(judge, str) else judge,
+            out=folder,
+            settings=chosen,
+            judging_prompts=load_prompts(judging_prompts),
+            command="pr.comply(…)",
+            tell=tell,
+        )
+    finally:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Complied(result=done.result, content=done.content)
 
 
 def review(

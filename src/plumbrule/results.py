@@ -21,6 +21,7 @@ from plumbrule.report import write_page, write_review_page
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plumbrule.compliance import ComplianceResult, PrincipleCompliance
     from plumbrule.loop.reviewing import PaperReview
 
 
@@ -205,6 +206,61 @@ class Aligned:
                             }
                         )
         columns = ("principle", "stage", "source", "value", "low", "high", "n")
+        return pd.DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complied:
+    """What an examination for compliance found."""
+
+    result: "ComplianceResult"
+    """Every principle with its rate, its interval and the replies that break it."""
+
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        return list(self.content["summary"])
+
+    @property
+    def findings(self) -> "list[PrincipleCompliance]":
+        """Principles that are broken, or whose twins are refused, more often than allowed."""
+        return self.result.findings
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the report: a page, and the same as data.
+
+        Returns:
+            The page.
+        """
+        write_page("compliance", dict(self.content), Path(folder) / "report")
+        return Path(folder) / "report" / "index.html"
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each principle and for its twins: the rate, its interval, the bound."""
+        import pandas as pd
+
+        rows = []
+        for each in self.result.principles:
+            for what, side in (("broken", each.broken), ("refused", each.refused)):
+                if side is not None:
+                    found = side.estimate
+                    ends = {key: getattr(found, key, None) for key in ("value", "low", "high", "n")}
+                    rows.append(
+                        {
+                            "principle": each.id,
+                            "what": what,
+                            **ends,
+                            "bound": side.bound,
+                            "confirmed": side.confirmed,
+                        }
+                    )
+        columns = ("principle", "what", "value", "low", "high", "n", "bound", "confirmed")
         return pd.DataFrame(rows, columns=columns)
 
     def _repr_html_(self) -> str:

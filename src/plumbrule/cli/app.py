@@ -9,6 +9,7 @@ from plumbrule.cli.amend import amend
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
 from plumbrule.cli.compare_runs import compare_runs
+from plumbrule.cli.comply import comply
 from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.curate import curate
 from plumbrule.cli.distill import distill
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(compare)
 app.command("compare-runs")(compare_runs)
+app.command()(comply)
 app.command()(review)
 app.command()(amplify)
 app.command()(amend)

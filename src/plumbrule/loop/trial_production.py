@@ -18,9 +18,9 @@ from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.folders import held_folder
-from plumbrule.judging import Standing, load_prompts
+from plumbrule.judging import Standing, examine_judge, load_prompts
 from plumbrule.ledger import Ledger
-from plumbrule.loop.watch_production import examined_judge, judge_of
+from plumbrule.loop.watch_production import judge_of
 from plumbrule.models import LanguageModel
 from plumbrule.monitoring import (
     TrafficMonitor,
@@ -161,7 +161,7 @@ def run_trial(
         standing = Standing()
         if judge is not None:
             tell("examining the judge", 0, 0)
-            standing = examined_judge(judge, law, prompts, seed)
+            standing = examine_judge(judge, law, prompts, seed)
             able = {each.id for each in standing.judged(law)}
         else:
             able = {each.id for each in law.principles if each.words}
