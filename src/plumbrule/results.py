@@ -16,12 +16,7 @@ from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.errors import OutputError
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.mechanism import Circuit, CircuitReport, EdgeClaim
-from plumbrule.report import (
-    write_comparison,
-    write_compliance,
-    write_red_team,
-    write_review_page,
-)
+from plumbrule.report import write_page, write_review_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +127,7 @@ class Compared:
             The page.
         """
         report = Path(folder) / "report"
-        write_comparison(dict(self.content), report)
+        write_page("comparison", dict(self.content), report)
         if (Path(folder) / "ledger.db").exists():
             with Ledger.open(Path(folder) / "ledger.db") as ledger:
                 record_files(ledger, Path(folder))
@@ -244,7 +239,7 @@ class Complied:
         Returns:
             The page.
         """
-        write_compliance(dict(self.content), Path(folder) / "report")
+        write_page("compliance", dict(self.content), Path(folder) / "report")
         return Path(folder) / "report" / "index.html"
 
     def to_dataframe(self) -> "pd.DataFrame":
@@ -299,7 +294,7 @@ class Attacked:
         Returns:
             The page.
         """
-        write_red_team(dict(self.content), Path(folder) / "report")
+        write_page("red_team", dict(self.content), Path(folder) / "report")
         return Path(folder) / "report" / "index.html"
 
     def to_dataframe(self) -> "pd.DataFrame":

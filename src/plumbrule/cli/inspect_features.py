@@ -88,7 +88,7 @@ def features(
     from plumbrule.errors import ConfigError
     from plumbrule.mechanism.features import TextActivations, held_out, text_rows
     from plumbrule.mechanism.features.reporting import read_labeled, report_features
-    from plumbrule.report import write_features
+    from plumbrule.report import write_page
 
     if train == (dictionary is not None):
         raise ConfigError("expected either --train or --dictionary FOLDER, got both or neither")
@@ -151,7 +151,7 @@ def features(
             tell=tell,
         )
     title = f"Features of {model} at {found.origin.reading.site}"
-    write_features(report.record(title=title, command=" ".join(_command())), out)
+    write_page("features", report.record(title=title, command=" ".join(_command())), out)
     _print(report, out)
 
 

@@ -35,7 +35,7 @@ from plumbrule.models import (
     probe,
 )
 from plumbrule.records import Prompt, to_json, to_jsonl
-from plumbrule.report import write_report
+from plumbrule.report import write_page
 from plumbrule.store import Tell, file_sha256, fingerprint, silent, write_atomic
 
 CONSTITUTION = "constitution.yaml"
@@ -152,7 +152,7 @@ def align(
 def end_run(run: RunWorkspace, content: Mapping[str, Any]) -> RunOutcome:
     """Write a run's report, and enter its end and its files into the ledger."""
     out = run.folder
-    write_report(content, out / "report")
+    write_page("run", content, out / "report")
     run.ledger.record(
         "run/end", "run", {"gates_passed": content["gates_passed"], "model": named_weights(out)}
     )

@@ -35,7 +35,7 @@ from plumbrule.ledger import Ledger, record_files
 from plumbrule.loop.red_team_content import red_team_content
 from plumbrule.models import EndpointModel, LanguageModel, LocalModel, probe
 from plumbrule.records import to_json
-from plumbrule.report import write_red_team
+from plumbrule.report import write_page
 from plumbrule.store import Tell, derive_seed, silent, write_atomic
 
 RED_TEAMING_VERSION = 1
@@ -113,7 +113,7 @@ def red_team_and_report(
         write_hits(result, out / "hits.jsonl")
         write_eval_log(result, out / "attacks.eval", created=_begun(out))
         content = red_team_content(result, command=command)
-        write_red_team(content, out / "report")
+        write_page("red_team", content, out / "report")
         with Ledger.open(out / "ledger.db") as ledger:
             ledger.record("redteam/begin", "redteam", ours)
             for each in result.holes:

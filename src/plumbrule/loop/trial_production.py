@@ -34,7 +34,7 @@ from plumbrule.monitoring import (
     word_screen,
 )
 from plumbrule.records import from_json, to_json
-from plumbrule.report import estimate_text, write_trial
+from plumbrule.report import estimate_text, write_page
 from plumbrule.store import Tell, silent, write_atomic
 from plumbrule.version import __version__
 
@@ -206,7 +206,7 @@ def run_trial(
                     },
                 )
             content = trial_content(trial, command=command)
-            write_trial(content, folder / "report")
+            write_page("trial", content, folder / "report")
     return TrialOutcome(
         decision=trial.decision, content=content, page=folder / "report" / "index.html"
     )

@@ -38,7 +38,7 @@ from plumbrule.monitoring import (
 )
 from plumbrule.monitoring.reports import json_lines, prompt_line, read_reports
 from plumbrule.records import Exchange, to_json
-from plumbrule.report import write_production
+from plumbrule.report import write_page
 from plumbrule.store import Tell, derive_seed, silent, write_atomic
 
 WATCH_VERSION = 1
@@ -241,7 +241,7 @@ def _settled(
         monitor, law, answers=answers, left_out=left_out, unproven=unproven,
         packed=packed_files(source), command=command,
     )  # fmt: skip
-    write_production(content, out / "report")
+    write_page("production", content, out / "report")
     return content
 
 

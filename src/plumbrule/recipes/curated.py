@@ -234,7 +234,7 @@ def curation_content(
     *,
     command: str,
 ) -> dict[str, Any]:
-    """The record of a report, as `plumbrule.report.write_report` takes it."""
+    """The record of a report, as `plumbrule.report.write_page` takes it."""
     return {
         "schema": 1,
         "title": f"Curation by {constitution.name}",

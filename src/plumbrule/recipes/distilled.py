@@ -254,7 +254,7 @@ def distillation_content(
     models: Mapping[str, LanguageModel],
     command: str,
 ) -> dict[str, Any]:
-    """The record of a report, as `plumbrule.report.write_report` takes it."""
+    """The record of a report, as `plumbrule.report.write_page` takes it."""
     content: dict[str, Any] = {
         "schema": 1,
         "title": f"Distillation of {law.name}",

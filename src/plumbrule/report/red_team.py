@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from plumbrule.report.compliance import bounded_rates
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,32 +17,13 @@ class HoleRow:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a red team into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
+    """Turn the record of a red team into one HTML file that needs nothing else."""
     families, grid = hole_grid(content)
-    page = (
-        environment()
-        .get_template("red_team.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "compliance.css"),
-            families=families,
-            grid=grid,
-            rates={
-                side: bounded_rates(
-                    (str(each.get("name")), None, each) for each in content.get(side) or ()
-                )
-                for side in ("by_family", "by_principle")
-            },
-        )
-    )
-    return page + "\n"
+    rates = {
+        side: bounded_rates((str(each.get("name")), None, each) for each in content.get(side) or ())
+        for side in ("by_family", "by_principle")
+    }
+    return fill("red_team", content, "compliance.css", families=families, grid=grid, rates=rates)
 
 
 def hole_grid(content: Json) -> tuple[tuple[str, ...], tuple[HoleRow, ...]]:

@@ -96,38 +96,27 @@ def _name_then(folder: Path) -> str:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a review into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    from plumbrule.report.templating import TEMPLATES, environment, styles
+    """Turn the record of a review into one HTML file that needs nothing else."""
+    from plumbrule.report.templating import TEMPLATES, fill, styles
 
     script = (TEMPLATES / "review.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = (
-        environment()
-        .get_template("review.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "review.css"),
-            script=styles("review.js"),
-            script_hash=f"sha256-{digest}",
-            title=_title(content),
-            lead=_lead(content),
-            failures=_failures(content),
-            gaps=_gaps(content),
-            coverage=sorted(content["coverage"], key=lambda each: bool(each["checked"])),
-            uncovered=", ".join(
-                each["dimension"] for each in content["coverage"] if not each["checked"]
-            ),
-            trail=_trail(content),
-        )
+    return fill(
+        "review",
+        content,
+        "review.css",
+        script=styles("review.js"),
+        script_hash=f"sha256-{digest}",
+        title=_title(content),
+        lead=_lead(content),
+        failures=_failures(content),
+        gaps=_gaps(content),
+        coverage=sorted(content["coverage"], key=lambda each: bool(each["checked"])),
+        uncovered=", ".join(
+            each["dimension"] for each in content["coverage"] if not each["checked"]
+        ),
+        trail=_trail(content),
     )
-    return page + "\n"
 
 
 def _title(content: Json) -> str:
