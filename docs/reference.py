@@ -22,11 +22,8 @@ BESIDES = (
     "plumbrule.loop.amendable",
     "plumbrule.loop.amending",
     "plumbrule.loop.comparing",
-<<<<<<< HEAD
-    "plumbrule.loop.complying",
-=======
     "plumbrule.loop.comparison_plan",
->>>>>>> 707483476aca715213f8348301157c49a5daa1e0
+    "plumbrule.loop.complying",
     "plumbrule.loop.drafting",
     "plumbrule.loop.red_teaming",
     "plumbrule.loop.reviewing",
