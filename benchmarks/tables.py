@@ -108,6 +108,8 @@ if __name__ == "__main__":
         ("evidence", "evidence"),
         ("lab", "mechanism_verdict"),
         ("lab", "loop_gaps"),
+        ("comply", "comply"),
+        ("redteam", "redteam"),
         ("watch", "monitoring"),
         ("repairs", "mechanism_repairs"),
         ("verdict", "mechanism_probes"),
