@@ -107,7 +107,6 @@ if __name__ == "__main__":
         ("over_optimization", "training_overoptimization"),
         ("evidence", "evidence"),
         ("lab", "mechanism_verdict"),
-        ("lab", "loop_gaps"),
         ("watch", "monitoring"),
         ("repairs", "mechanism_repairs"),
         ("verdict", "mechanism_probes"),
@@ -116,6 +115,7 @@ if __name__ == "__main__":
             ROOT / "docs" / f"{page}.md",
             {name: markdown(name, targets=True), f"{name}_details": markdown(name, targets=False)},
         )
+    fill(ROOT / "docs" / "lab.md", {"loop_gaps": markdown("loop_gaps", targets=True)})
     fill(
         ROOT / "docs" / "small_models.md",
         {"training_small": markdown("training_small", targets=False)},

@@ -19,10 +19,11 @@ __all__ = [
     "compare",
     "open_model",
     "review",
+    "serve",
 ]
 
 if TYPE_CHECKING:
-    from plumbrule.api import Model, align, as_prompts, compare, open_model, review
+    from plumbrule.api import Model, align, as_prompts, compare, open_model, review, serve
     from plumbrule.results import Aligned, Compared, FoundCircuit, Reviewed
 
 
