@@ -76,6 +76,12 @@ def run(
             "where replies collapse, or where the held-out judge sees them get worse.",
         ),
     ] = None,
+    verdict: Annotated[
+        bool,
+        typer.Option(
+            "--verdict", help="Find out at the end whether each principle is held or only shown."
+        ),
+    ] = False,
     lora: Annotated[
         bool | None,
         typer.Option(
@@ -136,6 +142,7 @@ def run(
         "dtype": dtype,
         "adapters": lora,
         "teach_anyway": teach_anyway or None,
+        "verdict": {} if verdict else None,
     }
     with progress_bars(log=None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
@@ -160,6 +167,7 @@ def run(
             config,
             prompts=chosen.prompts,
             oracle=chosen.oracle,
+            subjects=asked.subjects,
             out=out,
             command=typed(),
             tell=tell,

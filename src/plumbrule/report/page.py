@@ -18,6 +18,7 @@ from plumbrule.report.subjects import (
     headline_source,
 )
 from plumbrule.report.templating import environment, styles
+from plumbrule.report.verdict import gravest_first
 
 OPTIONAL = {
     "gates": "gates",
@@ -62,7 +63,8 @@ def render(content: Json) -> str:
         .get_template("page.html.j2")
         .render(
             record=content,
-            style=styles("style.css"),
+            style=styles("style.css", *(["verdict.css"] if content.get("verdicts") else [])),
+            verdicts=gravest_first((content.get("verdicts") or {}).get("verdicts") or ()),
             source=headline_source(content),
             stages=STAGES,
             headline=_headline(content),

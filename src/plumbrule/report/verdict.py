@@ -49,9 +49,7 @@ def render(content: Json) -> str:
     Returns:
         The page; the same record gives the same text.
     """
-    verdicts = sorted(
-        content.get("verdicts") or (), key=lambda one: (_rank(one), -(one["faked_score"] or 0))
-    )
+    verdicts = gravest_first(content.get("verdicts") or ())
     page = (
         environment()
         .get_template("verdict.html.j2")
@@ -65,6 +63,11 @@ def render(content: Json) -> str:
         )
     )
     return page.rstrip() + "\n"
+
+
+def gravest_first(verdicts: Sequence[Json]) -> list[Json]:
+    """Verdicts in the order in which a reader needs them."""
+    return sorted(verdicts, key=lambda one: (_rank(one), -(one.get("faked_score") or 0)))
 
 
 def _rank(verdict: Mapping[str, Any]) -> int:
