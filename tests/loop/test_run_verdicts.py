@@ -1,7 +1,7 @@
 """A run that ends with a verdict on each principle."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from plumbrule.recipes.verdicts import village_subjects
 from plumbrule.records import Message, Prompt
 from plumbrule.report.page import render
 
-CHEAP = {"search_tokens": 0, "looked": 2, "tested": 8, "finalists": 1, "inside": False}
+CHEAP = VerdictSettings(search_tokens=0, looked=2, tested=8, finalists=1, inside=False)
 FIELDS = {
     "model": "lab:pico",
     "prompts": "village",
@@ -35,7 +35,7 @@ FIELDS = {
     "revising": {"rounds": 1},
     "supervised": {"epochs": 1, "max_tokens": 512},
     "sampling": {"temperature": 0.3, "max_new_tokens": 24},
-    "verdict": CHEAP,
+    "verdict": asdict(CHEAP),
 }
 PROMPTS = village_prompts(
     tempting=2, honesty=1, deserving=1, examined_tempting=6, examined_deserving=1
@@ -98,7 +98,7 @@ def test_a_verdict_that_was_interrupted_goes_on_to_the_same_end(finished, tmp_pa
 def test_a_run_may_be_given_its_verdict_when_it_is_done():
     asked, without = config(), config(verdict=None)
     assert deciding(asked) == deciding(without)
-    assert make_config(to_mapping(asked), "again").verdict == VerdictSettings(**CHEAP)
+    assert make_config(to_mapping(asked), "again").verdict == CHEAP
 
 
 def test_without_a_prompt_of_any_principle_it_is_refused_before_any_work(tmp_path):

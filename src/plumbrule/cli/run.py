@@ -1,7 +1,7 @@
 """The verb `run`: constitution and model in, aligned model and report out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -123,7 +123,7 @@ def run(
     from plumbrule.loop import plan as plan_run
     from plumbrule.recipes.choosing import choose_run
 
-    given = {
+    given: dict[str, Any] = {
         "model": model,
         "prompts": None if prompts is None else str(prompts),
         "constitution": constitution,

@@ -158,8 +158,8 @@ def align(
         if compared is not None:
             content["comparison"] = compared
         if verdicts is not None:
+            content["summary"] = [*verdicts.pop("summary"), *content["summary"]]
             content["verdicts"] = verdicts
-            content["summary"] = [*verdicts["summary"], *content["summary"]]
         return end_run(run, content)
 
 

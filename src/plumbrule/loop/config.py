@@ -200,7 +200,7 @@ class RunConfig:
 
     verdict: VerdictSettings | None = None
     """Whether the trained model holds each principle or only shows it, found at the end; None: not
-    asked. It takes some five seconds of a core for each principle of a model of the lab. No stage
+    asked. It takes 5 to 14 seconds of a core for each principle of a model of the lab. No stage
     depends on it, so a finished run may be given it."""
 
     shard_size: int = 64

@@ -131,7 +131,7 @@ def conclude(
         command: What the user typed.
 
     Returns:
-        The part of the verdict's record that the run's report shows.
+        The part of the verdict's record that the run's report shows, and its `summary`.
     """
     report = judge_and_report(
         run.folder / "verdict",
@@ -147,7 +147,6 @@ def conclude(
     content = verdict_content(report, subjects, command=command)
     return {
         "summary": content["summary"],
-        "battery": content["battery"],
         "verdicts": [{name: each[name] for name in SHOWN} for each in content["verdicts"]],
         "known_errors": content["known_errors"],
         "page": "../verdict/report/index.html",
