@@ -22,6 +22,8 @@ BESIDES = (
     "plumbrule.loop.amending",
     "plumbrule.loop.comparing",
     "plumbrule.loop.drafting",
+    "plumbrule.loop.looping",
+    "plumbrule.loop.recipe",
     "plumbrule.loop.reviewing",
     "plumbrule.loop.runs",
     "plumbrule.loop.trial_production",
@@ -35,6 +37,7 @@ BESIDES = (
     "plumbrule.recipes.curating",
     "plumbrule.recipes.distilled",
     "plumbrule.recipes.distilling",
+    "plumbrule.recipes.looping",
     "plumbrule.records",
     "plumbrule.training.objectives",
 )

@@ -18,14 +18,26 @@ __all__ = [
     "Reviewed",
     "align",
     "as_prompts",
+    "close_loop",
     "compare",
     "comply",
     "open_model",
+    "remedy",
     "review",
 ]
 
 if TYPE_CHECKING:
-    from plumbrule.api import Model, align, as_prompts, compare, comply, open_model, review
+    from plumbrule.api import (
+        Model,
+        align,
+        as_prompts,
+        close_loop,
+        compare,
+        comply,
+        open_model,
+        remedy,
+        review,
+    )
     from plumbrule.results import Aligned, Compared, Complied, FoundCircuit, Reviewed
 
 

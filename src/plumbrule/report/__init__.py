@@ -9,6 +9,7 @@ from plumbrule.report.write import (
     write_production,
     write_report,
     write_runs,
+    write_story,
     write_trial,
     write_verdict,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "write_report",
     "write_review_page",
     "write_runs",
+    "write_story",
     "write_trial",
     "write_verdict",
 ]

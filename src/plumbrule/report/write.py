@@ -112,6 +112,22 @@ def write_trial(content: Mapping[str, Any], folder: Path) -> None:
     _write(content, folder, render_trial)
 
 
+def write_story(content: Mapping[str, Any], folder: Path) -> None:
+    """Write `report.json` and `index.html` from the record of a loop, round by round.
+
+    Args:
+        content: The record, as `docs/loop.md` describes it; every part of it may be missing.
+        folder: Where both files go; made if it is not there.
+
+    Raises:
+        DataError: The record holds what JSON cannot. Neither file is touched.
+        StorageError: The disk did not take a file. Each file is either the old or the new one.
+    """
+    from plumbrule.report.story import render  # as above
+
+    _write(content, folder, render)
+
+
 def write_compliance(content: Mapping[str, Any], folder: Path) -> None:
     """Write `report.json` and `index.html` from the record of an examination for compliance.
 
