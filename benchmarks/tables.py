@@ -107,6 +107,7 @@ if __name__ == "__main__":
         ("over_optimization", "training_overoptimization"),
         ("evidence", "evidence"),
         ("lab", "mechanism_verdict"),
+        ("lab", "loop_gaps"),
         ("watch", "monitoring"),
         ("repairs", "mechanism_repairs"),
         ("verdict", "mechanism_probes"),
