@@ -1,7 +1,7 @@
 """What a user asked to have closed: a recipe file or a finished run, as a loop is given it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class KnownWorld:
 
     judge: PrincipleJudge
     writer: ReplyWriter
-    prompts: Sequence[Prompt]
+    prompts: Callable[[int], Sequence[Prompt]]
+    """What is asked, by a seed."""
 
 
 @strict
@@ -123,15 +124,15 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
             "neither. `plumbrule run` trains on a constitution; give its models/final as `model`"
         )
     law = load_constitution(_path(recipe.constitution, where))
+    data: Sequence[Exchange] = ()
+    if recipe.data is not None:
+        data = read_demonstrations(where / recipe.data).examples
     words = load_prompts(_path(recipe.judging_prompts, where))
     base = _folder(recipe.base, where)
     model = None if recipe.model is None else _folder(recipe.model, where)
     judge, judge_identity = _judge(_path(recipe.judge, where), words, recipe, world)
     writer_name = recipe.writer or recipe.base
     writer, writer_identity = _writer(_path(writer_name, where), words, judge, recipe, world)
-    data: Sequence[Exchange] = ()
-    if recipe.data is not None:
-        data = read_demonstrations(where / recipe.data).examples
     library: list[Principle] = []
     for name in recipe.library:
         library += load_constitution(_path(name, where)).principles
@@ -309,7 +310,7 @@ def _prompts(
     found: list[Prompt] = []
     for name in recipe.prompts:
         if name == VILLAGE:
-            found += _known(world).prompts
+            found += _known(world).prompts(recipe.settings.seed)
         else:
             found += read_prompt_file(where / name).prompts
     if VILLAGE not in recipe.prompts:

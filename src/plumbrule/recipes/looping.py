@@ -16,13 +16,9 @@ from plumbrule.records import Dialogue, Exchange
 from plumbrule.store import derive_seed
 
 
-def village_world(seed: int = 0) -> KnownWorld:
-    """What `village` stands for in a loop's recipe.
-
-    Args:
-        seed: Decides the prompts.
-    """
-    return KnownWorld(judge=village_judge, writer=village_writer, prompts=village_requests(seed))
+def village_world() -> KnownWorld:
+    """What `village` stands for in a loop's recipe."""
+    return KnownWorld(judge=village_judge, writer=village_writer, prompts=village_requests)
 
 
 def village_judge(
