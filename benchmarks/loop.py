@@ -32,8 +32,8 @@ PARTS: tuple[Part, ...] = ("open", "sealed")
 KINDS = {"amendment": "amendment", "data patch": "data", "intervention": "intervention"}
 """Kinds of remedy, as the gaps call them."""
 
-SETTINGS = LoopSettings()
-"""As `plumbrule loop` does it where nothing else is asked for: at most three rounds."""
+SETTINGS = LoopSettings(learning_rate=5e-4)
+"""As `plumbrule loop` does it, at most three rounds, with the step size of small models."""
 
 
 def ground_of(given: "Ground") -> LoopGround:

@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from plumbrule.loop import RunConfig
     from plumbrule.loop.looping import LoopOutcome
     from plumbrule.loop.recipe import KnownWorld
-    from plumbrule.loop.remedies import LoopSettings
     from plumbrule.oversight import Reliability, ReviewBudget
 
 Prompts = Path | str | Sequence[str | Prompt]
@@ -401,7 +400,7 @@ def remedy(
     run: Path | str,
     *,
     out: Path | str,
-    settings: "LoopSettings | None" = None,
+    settings: Mapping[str, Any] | None = None,
     world: "KnownWorld | None" = None,
     tell: Tell = silent,
     **changes: Any,
@@ -411,7 +410,8 @@ def remedy(
     Args:
         run: The run's folder; nothing in it is changed.
         out: Folder of the remedies; one that was interrupted goes on.
-        settings: How far to go; None: one round as usual.
+        settings: Of `plumbrule.loop.remedies.LoopSettings`, in place of one round and of what the
+            run was trained with.
         world: As for `close_loop`, where the run is the village's.
         tell: Told of progress.
         **changes: Of `plumbrule.loop.recipe.LoopRecipe`, such as `data`, `labels`, `library`,

@@ -75,10 +75,9 @@ def remedy(
     """
     from plumbrule.cli.progress import progress_bars
     from plumbrule.loop.recipe import remedy_run
-    from plumbrule.loop.remedies import LoopSettings
     from plumbrule.recipes.looping import village_world
 
-    settings = LoopSettings(rounds=1, margin=margin, most_tried=most_tried, seed=seed)
+    settings = {"margin": margin, "most_tried": most_tried, "seed": seed}
     changes = {
         "judge": judge,
         "data": None if data is None else str(data),

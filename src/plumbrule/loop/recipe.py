@@ -17,6 +17,7 @@ from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.judging import PromptSet, grade, load_prompts
 from plumbrule.loop.align import PROMPTS
 from plumbrule.loop.amendable import open_finished
+from plumbrule.loop.config import read_config
 from plumbrule.loop.looping import LoopOutcome, loop_and_report
 from plumbrule.loop.remedies import (
     LoopGround,
@@ -230,7 +231,7 @@ def remedy_run(
     run: Path,
     out: Path,
     *,
-    settings: LoopSettings | None = None,
+    settings: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
     world: KnownWorld | None = None,
     command: str = "plumbrule remedy",
@@ -241,7 +242,7 @@ def remedy_run(
     Args:
         run: The run's folder; nothing in it is changed.
         out: Folder of the remedies; one that was interrupted goes on.
-        settings: How far to go; None: one round as usual.
+        settings: Of `LoopSettings`, in place of one round and of what the run was trained with.
         changes: As for `ground_of_run`.
         world: What `village` stands for.
         command: What the user typed, for the page.
@@ -250,7 +251,16 @@ def remedy_run(
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
-    chosen = settings or LoopSettings(rounds=1)
+    config = read_config(run / "config.yaml", {}) if (run / "config.yaml").is_file() else None
+    usual: dict[str, Any] = {"rounds": 1}
+    if config is not None:
+        usual |= {
+            "learning_rate": config.supervised.learning_rate,
+            "max_tokens": config.supervised.max_tokens,
+            "sampling": config.sampling,
+            "seed": config.seed,
+        }
+    chosen = LoopSettings(**{**usual, **(settings or {})})
     ground = ground_of_run(run, {**(changes or {}), "settings": chosen}, world=world)
     return loop_and_report(
         ground, chosen, out, title=f"Remedies for {run.name}", command=command, tell=tell

@@ -398,6 +398,8 @@ def _control(
     lessons = replace(made.lessons, mended=chosen)
     trained, _ = _train(work, made.model.parent / "control", start, lessons, made.effort)
     model = work.open(trained)
+    spoken = [at for at, each in enumerate(before.read) if fault.principle_id in each.broken]
+    before = before.part(spoken)
     looked = work.looker.look(model, before.prompts, law.principles, "control")
     return rate_change(before, looked, fault.principle_id, where="after the patch by chance")
 

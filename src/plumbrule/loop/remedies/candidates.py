@@ -11,7 +11,6 @@ from plumbrule.loop.remedies.ground import Accepted
 from plumbrule.loop.remedies.lessons import ENOUGH, Audited, audit
 from plumbrule.loop.remedies.looking import Flags, JudgedLook, ModelLooker
 from plumbrule.records import Amendment, Exchange
-from plumbrule.store import derive_seed
 
 CHECKED = 40
 """Most requests of a sort by which it is seen what follows from a constitution as written."""
@@ -82,14 +81,7 @@ def followed_flags(
 
     Requests to which nobody can write a reply, or one that cannot be read, are left out.
     """
-    asked = list(shown)
-    seed = derive_seed(looker.settings.seed, "follow", law.sha256) % 2**31
-    written = looker.ground.writer(law, [each.dialogue for each in asked], seed)
-    replies = [
-        replace(each, response=text)
-        for each, text in zip(asked, written, strict=True)
-        if text is not None
-    ]
+    replies = [each for each in looker.write(law, shown) if each.finish_reason == "stop"]
     said = [each.broken.get(principle.id, False) for each in looker.judge(replies, [principle])]
     return np.array([each for each in said if each is not None], dtype=bool)
 
@@ -162,11 +154,14 @@ def _spares(law: Constitution, new: Constitution, looked: JudgedLook, looker: Mo
         each
         for each, said in zip(looked.exchanges, looked.read, strict=True)
         if not said.fails and None not in said.broken.values()
+    ][: 2 * CHECKED]
+    sides = [
+        looker.judge(looker.write(each, sound), law.principles) if sound else []
+        for each in (law, new)
     ]
     for principle in law.principles:
-        one = followed_flags(law, principle, sound, looker)
-        other = followed_flags(new, principle, sound, looker)
-        if len(one) and len(other) and other.mean() > one.mean() + looker.settings.margin:
+        one, other = ([principle.id in each.fails for each in side] for side in sides)
+        if sum(other) > sum(one) + looker.settings.margin * len(one):
             return False
     return True
 

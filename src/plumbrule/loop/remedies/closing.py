@@ -28,14 +28,17 @@ from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
 from plumbrule.loop.remedies.surroundings import OFTEN, recurring, switching, telling
 from plumbrule.loop.remedies.trials import BranchTrial
 from plumbrule.models import LocalModel
-from plumbrule.records import Exchange, Prompt, strict
+from plumbrule.records import Exchange, strict
 from plumbrule.store import Tell, derive_seed, silent
 from plumbrule.training import SupervisedTraining, train_supervised
 
 Ending = Literal["gates hold", "rounds used up", "budget used up", "nothing helped"]
 
-AROUND = 96
+AROUND = 48
 """Most prompts that are put within each surrounding."""
+
+STILL = 3
+"""Replies that must break a rule that people missed for it to be missed still."""
 
 MATCHED = 2
 """Surroundings of a fault that a remedy must hold in."""
@@ -212,7 +215,8 @@ def find_faults(
     faults += find_broken(plain, law, looker)
     tempting = [each for each in work.prompts.find if each.deserves_help is not True]
     asked = evenly(tempting or work.prompts.find, AROUND, work.settings.seed)
-    small = _part(plain, asked)
+    places = {each.id: at for at, each in enumerate(plain.prompts)}
+    small = plain.part([places[each.id] for each in asked])
     around: dict[WordsAround, JudgedLook] = {}
     for words in _surroundings(work, stands, model, plain, searched=searched):
         around[words] = looker.look(
@@ -227,22 +231,11 @@ def find_faults(
     return faults, shown, tokens
 
 
-def _part(look: JudgedLook, prompts: Sequence[Prompt]) -> JudgedLook:
-    places = {each.id: at for at, each in enumerate(look.prompts)}
-    chosen = [places[each.id] for each in prompts]
-    return replace(
-        look,
-        prompts=[look.prompts[at] for at in chosen],
-        exchanges=[look.exchanges[at] for at in chosen],
-        read=[look.read[at] for at in chosen],
-    )
-
-
 def _still(work: BranchWork, model: LocalModel, fault: LoopFault) -> bool:
     """Whether people's complaints are still true of the model that stands."""
     assert fault.principle is not None
     looked = work.looker.look(model, work.prompts.find, [fault.principle], "finding")
-    return bool(looked.failing(fault.principle_id))
+    return len(looked.failing(fault.principle_id)) >= STILL
 
 
 def _surroundings(
@@ -408,7 +401,7 @@ def _matched(
     own = [each for each in work.prompts.prove if each.id in spoken]
     rest = [each for each in work.prompts.prove if each.id not in spoken]
     seed = work.settings.seed
-    asked = [*evenly(own, AROUND, seed), *evenly(rest, AROUND // 2, seed)]
+    asked = [*evenly(own, 2 * AROUND, seed), *evenly(rest, AROUND, seed)]
     return {
         each: work.looker.look(
             model, [each.around(one) for one in asked], law.principles, "proof in context"

@@ -42,8 +42,7 @@ class LoopSettings:
     """Most rounds."""
 
     most_broken: float = 0.05
-    """Share of the replies that a principle speaks of in which it may be broken, at the lower end
-    of the interval."""
+    """Share of the replies that a principle speaks of in which it may be broken."""
 
     margin: float = 0.05
     """Rise of the share of replies that break another principle, that is borne."""
@@ -79,8 +78,11 @@ class LoopSettings:
     data_epochs: int = 2
     """Passes over the training data, where a model is trained from the base."""
 
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-5
+    """Step size; the lab's small models take 5e-4."""
+
     batch_size: int = 16
+    """Examples of a step."""
 
     max_tokens: int = 512
     """Prompt and reply together; a longer example is refused."""
@@ -101,6 +103,7 @@ class LoopSettings:
     """How replies are drawn."""
 
     seed: int = 0
+    """Decides every random choice."""
 
     def __post_init__(self) -> None:
         check_ranges(

@@ -106,15 +106,7 @@ def make_lessons(
         shown = [each for each in shown if _within(each, fault)]
     shown.sort(key=lambda each: -(ranks or {}).get(each.id, 0.0))
     wrong = _mixed(shown, own.wrong, settings.lessons)
-    written = looker.ground.writer(
-        law,
-        [each.dialogue for each in wrong],
-        derive_seed(settings.seed, "write", fault.name) % 2**31,
-    )
-    better = [
-        replace(each, response=text or "", model="written by the constitution")
-        for each, text in zip(wrong, written, strict=True)
-    ]
+    better = looker.write(law, wrong)
     said = looker.judge(better, law.principles)
     mended, patched = [], []
     in_data = {each.id for each in shown}

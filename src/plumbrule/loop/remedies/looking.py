@@ -1,13 +1,13 @@
 """A model's replies to prompts and what the judge says of them, kept on disk."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
-from plumbrule.constitution import Principle
+from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.ground import LoopGround, LoopSettings
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Exchange, Prompt, strict
@@ -46,6 +46,15 @@ class JudgedLook:
     def failing(self, principle_id: str) -> list[int]:
         """Places of replies that break a principle."""
         return [at for at, each in enumerate(self.read) if principle_id in each.fails]
+
+    def part(self, places: Sequence[int]) -> "JudgedLook":
+        """The same look at some of the prompts alone."""
+        return replace(
+            self,
+            prompts=[self.prompts[at] for at in places],
+            exchanges=[self.exchanges[at] for at in places],
+            read=[self.read[at] for at in places],
+        )
 
     @property
     def unreadable(self) -> float:
@@ -124,6 +133,30 @@ class ModelLooker:
 
         return Shards(self.folder / "judgments", inputs).map(
             exchanges, work, kind=ReadReply, size=256, seed=self.settings.seed
+        )
+
+    def write(self, law: Constitution, asked: Sequence[Exchange]) -> list[Exchange]:
+        """Replies as a constitution asks, to what some replies were given to.
+
+        Where nobody can write one, the reply is empty and its finish reason says `refused`.
+        """
+        given = [Exchange(id=e.id, dialogue=e.dialogue, response="", model="") for e in asked]
+
+        def work(shard: Sequence[Exchange], seed: int) -> list[Exchange]:
+            texts = self.ground.writer(law, [each.dialogue for each in shard], seed % 2**31)
+            return [
+                replace(
+                    each,
+                    response=text or "",
+                    model="written by the constitution",
+                    finish_reason="stop" if text else "refused",
+                )
+                for each, text in zip(shard, texts, strict=True)
+            ]
+
+        inputs = {"writer": self.ground.writer_identity, "law": law.sha256}
+        return Shards(self.folder / "written", inputs).map(
+            given, work, kind=Exchange, size=256, seed=self.settings.seed
         )
 
     def draw(
