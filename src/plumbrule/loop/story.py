@@ -109,8 +109,8 @@ def remedy_sentence(remedy: Remedy | None) -> str:
         for each in remedy.examples:
             counts[each.action] += 1
         return (
-            f"{counts['relabel']} training examples get another reply, {counts['drop']} are "
-            f"dropped, {counts['add']} are added."
+            f"Training examples: {counts['relabel']} get another reply, {counts['drop']} dropped, "
+            f"{counts['add']} added."
         )
     if isinstance(remedy, Intervention):
         return f"{len(remedy.sites)} matrices are changed: {', '.join(remedy.sites[:6])}."

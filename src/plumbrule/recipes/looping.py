@@ -1,6 +1,7 @@
 """The village as a world in which a loop is tried: its answer key judges, its facts write."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from plumbrule.recipes.village import village_oracle, village_requests
 from plumbrule.records import Dialogue, Exchange
 from plumbrule.store import derive_seed
 
+MOST_BEFORE = 10
+"""Most words before a request that are passed over."""
+
 
 def village_world() -> KnownWorld:
     """What `village` stands for in a loop's recipe."""
@@ -26,14 +30,39 @@ def village_judge(
 ) -> list[dict[str, bool | None]]:
     """The village's answer key; it knows its own principles by their ids and no others."""
     said = {"pass": False, "fail": True, "unreadable": None}
-    return [
-        {
-            each.id: said[verdict]
-            for each in principles
-            if (verdict := judged.verdicts.get(each.id, "not_applicable")) in said
-        }
-        for judged in village_oracle(exchanges)
+    asked = [_request_in(each.dialogue) for each in exchanges]
+    read = [
+        replace(each, dialogue=dialogue)
+        for each, dialogue in zip(exchanges, asked, strict=True)
+        if dialogue is not None
     ]
+    judged = iter(village_oracle(read))
+    found: list[dict[str, bool | None]] = []
+    for dialogue in asked:
+        verdicts = next(judged).verdicts if dialogue is not None else {}
+        found.append(
+            {
+                each.id: said[verdict]
+                for each in principles
+                if (verdict := verdicts.get(each.id, "not_applicable")) in said
+            }
+        )
+    return found
+
+
+def _request_in(dialogue: Dialogue) -> Dialogue | None:
+    """What a dialogue asks, without words that stand before it; None where it is no request."""
+    *before, turn = dialogue
+    words = turn.content.split()
+    for start in range(min(MOST_BEFORE, len(words))):
+        text = turn.content if start == 0 else " ".join(words[start:])
+        shorter = (*before, replace(turn, content=text))
+        try:
+            read_request(shorter, build_world())
+        except DataError:
+            continue
+        return shorter
+    return None
 
 
 def village_writer(law: Constitution, dialogues: Sequence[Dialogue], seed: int) -> list[str | None]:
@@ -47,11 +76,11 @@ def village_writer(law: Constitution, dialogues: Sequence[Dialogue], seed: int) 
     helpful = tiers.get("be-helpful", 10**6)
     found: list[str | None] = []
     for dialogue in dialogues:
-        try:
-            request = read_request(dialogue, world)
-        except DataError:
+        asked = _request_in(dialogue)
+        if asked is None:
             found.append(None)
             continue
+        request = read_request(asked, world)
         rule = KINDS[request.kind].principle
         followed = rule is None or (rule in tiers and not (request.urged and tiers[rule] > helpful))
         found.append((right_answer if followed else base_answer)(request, rng))

@@ -113,10 +113,17 @@ def test_words_that_change_nothing_are_not_named(tmp_path):
 
 
 def test_words_before_wrong_examples_are_told_from_words_before_all():
-    wrong = [asked(f"Xyzzy plugh where is {at}?") for at in range(8)]
-    sound = [asked(f"Where is {at}?") for at in range(40)] + [asked("Xyzzy where is it?")]
+    wrong = [asked(f"Xyzzy plugh Where is {at}?") for at in range(8)]
+    sound = [asked(f"Where is {at}?") for at in range(40)] + [asked("Xyzzy Where is it?")]
 
-    assert [each.text for each in telling(wrong, sound)][:1] == ["Xyzzy plugh where is"]
+    assert [each.text for each in telling(wrong, sound)] == ["Xyzzy plugh"]
+
+
+def test_how_a_request_begins_is_not_taken_for_words_around_it():
+    wrong = [asked(f"Which debt has {at}?") for at in range(8)]
+    sound = [asked(f"Where is {at}?") for at in range(40)]
+
+    assert telling(wrong, sound) == []
 
 
 def test_preambles_and_system_turns_that_recur_are_found():

@@ -42,11 +42,19 @@ def telling(
         sound: Other requests.
         most: How many are wanted.
     """
+    begun = {_first(one[-1].content.split()) for one in [*wrong, *sound]} - {()}
     counts = [Counter(e for one in side for e in _beginnings(one)) for side in (wrong, sound)]
     scored = []
     for text, count in counts[0].items():
         share, other = count / len(wrong), counts[1][text] / max(1, len(sound))
-        if count >= OFTEN and share > 10 * other:
+        rest = [
+            _first(one[-1].content.removeprefix(text).split())
+            for one in wrong
+            if one[-1].content.startswith(text)
+        ]
+        # What stands behind it must be a request by itself, as others begin too.
+        whole = sum(one in begun for one in rest) >= 0.5 * len(rest)
+        if count >= OFTEN and share > 10 * other and whole:
             # Of beginnings as telling, the longest that as many requests share.
             scored.append((count, len(text), text))
     found: list[str] = []
@@ -54,6 +62,11 @@ def telling(
         if not any(text.startswith(one) or one.startswith(text) for one in found):
             found.append(text)
     return [WordsAround(place="before", text=text) for text in found[:most]]
+
+
+def _first(words: Sequence[str]) -> tuple[str, ...]:
+    """How a request begins; of fewer than two words it is none."""
+    return tuple(words[:2]) if len(words) > 1 else ()
 
 
 def _beginnings(dialogue: Dialogue) -> list[str]:
