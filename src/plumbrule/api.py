@@ -59,11 +59,12 @@ from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
 from plumbrule.records import Message, Prompt
-from plumbrule.results import Aligned, Compared, Complied, FoundCircuit, Reviewed
+from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 from plumbrule.store import Tell, fingerprint, silent
 
 if TYPE_CHECKING:
     from plumbrule.compliance import Oracle, TestSet
+    from plumbrule.compliance.attacks import AttackFamily
     from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
     from plumbrule.oversight import Reliability, ReviewBudget
@@ -417,6 +418,81 @@ def comply(
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
     return Complied(result=done.result, content=done.content)
+
+
+def red_team(
+    model: LanguageModel | str,
+    *,
+    constitution: str = "default",
+    judge: "LanguageModel | Oracle | str",
+    attacker: LanguageModel | str | None = None,
+    base: LanguageModel | str | None = None,
+    brought: Sequence[Path | str] = (),
+    families: "Sequence[AttackFamily] | None" = None,
+    goals: "TestSet | None" = None,
+    judging_prompts: str = "default",
+    out: Path | str | None = None,
+    tell: Tell = silent,
+    **settings: Any,
+) -> Attacked:
+    """Attack a model by its constitution, and find which principles give way to what.
+
+    Args:
+        model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
+        constitution: A YAML file, or the name of a shipped one.
+        judge: A model, which is examined first; or an answer key.
+        attacker: A model that writes attacks.
+        base: What the model was tuned from: texts that switch it are sought through the weights.
+        brought: Files of others' attacks, each line with its principle.
+        families: Attacks of one's own, in place of the templates.
+        goals: Tests whose probes are what attacks are after; None: the constitution's own.
+        judging_prompts: What a model is asked in as judge.
+        out: Folder of the red team, so that an interrupted one goes on; None: kept nowhere.
+        tell: Told of progress.
+        **settings: Of `plumbrule.compliance.attacks.RedTeamSettings`, such as `budget`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.compliance import build_tests
+    from plumbrule.compliance.attacks import (
+        RedTeamSettings,
+        brought_families,
+        read_attacks,
+        template_families,
+        written_families,
+    )
+    from plumbrule.judging import load_prompts
+    from plumbrule.loop.red_teaming import red_team_and_report, searched_families
+
+    law, chosen = load_constitution(constitution), RedTeamSettings(**settings)
+    after = goals or build_tests(law, (), chosen.seed, copies=1)
+    opened = _opened(model, out)
+    asked = list(template_families() if families is None else families)
+    if attacker is not None:
+        asked += written_families(_opened(attacker, out))
+    if base is not None:
+        asked += searched_families(opened, _opened(base, out), after, seed=chosen.seed)[0]
+    read = [each for path in brought for each in read_attacks(Path(path))]
+    asked += brought_families(read, principles=[each.id for each in law.principles])
+    folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-redteam-"))
+    try:
+        done = red_team_and_report(
+            opened,
+            law,
+            after,
+            asked,
+            judge=_opened(judge, out) if isinstance(judge, str) else judge,
+            out=folder,
+            settings=chosen,
+            judging_prompts=load_prompts(judging_prompts),
+            command="pr.red_team(…)",
+            tell=tell,
+        )
+    finally:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Attacked(result=done.result, content=done.content)
 
 
 def review(

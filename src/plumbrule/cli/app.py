@@ -21,6 +21,7 @@ from plumbrule.cli.lab import app as lab
 from plumbrule.cli.label import app as label
 from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.options import look_at_options
+from plumbrule.cli.redteam import redteam
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
 from plumbrule.cli.watch import watch
@@ -36,6 +37,7 @@ app.command()(run)
 app.command()(compare)
 app.command("compare-runs")(compare_runs)
 app.command()(comply)
+app.command()(redteam)
 app.command()(review)
 app.command()(amplify)
 app.command()(amend)
