@@ -2,10 +2,11 @@
 
 `python -m benchmarks.real_compare`. Parts: `organisms` (planted changes in a real model, found and
 rightly said), `aa` (pairs in which nothing was planted), `naive` (prompts drawn by chance alone, at
-equal texts), `rare` (the same on 1,600 prompts, for changes on two in a hundred or fewer), `time` (1,000 prompts, alone), `exhaustive` (generate, cluster and test everything, on
-three organisms), `judge` (Qwen2.5-Coder-0.5B reads the evidence, on four). Everything measured is
-kept, so that it goes on after an interruption; organisms that are not built are not measured. Real
-models and prompts are needed: see docs/real_ground.md.
+equal texts), `rare` (the same on 1,600 prompts, for changes on two in a hundred or fewer), `time`
+(1,000 prompts, alone), `exhaustive` (generate, cluster and test everything, on three organisms),
+`judge` (Qwen2.5-Coder-0.5B reads the evidence, on four). Everything measured is kept, so that it
+goes on after an interruption; organisms that are not built are not measured. Real models and
+prompts are needed: see docs/real_ground.md.
 """
 
 import argparse
@@ -330,7 +331,7 @@ RARE_POOL = 1600
 
 
 def rare_rows(names: Sequence[str]) -> list[Row]:
-    """Guided against chance alone where few prompts are touched, in a larger pool, at equal texts."""
+    """Guided against chance alone where few prompts are touched: a larger pool, equal texts."""
     looking = default().looking
     # All that the tuned model answers alone, which is half as many pairs.
     alone = min(looking.covered, RARE_POOL // 2 - round(looking.pairs * looking.blind))
