@@ -1,4 +1,4 @@
-"""`plumbrule constitution`: look at one, check it, compare two, make one from what is at hand."""
+"""`plumbrule constitution`: show, check, compare or draft constitutions."""
 
 import json
 from pathlib import Path

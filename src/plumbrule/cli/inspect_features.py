@@ -1,6 +1,5 @@
 """The verb `inspect features`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,6 +83,7 @@ def features(
     well. A training that was killed goes on where it stopped.
     """
     from plumbrule.cli.progress import progress_bars
+    from plumbrule.cli.shown import typed
     from plumbrule.data import open_corpus
     from plumbrule.errors import ConfigError
     from plumbrule.mechanism.features import TextActivations, held_out, text_rows
@@ -151,7 +151,7 @@ def features(
             tell=tell,
         )
     title = f"Features of {model} at {found.origin.reading.site}"
-    write_page("features", report.record(title=title, command=" ".join(_command())), out)
+    write_page("features", report.record(title=title, command=typed()), out)
     _print(report, out)
 
 
@@ -167,10 +167,6 @@ def _namer(spec: str) -> Any:
     from plumbrule.models import open_model
 
     return open_model(spec)
-
-
-def _command() -> list[str]:
-    return ["plumbrule", *sys.argv[1:]]
 
 
 def _piece(model: Any) -> Any:
