@@ -33,7 +33,7 @@ class Captured:
     """What stood at each site."""
 
     values: Mapping[str, tuple[Any, ...]]
-    """By site, a tensor a row: (T, D), or (D,) where only the last position was wanted."""
+    """By site, one tensor for each row: (T, D), or (D,) for the last position alone."""
 
     def stacked(self, name: str) -> Any:
         """All rows of a site in one tensor: (N, D), or (N, T, D) where all are of one length.

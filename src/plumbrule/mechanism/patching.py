@@ -46,7 +46,7 @@ class PatchCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Patched:
-    """What a sweep came to."""
+    """The result of a patching sweep."""
 
     cells: tuple[PatchCell, ...]
     values: Float[np.ndarray, " C"]

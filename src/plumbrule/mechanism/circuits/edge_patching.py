@@ -238,7 +238,7 @@ def _spot(path: str, side: Any) -> Site:
 def _columns(
     module: Any, parts: Parts, readers: Readers, delta: Delta, shape: list[int]
 ) -> Iterator[None]:
-    """Exchange readers' own numbers of what a projection gives out."""
+    """Exchange those columns of a projection's output that belong to the readers."""
     chain, norm = readers[0][1].parts, readers[0][1].norm
     held: list[Any] = []
 

@@ -56,7 +56,7 @@ CANDIDATES, OF_LARGE = 1024, 128
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Circuit:
-    """What a search came to."""
+    """The result of a search for a circuit."""
 
     family: str
     edges: tuple[Edge, ...]

@@ -55,7 +55,7 @@ class AgainstBaselines:
 
 @dataclass(frozen=True, kw_only=True)
 class Pooled:
-    """What texts come to, a row a text."""
+    """Pooled activations, one row for each text."""
 
     mean: np.ndarray
     """Latents' activations, mean over tokens, (R, M)."""

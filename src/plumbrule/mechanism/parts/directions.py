@@ -75,7 +75,7 @@ class Direction:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class MatrixDirections:
-    """What one matrix comes to."""
+    """One matrix, read as roles and tokens."""
 
     name: str
     """A parameter, or such as `3.heads.1 OV`."""
