@@ -6,7 +6,7 @@ from typing import Any
 from plumbrule.constitution import Constitution
 from plumbrule.monitoring import Alarm, TrafficMonitor, sequence_of
 from plumbrule.monitoring.detection import years_between
-from plumbrule.monitoring.monitor import DRIFT_MARGIN
+from plumbrule.monitoring.watched_rates import DRIFT_MARGIN
 from plumbrule.records import to_json
 from plumbrule.version import __version__
 

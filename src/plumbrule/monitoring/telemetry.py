@@ -288,7 +288,7 @@ def _numbered(held: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
 
 
 def loaded(value: Any) -> Any:
-    """JSON within a text as what it holds; anything else as it is."""
+    """Parse a text that holds JSON; anything else comes back unchanged."""
     if isinstance(value, str) and value[:1] in "[{":
         try:
             return json.loads(value)
