@@ -34,13 +34,8 @@ from plumbrule.judging.conflicts import (
 from plumbrule.judging.diagnosis import CriticDiagnosis, diagnose, try_critiques
 from plumbrule.judging.ensembles import (
     Ensemble,
-    EnsembleMember,
     MemberReliability,
-    ask_members,
-    effective_votes,
-    label_pairs,
     learn_reliabilities,
-    mean_error_correlation,
     most_disputed,
 )
 from plumbrule.judging.grading import (
@@ -53,6 +48,7 @@ from plumbrule.judging.grading import (
 from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.judging.likeness import likeness
+from plumbrule.judging.panels import EnsembleMember, ask_members, label_pairs
 from plumbrule.judging.passages import (
     ClassifierTrial,
     PassageClassifier,
@@ -91,7 +87,6 @@ from plumbrule.judging.routing import (
     HybridLabel,
     LabelRouter,
     Satisfaction,
-    label_costs,
     learn_router,
     mix_labels,
     pair_features,
@@ -109,6 +104,7 @@ from plumbrule.judging.trial import (
     known_replies,
     try_judge,
 )
+from plumbrule.judging.votes import effective_votes, mean_error_correlation
 from plumbrule.judging.wordings import (
     WordingRate,
     WordingTrial,
@@ -192,7 +188,6 @@ __all__ = [
     "known_conditions",
     "known_pairs",
     "known_replies",
-    "label_costs",
     "label_pairs",
     "learn_passages",
     "learn_reliabilities",

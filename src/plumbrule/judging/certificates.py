@@ -337,7 +337,7 @@ def certify_judge(
 @strict
 @dataclass(frozen=True, kw_only=True)
 class CorrectedPrinciple:
-    """What a judge reported under one principle, and what it comes to without its errors."""
+    """A rate that a judge reported under one principle, and the same corrected for its errors."""
 
     principle_id: str
     judged: int
@@ -515,7 +515,7 @@ def _judge(
 def _certified(
     principle_id: str, text_sha256: str, answers: Sequence[tuple[_Settled, Judgment | None]]
 ) -> PrincipleCertificate:
-    """What the answers about one principle's labeled replies come to."""
+    """The certificate of one principle, from the judge's answers about its labeled replies."""
     told = [
         (one, judgment)
         for one, judgment in answers

@@ -376,15 +376,6 @@ def weigh_preferences(
 _SOURCES: dict[Labeler, LabelSource] = {"person": "human", "model": "ai", "checker": "rule"}
 
 
-def label_costs(labels: Sequence[HybridLabel]) -> dict[Labeler, tuple[int, float]]:
-    """How many labels each kind of labeler gave, and what these items cost, in dollars."""
-    found: dict[Labeler, tuple[int, float]] = {}
-    for each in labels:
-        count, dollars = found.get(each.labeler, (0, 0.0))
-        found[each.labeler] = (count + 1, dollars + each.dollars)
-    return found
-
-
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Satisfaction:
