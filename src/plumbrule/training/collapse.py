@@ -182,7 +182,7 @@ class CollapseBounds:
     replies, whose length says nothing."""
 
     cut_off: float | None = 0.5
-    """Rise of the share of replies that come to no end."""
+    """Rise of the share of replies that are cut off at the longest length."""
 
     repetition: float | None = 0.3
     """Rise of the share of a reply's runs of words that it said before."""

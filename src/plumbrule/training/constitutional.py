@@ -105,7 +105,7 @@ class RevisionRound:
     """The new reply; None where the old one stands."""
 
     reason: str | None
-    """Why a round came to nothing that should have come to something."""
+    """Why a round gave no examples although it should have."""
 
 
 @strict

@@ -246,7 +246,7 @@ class StoppingRule:
         return self.state.cost
 
     def _changes(self, best: ScoredReplies, now: ScoredReplies) -> list[float]:
-        """How far gold came to lie above what was due, one number a prompt."""
+        """How far the gold reward lies above what is due, one number for each prompt."""
         rate = self._rate(best, now)
         before, after = (
             np.asarray(_less(_there(seen.gold), seen.proxy, rate)) for seen in (best, now)

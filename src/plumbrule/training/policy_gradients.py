@@ -194,7 +194,7 @@ def clipped_value_loss(
 
 
 def next_coefficient(coefficient: float, *, divergence: float, target: float | None) -> float:
-    """The penalty for the next batch, steered so that the divergence comes to its target.
+    """The penalty for the next batch, steered so that the divergence reaches its target.
 
     Args:
         coefficient: The one of this batch.
