@@ -446,7 +446,7 @@ def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
 
 
 def _name(draft: _Draft) -> str:
-    """Words of a principle that say what it is about, as they stand there, its own if any."""
+    """Words of a principle that say what it is about, as written, its own `words` if it has any."""
     words = [word for word in re.findall(r"[^\W\d_]+", draft.text) if content_stems(word)]
     own = [word for word in words if draft.telling.keys() & set(content_stems(word))]
     name = slug(" ".join((own or words)[:4])) or "view"

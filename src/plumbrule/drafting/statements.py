@@ -72,7 +72,7 @@ class PublicInput:
     """Where a person voted, passes included."""
 
     notes: tuple[str, ...] = ()
-    """What was left out or taken in another way while reading."""
+    """What was left out or read differently from what was written."""
 
 
 def public_input(

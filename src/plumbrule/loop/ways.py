@@ -72,7 +72,7 @@ each under the same name."""
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask:
-    """What a way of training has at hand."""
+    """What a way of training is given."""
 
     run: RunWorkspace
     models: RunModels

@@ -173,11 +173,11 @@ class TaxTrial:
     """The truth."""
 
     reviewed: Outcome
-    """What the review came to."""
+    """Outcome of the review."""
 
     review_cost: ReviewCost
     direct: Outcome
-    """What one direct judgment came to."""
+    """Outcome of one direct judgment."""
 
     direct_cost: ReviewCost
 
@@ -225,7 +225,7 @@ class Tax:
 
 
 def trial_of(done: Review, direct: Report, *, id: str, sound: bool) -> TaxTrial:
-    """What a review and a direct judgment of the same work came to, beside its truth.
+    """Outcomes of a review and of a direct judgment of the same work, beside the truth.
 
     Args:
         done: The review.

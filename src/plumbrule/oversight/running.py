@@ -260,7 +260,7 @@ def _case(job: Assignment, node: Node, trail: ReviewTrail) -> Case:
 def accept(
     folder: Path, task_id: str, *, person: str, remark: str = "", human_minutes: float = 0.0
 ) -> Review:
-    """Put one's name under what a node came to; it lapses when anything beneath changes.
+    """Sign the verdict of a node; the signature lapses when anything beneath changes.
 
     Args:
         folder: The review's folder.
@@ -285,7 +285,7 @@ def overrule(
     reason: str,
     human_minutes: float = 0.0,
 ) -> Review:
-    """Replace what a node came to, as long as what lies beneath stays as it is.
+    """Overrule the verdict of a node, for as long as what lies beneath stays the same.
 
     Args:
         folder: The review's folder.

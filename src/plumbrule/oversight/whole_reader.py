@@ -185,7 +185,7 @@ def _verdict(odds: tuple[float, float]) -> Outcome:
 
 
 def _places(case: Case, texts: Sequence[str]) -> tuple[Quote, ...]:
-    """Words quoted by the first text that quotes two places verbatim; else all that stand there."""
+    """Words quoted by the first text that quotes two places verbatim; else all quotes found."""
     every: dict[tuple[str, int], Quote] = {}
     for text in texts:
         found: dict[tuple[str, int], Quote] = {}

@@ -84,7 +84,7 @@ def scattered(
 
 
 def looking_back(name: str, *, source: str, target: str) -> Head:
-    """A head of layer 0 that moves what the position before says."""
+    """A head of layer 0 that copies the previous position's token to each position."""
     return Head(
         name=name,
         layer=0,

@@ -75,7 +75,7 @@ class CheckSpecialist:
 
 
 def opinion_of(check: CheckResult, material: Material, *, watches: bool = False) -> Opinion:
-    """What a check comes to, with every flaw and its words.
+    """The opinion of a check, with every flaw and the words it quotes.
 
     Args:
         check: A finished check of the material's paper.
