@@ -2,14 +2,8 @@
 
 from plumbrule.judging.biases import BiasEffect, BiasReport, measure_biases
 from plumbrule.judging.calibration import Calibration, CalibrationBin, ProbabilityMap
-from plumbrule.judging.certificates import (
-    CorrectedPrinciple,
-    JudgeCertificate,
-    PrincipleCertificate,
-    certify_judge,
-    corrected,
-    read_certificate,
-)
+from plumbrule.judging.certificates import JudgeCertificate, PrincipleCertificate, read_certificate
+from plumbrule.judging.certifying import certify_judge
 from plumbrule.judging.classifiers import SafetyClassifier, open_classifier
 from plumbrule.judging.comparison import CandidatePair, combine, compare, compare_by_grades
 from plumbrule.judging.conditions import (
@@ -31,6 +25,7 @@ from plumbrule.judging.conflicts import (
     preferred,
     survey_conflicts,
 )
+from plumbrule.judging.correcting import CorrectedPrinciple, corrected
 from plumbrule.judging.diagnosis import CriticDiagnosis, diagnose, try_critiques
 from plumbrule.judging.ensembles import (
     Ensemble,

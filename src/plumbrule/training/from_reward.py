@@ -15,7 +15,7 @@ from plumbrule.training.settings import GroupTraining, PolicyTraining, PpoTraini
 from plumbrule.training.stage import TrainingJob, carry_out, conclude
 
 
-class RewardTraining(TypedDict):
+class RewardArguments(TypedDict):
     """What every method that learns from a reward takes by name; see `learn_from_reward`."""
 
     reward_identity: str
@@ -27,7 +27,7 @@ class RewardTraining(TypedDict):
 
 
 def train_grpo(
-    model: Path, dialogues: Sequence[Dialogue], reward: Reward, **given: Unpack[RewardTraining]
+    model: Path, dialogues: Sequence[Dialogue], reward: Reward, **given: Unpack[RewardArguments]
 ) -> TrainingResult:
     """Group-relative policy optimization, with `GrpoTraining`; see `learn_from_reward`.
 
@@ -41,7 +41,7 @@ def train_grpo(
 
 
 def train_rloo(
-    model: Path, dialogues: Sequence[Dialogue], reward: Reward, **given: Unpack[RewardTraining]
+    model: Path, dialogues: Sequence[Dialogue], reward: Reward, **given: Unpack[RewardArguments]
 ) -> TrainingResult:
     """REINFORCE leave-one-out, with `RlooTraining`; see `learn_from_reward`.
 
@@ -58,7 +58,7 @@ def train_rloo(
 
 
 def train_ppo(
-    model: Path, dialogues: Sequence[Dialogue], reward: Reward, **given: Unpack[RewardTraining]
+    model: Path, dialogues: Sequence[Dialogue], reward: Reward, **given: Unpack[RewardArguments]
 ) -> TrainingResult:
     """Proximal policy optimization, with `PpoTraining`; see `learn_from_reward`.
 
