@@ -112,7 +112,7 @@ def run(
     redact: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="Further patterns to take out.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the judge.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the judge.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
 ) -> None:

@@ -35,7 +35,9 @@ def watch(
     ] = 1.0,
     suspect_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Of those in whose reply the constitution's words stand."),
+        typer.Option(
+            min=0, max=1, help="The same, where the reply contains words of the constitution."
+        ),
     ] = 1.0,
     baseline: Annotated[
         int,
@@ -57,7 +59,7 @@ def watch(
     ] = None,
     unit: Annotated[
         str,
-        typer.Option(help="What counts once: `conversation` (its turns depend), or each `reply`."),
+        typer.Option(help="What is counted: each `conversation` once, or each `reply`."),
     ] = "conversation",
     anchors: Annotated[
         int,

@@ -59,7 +59,7 @@ def corrected(
         seed: Of the test of likeness.
 
     Returns:
-        One a principle of the certificate that was judged, in its order.
+        One per principle of the certificate that was judged, in its order.
 
     Raises:
         DataError: A judgment is not by that judge, in those words, or there is none.

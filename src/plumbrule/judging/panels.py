@@ -45,7 +45,7 @@ def ask_members(
         members: Models, or variations of the words put to them. For `learn_reliabilities`, those
             of one model are one family: `families=[each.model.identity for each in members]`.
         asked: Principle, request and reply.
-        seeds: One an item.
+        seeds: One per item.
 
     Returns:
         Votes, moved so that a member's border lies at one half. A member without a border that puts
@@ -78,7 +78,7 @@ def label_pairs(
         model: The judge.
         dialogues: The questions, such as the `compare` template gives; the last turn is a user's.
         options: The two answers.
-        seeds: One a question.
+        seeds: One per question.
         thoughts: How often it thinks before it answers; 0 asks directly.
         max_new_tokens: Longest thought.
 

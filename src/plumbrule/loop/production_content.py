@@ -151,7 +151,7 @@ def _summary(
         )
         found.append(f"Alarm at conversation {each.at:,}: {each.principle_id} {what}.")
     if not standing and monitor.counted >= settings.baseline:
-        found.append("No alarm stands.")
+        found.append("No alarm is open.")
     if left_out:
         how = (
             "the judge was not seen to do better than chance on their examples"

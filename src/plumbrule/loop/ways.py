@@ -109,7 +109,7 @@ class Way:
     imitates: Callable[[TrainingTask], Imitated]
 
     labels: Callable[[TrainingTask, Sequence[Exchange]], Labeled]
-    """Preferences, where the replies are candidates that stand together by prompt."""
+    """Preferences, where the replies are candidates that are together by prompt."""
 
 
 def train(

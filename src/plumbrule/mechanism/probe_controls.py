@@ -74,7 +74,7 @@ def selectivity(
 ) -> Selectivity:
     """Compare a probe with the same on a control task: each type of row gets a label by chance.
 
-    Rows of one type stand on both sides of the splits, in both tasks: a probe that can remember
+    Rows of one type are on both sides of the splits, in both tasks: a probe that can remember
     types does well on the control too.
 
     Args:

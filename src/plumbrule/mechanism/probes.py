@@ -1,8 +1,8 @@
 """Linear probes: what can be read from activations, and what of it is more than words.
 
 A probe that separates two kinds of prompt perfectly may read a style, a cue word or the prompt
-itself. So its score stands beside those of shuffled labels, of the words alone, and of the worst
-shift of style, and rows that belong together never stand on both sides of a split.
+itself. So its score is set beside those of shuffled labels, of the words alone, and of the worst
+shift of style, and rows that belong together are never on both sides of a split.
 
 Axes: N rows, D width, G groups (such as a prompt and its twin).
 
@@ -132,7 +132,7 @@ def fit_probe(
 
 
 def pooled(captured: Captured, site: str, pooling: Pooling = "mean") -> Rows:
-    """One row a text of what was captured at a site.
+    """One row per text of what was captured at a site.
 
     Args:
         captured: All positions of each text.
@@ -159,7 +159,7 @@ def cross_validated(
     Args:
         rows: Activations.
         labels: Of each row.
-        groups: What each row belongs to: a prompt and its twins are one group, and stand on one
+        groups: What each row belongs to: a prompt and its twins are one group, and are on one
             side of every split.
         kind: Of the probe.
         folds: Parts of which one at a time is held out.
@@ -318,7 +318,7 @@ def spread_groups(groups: Sequence[Any], labels: Labels, folds: int, seed: int) 
 
 
 def numbered(groups: Sequence[object], count: int) -> np.ndarray:
-    """Groups as whole numbers, one a row."""
+    """Groups as whole numbers, one per row."""
     if len(groups) != count:
         raise DataError(f"expected a group for each row, got {len(groups)} for {count} rows")
     numbers = {name: at for at, name in enumerate(dict.fromkeys(map(str, groups)))}

@@ -156,7 +156,7 @@ _OTHER_KINDS = ("AGENT", "CHAIN", "TOOL", "RETRIEVER", "EMBEDDING", "RERANKER", 
 
 
 def _is_call(operation: str, kind: str, held: Mapping[str, Any], answered: bool) -> bool:
-    """Whether a span is a call of a model, and not of what stands around one."""
+    """Whether a span is a call of a model, and not of what is around one."""
     if operation:
         return operation in CALLS
     if kind in _OTHER_KINDS:

@@ -42,7 +42,7 @@ def log_evidence(
         lower: Whether the stake is on lower.
 
     Returns:
-        One number a row; where the difference is not beyond the bound, the chance that it ever
+        One number per row; where the difference is not beyond the bound, the chance that it ever
         reaches `log(1 / alpha)` is at most alpha.
 
     Source:

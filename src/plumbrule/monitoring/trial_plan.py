@@ -72,7 +72,7 @@ class TrialPlan:
         )
         names = [self.primary, *self.guards]
         if len(set(names)) != len(names):
-            raise ConfigError(f"a principle stands in a plan once, got {', '.join(names)}")
+            raise ConfigError(f"a plan names each principle once, got {', '.join(names)}")
         for name, rate in self.expected.items():
             if not 0.0 <= rate <= 1.0:
                 raise ConfigError(f"the expected rate of {name!r:.60} is a share, got {rate}")

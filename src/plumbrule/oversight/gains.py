@@ -187,7 +187,7 @@ class TaxTrial:
 class Tax:
     """What oversight cost and bought on work of known truth.
 
-    An outcome that is neither pass nor fail is not a right answer. How many there were stands in
+    An outcome that is neither pass nor fail is not a right answer. How many there were is in
     `undecided`, and the bounds say what accuracy would be if all of those were wrong or right.
     """
 

@@ -292,7 +292,7 @@ def overrule(
         task_id: Which node.
         outcome: `pass`, `fail` or `uncertain`.
         person: Who overrules.
-        reason: Why; it stands on the verdict.
+        reason: Why; recorded with the verdict.
         human_minutes: What deciding took.
 
     Raises:

@@ -121,7 +121,7 @@ def key_of(record: Record) -> str:
 
 
 def file_of(record: Record) -> str:
-    """Where a record's file stands in the folder."""
+    """Where a record's file is in the folder."""
     match record:
         case Manifest():
             return "manifest.json"
@@ -136,12 +136,12 @@ def file_of(record: Record) -> str:
 
 
 def text_of(record: Record) -> str:
-    """What stands in a record's file."""
+    """What is in a record's file."""
     return canonical(to_json(record)) + "\n"
 
 
 def source_file(sha256: str) -> str:
-    """Where a source's text stands in the folder."""
+    """Where a source's text is in the folder."""
     return f"sources/{sha256}.txt"
 
 

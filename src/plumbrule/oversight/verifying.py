@@ -212,7 +212,7 @@ def _evidence(folder: Path, records: Records) -> Iterator[Tampering]:
     for report in records.reports:
         for quote in report.evidence:
             if quote.source in texts and not is_verbatim(quote, texts):
-                detail = f"it quotes what does not stand at {quote.start} of {quote.source!r}"
+                detail = f"it quotes words that are not at {quote.start} of {quote.source!r}"
                 yield Tampering(place=file_of(report), kind="changed", detail=detail)
 
 

@@ -215,7 +215,7 @@ def _opinion(
     if verdict == "fail" and len(quotes) < FEWEST_PLACES:
         verdict = "uncertain"
         left.append(
-            f"it says that the whole leans and quotes {len(quotes)} places that stand in the text; "
+            f"it says that the whole leans and quotes {len(quotes)} places that are in the text; "
             f"{FEWEST_PLACES} are needed"
         )
     to_reviewer = addressed(case)

@@ -22,7 +22,7 @@ from plumbrule.records import Dialogue, Exchange, Message
 from plumbrule.training import SupervisedTraining, train_supervised
 
 Side = Literal["direct", "recursive", "whole"]
-"""`whole` looks at the whole for interactions only, and stands beside the parts in a tree."""
+"""`whole` looks at the whole for interactions only, and is beside the parts in a tree."""
 
 WORDS_PER_MINUTE = 238
 """How fast people read English silently: Brysbaert (2019), "How many words do we read per minute?",

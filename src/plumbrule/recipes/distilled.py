@@ -338,7 +338,7 @@ def _outcomes(
 ) -> dict[str, Any]:
     """The outcome of each held-out prompt, in the form in which runs are compared.
 
-    A letter a prompt: `y` it is so, `n` it is not, `-` it does not apply or nobody knows.
+    One letter per prompt: `y` it is so, `n` it is not, `-` it does not apply or nobody knows.
     """
     stages = {}
     for name in (STUDENT, FINAL):

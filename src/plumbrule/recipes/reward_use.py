@@ -39,7 +39,7 @@ DECIDED = (
 fact of the village, which a specimen of this size half remembers and no evaluator here checks."""
 
 Values = Callable[[Sequence[Dialogue], Sequence[str]], list[float]]
-"""A reward: one number a reply, higher is better."""
+"""A reward: one number per reply, higher is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class PolicyReplies:
 
     @property
     def flat(self) -> tuple[list[Dialogue], list[str]]:
-        """One row a reply."""
+        """One row per reply."""
         each = [len(several) for several in self.replies]
         dialogues = [
             dialogue

@@ -259,7 +259,7 @@ class MonitorSession(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawn:
-    """Replies that were drawn, one a prompt."""
+    """Replies that were drawn, one per prompt."""
 
     tokens: Sequence[Sequence[int]]
     texts: Sequence[str]

@@ -252,7 +252,7 @@ def test_settings_and_pairs_that_cannot_be_used_are_refused(lookup):
             run(lookup.all[:2], find_circuit, pairs[:8], seed=0, graph=lookup.graph, **settings)
     with pytest.raises(DataError, match="expected at least 8 pairs"):
         run(lookup.all[:2], find_circuit, pairs[:7], seed=0)
-    with pytest.raises(DataError, match="1 of 9 stand there twice"):
+    with pytest.raises(DataError, match="1 of 9 are given twice"):
         run(lookup.all[:2], find_circuit, [*pairs[:8], pairs[0]], seed=0, graph=lookup.graph)
 
 

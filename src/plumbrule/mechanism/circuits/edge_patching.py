@@ -48,7 +48,7 @@ def writes(
         sites: Its sites.
         graph: Its graph.
         ids: Tokens, (N, T).
-        given: What the pass is given besides, such as a cache of what stands before.
+        given: What the pass is given besides, such as a cache of what is before.
     """
     import torch
 
@@ -271,7 +271,7 @@ def _columns(
 
 
 def span(columns: Sequence[int]) -> Any:
-    """Columns to index with: a slice where they stand side by side, which is much faster."""
+    """Columns to index with: a slice where they are side by side, which is much faster."""
     if columns == tuple(range(columns[0], columns[0] + len(columns))):
         return slice(columns[0], columns[0] + len(columns))
     return list(columns)

@@ -53,7 +53,7 @@ def head_columns(mixer: Call, inner: Sequence[Call], heads: Site) -> list[Column
     Args:
         mixer: Attention's call, on random numbers.
         inner: The calls of its parts.
-        heads: Where its heads stand side by side.
+        heads: Where its heads are side by side.
 
     Returns:
         Queries by head, then keys, then values.

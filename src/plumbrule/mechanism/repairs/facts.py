@@ -82,7 +82,7 @@ def values_for(
         decay: Weight of the added vector's squared length, as a share of that length squared.
 
     Returns:
-        One vector a prompt, to be added to what the matrix gives.
+        One vector per prompt, to be added to what the matrix gives.
 
     Raises:
         DataError: The numbers of prompts, places and targets differ.

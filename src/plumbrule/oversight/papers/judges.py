@@ -77,7 +77,7 @@ def judges(model: LanguageModel | None, *, piece: int = PIECE, length: int) -> l
     Args:
         model: Criticizes first, and then judges with the critique beside its contrary, in both
             orders. None leaves every question openly unchecked.
-        piece: Characters that one question is about; stands in the specialists' version.
+        piece: Characters that one question is about; part of the specialists' version.
         length: Characters of the paper, which decide how often the reader of the whole is asked.
 
     Raises:
