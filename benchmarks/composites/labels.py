@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-
-from plumbrule.lab import build_world
-from plumbrule.lab.composite_drawing import draw_composite
-from plumbrule.lab.composites import (
+from benchmarks.composites.drawing import draw_composite
+from benchmarks.composites.works import (
     Composite,
     CompositeOutcome,
     Interaction,
     is_right,
     judge_composite,
 )
+
+from plumbrule.lab import build_world
 from plumbrule.models import LanguageModel, open_model
 from plumbrule.models.opening import model_folder
 from plumbrule.records import Dialogue, Exchange, Message

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from plumbrule.lab import build_world
-from plumbrule.lab.composite_drawing import draw_composite
-from plumbrule.lab.composites import (
+from benchmarks.composites.drawing import draw_composite
+from benchmarks.composites.labels import Judging
+from benchmarks.composites.works import (
     judge_composite,
     numbered,
     read_composite,
     split_numbered,
 )
+
+from plumbrule.lab import build_world
 from plumbrule.models import Sampling, open_model
 from plumbrule.models.opening import model_folder
-from plumbrule.recipes.composite_labels import Judging
 from plumbrule.records import Dialogue, Exchange, Message
 from plumbrule.store import derive_seed
 from plumbrule.training import (
