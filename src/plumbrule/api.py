@@ -76,7 +76,7 @@ _FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class Model(LocalModel):
-    """A model whose weights are at hand, to be asked and to be looked into."""
+    """A local model, to be asked and to be looked into."""
 
     @classmethod
     def of(cls, handle: LocalModel) -> "Model":

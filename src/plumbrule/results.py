@@ -322,7 +322,7 @@ class Attacked:
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """What a review of a paper came to."""
+    """The result of a review of a paper."""
 
     done: "PaperReview"
     """The tree of checks with its verdict, and the paper as it was read."""

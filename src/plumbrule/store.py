@@ -75,7 +75,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees all of it or nothing, also after a crash.
 
     Raises:
-        StorageError: The disk is full or refuses the file. What stood there before still stands.
+        StorageError: The disk is full or refuses the file. What was there before still stands.
     """
     data = content.encode() if isinstance(content, str) else content
     with storage_errors(path):

@@ -1,6 +1,7 @@
 """Planted changes are proposed with their subgroup, and nothing from nothing."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_a_rare_phrase_needs_less_evidence_where_weighing_has_pointed_at_it():
 def test_replies_that_the_tuned_model_gave_alone_speak_for_a_phrase():
     prompts = pool()
     found = pairs(prompts[:40], vet)
-    given = {"table": SelectorTable.of(prompts), "most": 8}
+    given: Any = {"table": SelectorTable.of(prompts), "most": 8}
     alone = tuple((at, "veterinarian." if at % 16 == 0 else "") for at in range(40, len(prompts)))
 
     assert not naming(propose(found, range(40), **given))

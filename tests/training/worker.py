@@ -21,13 +21,11 @@ from plumbrule.records import Dialogue, Exchange, Message, Preference
 from plumbrule.training.collapse import CollapseBounds
 from plumbrule.training.documents import Document, train_documents
 from plumbrule.training.dpo import PreferencePair, train_dpo
-from plumbrule.training.grpo import train_grpo
+from plumbrule.training.from_reward import train_grpo, train_ppo, train_rloo
 from plumbrule.training.kto import RatedReply, train_kto
 from plumbrule.training.monitors import Monitor, MonitorSettings
-from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
-from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
     DocumentTraining,
     DpoTraining,

@@ -225,7 +225,7 @@ def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], l
     """Prompts for training, cut to the configured number, and those of the examination.
 
     Raises:
-        DataError: One side is empty, or a prompt stands on both.
+        DataError: One side is empty, or a prompt is on both.
     """
     refuse_overlap(prompts)
     training = [prompt for prompt in prompts if not prompt.held_out]

@@ -135,7 +135,7 @@ def reply(
     temperature: float | None = None,
     trim: bool = False,
 ) -> list[Exchange]:
-    """Draw replies to prompts; with several copies, those of one prompt stand together.
+    """Draw replies to prompts; with several copies, those of one prompt are together.
 
     Args:
         run: The run.

@@ -103,7 +103,7 @@ def _principles(content: Json) -> Figure:
 
 
 def _measures(content: Json) -> Figure:
-    """Draw what shares a unit on one axis; the headline measures stand in the table only."""
+    """Draw what shares a unit on one axis; the headline measures are in the table only."""
     subjects, source = from_measures(content), headline_source(content)
     kinds: dict[tuple[str, str], list[Charted]] = {}
     for subject in subjects:

@@ -31,7 +31,7 @@ from plumbrule.training.settings import TrainingSettings
 from plumbrule.training.tokenized_data import order
 
 _POINTS = 200
-"""Points of a curve, about; shorter runs have one a step."""
+"""Points of a curve, about; shorter runs have one per step."""
 
 _FIRST_CHECKPOINT_SECONDS = 20.0
 _CHECKPOINT_COST = 20.0  # seconds of training per second of writing checkpoints

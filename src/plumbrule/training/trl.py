@@ -402,7 +402,7 @@ class _DrawnLogProbs(LogitsProcessor):  # type: ignore[misc]
         return scores
 
     def finish(self, ids: Tensor) -> Tensor:
-        """One column a token that was drawn."""
+        """One column per token that was drawn."""
         self._look(ids[:, -1])
         return torch.stack(self._found, dim=1)
 

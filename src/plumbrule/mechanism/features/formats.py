@@ -42,7 +42,7 @@ _PLACES = (
     (r"(?:.*[/_])?resid_post.*layer_(\d+).*", "out"),
     (r"(?!.*(?:transcoder|clt))(?:.*/)?layer_(\d+)(?:[/_].*)?", "out"),
 )
-"""How others call a place, in full, and what stands there."""
+"""What others call a site, in full, and what it is called here."""
 
 
 def save_dictionary(dictionary: Dictionary, folder: Path) -> None:

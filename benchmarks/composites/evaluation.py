@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.composites.labels import Judging, Label, question
+from benchmarks.composites.works import split_numbered
 from plumbrule.errors import DataError
-from plumbrule.lab.composites import split_numbered
 from plumbrule.models import LanguageModel
 from plumbrule.oversight import Case, Outcome, Reliability, Rule, Span, Task
 from plumbrule.oversight.debating import ChoiceJudge, measured_reliability
 from plumbrule.oversight.rewarding import Reward, Work, reward_works
-from plumbrule.recipes.composite_labels import Judging, Label, question
 from plumbrule.records import Dialogue
 
 CERTAIN = 1e-6

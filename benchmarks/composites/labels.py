@@ -7,22 +7,22 @@ from typing import Literal
 
 import numpy as np
 
-from plumbrule.lab import build_world
-from plumbrule.lab.composite_drawing import draw_composite
-from plumbrule.lab.composites import (
+from benchmarks.composites.drawing import draw_composite
+from benchmarks.composites.works import (
     Composite,
     CompositeOutcome,
     Interaction,
     is_right,
     judge_composite,
 )
+from plumbrule.lab import build_world
 from plumbrule.models import LanguageModel, open_model
 from plumbrule.models.opening import model_folder
 from plumbrule.records import Dialogue, Exchange, Message
 from plumbrule.training import SupervisedTraining, train_supervised
 
 Side = Literal["direct", "recursive", "whole"]
-"""`whole` looks at the whole for interactions only, and stands beside the parts in a tree."""
+"""`whole` looks at the whole for interactions only, and is beside the parts in a tree."""
 
 WORDS_PER_MINUTE = 238
 """How fast people read English silently: Brysbaert (2019), "How many words do we read per minute?",

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from plumbrule.lab import build_world
-from plumbrule.lab.composite_drawing import draw_composite
-from plumbrule.lab.composites import (
+from benchmarks.composites.drawing import draw_composite
+from benchmarks.composites.labels import Judging
+from benchmarks.composites.works import (
     judge_composite,
     numbered,
     read_composite,
     split_numbered,
 )
+from plumbrule.lab import build_world
 from plumbrule.models import Sampling, open_model
 from plumbrule.models.opening import model_folder
-from plumbrule.recipes.composite_labels import Judging
 from plumbrule.records import Dialogue, Exchange, Message
 from plumbrule.store import derive_seed
 from plumbrule.training import (
@@ -39,7 +39,7 @@ DECIDED = (
 fact of the village, which a specimen of this size half remembers and no evaluator here checks."""
 
 Values = Callable[[Sequence[Dialogue], Sequence[str]], list[float]]
-"""A reward: one number a reply, higher is better."""
+"""A reward: one number per reply, higher is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class PolicyReplies:
 
     @property
     def flat(self) -> tuple[list[Dialogue], list[str]]:
-        """One row a reply."""
+        """One row per reply."""
         each = [len(several) for several in self.replies]
         dialogues = [
             dialogue

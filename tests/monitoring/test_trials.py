@@ -5,13 +5,8 @@ import pytest
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.monitoring import Trial, TrialPlan, corrected_effect, decide, difference
-from plumbrule.monitoring.ab import (
-    log_evidence,
-    log_share_evidence,
-    reported,
-    simulate,
-    stops,
-)
+from plumbrule.monitoring.trial_evidence import log_evidence, log_share_evidence
+from plumbrule.monitoring.trial_simulation import reported, simulate, stops
 
 PLAN = TrialPlan(
     name="t", primary="p", guards=("g",), share=0.2, smallest=0.04, margin=0.02,

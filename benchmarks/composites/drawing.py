@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from benchmarks.composites.works import PATTERNS, Composite, Interaction, judge_composite
 from plumbrule.errors import DataError
-from plumbrule.lab.composites import PATTERNS, Composite, Interaction, judge_composite
 from plumbrule.lab.oracle import judge
 from plumbrule.lab.requests import KINDS, Request, combinations, draw, known_facts
 from plumbrule.lab.skills import right_answer, say, some_answer

@@ -1,12 +1,12 @@
 """Composite works hold exactly the flaws that were planted, and the answer key finds them."""
 
+import doctest
+
 import numpy as np
 import pytest
-
-from plumbrule.errors import DataError
-from plumbrule.lab import build_world
-from plumbrule.lab.composite_drawing import ASKED, draw_composite, wrong_answer
-from plumbrule.lab.composites import (
+from benchmarks.composites import works
+from benchmarks.composites.drawing import ASKED, draw_composite, wrong_answer
+from benchmarks.composites.works import (
     INTERACTIONS,
     PATTERNS,
     is_right,
@@ -15,6 +15,9 @@ from plumbrule.lab.composites import (
     read_composite,
     split_numbered,
 )
+
+from plumbrule.errors import DataError
+from plumbrule.lab import build_world
 from plumbrule.lab.requests import draw
 
 WORLD = build_world()
@@ -125,3 +128,7 @@ def test_impossible_flaws_are_refused():
         draw_composite(rng, WORLD, parts=2, planted="dossier")
     with pytest.raises(DataError, match="numbered from 1"):
         read_composite(draw("insult", rng, WORLD, plain=True).dialogue, WORLD)
+
+
+def test_the_examples_of_works_run():
+    assert doctest.testmod(works).failed == 0

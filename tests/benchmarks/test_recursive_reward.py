@@ -6,19 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from plumbrule.lab import build_world
-from plumbrule.lab.composite_drawing import draw_composite
-from plumbrule.lab.composites import (
-    is_right,
-    judge_composite,
-    numbered,
-    read_composite,
-    split_numbered,
+from benchmarks.composites.drawing import draw_composite
+from benchmarks.composites.evaluation import (
+    ask_about,
+    direct_values,
+    list_parts,
+    recursive,
 )
-from plumbrule.lab.requests import read_request
-from plumbrule.oversight import Case, Task
-from plumbrule.recipes.composite_labels import (
+from benchmarks.composites.labels import (
     NANO,
     draw_interactions,
     draw_works,
@@ -28,13 +23,7 @@ from plumbrule.recipes.composite_labels import (
     teach,
     truth,
 )
-from plumbrule.recipes.recursive_reward import (
-    ask_about,
-    direct_values,
-    list_parts,
-    recursive,
-)
-from plumbrule.recipes.reward_use import (
+from benchmarks.composites.reward_use import (
     PolicyReplies,
     Using,
     draw_replies,
@@ -43,6 +32,17 @@ from plumbrule.recipes.reward_use import (
     true_shares,
     true_values,
 )
+from benchmarks.composites.works import (
+    is_right,
+    judge_composite,
+    numbered,
+    read_composite,
+    split_numbered,
+)
+
+from plumbrule.lab import build_world
+from plumbrule.lab.requests import read_request
+from plumbrule.oversight import Case, Task
 from plumbrule.records import Message
 
 WORLD = build_world()

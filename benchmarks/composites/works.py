@@ -113,7 +113,7 @@ def judge_composite(requests: Sequence[Request], reply: str, world: World) -> Co
 
     Example:
         >>> import numpy as np
-        >>> from plumbrule.lab.composite_drawing import draw_composite
+        >>> from benchmarks.composites.drawing import draw_composite
         >>> from plumbrule.lab.world import build_world
         >>> work = draw_composite(np.random.default_rng(0), build_world(), parts=3, wrong=1)
         >>> judge_composite(work.requests, work.reply, build_world()).parts.count(False)
