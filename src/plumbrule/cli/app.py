@@ -22,6 +22,7 @@ from plumbrule.cli.ledger import app as ledger
 from plumbrule.cli.options import look_at_options
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
+from plumbrule.cli.scale import scale
 from plumbrule.cli.watch import watch
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command()(amend)
 app.command()(curate)
 app.command()(distill)
 app.command()(watch)
+app.command()(scale)
 app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
 app.add_typer(evidence, name="evidence")
