@@ -68,7 +68,7 @@ def killing(most: int, seed: int) -> Iterator[list[int]]:
             alive = [
                 each
                 for each in psutil.Process().children(recursive=True)
-                if each.pid not in killed and "ray::Worker" in " ".join(_words(each))
+                if each.pid not in killed and "ray::Worker.do" in " ".join(_words(each))
             ]
             if alive:
                 victim = draw.choice(alive)
