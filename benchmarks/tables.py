@@ -106,6 +106,7 @@ if __name__ == "__main__":
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
         ("evidence", "evidence"),
+        ("scale", "scale"),
         ("lab", "mechanism_verdict"),
         ("lab", "loop_gaps"),
         ("watch", "monitoring"),

@@ -599,9 +599,7 @@ def _opened(model: LanguageModel | str, out: Path | str | None) -> LanguageModel
         return model
     if out is None:
         return open_model(model)
-    cache = paid_answers(Path(out))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    return open_model(model, cache=cache)
+    return open_model(model, cache=paid_answers(Path(out)))
 
 
 def _several(given: str | Sequence[str]) -> list[str]:

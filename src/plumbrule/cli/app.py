@@ -24,6 +24,7 @@ from plumbrule.cli.options import look_at_options
 from plumbrule.cli.redteam import redteam
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
+from plumbrule.cli.scale import scale
 from plumbrule.cli.watch import watch
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(amend)
 app.command()(curate)
 app.command()(distill)
 app.command()(watch)
+app.command()(scale)
 app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
 app.add_typer(evidence, name="evidence")
