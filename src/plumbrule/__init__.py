@@ -19,10 +19,12 @@ __all__ = [
     "Reviewed",
     "align",
     "as_prompts",
+    "close_loop",
     "compare",
     "comply",
     "open_model",
     "red_team",
+    "remedy",
     "review",
 ]
 
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
         Model,
         align,
         as_prompts,
+        close_loop,
         compare,
         comply,
         open_model,
         red_team,
+        remedy,
         review,
     )
     from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed

@@ -67,6 +67,9 @@ if TYPE_CHECKING:
     from plumbrule.compliance.attacks import AttackFamily
     from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
+    from plumbrule.loop.looping import LoopOutcome
+    from plumbrule.loop.recipe import KnownWorld
+    from plumbrule.loop.remedies import LoopSettings
     from plumbrule.oversight import Reliability, ReviewBudget
 
 Prompts = Path | str | Sequence[str | Prompt]
@@ -360,6 +363,75 @@ def align(
     asked = [*as_prompts(prompts), *constitution_prompts(load_constitution(constitution))]
     outcome = run(chosen, prompts=asked, out=Path(out), command="pr.align(…)", tell=tell)
     return Aligned(model=outcome.model, report=outcome.report, content=outcome.content)
+
+
+def close_loop(
+    recipe: Path | str,
+    *,
+    out: Path | str,
+    rounds: int | None = None,
+    world: "KnownWorld | None" = None,
+    tell: Tell = silent,
+) -> "LoopOutcome":
+    """Find what is wrong with a model, remedy it, prove it, and again, until the gates hold.
+
+    Args:
+        recipe: A YAML file: constitution, base, model or data, prompts, judge; see `docs/loop.md`.
+        out: Folder of the loop; one that was interrupted goes on.
+        rounds: Most rounds, in place of the recipe's.
+        world: What `village` stands for in the recipe, such as
+            `plumbrule.recipes.looping.village_world()`.
+        tell: Told of progress.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.recipe import loop_recipe
+
+    return loop_recipe(
+        Path(recipe),
+        Path(out),
+        rounds=rounds,
+        world=world,
+        command="pr.close_loop(…)",
+        tell=tell,
+    )
+
+
+def remedy(
+    run: Path | str,
+    *,
+    out: Path | str,
+    settings: "LoopSettings | None" = None,
+    world: "KnownWorld | None" = None,
+    tell: Tell = silent,
+    **changes: Any,
+) -> "LoopOutcome":
+    """Answer what is wrong with a finished run's last model: one round of the loop.
+
+    Args:
+        run: The run's folder; nothing in it is changed.
+        out: Folder of the remedies; one that was interrupted goes on.
+        settings: How far to go; None: one round as usual.
+        world: As for `close_loop`, where the run is the village's.
+        tell: Told of progress.
+        **changes: Of `plumbrule.loop.recipe.LoopRecipe`, such as `data`, `labels`, `library`,
+            `judge`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.recipe import remedy_run
+
+    return remedy_run(
+        Path(run),
+        Path(out),
+        settings=settings,
+        changes=changes,
+        world=world,
+        command="pr.remedy(…)",
+        tell=tell,
+    )
 
 
 def comply(
