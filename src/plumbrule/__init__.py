@@ -26,6 +26,7 @@ __all__ = [
     "red_team",
     "remedy",
     "review",
+    "serve",
 ]
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         red_team,
         remedy,
         review,
+        serve,
     )
     from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 

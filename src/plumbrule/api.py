@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from plumbrule.behavior import (
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from plumbrule.loop.recipe import KnownWorld
     from plumbrule.loop.remedies import LoopSettings
     from plumbrule.oversight import Reliability, ReviewBudget
+    from plumbrule.serving import LivePage
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
@@ -663,6 +665,37 @@ def as_prompts(prompts: Prompts) -> list[Prompt]:
     if not found:
         raise DataError("expected prompts, got none")
     return list(found.values())
+
+
+def serve(
+    folder: Path | str,
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    names: Sequence[str] = (),
+) -> "LivePage":
+    """Serve a page that follows what lies under a folder, from a thread of this process.
+
+    Args:
+        folder: Runs, watches, trials and reports lie under it; nothing there is changed.
+        port: None takes 7463, or any that is free.
+        host: Address to listen at; another than the loopback asks for a token.
+        token: What a browser must show first; None: nothing on the loopback, a new one elsewhere.
+        names: Names by which browsers may call this machine, beside its addresses.
+
+    Returns:
+        The page, which answers at its `url` until `stop`.
+
+    Raises:
+        DataError: There is no such folder.
+        ConfigError: The address or the port cannot be used, or the token is too short.
+    """
+    from plumbrule.serving import LivePage
+
+    page = LivePage(Path(folder), host=host, port=port, token=token, names=names)
+    Thread(target=page.run, daemon=True).start()
+    return page
 
 
 def _opened(model: LanguageModel | str, out: Path | str | None) -> LanguageModel:

@@ -26,6 +26,7 @@ from plumbrule.cli.redteam import redteam
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
 from plumbrule.cli.scale import scale
+from plumbrule.cli.serve import serve
 from plumbrule.cli.watch import watch
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command()(watch)
 app.command()(scale)
 app.command()(remedy)
 app.command()(loop)
+app.command()(serve)
 app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
 app.add_typer(evidence, name="evidence")
