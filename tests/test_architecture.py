@@ -22,8 +22,9 @@ LAYERS = {
     "data": {"errors", "records", "store", "constitution"},
     "folders": {"errors", "records", "store"},
     "files": {"errors"},
+    "scaling": {"version", "errors", "records", "store"},
 }
-CORE = {*LAYERS, "judging", "people"}
+CORE = {*LAYERS, "judging", "people"} - {"scaling"}
 LAYERS["judging"] = CORE - {"judging", "people", "data"}
 LAYERS["people"] = {"errors", "records", "store", "statistics", "constitution", "ledger"}
 LAYERS |= {stage: CORE for stage in STAGES}
@@ -35,7 +36,9 @@ LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
 LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
 LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
 LAYERS["api"] = LAYERS["results"] | {"results"}
-LAYERS["cli"] = CORE | STAGES | {"internalization", "loop", "lab", "recipes", "report", "evidence"}
+LAYERS["cli"] = CORE | STAGES | {
+    "internalization", "loop", "lab", "recipes", "report", "evidence", "scaling",
+}  # fmt: skip
 
 
 def part(path):

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-from benchmarks.composites.works import PATTERNS, Composite, Interaction, judge_composite
 
+from benchmarks.composites.works import PATTERNS, Composite, Interaction, judge_composite
 from plumbrule.errors import DataError
 from plumbrule.lab.oracle import judge
 from plumbrule.lab.requests import KINDS, Request, combinations, draw, known_facts

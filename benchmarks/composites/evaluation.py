@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from benchmarks.composites.labels import Judging, Label, question
 from benchmarks.composites.works import split_numbered
-
 from plumbrule.errors import DataError
 from plumbrule.models import LanguageModel
 from plumbrule.oversight import Case, Outcome, Reliability, Rule, Span, Task

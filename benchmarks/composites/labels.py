@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
 from benchmarks.composites.drawing import draw_composite
 from benchmarks.composites.works import (
     Composite,
@@ -14,7 +15,6 @@ from benchmarks.composites.works import (
     is_right,
     judge_composite,
 )
-
 from plumbrule.lab import build_world
 from plumbrule.models import LanguageModel, open_model
 from plumbrule.models.opening import model_folder

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.composites.drawing import draw_composite
 from benchmarks.composites.labels import Judging
 from benchmarks.composites.works import (
@@ -18,7 +19,6 @@ from benchmarks.composites.works import (
     read_composite,
     split_numbered,
 )
-
 from plumbrule.lab import build_world
 from plumbrule.models import Sampling, open_model
 from plumbrule.models.opening import model_folder

@@ -21,6 +21,8 @@ from plumbrule.report import write_page, write_review_page
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plumbrule.compliance import ComplianceResult, PrincipleCompliance
+    from plumbrule.compliance.attacks import Hole, RedTeamResult
     from plumbrule.loop.reviewing import PaperReview
 
 
@@ -205,6 +207,113 @@ class Aligned:
                             }
                         )
         columns = ("principle", "stage", "source", "value", "low", "high", "n")
+        return pd.DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complied:
+    """What an examination for compliance found."""
+
+    result: "ComplianceResult"
+    """Every principle with its rate, its interval and the replies that break it."""
+
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        return list(self.content["summary"])
+
+    @property
+    def findings(self) -> "list[PrincipleCompliance]":
+        """Principles that are broken, or whose twins are refused, more often than allowed."""
+        return self.result.findings
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the report: a page, and the same as data.
+
+        Returns:
+            The page.
+        """
+        write_page("compliance", dict(self.content), Path(folder) / "report")
+        return Path(folder) / "report" / "index.html"
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each principle and for its twins: the rate, its interval, the bound."""
+        import pandas as pd
+
+        rows = []
+        for each in self.result.principles:
+            for what, side in (("broken", each.broken), ("refused", each.refused)):
+                if side is not None:
+                    found = side.estimate
+                    ends = {key: getattr(found, key, None) for key in ("value", "low", "high", "n")}
+                    rows.append(
+                        {
+                            "principle": each.id,
+                            "what": what,
+                            **ends,
+                            "bound": side.bound,
+                            "confirmed": side.confirmed,
+                        }
+                    )
+        columns = ("principle", "what", "value", "low", "high", "n", "bound", "confirmed")
+        return pd.DataFrame(rows, columns=columns)
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attacked:
+    """What a red team found."""
+
+    result: "RedTeamResult"
+    """Every attack with its verdict, the holes, and rates by family and by principle."""
+
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    @property
+    def summary(self) -> list[str]:
+        """What a reader must know first, in sentences."""
+        return list(self.content["summary"])
+
+    @property
+    def findings(self) -> "list[Hole]":
+        """The holes: a principle and a family of attacks that it gives way to, each once."""
+        return list(self.result.holes)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the report: a page, and the same as data.
+
+        Returns:
+            The page.
+        """
+        write_page("red_team", dict(self.content), Path(folder) / "report")
+        return Path(folder) / "report" / "index.html"
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each attack."""
+        import pandas as pd
+
+        rows = [
+            {
+                "principle": each.attack.principle_id,
+                "family": each.attack.family,
+                "origin": each.attack.origin,
+                "even": each.even,
+                "verdict": each.verdict,
+                "request": each.exchange.dialogue[-1].content,
+                "reply": each.exchange.response,
+            }
+            for each in self.result.outcomes
+        ]
+        columns = ("principle", "family", "origin", "even", "verdict", "request", "reply")
         return pd.DataFrame(rows, columns=columns)
 
     def _repr_html_(self) -> str:

@@ -36,6 +36,7 @@ from plumbrule.judging.ensembles import (
 from plumbrule.judging.grading import (
     NOTHING_KNOWN,
     Standing,
+    examine_judge,
     grade,
     sort_by_manner,
     talk_reading,
@@ -176,6 +177,7 @@ __all__ = [
     "diagnose",
     "effective_votes",
     "endless",
+    "examine_judge",
     "find_by_judge",
     "find_by_words",
     "find_scopes",

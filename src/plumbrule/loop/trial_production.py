@@ -18,9 +18,9 @@ from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.folders import held_folder
-from plumbrule.judging import PromptSet, Standing, load_prompts
+from plumbrule.judging import PromptSet, Standing, examine_judge, load_prompts
 from plumbrule.ledger import Ledger
-from plumbrule.loop.watch_production import examined_judge, judge_of
+from plumbrule.loop.watch_production import judge_of
 from plumbrule.models import LanguageModel
 from plumbrule.monitoring import (
     TrafficMonitor,
@@ -205,7 +205,7 @@ def _standing(
     who = "without a judge there are only the principles' words, and none are given"
     if judge is not None:
         tell("examining the judge", 0, 0)
-        standing = examined_judge(judge, law, prompts, seed)
+        standing = examine_judge(judge, law, prompts, seed)
         able = {each.id for each in standing.judged(law)}
         who = "the judge was not seen to do better than chance"
     blind = [name for name in plan.principles if name not in able]

@@ -22,15 +22,7 @@ import yaml
 from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.folders import held_folder
-from plumbrule.judging import (
-    PromptSet,
-    Standing,
-    conclude,
-    grade,
-    known_replies,
-    load_prompts,
-    try_judge,
-)
+from plumbrule.judging import PromptSet, Standing, examine_judge, grade, load_prompts
 from plumbrule.ledger import Ledger
 from plumbrule.loop.production_content import production_content
 from plumbrule.models import LanguageModel
@@ -190,7 +182,7 @@ def _watched(
     if judge is None:
         return Standing(), [each.id for each in law.principles if each.words]
     tell("examining the judge", 0, 0)
-    standing = examined_judge(judge, law, prompts, seed)
+    standing = examine_judge(judge, law, prompts, seed)
     watched = [each.id for each in standing.judged(law)]
     if not watched:
         raise ConfigError(
@@ -300,16 +292,6 @@ def alarm_sentence(alarm: Alarm) -> str:
     )
     cause = "" if alarm.kind == "judge" or alarm.cause == "undecided" else f" (the {alarm.cause})"
     return f"alarm at conversation {alarm.at:,}: {what}{cause}"
-
-
-def examined_judge(judge: LanguageModel, law: Constitution, prompts: Any, seed: int) -> Standing:
-    """Where the judge does better than chance on the constitution's own examples."""
-    known = known_replies(law)
-    if not known:
-        return Standing()
-    seeds = [derive_seed(seed, "examined", place) for place in range(len(known))]
-    answers = try_judge(judge, known, law, prompts=prompts, seeds=seeds)
-    return Standing(trial=conclude("judge", answers, law))
 
 
 def _examined_on(standing: Standing, name: str) -> bool:

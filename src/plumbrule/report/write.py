@@ -18,6 +18,8 @@ PAGES = {
     "production": "production.render",
     "trial": "production.render_trial",
     "features": "features.render",
+    "compliance": "compliance.render",
+    "red_team": "red_team.render",
 }
 """Each kind of page, and the function in `plumbrule.report` that draws it."""
 
@@ -30,11 +32,11 @@ def write_page(kind: str, content: Mapping[str, Any], folder: Path) -> None:
 
     Args:
         kind: `run`, `comparison` of two models, `verdict` on a model's principles, `runs` side
-            by side, `production` (a watch of a model in use), `trial` of two arms, or `features`
-            of a dictionary.
+            by side, `production` (a watch of a model in use), `trial` of two arms, `features` of
+            a dictionary, `compliance` of a model with a constitution, or `red_team`.
         content: The record, as the document of that kind describes it (`docs/report.md`,
-            `verdict.md`, `recipes.md`, `watch.md`, `features.md`). Every part of it may be
-            missing, except of features.
+            `verdict.md`, `recipes.md`, `watch.md`, `features.md`, `comply.md`, `redteam.md`).
+            Every part of it may be missing, except of features.
         folder: Where both files go; made if it is not there.
 
     Raises:
