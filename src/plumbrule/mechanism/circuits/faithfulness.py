@@ -77,7 +77,7 @@ class Faithfulness:
         graph: Its graph.
         pairs: Prompts.
         metric: What is measured after the last token.
-        progress: Told of runs done, one per pair and a circuit, each time circuits are measured.
+        progress: Told of runs done, one per pair and circuit, each time circuits are measured.
 
     Raises:
         DataError: The metric does not tell the prompts apart, so that there is no whole.

@@ -313,7 +313,8 @@ def _difference(
     tables = np.stack([np.zeros_like(graph.allowed), graph.allowed])
     values = run_tables(module, sites, graph, pairs, tables, metric)
     found: np.ndarray = values[:, 0] - values[:, 1]
-    if not found.any():
+    # The same prompt read in another batch differs by the rounding of float32.
+    if np.allclose(values[:, 0], values[:, 1], rtol=1e-5, atol=1e-5):
         raise DataError(
             "the metric is the same on the clean and on the corrupted prompt of every pair; choose "
             "prompts or answers that it tells apart"
