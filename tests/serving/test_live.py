@@ -201,9 +201,14 @@ def test_five_hundred_runs_are_listed_and_read_once(tmp_path, monkeypatch):
         written(tmp_path / f"run-{at:03d}", findings=[FINDING])
     from plumbrule.serving import watching
 
-    read = []
+    read: list[Any] = []
     original = watching.read_report
-    monkeypatch.setattr(watching, "read_report", lambda path: read.append(path) or original(path))
+
+    def counted(path):
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(watching, "read_report", counted)
     shelf = Shelf(tmp_path)
     for _ in range(200):
         shelf._last = None
@@ -214,7 +219,7 @@ def test_five_hundred_runs_are_listed_and_read_once(tmp_path, monkeypatch):
     assert "The first 200 of 500 lines" in found["note"]
 
 
-SHAPES = [
+SHAPES: list[Any] = [
     None, 3, "x", [], [[]], {"findings": 3}, {"findings": [None, {"claim": {}}]},
     {"gates": [{"passed": "yes"}], "alarms": [{}], "plan": {}, "decision": 3},
     {"verdicts": {"verdicts": [{}]}, "rounds": [{"tried": [{"remedy": {"kind": "x"}}]}]},
