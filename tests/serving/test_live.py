@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import pytest
