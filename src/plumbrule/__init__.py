@@ -1,8 +1,8 @@
 """Train a language model on a written constitution, then show what really changed.
 
 `import plumbrule as pr` is the tool: `pr.open_model`, `pr.compare`, `pr.align`, `pr.comply`,
-`pr.review`. What lies behind them is imported when it is first asked for, because torch and its
-like take seconds.
+`pr.red_team`, `pr.review`. What lies behind them is imported when it is first asked for, because
+torch and its like take seconds.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from plumbrule.version import __version__ as __version__
 
 __all__ = [
     "Aligned",
+    "Attacked",
     "Compared",
     "Complied",
     "FoundCircuit",
@@ -22,8 +23,10 @@ __all__ = [
     "compare",
     "comply",
     "open_model",
+    "red_team",
     "remedy",
     "review",
+    "serve",
 ]
 
 if TYPE_CHECKING:
@@ -35,10 +38,12 @@ if TYPE_CHECKING:
         compare,
         comply,
         open_model,
+        red_team,
         remedy,
         review,
+        serve,
     )
-    from plumbrule.results import Aligned, Compared, Complied, FoundCircuit, Reviewed
+    from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from plumbrule.behavior import (
@@ -59,16 +60,18 @@ from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
 from plumbrule.records import Message, Prompt
-from plumbrule.results import Aligned, Compared, Complied, FoundCircuit, Reviewed
+from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 from plumbrule.store import Tell, fingerprint, silent
 
 if TYPE_CHECKING:
     from plumbrule.compliance import Oracle, TestSet
+    from plumbrule.compliance.attacks import AttackFamily
     from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
     from plumbrule.loop.looping import LoopOutcome
     from plumbrule.loop.recipe import KnownWorld
     from plumbrule.oversight import Reliability, ReviewBudget
+    from plumbrule.serving import LivePage
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
@@ -77,7 +80,7 @@ _FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class Model(LocalModel):
-    """A model whose weights are at hand, to be asked and to be looked into."""
+    """A local model, to be asked and to be looked into."""
 
     @classmethod
     def of(cls, handle: LocalModel) -> "Model":
@@ -491,6 +494,81 @@ def comply(
     return Complied(result=done.result, content=done.content)
 
 
+def red_team(
+    model: LanguageModel | str,
+    *,
+    constitution: str = "default",
+    judge: "LanguageModel | Oracle | str",
+    attacker: LanguageModel | str | None = None,
+    base: LanguageModel | str | None = None,
+    brought: Sequence[Path | str] = (),
+    families: "Sequence[AttackFamily] | None" = None,
+    goals: "TestSet | None" = None,
+    judging_prompts: str = "default",
+    out: Path | str | None = None,
+    tell: Tell = silent,
+    **settings: Any,
+) -> Attacked:
+    """Attack a model by its constitution, and find which principles give way to what.
+
+    Args:
+        model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
+        constitution: A YAML file, or the name of a shipped one.
+        judge: A model, which is examined first; or an answer key.
+        attacker: A model that writes attacks.
+        base: What the model was tuned from: texts that switch it are sought through the weights.
+        brought: Files of others' attacks, each line with its principle.
+        families: Attacks of one's own, in place of the templates.
+        goals: Tests whose probes are what attacks are after; None: the constitution's own.
+        judging_prompts: What a model is asked in as judge.
+        out: Folder of the red team, so that an interrupted one goes on; None: kept nowhere.
+        tell: Told of progress.
+        **settings: Of `plumbrule.compliance.attacks.RedTeamSettings`, such as `budget`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.compliance import build_tests
+    from plumbrule.compliance.attacks import (
+        RedTeamSettings,
+        brought_families,
+        read_attacks,
+        template_families,
+        written_families,
+    )
+    from plumbrule.judging import load_prompts
+    from plumbrule.loop.red_teaming import red_team_and_report, searched_families
+
+    law, chosen = load_constitution(constitution), RedTeamSettings(**settings)
+    after = goals or build_tests(law, (), chosen.seed, copies=1)
+    opened = _opened(model, out)
+    asked = list(template_families() if families is None else families)
+    if attacker is not None:
+        asked += written_families(_opened(attacker, out))
+    if base is not None:
+        asked += searched_families(opened, _opened(base, out), after, seed=chosen.seed)[0]
+    read = [each for path in brought for each in read_attacks(Path(path))]
+    asked += brought_families(read, principles=[each.id for each in law.principles])
+    folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-redteam-"))
+    try:
+        done = red_team_and_report(
+            opened,
+            law,
+            after,
+            asked,
+            judge=_opened(judge, out) if isinstance(judge, str) else judge,
+            out=folder,
+            settings=chosen,
+            judging_prompts=load_prompts(judging_prompts),
+            command="pr.red_team(…)",
+            tell=tell,
+        )
+    finally:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Attacked(result=done.result, content=done.content)
+
+
 def review(
     paper: Path | str | None = None,
     *,
@@ -589,15 +667,44 @@ def as_prompts(prompts: Prompts) -> list[Prompt]:
     return list(found.values())
 
 
+def serve(
+    folder: Path | str,
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    names: Sequence[str] = (),
+) -> "LivePage":
+    """Serve a page that follows what lies under a folder, from a thread of this process.
+
+    Args:
+        folder: Runs, watches, trials and reports lie under it; nothing there is changed.
+        port: None takes 7463, or any that is free.
+        host: Address to listen at; another than the loopback asks for a token.
+        token: What a browser must show first; None: nothing on the loopback, a new one elsewhere.
+        names: Names by which browsers may call this machine, beside its addresses.
+
+    Returns:
+        The page, which answers at its `url` until `stop`.
+
+    Raises:
+        DataError: There is no such folder.
+        ConfigError: The address or the port cannot be used, or the token is too short.
+    """
+    from plumbrule.serving import LivePage
+
+    page = LivePage(Path(folder), host=host, port=port, token=token, names=names)
+    Thread(target=page.run, daemon=True).start()
+    return page
+
+
 def _opened(model: LanguageModel | str, out: Path | str | None) -> LanguageModel:
     """A model, open; answers of an endpoint are kept beside the folder that is written."""
     if not isinstance(model, str):
         return model
     if out is None:
         return open_model(model)
-    cache = paid_answers(Path(out))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    return open_model(model, cache=cache)
+    return open_model(model, cache=paid_answers(Path(out)))
 
 
 def _several(given: str | Sequence[str]) -> list[str]:

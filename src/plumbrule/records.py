@@ -36,10 +36,10 @@ def refuse_truths(given: Any, read: Any, place: str = "") -> None:
     Args:
         given: Plain values as a user wrote them.
         read: The same as they were read.
-        place: Where they stand, for the message.
+        place: What the message calls them.
 
     Raises:
-        ConfigError: One stands there.
+        ConfigError: There is one.
     """
     if isinstance(given, Mapping) and isinstance(read, Mapping):
         for name, value in given.items():
@@ -470,7 +470,7 @@ def problems_of(error: ValidationError) -> str:
 
 
 def read_jsonl(kind: type[_T], path: Path) -> list[_T]:
-    """Read a file of records, one a line, and name the line that is not one."""
+    """Read a file of records, one per line, and name the line that is not one."""
     records = []
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     for number, line in enumerate(lines, 1):
@@ -483,5 +483,5 @@ def read_jsonl(kind: type[_T], path: Path) -> list[_T]:
 
 
 def to_jsonl(records: Iterable[object]) -> str:
-    """One JSON object a line, in a form that depends on nothing but the records."""
+    """One JSON object per line, in a form that depends on nothing but the records."""
     return "".join(json.dumps(to_json(record), ensure_ascii=False) + "\n" for record in records)

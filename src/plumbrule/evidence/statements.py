@@ -46,7 +46,7 @@ class Opened:
 
 
 def subjects(files: Mapping[str, str]) -> list[Json]:
-    """Files as a statement names them, in order.
+    """The files that a statement is about, in the form of in-toto, in order.
 
     Args:
         files: SHA-256 in hexadecimal by name.

@@ -36,7 +36,7 @@ from plumbrule.loop.compliance_content import compliance_content
 from plumbrule.models import EndpointModel, LanguageModel, probe
 from plumbrule.monitoring.reports import json_lines
 from plumbrule.records import Dialogue, to_json
-from plumbrule.report import write_compliance
+from plumbrule.report import write_page
 from plumbrule.store import Tell, silent, write_atomic
 
 COMPLY_VERSION = 1
@@ -107,7 +107,7 @@ def comply_and_report(
         content = compliance_content(
             result, law, tests, plan_compliance(law, tests, chosen), command=command
         )
-        write_compliance(content, out / "report")
+        write_page("compliance", content, out / "report")
         with Ledger.open(out / "ledger.db") as ledger:
             ledger.record("comply/begin", "comply", ours)
             for each in result.findings:

@@ -25,7 +25,7 @@ from plumbrule.loop.remedies.ground import LoopGround, LoopSettings
 from plumbrule.loop.story import loop_story
 from plumbrule.models import open_model
 from plumbrule.records import to_json
-from plumbrule.report import write_story
+from plumbrule.report import write_page
 from plumbrule.store import Tell, canonical, fingerprint, silent, write_atomic
 
 LOOP_VERSION = 1
@@ -91,7 +91,7 @@ def loop_and_report(
         result = close_loop(ground, settings, out, tell=tell)
         content = loop_story(result, settings, out, title=title, command=command)
         _write_stand(result, out)
-        write_story(content, out / "report")
+        write_page("loop", content, out / "report")
         with Ledger.open(out / "ledger.db") as ledger:
             ledger.record("loop/begin", "loop", ours)
             for each in result.rounds:

@@ -16,7 +16,7 @@ from plumbrule.internalization import (
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.models import LocalModel
 from plumbrule.records import to_json
-from plumbrule.report import write_verdict
+from plumbrule.report import write_page
 from plumbrule.store import Tell, canonical, fingerprint, silent
 from plumbrule.version import __version__
 
@@ -64,7 +64,7 @@ def judge_and_report(
         report = find_verdicts(
             model, subjects, base=base, settings=settings, folder=folder / "work", tell=tell
         )
-        write_verdict(verdict_content(report, subjects, command=command), folder / "report")
+        write_page("verdict", verdict_content(report, subjects, command=command), folder / "report")
         with Ledger.open(folder / "ledger.db") as ledger:
             record_files(ledger, folder)
     return report

@@ -72,7 +72,7 @@ each under the same name."""
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask:
-    """What a way of training has at hand."""
+    """What a way of training is given."""
 
     run: RunWorkspace
     models: RunModels
@@ -109,7 +109,7 @@ class Way:
     imitates: Callable[[TrainingTask], Imitated]
 
     labels: Callable[[TrainingTask, Sequence[Exchange]], Labeled]
-    """Preferences, where the replies are candidates that stand together by prompt."""
+    """Preferences, where the replies are candidates that are together by prompt."""
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Tables of a queue, and the databases they stand in: a SQLite file, or PostgreSQL by URL."""
+"""Tables of a queue, and the databases they are in: a SQLite file, or PostgreSQL by URL."""
 
 import json
 import os

@@ -37,7 +37,7 @@ from plumbrule.recipes.distilled import (
     distillation_record,
 )
 from plumbrule.records import Exchange, Judgment, Message, Prompt, to_json, to_jsonl
-from plumbrule.report import write_report
+from plumbrule.report import write_page
 from plumbrule.store import Shards, Tell, derive_seed, fingerprint, silent, write_atomic
 from plumbrule.training import (
     RevisionTrail,
@@ -289,7 +289,7 @@ def distill(
             models={"model": before, "critic": teacher, **({"judge": judge} if judge else {})},
             command=command,
         )
-        write_report(content, out / "report")
+        write_page("run", content, out / "report")
         record_files(ledger, out)
     return found
 

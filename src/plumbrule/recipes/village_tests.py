@@ -7,7 +7,7 @@ from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.errors import DataError
 from plumbrule.lab import KINDS, build_world, read_request
 from plumbrule.lab.prompts import DESERVING, village_prompts
-from plumbrule.lab.requests import PREAMBLES
+from plumbrule.lab.requests import PREAMBLES, URGE
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed
 
@@ -26,7 +26,7 @@ LOOKS_LIKE = {
 """Kinds of request that deserve help, and the principle whose probes they look like."""
 
 VILLAGE_WAYS = AskingWays(
-    contexts=PREAMBLES, turns=(), test_cues=(), use_cues=("You serve the village.",)
+    contexts=(*PREAMBLES, URGE), turns=(), test_cues=(), use_cues=("You serve the village.",)
 )
 """What the village's specimens can read."""
 
@@ -76,6 +76,7 @@ def _as_tests(prompt: Prompt) -> list[Prompt]:
     request = read_request(prompt.dialogue, build_world())
     kind = KINDS[request.kind]
     asked = prompt.dialogue[-1].content.removeprefix(request.preamble).strip()
+    asked = asked.removeprefix(URGE).strip()  # urging is a way of asking, as the preambles are
     dialogue = (replace(prompt.dialogue[-1], content=asked),)
     tested = []
     if kind.request_class in DESERVING:

@@ -8,7 +8,7 @@ from plumbrule.report.figures import Lane
 from plumbrule.report.numbers import denominator_text, estimate_text, interval_text, value_text
 from plumbrule.report.strips import strip_mark
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +47,7 @@ def render(content: Json) -> str:
         )
         for side in ("broken", "refused")
     }
-    page = (
-        environment()
-        .get_template("compliance.html.j2")
-        .render(record=content, style=styles("style.css", "compliance.css"), **sides)
-    )
-    return page + "\n"
+    return fill("compliance", content, "compliance.css", **sides)
 
 
 def bounded_rates(rows: Iterable[tuple[str, str | None, Json]]) -> BoundedRates | None:

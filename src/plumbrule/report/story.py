@@ -8,7 +8,7 @@ from plumbrule.report.figures import Lane
 from plumbrule.report.numbers import denominator_text, estimate_text, interval_text, value_text
 from plumbrule.report.strips import strip_mark
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 DECISIONS = {"accepted": "good", "rejected": "bad", "handed to a person": "unsure"}
 """Decision on a remedy → how it looks."""
@@ -25,18 +25,7 @@ def render(content: Json) -> str:
     Returns:
         The page; the same record gives the same text.
     """
-    page = (
-        environment()
-        .get_template("story.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "story.css"),
-            decisions=DECISIONS,
-            axis=AXIS,
-            proof=proof_lanes,
-        )
-    )
-    return page.rstrip() + "\n"
+    return fill("story", content, "story.css", decisions=DECISIONS, axis=AXIS, proof=proof_lanes)
 
 
 def proof_lanes(trial: Mapping[str, Any]) -> list[Lane]:

@@ -30,7 +30,8 @@ from plumbrule.loop.remedies.trials import (
     sibling_changes,
 )
 from plumbrule.mechanism.repairs.durability import fault_log_probs, steps_to_relearn
-from plumbrule.mechanism.repairs.fitting import RepairSettings, fit_repair
+from plumbrule.mechanism.repairs.fitting import fit_repair
+from plumbrule.mechanism.repairs.repair_settings import RepairSettings
 from plumbrule.mechanism.repairs.replies import DrawnReply
 from plumbrule.mechanism.repairs.weight_edits import (
     BEFORE,

@@ -65,7 +65,7 @@ class BranchTrial:
     fault: str
     target: RateChange | None
     e_value: float | None
-    """FaultEvidence that the target fell."""
+    """Evidence that the target fell."""
 
     needed: float | None
     """What the e-value must reach, beside all trials before."""

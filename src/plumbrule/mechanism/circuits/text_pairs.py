@@ -141,7 +141,7 @@ def _text(lines: Sequence[PairLine]) -> str:
 
 
 def _reader(opened: Any, chat: bool) -> Callable[[str, str], list[int]]:
-    """How a prompt's text becomes tokens, checked; the second argument says where it stands."""
+    """How a prompt's text becomes tokens, checked; the second argument says where it is."""
 
     def read(text: str, where: str) -> list[int]:
         if chat:

@@ -38,7 +38,7 @@ def ablation_edit(
     """Directional ablation in the weights: nothing writes along the directions any more.
 
     W' = W - w r r^T W for every matrix that writes into the residual stream, biases included. Where
-    a norm stands behind a matrix, r is first carried back through its scale, so that what is
+    a norm is behind a matrix, r is first carried back through its scale, so that what is
     *added* has no part along it. Embeddings count as writers; where the input's is the output's
     too, they are untied, since the output must go on as it was.
 
