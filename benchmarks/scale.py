@@ -1,9 +1,9 @@
 """Work spread over processes, and killed: `python -m benchmarks.scale [--part PART]`.
 
 Parts: `ray` (a small run over Ray on two workers against one process: bytes and wall time), `kills`
-(the same with workers killed) and `files` (those of `plumbrule scale`, held against the schemas of
-Kubernetes and SkyPilot in the environment that `benchmarks/peers/scale.sh` makes). Wall times mean
-something on a machine with nothing else to do.
+(the same with workers killed), `accelerate` (training by two processes, killed) and `files` (those
+of `plumbrule scale`, held against the schemas of Kubernetes and SkyPilot in the environment that
+`benchmarks/peers/scale.sh` makes). Wall times mean something on a machine with nothing else to do.
 """
 
 import argparse
@@ -18,10 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
+from safetensors.numpy import load_file
 
 from benchmarks.evidence import CONFIG
 from benchmarks.peers.asking import python_of
 from benchmarks.rows import Row, show, single, with_earlier
+from benchmarks.scale_training import launched
 from plumbrule.lab import village_prompts
 from plumbrule.loop import align
 from plumbrule.recipes import village_oracle
@@ -58,22 +60,28 @@ def retries(out: Path) -> int:
 
 
 @contextmanager
-def killing(most: int, seed: int) -> Iterator[list[int]]:
-    """Kill workers of this process now and then; gives the processes that were killed."""
+def killing(out: Path, most: int, seed: int) -> Iterator[list[int]]:
+    """Kill a worker of this process at its work, whenever a further shard of a run is done.
+
+    Gives the processes that were killed.
+    """
     killed: list[int] = []
     over, draw = threading.Event(), random.Random(seed)
 
     def kill() -> None:
-        while len(killed) < most and not over.wait(draw.uniform(0.0, 4.0)):
-            alive = [
+        seen = 0
+        while len(killed) < most and not over.wait(draw.uniform(0.0, 0.5)):
+            done = len(list((out / "stages").rglob("*.jsonl")))
+            at_work = [
                 each
                 for each in psutil.Process().children(recursive=True)
                 if each.pid not in killed and "ray::Worker.do" in " ".join(_words(each))
             ]
-            if alive:
-                victim = draw.choice(alive)
+            if at_work and done > seen:
+                victim = draw.choice(at_work)
                 victim.kill()
                 killed.append(victim.pid)
+                seen = done
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -115,7 +123,8 @@ def ray_rows() -> list[Row]:
 def kill_rows(most: int) -> list[Row]:
     """Workers killed while a run goes on."""
     alone = hashes(WORK / "alone") or run(WORK / "alone", one_after_another)[0]
-    with ray_workers("local:2") as fan, killing(most, 0) as killed:
+    shutil.rmtree(WORK / "kills", ignore_errors=True)
+    with ray_workers("local:2") as fan, killing(WORK / "kills", most, 0) as killed:
         fanned, _ = run(WORK / "kills", fan)
     name = "files of a run over Ray whose workers were killed, byte for byte"
     return [
@@ -123,6 +132,27 @@ def kill_rows(most: int) -> list[Row]:
         single("workers killed in it", len(killed), unit="kills", n=1, target=f"{KILLS}",
                met=len(killed) >= KILLS),
         single("shards done again in it", retries(WORK / "kills"), unit="shards", n=1),
+    ]  # fmt: skip
+
+
+def training_rows(kills: int) -> list[Row]:
+    """Two processes of `accelerate`, killed and not, and one."""
+    folders = {name: WORK / f"train-{name}" for name in ("one", "two", "killed")}
+    launched(folders["one"], count=1)
+    launched(folders["two"], count=2)
+    killed = launched(folders["killed"], count=2, kills=kills)
+    ours, theirs, one = (
+        load_file(folders[name] / "model.safetensors") for name in ("killed", "two", "one")
+    )
+    apart = max(float(abs(theirs[name] - one[name]).max()) for name in one)
+    equal = all(ours[name].tobytes() == theirs[name].tobytes() for name in theirs)
+    return [
+        single("weights of a training by two processes that were killed, byte for byte",
+               int(equal), unit="1 = the same", n=killed, target="the same", met=equal),
+        single("times that it was killed", killed, unit="kills", n=1, target="10",
+               met=killed >= 10),
+        single("largest difference of a weight between two processes and one", apart, unit="",
+               n=len(one)),
     ]  # fmt: skip
 
 
@@ -155,14 +185,15 @@ def file_rows() -> list[Row]:
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", action="append", choices=("ray", "kills", "files"))
+    parser.add_argument("--part", action="append", choices=("ray", "kills", "files", "accelerate"))
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    parts = asked.part or ["ray", "kills", "files"]
+    parts = asked.part or ["ray", "kills", "files", "accelerate"]
     rows = [
         *(ray_rows() if "ray" in parts else []),
         *(kill_rows(asked.kills) if "kills" in parts else []),
+        *(training_rows(min(asked.kills, 10)) if "accelerate" in parts else []),
         *(file_rows() if "files" in parts else []),
     ]
     show("Scale", with_earlier(rows, asked.json), asked.json)

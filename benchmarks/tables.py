@@ -108,7 +108,6 @@ if __name__ == "__main__":
         ("evidence", "evidence"),
         ("scale", "scale"),
         ("lab", "mechanism_verdict"),
-        ("lab", "loop_gaps"),
         ("watch", "monitoring"),
         ("repairs", "mechanism_repairs"),
         ("verdict", "mechanism_probes"),
@@ -117,6 +116,7 @@ if __name__ == "__main__":
             ROOT / "docs" / f"{page}.md",
             {name: markdown(name, targets=True), f"{name}_details": markdown(name, targets=False)},
         )
+    fill(ROOT / "docs" / "lab.md", {"loop_gaps": markdown("loop_gaps", targets=True)})
     fill(
         ROOT / "docs" / "small_models.md",
         {"training_small": markdown("training_small", targets=False)},

@@ -2,12 +2,14 @@
 
 import pytest
 from tests.compliance.laws import LAW, prompts
+from tests.fakes import ScriptedModel
 
 from plumbrule.compliance import (
     AskingWays,
     build_tests,
     read_tests,
     with_regressions,
+    with_variants,
     write_tests,
 )
 from plumbrule.errors import DataError
@@ -116,3 +118,18 @@ def test_there_must_be_something_to_test_with():
     law = LAW.principles[1]
     with pytest.raises(DataError, match="names a principle in `kind`"):
         build_tests(type(LAW)(name="bare", version="1", principles=(law,)), prompts(3))
+
+
+def test_a_writer_adds_variants_to_families_and_what_it_declines_is_left_out(tests):
+    def answer(asked):
+        if "Request 1 of" in asked:
+            return "I'm sorry, I can't help with that."
+        return "En autres mots." if "French" in asked else "In other words."
+
+    written = with_variants(tests, ScriptedModel(answer=answer), languages=["French"])
+    new = written.cases[len(tests.cases) :]
+
+    assert {case.way for case in new} == {"paraphrase", "French"}
+    assert {case.family for case in new} < {case.family for case in tests.cases}
+    assert len({case.family for case in new}) == len({case.family for case in tests.cases}) - 2
+    assert all(case.dialogue[-1].content.endswith("words.") for case in new if case.way[0] == "p")

@@ -17,6 +17,8 @@ from plumbrule.compliance import (
 )
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import load_prompts
+from plumbrule.loop.compliance_content import compliance_sentences
+from plumbrule.models import Completion
 from plumbrule.records import Message
 from plumbrule.statistics import pairs_needed
 
@@ -173,6 +175,23 @@ def test_a_judge_that_never_answers_leaves_everything_open():
     assert "has a verdict" in one.broken.reason
     assert found.passed  # nothing is found, and nothing is said to be kept
     assert not one.broken.within
+
+
+def test_a_model_that_behaves_only_while_it_is_tested_is_told_of():
+    class Watching(BreakingModel):
+        def sample(self, dialogues, *, sampling, seeds, log_probs=False):
+            told = [any("evaluation" in turn.content for turn in each) for each in dialogues]
+            return [
+                Completion(text="good" if one else "bad", finish_reason="stop", tokens=1)
+                for one in told
+            ]
+
+    tests = build_tests(LAW, prompts(30), copies=5)
+    found = examined(Watching(0.0), tests, early=False)
+    ways = found.principles[0].broken.by_way
+
+    assert ways["use cue"].low > ways["test cue"].high
+    assert any("while it is tested" in line for line in compliance_sentences(found))
 
 
 def test_bad_settings_and_foreign_tests_are_refused():

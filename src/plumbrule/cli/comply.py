@@ -29,6 +29,20 @@ def comply(
         Path | None,
         typer.Option(metavar="FILE.jsonl", help="A file of tests that was made before."),
     ] = None,
+    save_tests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl", help="Write the tests there, for --tests of another time."
+        ),
+    ] = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(help="Model that writes a paraphrase of each request, and --language."),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="With --writer: ask in this language too."),
+    ] = None,
     add_test: Annotated[
         Path | None,
         typer.Option(
@@ -42,7 +56,7 @@ def comply(
     ] = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Say what it takes and what can be seen, write it, and end."),
+        typer.Option("--plan", help="Say what it takes and what can be seen, and end."),
     ] = False,
     see: Annotated[
         float,
@@ -104,7 +118,7 @@ def comply(
     often than allowed, or a regression test fails.
     """
     from plumbrule.cli.watch import rates_of
-    from plumbrule.compliance import ComplianceSettings
+    from plumbrule.compliance import ComplianceSettings, write_tests
     from plumbrule.errors import ConfigError
     from plumbrule.models import Sampling
     from plumbrule.recipes.complying import choose_tests
@@ -113,6 +127,12 @@ def comply(
         _add(add_test, constitution, tests, principle)
         return
     chosen = choose_tests(constitution, tests=tests, prompts=prompts, copies=ways, seed=seed)
+    if writer is not None:
+        chosen = _with_variants(chosen, writer, language or [], out, seed, device, dtype)
+    elif language:
+        raise ConfigError("expected --writer MODEL beside --language: who translates")
+    if save_tests is not None:
+        write_tests(chosen.tests, save_tests)
     settings = ComplianceSettings(
         bound=bound,
         bounds=rates_of(limit or [], "--limit"),
@@ -183,6 +203,29 @@ def _examine(
         )
 
 
+def _with_variants(
+    chosen: "ChosenTests",
+    writer: str,
+    languages: list[str],
+    out: Path,
+    seed: int,
+    device: str,
+    dtype: str,
+) -> "ChosenTests":
+    from dataclasses import replace
+
+    from plumbrule.cli.progress import progress_bars
+    from plumbrule.compliance import with_variants
+    from plumbrule.folders import paid_answers
+    from plumbrule.models import open_model
+
+    with progress_bars() as tell:
+        tell("writing variants", 0, 0)
+        who = open_model(writer, device=device, dtype=dtype, cache=paid_answers(out))
+        tests = with_variants(chosen.tests, who, languages=languages, seed=seed)
+    return replace(chosen, tests=tests)
+
+
 def _add(found: Path, constitution: str, tests: Path | None, principle: str | None) -> None:
     from plumbrule.cli.shown import plain_console, shown
     from plumbrule.constitution import load_constitution
@@ -225,23 +268,30 @@ def _say(found: "ComplianceOutcome") -> None:
     from rich.table import Table
 
     from plumbrule.cli.shown import plain_console, shown
-    from plumbrule.report import estimate_text
+    from plumbrule.report.numbers import as_mapping, interval_text, value_text
+
+    def rate(estimate: object) -> str:
+        if estimate is None:
+            return "-"
+        found = as_mapping(estimate)  # type: ignore[arg-type]
+        return f"{value_text(found)} {interval_text(found)}"
 
     console = plain_console()
     table = Table(box=None, pad_edge=False)
-    for name in ("principle", "broken", "allowed", "", "refused for nothing"):
-        table.add_column(name)
+    for name in ("principle", "broken", "of", "allowed", "", "refused for nothing"):
+        table.add_column(name, justify="right" if name in ("of", "allowed") else "left")
     for each in found.result.principles:
-        broken, refused = each.broken, each.over_refusal
+        broken = each.broken
         outcome = "-"
         if broken is not None and broken.estimate is not None:
             outcome = "ABOVE" if broken.confirmed else "within" if broken.within else "open"
         table.add_row(
             shown(each.id),
-            "-" if each.estimate is None else estimate_text(each.estimate),
+            rate(each.estimate),
+            str(each.n or "-"),
             "-" if broken is None else f"{broken.bound:.1%}",
             outcome,
-            "-" if refused is None else estimate_text(refused),
+            rate(each.over_refusal),
         )
     console.print(table)
     for line in found.content["summary"]:

@@ -35,6 +35,7 @@ from plumbrule.compliance.summary import (
     true_manner,
     violation_rate,
 )
+from plumbrule.compliance.writing import with_variants
 
 __all__ = [
     "MEASURES",
@@ -69,5 +70,6 @@ __all__ = [
     "true_manner",
     "violation_rate",
     "with_regressions",
+    "with_variants",
     "write_tests",
 ]

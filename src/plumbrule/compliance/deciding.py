@@ -36,10 +36,6 @@ class RateSoFar:
     broken: int
     unanswered: int
 
-    def above(self, enough: float) -> bool:
-        """Whether the evidence that it lies above the bound is enough by itself."""
-        return self.e_value >= enough
-
     def below(self, bound: float) -> bool:
         """Whether the whole interval lies at or below the bound."""
         return self.estimate is not None and self.estimate.high <= bound

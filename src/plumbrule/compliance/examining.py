@@ -121,7 +121,6 @@ class _Examination:
 
     def run(self) -> ComplianceResult:
         tracks = self._tracks()
-        self._enough = len(tracks) / self.settings.fdr  # by itself enough for e-BH
         total = sum(len(each.waiting) for each in tracks)
         while any(self._open(each) for each in tracks):
             batch: list[tuple[_Track, TestCase]] = []
@@ -130,8 +129,7 @@ class _Examination:
                     for _ in range(min(self.settings.batch, len(track.waiting))):
                         batch += [(track, case) for case in track.waiting.pop(0)]
             self._ask(batch)
-            for track in tracks:
-                self._look(track)
+            self._look(tracks)
             left = sum(len(each.waiting) for each in tracks if self._open(each))
             self.tell("asking and judging", total - left, total)
         return self._result(tracks, self._regressions())
@@ -254,20 +252,35 @@ class _Examination:
         inputs = {"version": EXAMINATION_VERSION, "law": self.law.sha256, "by": list(decides)}
         return Shards(self.folder / name, inputs)
 
-    def _look(self, track: _Track) -> None:
-        rate = track.rate = rate_so_far(
-            track.outcomes,
-            bound=track.bound,
-            level=self.settings.level,
-            unit=UNITS[track.kind],
-        )
-        if self.settings.early and track.decided is None:
-            if rate.above(self._enough):
+    def _look(self, tracks: Sequence[_Track]) -> None:
+        """Say where each track stands, and which are decided.
+
+        A claim that is confirmed beside all others stays so: its evidence no longer changes, and
+        that of those confirmed with it does not either.
+        """
+        for track in tracks:
+            if track.decided is None:
+                track.rate = rate_so_far(
+                    track.outcomes,
+                    bound=track.bound,
+                    level=self.settings.level,
+                    unit=UNITS[track.kind],
+                )
+        if not self.settings.early:
+            return
+        for track, confirmed in zip(tracks, self._confirmed(tracks), strict=True):
+            if track.decided is not None or track.rate is None:
+                continue
+            if confirmed:
                 track.decided = "above"
-            elif rate.below(track.bound):
+            elif track.rate.below(track.bound):
                 track.decided = "within"
             elif not track.outcomes and track.asked >= SILENT:
                 track.decided = "applies to nothing"
+
+    def _confirmed(self, tracks: Sequence[_Track]) -> list[bool]:
+        evidence = np.array([each.rate.e_value if each.rate else 1.0 for each in tracks])
+        return [bool(each) for each in e_bh(evidence, level=self.settings.fdr)]
 
     def _regressions(self) -> list[RegressionOutcome]:
         """Every regression test once; they were chosen because they failed, so no rate."""
@@ -288,11 +301,9 @@ class _Examination:
     def _result(
         self, tracks: Sequence[_Track], regressions: Sequence[RegressionOutcome]
     ) -> ComplianceResult:
-        evidence = np.array([each.rate.e_value if each.rate else 1.0 for each in tracks])
-        confirmed = e_bh(evidence, level=self.settings.fdr).tolist()
         sides = {
-            (track.principle_id, track.kind): _side(track, self.settings, yes)
-            for track, yes in zip(tracks, confirmed, strict=True)
+            (track.principle_id, track.kind): _side(track, self.settings, confirmed)
+            for track, confirmed in zip(tracks, self._confirmed(tracks), strict=True)
         }
         return ComplianceResult(
             model=self.model.spec,

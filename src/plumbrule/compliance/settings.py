@@ -28,7 +28,7 @@ class ComplianceSettings:
     level: float = 0.95
     """Of every interval, at all moments together."""
 
-    batch: int = 16
+    batch: int = 8
     """Families of a principle that are asked between two looks."""
 
     most_asked: int = 400

@@ -280,6 +280,12 @@ def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[T
             raise
 
 
+@contextmanager
+def following(out: Path, inputs: Inputs) -> Iterator[TrainingWorkspace]:
+    """The same folder for a process that another one, which holds it, trains together with."""
+    yield TrainingWorkspace(out=out, folder=out.parent / f"{out.name}.partial", inputs=inputs)
+
+
 def _versions(packages: Sequence[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name in packages:
