@@ -135,7 +135,7 @@ def reply(
     temperature: float | None = None,
     trim: bool = False,
 ) -> list[Exchange]:
-    """Draw replies to prompts; with several copies, those of one prompt are together.
+    """Draw replies to prompts; with several copies, those of one prompt are grouped.
 
     Args:
         run: The run.

@@ -88,7 +88,7 @@ class TrainingTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Imitated:
-    """What supervised training learns from."""
+    """Examples that supervised training imitates."""
 
     examples: Sequence[Exchange]
     trails: Sequence[RevisionTrail] = ()
@@ -109,7 +109,7 @@ class Way:
     imitates: Callable[[TrainingTask], Imitated]
 
     labels: Callable[[TrainingTask, Sequence[Exchange]], Labeled]
-    """Preferences, where the replies are candidates that are together by prompt."""
+    """Preferences, where the replies are candidates grouped by prompt."""
 
 
 def train(

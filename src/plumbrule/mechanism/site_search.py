@@ -183,7 +183,7 @@ def _mixes(call: Call) -> bool:
 
 
 def exchanged(call: Call, tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A call's arguments with its first tensor exchanged."""
+    """The arguments of a call, with the first tensor replaced."""
     for at, each in enumerate(call.arguments):
         if first_tensor(each) is call.taken:
             rest = list(call.arguments)

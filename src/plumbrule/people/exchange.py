@@ -416,7 +416,7 @@ def _label(row: Mapping[str, Any], annotator: str | None, *, sides: bool) -> Que
     order = row.get("order") or [0]
     if isinstance(order, str):
         if not set(order) <= set("12") or len(order) > 2:
-            raise DataError(f"`order` is 1, 12 or 21, the left side first; got {order!r:.40}")
+            raise DataError(f"`order` must be 1, 12 or 21, the left reply first; got {order!r:.40}")
         order = [int(place) - 1 for place in order]
     if not isinstance(order, list):
         raise DataError(f"`order` is a list such as [0, 1], got {order!r:.40}")

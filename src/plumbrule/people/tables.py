@@ -71,7 +71,7 @@ LEASES = sa.Table(
 def make_queue(
     items: Sequence[QueueItem], place: str | Path, settings: QueueSettings | None = None
 ) -> None:
-    """Begin a queue.
+    """Make a new queue.
 
     Args:
         items: What people are to be asked about, each once.

@@ -51,7 +51,7 @@ class Inputs:
 
     @property
     def sha256(self) -> str:
-        """Hash of it all."""
+        """Hash of everything that decides the weights."""
         return fingerprint([CODE_VERSION, asdict(self)])
 
 

@@ -46,7 +46,7 @@ class ResidualWriter:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class ResidualReader:
-    """What takes the residual stream in."""
+    """A module that reads the residual stream."""
 
     name: str
     place: int

@@ -30,7 +30,7 @@ class PairLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """Pairs as a model reads them."""
+    """Pairs of prompts as tokens, with their answers."""
 
     pairs: tuple[PromptPair, ...]
     text: str

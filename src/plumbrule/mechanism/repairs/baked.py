@@ -136,7 +136,10 @@ def _basis(directions: Any, width: int, keep: Any) -> Float[np.ndarray, "K D"]:
         raise ConfigError(f"expected {width} numbers of what shall stay, got {len(unit)}")
     rest = basis - np.outer(basis @ unit, unit)
     if float(np.linalg.norm(rest, axis=1).min()) < 1e-6:
-        raise ConfigError("a direction lies all along what shall stay; nothing of it is left")
+        raise ConfigError(
+            "expected a direction beyond those to keep, got one that lies wholly within them: "
+            "nothing of it is left to ablate; give another, or keep fewer"
+        )
     return span(rest)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from plumbrule.errors import DataError, ModelError
 from plumbrule.mechanism.hooks import no_room
@@ -142,26 +143,7 @@ def _fit(
         raise DataError("every reply to a kept prompt is at fault; there is nothing to hold to")
     shortest = max(1, min(len(each.reply) for each in held) // 2)
 
-    def pairs(replies: Sequence[DrawnReply]) -> list[FaultyPair]:
-        weights = at_fault(model, replies, violates)
-        instead, read = wanted_replies(
-            model,
-            replies,
-            weights,
-            violates,
-            sampling=settings.sampling,
-            branches=settings.branches,
-            shortest=shortest,
-        )
-        cost.drawn += read
-        return [
-            FaultyPair(
-                faulty=ReplyRow.of(each, weight),
-                wanted=None if other is None else ReplyRow.of(other, [1.0] * len(other.reply)),
-            )
-            for each, weight, other in zip(replies, weights, instead, strict=True)
-        ]
-
+    pairs = partial(_with_wanted, model, violates, settings, shortest, cost)
     known = pairs(faulty)
     rows = [ReplyRow.of(each, [1.0] * len(each.reply)) for each in held]
     fit = Unlearning(model, find_sites(model.module), known, rows, settings, cost, seed)
@@ -193,6 +175,35 @@ def _fit(
         instead=sum(each.wanted is not None for each in fit.pairs),
         unjudged=unjudged,
     )
+
+
+def _with_wanted(
+    model: LocalModel,
+    violates: Violates,
+    settings: RepairSettings,
+    shortest: int,
+    cost: RepairCost,
+    replies: Sequence[DrawnReply],
+) -> list[FaultyPair]:
+    """Each reply at fault with what is to be said instead, where the model has that."""
+    weights = at_fault(model, replies, violates)
+    instead, read = wanted_replies(
+        model,
+        replies,
+        weights,
+        violates,
+        sampling=settings.sampling,
+        branches=settings.branches,
+        shortest=shortest,
+    )
+    cost.drawn += read
+    return [
+        FaultyPair(
+            faulty=ReplyRow.of(each, weight),
+            wanted=None if other is None else ReplyRow.of(other, [1.0] * len(other.reply)),
+        )
+        for each, weight, other in zip(replies, weights, instead, strict=True)
+    ]
 
 
 def _check_prompts(shown: Sequence[Prompt], kept: Sequence[Prompt]) -> None:

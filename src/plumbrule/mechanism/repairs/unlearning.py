@@ -43,7 +43,7 @@ class FaultyPair:
 
 
 class Unlearning:
-    """The change that is being fitted."""
+    """A low-rank change of some matrices while it is fitted, step by step."""
 
     def __init__(
         self,
