@@ -89,6 +89,13 @@ def test_addresses_that_mean_nothing_are_refused(address):
         pass
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9#2", "nowhere", "h:port"])
+def test_a_cluster_that_does_not_answer_is_named(address, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay())
+    with pytest.raises(OutsideError, match="expected a Ray cluster at"), ray_workers(address):
+        pass
+
+
 def test_ray_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"plumbrule\[ray\]"), ray_workers("local:2"):

@@ -6,10 +6,12 @@ changes no byte. A worker that is lost is replaced and its shard done again.
 """
 
 import pickle
+import socket
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from plumbrule.errors import ConfigError, OutsideError, PlumbruleError, brief
 from plumbrule.store import Fan, Meter, ShardDone, Work, do_shard
@@ -17,6 +19,9 @@ from plumbrule.version import __version__
 
 TRIES = 5
 """Workers that one shard may lose before it is believed that the shard itself kills them."""
+
+KNOCK_SECONDS = 10.0
+"""How long a cluster's address may take to answer at all."""
 
 STARTING_SECONDS = 600.0
 """How long the first machine of a cluster may take to come."""
@@ -43,6 +48,7 @@ def ray_workers(address: str) -> Iterator[Fan]:
     place, count = parse_address(address)
     ray = _ray()
     try:
+        _knock(place)
         ray.init(
             address="local" if place == "local" else place,
             num_cpus=count if place == "local" else None,
@@ -50,7 +56,7 @@ def ray_workers(address: str) -> Iterator[Fan]:
             log_to_driver=False,
             logging_level="ERROR",
         )
-    except (ConnectionError, TimeoutError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise OutsideError(
             f"expected a Ray cluster at {place}, none answers: {brief(error)}. Start it or correct "
             "--ray, then give the same command to go on."
@@ -84,6 +90,21 @@ def parse_address(address: str) -> tuple[str, int | None]:
         "expected `local:N` for N processes here, or the address of a Ray cluster such as `auto`, "
         f"`HOST:6379` or `ray://HOST:10001#N`, got {address!r:.200}"
     )
+
+
+def _knock(place: str) -> None:
+    """See whether anybody listens: Ray itself would try for many minutes.
+
+    Raises:
+        OSError: Nobody does.
+        ValueError: The address has no host and port.
+    """
+    if place in ("local", "auto"):
+        return
+    parts = urlsplit(place if "://" in place else f"//{place}")
+    if not parts.hostname or parts.port is None:
+        raise ValueError("it names no host and port")
+    socket.create_connection((parts.hostname, parts.port), timeout=KNOCK_SECONDS).close()
 
 
 def _ray() -> Any:
