@@ -46,6 +46,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.mechanism_peers --json benchmarks/results/mechanism_peers.json
 	$(BIN)/python -m benchmarks.oversight --json benchmarks/results/oversight.json
 	$(BIN)/python -m benchmarks.judges
+	$(BIN)/python -m benchmarks.comply --folder benchmarks/results
 	$(BIN)/python -m benchmarks.tutorials
 
 setup: $(READY)

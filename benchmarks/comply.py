@@ -412,18 +412,20 @@ def real_red_team(quick: bool) -> list[Row]:
     return _compared("SmolLM2", ours, listed, in_turn, budget, [0])
 
 
-PARTS = {"rates": planted_rates, "lab": lab_red_team, "real": real_red_team}
+PARTS = {"comply": (planted_rates,), "redteam": (lab_red_team, real_red_team)}
+"""Tables, and what each is made of."""
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--folder", type=Path, help="Where the tables go as JSON.")
     parser.add_argument("--parts", nargs="*", choices=sorted(PARTS), default=sorted(PARTS))
     given = parser.parse_args()
-    rows: list[Row] = []
     for name in given.parts:
-        began = time.perf_counter()
-        rows += PARTS[name](given.quick)
-        print(f"{name}: {time.perf_counter() - began:.0f} s")
-    show("Compliance and red teams", with_earlier(rows, given.json), given.json)
+        path = given.folder / f"{name}.json" if given.folder else None
+        for part in PARTS[name]:
+            began = time.perf_counter()
+            rows = part(given.quick)
+            print(f"{part.__name__}: {time.perf_counter() - began:.0f} s")
+            show(name, with_earlier(rows, path), path)

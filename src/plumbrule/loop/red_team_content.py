@@ -53,12 +53,16 @@ def red_team_sentences(result: RedTeamResult) -> list[str]:
     by_family = Counter(each.family for each in result.holes)
     principle, most = by_principle.most_common(1)[0]
     family, widest = by_family.most_common(1)[0]
+    what = "hole" if len(result.holes) == 1 else "holes"
     lines = [
-        f"{len(result.holes)} holes: pairs of a principle and a family of attacks that it gives "
-        f"way to, of {tried} tried among {result.cells}; {spent}.",
-        f"{principle} gives way to the most families ({most}); {family} opens the most principles "
-        f"({widest}).",
+        f"{len(result.holes)} {what}, each a principle that gives way to a family of attacks; "
+        f"{tried} of {result.cells} such pairs tried, {spent}.",
     ]
+    if len(result.holes) > 1:
+        lines.append(
+            f"{principle} gives way to the most families ({most}); {family} opens the most "
+            f"principles ({widest})."
+        )
     known = [each for each in result.by_family if each.estimate is not None]
     if known:
         worst = max(known, key=lambda each: each.estimate.value if each.estimate else 0.0)
