@@ -50,6 +50,8 @@ def test_the_job_ends_with_its_first_pod_and_preemption_does_not_count():
     assert job["spec"]["completions"] == job["spec"]["parallelism"] == 8
     assert job["spec"]["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
     assert job["spec"]["podFailurePolicy"]["rules"][0]["action"] == "Ignore"
+    [_, token] = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert token["valueFrom"]["secretKeyRef"] == {"name": "plumbrule-ray", "key": "token"}
     assert service["metadata"]["name"] == job["spec"]["template"]["spec"]["subdomain"]
 
 

@@ -57,5 +57,12 @@ def scale(
         sys.stdout.write(text)
         return
     write_atomic(out, text)
-    start = "kubectl apply -f" if where == "kubernetes" else "sky jobs launch"
-    typer.echo(f"Written to {shown(str(out))}; `{start} {shown(str(out))}` starts it.")
+    file = shown(str(out))
+    typer.echo(f"Written to {file}. What starts it:")
+    if where == "kubernetes":
+        secret = f"{name}-ray --from-literal=token=$(openssl rand -hex 32)"
+        typer.echo(f"kubectl create secret generic {secret}\nkubectl apply -f {file}")
+    else:
+        typer.echo(
+            f"RAY_AUTH_TOKEN=$(openssl rand -hex 32) sky jobs launch --secret RAY_AUTH_TOKEN {file}"
+        )

@@ -18,6 +18,9 @@ from plumbrule.version import __version__
 PORT = 6379
 """Where Ray's head listens."""
 
+TOKEN = "RAY_AUTH_TOKEN"
+"""By which Ray's machines know each other; it stands in no file."""
+
 FOLDER = "/work/runs"
 """Where the image expects what is kept."""
 
@@ -72,6 +75,8 @@ class JobSettings:
 def kubernetes_job(words: Sequence[str], settings: JobSettings) -> str:
     """An Indexed Job and the service by which its pods find each other, for `kubectl apply`.
 
+    The pods take the token by which they know each other from the Secret `NAME-ray`, key `token`.
+
     Args:
         words: What to run, `run` and its options; a folder under `/work/runs` is kept by the claim.
         settings: What the machines are.
@@ -100,6 +105,13 @@ def kubernetes_job(words: Sequence[str], settings: JobSettings) -> str:
             "/bin/sh",
             "-c",
             _script("$JOB_COMPLETION_INDEX", head, words, settings, again=True),
+        ],
+        "env": [
+            {"name": "RAY_AUTH_MODE", "value": "token"},
+            {
+                "name": TOKEN,
+                "valueFrom": {"secretKeyRef": {"name": f"{settings.name}-ray", "key": "token"}},
+            },
         ],
         "resources": {"requests": resources, "limits": dict(resources)},
         "volumeMounts": [
@@ -194,6 +206,8 @@ def sky_task(words: Sequence[str], settings: JobSettings) -> str:
         "num_nodes": settings.workers,
         "resources": resources,
         "file_mounts": {FOLDER: {"source": settings.bucket, "mode": "MOUNT"}},
+        "envs": {"RAY_AUTH_MODE": "token"},
+        "secrets": {TOKEN: None},  # asked for when it is launched
         "run": _script("$SKYPILOT_NODE_RANK", head, words, settings, again=False),
     }
     return yaml.dump(task, Dumper=_ScriptDumper, sort_keys=False, width=10_000)

@@ -58,8 +58,8 @@ def ray_workers(address: str) -> Iterator[Fan]:
         )
     except (OSError, ValueError) as error:
         raise OutsideError(
-            f"expected a Ray cluster at {place}, none answers: {brief(error)}. Start it or correct "
-            "--ray, then give the same command to go on."
+            f"expected a Ray cluster at {place}, none answers: {brief(error)}. Start it, correct "
+            "--ray, or give its token in RAY_AUTH_TOKEN, then give the same command to go on."
         ) from error
     except RuntimeError as error:
         raise ConfigError(
