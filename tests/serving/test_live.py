@@ -220,7 +220,7 @@ def test_five_hundred_runs_are_listed_and_read_once(tmp_path, monkeypatch):
     assert "The first 200 of 500 lines" in found["note"]
 
 
-SHAPES: list[Any] = [
+SHAPES: list[object] = [
     None, 3, "x", [], [[]], {"findings": 3}, {"findings": [None, {"claim": {}}]},
     {"gates": [{"passed": "yes"}], "alarms": [{}], "plan": {}, "decision": 3},
     {"verdicts": {"verdicts": [{}]}, "rounds": [{"tried": [{"remedy": {"kind": "x"}}]}]},

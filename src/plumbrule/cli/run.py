@@ -1,7 +1,7 @@
 """The verb `run`: constitution and model in, aligned model and report out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -76,6 +76,12 @@ def run(
             "where replies collapse, or where the held-out judge sees them get worse.",
         ),
     ] = None,
+    verdict: Annotated[
+        bool,
+        typer.Option(
+            "--verdict", help="Find out at the end whether each principle is held or only shown."
+        ),
+    ] = False,
     lora: Annotated[
         bool | None,
         typer.Option(
@@ -128,7 +134,7 @@ def run(
     from plumbrule.scaling import ray_workers
     from plumbrule.store import one_after_another
 
-    given = {
+    given: dict[str, Any] = {
         "model": model,
         "prompts": None if prompts is None else str(prompts),
         "constitution": constitution,
@@ -147,6 +153,7 @@ def run(
         "dtype": dtype,
         "adapters": lora,
         "teach_anyway": teach_anyway or None,
+        "verdict": {} if verdict else None,
     }
     with progress_bars(log=None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
@@ -172,6 +179,7 @@ def run(
                 config,
                 prompts=chosen.prompts,
                 oracle=chosen.oracle,
+                subjects=asked.subjects,
                 out=out,
                 command=typed(),
                 tell=tell,

@@ -11,6 +11,7 @@ from plumbrule.constitution import dump_constitution, load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.folders import paid_answers
+from plumbrule.internalization import Subject
 from plumbrule.judging import load_prompts, read_certificate
 from plumbrule.ledger import record_files
 from plumbrule.loop.certified import check_certificate
@@ -23,6 +24,7 @@ from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import Jury, RunModels, draw_prompts, examine
 from plumbrule.loop.trials import try_jury
+from plumbrule.loop.verdicts import conclude, subjects_of_run
 from plumbrule.loop.ways import train
 from plumbrule.loop.workspace import RunWorkspace, open_workspace
 from plumbrule.models import (
@@ -74,6 +76,7 @@ def align(
     prompts: Sequence[Prompt],
     out: Path,
     oracle: Oracle | None = None,
+    subjects: Callable[[], Sequence[Subject]] | None = None,
     command: str = "plumbrule run",
     tell: Tell = silent,
     planned: Callable[[RunPlan], None] | None = None,
@@ -86,6 +89,8 @@ def align(
         prompts: Prompts for training and, marked as held out, for the examination.
         out: Folder of the run; one that was interrupted goes on.
         oracle: Answer key, where truth is known.
+        subjects: Gives the principles of the verdict at the end, with who reads the replies; None:
+            those that have prompts, read by the run's judge. Asked only where `config.verdict` is.
         command: What the user typed, for the report.
         tell: Told of progress.
         planned: Given what the run will take, before it starts; None: nothing is measured.
@@ -102,6 +107,7 @@ def align(
     if planned is not None:
         planned(make_plan(config, models, jury, training, held_out, people))
     constitution = jury.constitution
+    judged = _judged(config, held_out, jury, subjects)
     named = {
         "constitution": constitution.sha256,
         "judging_prompts": jury.prompts.sha256,
@@ -142,6 +148,11 @@ def align(
             compared = side_effects(
                 run, models.model, final, prompts, settings=config.comparison, command=command
             )
+        verdicts = None
+        if config.verdict is not None:
+            verdicts = conclude(
+                run, final, judged, base=models.model, settings=config.verdict, command=command
+            )
         content = report_content(
             run,
             stages,
@@ -156,7 +167,24 @@ def align(
         )
         if compared is not None:
             content["comparison"] = compared
+        if verdicts is not None:
+            content["verdicts"] = verdicts
+            content["summary"] = [*verdicts["summary"], *content["summary"]]
         return end_run(run, content)
+
+
+def _judged(
+    config: RunConfig,
+    held_out: Sequence[Prompt],
+    jury: Jury,
+    subjects: Callable[[], Sequence[Subject]] | None,
+) -> Sequence[Subject]:
+    """Principles of the verdict at the end, found before any work; none where it is not asked."""
+    if config.verdict is None:
+        return ()
+    if subjects is not None:
+        return subjects()
+    return subjects_of_run(jury.constitution, held_out, jury.judge, jury.prompts, config.seed)
 
 
 def end_run(run: RunWorkspace, content: Mapping[str, Any]) -> RunOutcome:
