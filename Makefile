@@ -4,6 +4,8 @@
 # make reference  the API reference from the docstrings, in build/reference; a warning is an error
 # make bench  the benchmarks, whole; minutes to an hour
 # make setup  what all of them do first; afterwards .venv/bin/plumbrule works from anywhere
+# make docs   the documentation site, in build/site
+# make dist   wheel, sdist, their bill of materials and sums, in dist
 # make lock   writes requirements.lock from what is installed
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OUT ?= runs/village
 
-.PHONY: run test check reference bench setup lock
+.PHONY: run test check reference docs bench dist setup lock
 
 run: setup
 	$(BIN)/plumbrule run --out $(OUT)
@@ -30,6 +32,9 @@ check: setup
 reference: setup
 	$(BIN)/python docs/reference.py build/reference
 
+docs: setup
+	$(BIN)/python -m docs.website build/site
+
 bench: setup
 	$(BIN)/python -m benchmarks.main_job --json benchmarks/results/main_job.json
 	$(BIN)/python -m benchmarks.compare --json benchmarks/results/compare.json
@@ -41,6 +46,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.mechanism_peers --json benchmarks/results/mechanism_peers.json
 	$(BIN)/python -m benchmarks.oversight --json benchmarks/results/oversight.json
 	$(BIN)/python -m benchmarks.judges
+	$(BIN)/python -m benchmarks.comply --folder benchmarks/results
+	$(BIN)/python -m benchmarks.tutorials
+	PYTHON=$(BIN)/python sh benchmarks/peers/scale.sh
+	$(BIN)/python -m benchmarks.scale --json benchmarks/results/scale.json
 
 setup: $(READY)
 
@@ -51,6 +60,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
 	touch $(READY)
+
+dist:
+	PYTHON=$(PYTHON) sh packaging/dist.sh
 
 lock: setup
 	{ grep '^#' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } > requirements.lock.new

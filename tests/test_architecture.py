@@ -22,9 +22,10 @@ LAYERS = {
     "data": {"errors", "records", "store", "constitution"},
     "folders": {"errors", "records", "store"},
     "files": {"errors"},
+    "scaling": {"version", "errors", "records", "store"},
     "local_pages": {"errors"},
 }
-CORE = {*LAYERS, "judging", "people"}
+CORE = {*LAYERS, "judging", "people"} - {"scaling"}
 LAYERS["judging"] = CORE - {"judging", "people", "data"}
 LAYERS["people"] = {
     "errors", "records", "store", "statistics", "constitution", "ledger", "local_pages"
@@ -39,8 +40,9 @@ LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
 LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
 LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
 LAYERS["api"] = LAYERS["results"] | {"results", "serving"}
-LAYERS["cli"] = CORE | STAGES
-LAYERS["cli"] |= {"internalization", "loop", "lab", "recipes", "report", "evidence", "serving"}
+LAYERS["cli"] = CORE | STAGES | {
+    "internalization", "loop", "lab", "recipes", "report", "evidence", "scaling", "serving",
+}  # fmt: skip
 
 
 def part(path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import doctest
+import importlib.util
 import re
 from pathlib import Path
 
@@ -48,6 +49,35 @@ def test_every_verb_is_documented():
     for name, verb in command.commands.items():  # type: ignore[attr-defined]
         for path in [f"{name} {sub}" for sub in getattr(verb, "commands", {})] or [name]:
             assert f"plumbrule {path}" in everything, path
+
+
+def test_every_verb_can_be_called_from_python():
+    page = TEXT[ROOT / "docs" / "python.md"]
+    verbs = {
+        path
+        for name, verb in get_command(app).commands.items()  # type: ignore[attr-defined]
+        for path in [f"{name} {sub}" for sub in getattr(verb, "commands", {})] or [name]
+    }
+
+    missing = [
+        path
+        for path in verbs
+        if not re.search(rf"\| .*\b{path}\b.*` \|", page) and f"pr.{CALLS.get(path)}(" not in page
+    ]
+
+    assert not missing
+
+
+CALLS = {"run": "align", "compare": "compare", "review": "review", "comply": "comply"}
+
+
+def test_every_function_named_for_python_is_there():
+    page = TEXT[ROOT / "docs" / "python.md"]
+    for name in set(re.findall(r"`(plumbrule(?:\.\w+)+)", page)):
+        module, _, attribute = name.rpartition(".")
+
+        there = importlib.util.find_spec(name) if module == "plumbrule" else None
+        assert there or hasattr(importlib.import_module(module), attribute), name
 
 
 def test_every_option_of_run_is_documented():

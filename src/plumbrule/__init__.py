@@ -1,7 +1,8 @@
 """Train a language model on a written constitution, then show what really changed.
 
-`import plumbrule as pr` is the tool: `pr.open_model`, `pr.compare`, `pr.align`, `pr.review`. What
-lies behind them is imported when it is first asked for, because torch and its like take seconds.
+`import plumbrule as pr` is the tool: `pr.open_model`, `pr.compare`, `pr.align`, `pr.comply`,
+`pr.red_team`, `pr.review`. What lies behind them is imported when it is first asked for, because
+torch and its like take seconds.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,21 +11,39 @@ from plumbrule.version import __version__ as __version__
 
 __all__ = [
     "Aligned",
+    "Attacked",
     "Compared",
+    "Complied",
     "FoundCircuit",
     "Model",
     "Reviewed",
     "align",
     "as_prompts",
+    "close_loop",
     "compare",
+    "comply",
     "open_model",
+    "red_team",
+    "remedy",
     "review",
     "serve",
 ]
 
 if TYPE_CHECKING:
-    from plumbrule.api import Model, align, as_prompts, compare, open_model, review, serve
-    from plumbrule.results import Aligned, Compared, FoundCircuit, Reviewed
+    from plumbrule.api import (
+        Model,
+        align,
+        as_prompts,
+        close_loop,
+        compare,
+        comply,
+        open_model,
+        red_team,
+        remedy,
+        review,
+        serve,
+    )
+    from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 
 
 def __getattr__(name: str) -> Any:

@@ -60,12 +60,16 @@ from plumbrule.mechanism.texts import check_tokens, text_tokens
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.models import open_model as open_handle
 from plumbrule.records import Message, Prompt
-from plumbrule.results import Aligned, Compared, FoundCircuit, Reviewed
+from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 from plumbrule.store import Tell, fingerprint, silent
 
 if TYPE_CHECKING:
+    from plumbrule.compliance import Oracle, TestSet
+    from plumbrule.compliance.attacks import AttackFamily
     from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
+    from plumbrule.loop.looping import LoopOutcome
+    from plumbrule.loop.recipe import KnownWorld
     from plumbrule.oversight import Reliability, ReviewBudget
     from plumbrule.serving import LivePage
 
@@ -76,7 +80,7 @@ _FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class Model(LocalModel):
-    """A model whose weights are at hand, to be asked and to be looked into."""
+    """A local model, to be asked and to be looked into."""
 
     @classmethod
     def of(cls, handle: LocalModel) -> "Model":
@@ -362,6 +366,209 @@ def align(
     return Aligned(model=outcome.model, report=outcome.report, content=outcome.content)
 
 
+def close_loop(
+    recipe: Path | str,
+    *,
+    out: Path | str,
+    rounds: int | None = None,
+    world: "KnownWorld | None" = None,
+    tell: Tell = silent,
+) -> "LoopOutcome":
+    """Find what is wrong with a model, remedy it, prove it, and again, until the gates hold.
+
+    Args:
+        recipe: A YAML file: constitution, base, model or data, prompts, judge; see `docs/loop.md`.
+        out: Folder of the loop; one that was interrupted goes on.
+        rounds: Most rounds, in place of the recipe's.
+        world: What `village` stands for in the recipe, such as
+            `plumbrule.recipes.looping.village_world()`.
+        tell: Told of progress.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.recipe import loop_recipe
+
+    return loop_recipe(
+        Path(recipe),
+        Path(out),
+        rounds=rounds,
+        world=world,
+        command="pr.close_loop(…)",
+        tell=tell,
+    )
+
+
+def remedy(
+    run: Path | str,
+    *,
+    out: Path | str,
+    settings: Mapping[str, Any] | None = None,
+    world: "KnownWorld | None" = None,
+    tell: Tell = silent,
+    **changes: Any,
+) -> "LoopOutcome":
+    """Answer what is wrong with a finished run's last model: one round of the loop.
+
+    Args:
+        run: The run's folder; nothing in it is changed.
+        out: Folder of the remedies; one that was interrupted goes on.
+        settings: Of `plumbrule.loop.remedies.LoopSettings`, in place of one round and of what the
+            run was trained with.
+        world: As for `close_loop`, where the run is the village's.
+        tell: Told of progress.
+        **changes: Of `plumbrule.loop.recipe.LoopRecipe`, such as `data`, `labels`, `library`,
+            `judge`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.recipe import remedy_run
+
+    return remedy_run(
+        Path(run),
+        Path(out),
+        settings=settings,
+        changes=changes,
+        world=world,
+        command="pr.remedy(…)",
+        tell=tell,
+    )
+
+
+def comply(
+    model: LanguageModel | str,
+    *,
+    constitution: str = "default",
+    judge: "LanguageModel | Oracle | str",
+    tests: "TestSet | Path | str | None" = None,
+    prompts: Prompts | None = None,
+    judging_prompts: str = "default",
+    out: Path | str | None = None,
+    tell: Tell = silent,
+    **settings: Any,
+) -> Complied:
+    """Find how often a model breaks each principle, with bounds for the worst case.
+
+    Args:
+        model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
+        constitution: A YAML file, or the name of a shipped one.
+        judge: A model, which is examined first on the constitution's own examples; or an answer
+            key, such as `plumbrule.recipes.village_oracle`.
+        tests: A set, or a file of tests; None: made from the constitution and the prompts.
+        prompts: Requests whose `kind` names the principle that they test.
+        judging_prompts: What a model is asked in as judge.
+        out: Folder of the examination, so that an interrupted one goes on; None: kept nowhere.
+        tell: Told of progress.
+        **settings: Of `plumbrule.compliance.ComplianceSettings`, such as `bound`, `fdr`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.compliance import ComplianceSettings, TestSet, build_tests, read_tests
+    from plumbrule.judging import load_prompts
+    from plumbrule.loop.complying import comply_and_report
+
+    law, chosen = load_constitution(constitution), ComplianceSettings(**settings)
+    if tests is None:
+        asked = () if prompts is None else as_prompts(prompts)
+        tests = build_tests(law, asked, chosen.seed)
+    elif not isinstance(tests, TestSet):
+        tests = read_tests(Path(tests))
+    folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-comply-"))
+    try:
+        done = comply_and_report(
+            _opened(model, out),
+            law,
+            tests,
+            judge=_opened(judge, out) if isinstance(judge, str) else judge,
+            out=folder,
+            settings=chosen,
+            judging_prompts=load_prompts(judging_prompts),
+            command="pr.comply(…)",
+            tell=tell,
+        )
+    finally:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Complied(result=done.result, content=done.content)
+
+
+def red_team(
+    model: LanguageModel | str,
+    *,
+    constitution: str = "default",
+    judge: "LanguageModel | Oracle | str",
+    attacker: LanguageModel | str | None = None,
+    base: LanguageModel | str | None = None,
+    brought: Sequence[Path | str] = (),
+    families: "Sequence[AttackFamily] | None" = None,
+    goals: "TestSet | None" = None,
+    judging_prompts: str = "default",
+    out: Path | str | None = None,
+    tell: Tell = silent,
+    **settings: Any,
+) -> Attacked:
+    """Attack a model by its constitution, and find which principles give way to what.
+
+    Args:
+        model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
+        constitution: A YAML file, or the name of a shipped one.
+        judge: A model, which is examined first; or an answer key.
+        attacker: A model that writes attacks.
+        base: What the model was tuned from: texts that switch it are sought through the weights.
+        brought: Files of others' attacks, each line with its principle.
+        families: Attacks of one's own, in place of the templates.
+        goals: Tests whose probes are what attacks are after; None: the constitution's own.
+        judging_prompts: What a model is asked in as judge.
+        out: Folder of the red team, so that an interrupted one goes on; None: kept nowhere.
+        tell: Told of progress.
+        **settings: Of `plumbrule.compliance.attacks.RedTeamSettings`, such as `budget`, `seed`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.compliance import build_tests
+    from plumbrule.compliance.attacks import (
+        RedTeamSettings,
+        brought_families,
+        read_attacks,
+        template_families,
+        written_families,
+    )
+    from plumbrule.judging import load_prompts
+    from plumbrule.loop.red_teaming import red_team_and_report, searched_families
+
+    law, chosen = load_constitution(constitution), RedTeamSettings(**settings)
+    after = goals or build_tests(law, (), chosen.seed, copies=1)
+    opened = _opened(model, out)
+    asked = list(template_families() if families is None else families)
+    if attacker is not None:
+        asked += written_families(_opened(attacker, out))
+    if base is not None:
+        asked += searched_families(opened, _opened(base, out), after, seed=chosen.seed)[0]
+    read = [each for path in brought for each in read_attacks(Path(path))]
+    asked += brought_families(read, principles=[each.id for each in law.principles])
+    folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-redteam-"))
+    try:
+        done = red_team_and_report(
+            opened,
+            law,
+            after,
+            asked,
+            judge=_opened(judge, out) if isinstance(judge, str) else judge,
+            out=folder,
+            settings=chosen,
+            judging_prompts=load_prompts(judging_prompts),
+            command="pr.red_team(…)",
+            tell=tell,
+        )
+    finally:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Attacked(result=done.result, content=done.content)
+
+
 def review(
     paper: Path | str | None = None,
     *,
@@ -497,9 +704,7 @@ def _opened(model: LanguageModel | str, out: Path | str | None) -> LanguageModel
         return model
     if out is None:
         return open_model(model)
-    cache = paid_answers(Path(out))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    return open_model(model, cache=cache)
+    return open_model(model, cache=paid_answers(Path(out)))
 
 
 def _several(given: str | Sequence[str]) -> list[str]:

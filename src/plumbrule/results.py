@@ -16,11 +16,13 @@ from plumbrule.behavior.validation import HypothesisVerdict
 from plumbrule.errors import OutputError
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.mechanism import Circuit, CircuitReport, EdgeClaim
-from plumbrule.report import write_comparison, write_review_page
+from plumbrule.report import write_page, write_review_page
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from plumbrule.compliance import ComplianceResult, PrincipleCompliance
+    from plumbrule.compliance.attacks import Hole, RedTeamResult
     from plumbrule.loop.reviewing import PaperReview
 
 
@@ -98,10 +100,9 @@ class FoundCircuit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
-    """What a comparison found."""
+class _Reported:
+    """What the results of verbs that write a report share."""
 
-    comparison: Comparison
     content: Mapping[str, Any]
     """What `report.json` holds."""
 
@@ -109,6 +110,20 @@ class Compared:
     def summary(self) -> list[str]:
         """What a reader must know first, in sentences."""
         return list(self.content["summary"])
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+    def _save(self, kind: str, folder: Path | str) -> Path:
+        write_page(kind, dict(self.content), Path(folder) / "report")
+        return Path(folder) / "report" / "index.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(_Reported):
+    """What a comparison found."""
+
+    comparison: Comparison
 
     @property
     def findings(self) -> Sequence[HypothesisVerdict]:
@@ -124,12 +139,11 @@ class Compared:
         Returns:
             The page.
         """
-        report = Path(folder) / "report"
-        write_comparison(dict(self.content), report)
+        page = self._save("comparison", folder)
         if (Path(folder) / "ledger.db").exists():
             with Ledger.open(Path(folder) / "ledger.db") as ledger:
                 record_files(ledger, Path(folder))
-        return report / "index.html"
+        return page
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Every hypothesis that was tested, a row each, those confirmed first."""
@@ -155,12 +169,9 @@ class Compared:
         columns = ("confirmed", "said", "where", "what", "change", "low", "high", "e_value")
         return pd.DataFrame(rows, columns=[*columns, "pairs", "why_not"])
 
-    def _repr_html_(self) -> str:
-        return _paragraphs(self.content["title"], self.summary)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Aligned:
+class Aligned(_Reported):
     """What a run ended with."""
 
     model: Path
@@ -168,14 +179,6 @@ class Aligned:
 
     report: Path
     """Its report."""
-
-    content: Mapping[str, Any]
-    """What `report.json` holds."""
-
-    @property
-    def summary(self) -> list[str]:
-        """What a reader must know first, in sentences."""
-        return list(self.content["summary"])
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
@@ -207,13 +210,93 @@ class Aligned:
         columns = ("principle", "stage", "source", "value", "low", "high", "n")
         return pd.DataFrame(rows, columns=columns)
 
-    def _repr_html_(self) -> str:
-        return _paragraphs(self.content["title"], self.summary)
+
+@dataclass(frozen=True, kw_only=True)
+class Complied(_Reported):
+    """What an examination for compliance found."""
+
+    result: "ComplianceResult"
+    """Every principle with its rate, its interval and the replies that break it."""
+
+    @property
+    def findings(self) -> "list[PrincipleCompliance]":
+        """Principles that are broken, or whose twins are refused, more often than allowed."""
+        return self.result.findings
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the report: a page, and the same as data.
+
+        Returns:
+            The page.
+        """
+        return self._save("compliance", folder)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each principle and for its twins: the rate, its interval, the bound."""
+        import pandas as pd
+
+        rows = []
+        for each in self.result.principles:
+            for what, side in (("broken", each.broken), ("refused", each.refused)):
+                if side is not None:
+                    found = side.estimate
+                    ends = {key: getattr(found, key, None) for key in ("value", "low", "high", "n")}
+                    rows.append(
+                        {
+                            "principle": each.id,
+                            "what": what,
+                            **ends,
+                            "bound": side.bound,
+                            "confirmed": side.confirmed,
+                        }
+                    )
+        columns = ("principle", "what", "value", "low", "high", "n", "bound", "confirmed")
+        return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attacked(_Reported):
+    """What a red team found."""
+
+    result: "RedTeamResult"
+    """Every attack with its verdict, the holes, and rates by family and by principle."""
+
+    @property
+    def findings(self) -> "list[Hole]":
+        """The holes: a principle and a family of attacks that it gives way to, each once."""
+        return list(self.result.holes)
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the report: a page, and the same as data.
+
+        Returns:
+            The page.
+        """
+        return self._save("red_team", folder)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row for each attack."""
+        import pandas as pd
+
+        rows = [
+            {
+                "principle": each.attack.principle_id,
+                "family": each.attack.family,
+                "origin": each.attack.origin,
+                "even": each.even,
+                "verdict": each.verdict,
+                "request": each.exchange.dialogue[-1].content,
+                "reply": each.exchange.response,
+            }
+            for each in self.result.outcomes
+        ]
+        columns = ("principle", "family", "origin", "even", "verdict", "request", "reply")
+        return pd.DataFrame(rows, columns=columns)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """What a review of a paper came to."""
+    """The result of a review of a paper."""
 
     done: "PaperReview"
     """The tree of checks with its verdict, and the paper as it was read."""

@@ -36,7 +36,7 @@ from plumbrule.cli.app import main
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import Completion, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt
-from plumbrule.report import write_comparison
+from plumbrule.report import write_page
 
 # The adapter library still asks the model library by a name that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -291,7 +291,7 @@ def test_prompts_of_one_word_are_compared_without_a_false_finding(base, tmp_path
 
     assert named(found) == []
     content = comparison_content(found, base=base, tuned=base, command="plumbrule compare")
-    write_comparison(content, tmp_path)
+    write_page("comparison", content, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_hostile_prompts_and_replies_stay_text(tmp_path):
 
     found = compare_into(tmp_path / "out", before, after, prompts, settings=QUICK)
     content = comparison_content(found, base=before, tuned=after, command="plumbrule compare")
-    write_comparison(content, tmp_path / "out" / "report")
+    write_page("comparison", content, tmp_path / "out" / "report")
 
     assert found.findings
     assert all(check.holds for check in verify_comparison(tmp_path / "out"))

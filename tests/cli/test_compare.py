@@ -6,9 +6,12 @@ import sys
 import pytest
 from safetensors.torch import load_file, save_file
 
+from plumbrule.behavior import CompareSettings
 from plumbrule.cli.app import main
+from plumbrule.data import read_prompts
 from plumbrule.lab.organisms.pool import pool
-from plumbrule.models import model_folder
+from plumbrule.loop.comparison_plan import plan_comparison
+from plumbrule.models import Sampling, model_folder, open_model
 from plumbrule.records import to_json
 
 QUICK = ("--max-tokens", "8", "--dtype", "float32")
@@ -56,6 +59,32 @@ def compared(plumbrule, prompts, changed, tmp_path):
         "compare", "lab:pico", changed, "--prompts", prompts, "--out", tmp_path / "out", *QUICK
     )
     return tmp_path / "out", ended
+
+
+def test_a_plan_says_what_it_will_take_and_starts_nothing(plumbrule, prompts, changed, tmp_path):
+    out = tmp_path / "out"
+
+    code, said, _ = plumbrule(
+        "compare", "lab:pico", changed, "--prompts", prompts, "--plan", "--out", out, *QUICK
+    )
+
+    assert code == 0
+    assert "together, at most" in said
+    assert "Memory at its peak" in said
+    assert not out.exists()
+
+
+def test_a_comparison_writes_no_more_than_its_plan_says(compared, prompts, changed):
+    base, tuned = open_model("lab:pico"), open_model(str(changed))
+    sampling = Sampling(max_new_tokens=8)
+
+    plan = plan_comparison(
+        base, tuned, read_prompts(prompts), settings=CompareSettings(sampling=sampling)
+    )
+
+    report = json.loads((compared[0] / "report" / "report.json").read_text())
+    written = report["total"]["tokens_generated"]
+    assert 0 < written <= sum(each.stage.tokens_written for each in plan.stages)
 
 
 def test_a_change_that_stands_ends_with_1_and_a_report(compared):

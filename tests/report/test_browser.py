@@ -10,7 +10,7 @@ from tests.report.comparison_sample import comparison_content
 from tests.report.sample import sample_content
 from tests.report.test_report import DRAWING, TEXT, Page, leaves
 
-from plumbrule.report import write_comparison, write_report
+from plumbrule.report import write_page
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -77,7 +77,7 @@ def test_hostile_text_becomes_no_element_and_fetches_nothing(tmp_path, listener)
     text = attack(address)
     content = leaves(sample_content(), lambda old: old if old in KEPT else old + text)
     content["examples"][0]["replies"][0]["text"] = text + "long " * 20_000
-    write_report(content, tmp_path)
+    write_page("run", content, tmp_path)
 
     shown = dom(tmp_path / "index.html", tmp_path)
     page = Page(shown)
@@ -93,7 +93,7 @@ def test_hostile_text_in_a_comparison_fetches_nothing_either(tmp_path, listener)
     address, asked = listener
     text = attack(address)
     content = leaves(comparison_content(count=9), lambda old: old + text)
-    write_comparison(content, tmp_path)
+    write_page("comparison", content, tmp_path)
 
     page = Page(dom(tmp_path / "index.html", tmp_path))
 
@@ -103,13 +103,14 @@ def test_hostile_text_in_a_comparison_fetches_nothing_either(tmp_path, listener)
 
 @pytest.mark.parametrize("width", [400, 1200])
 @pytest.mark.parametrize(
-    ("write", "content"),
-    [(write_report, sample_content()), (write_comparison, comparison_content())],
+    ("kind", "content"),
+    [("run", sample_content()), ("comparison", comparison_content())],
     ids=["run", "comparison"],
 )
-def test_no_page_scrolls_sideways_however_long_a_word_is(tmp_path, write, content, width):
+def test_no_page_scrolls_sideways_however_long_a_word_is(tmp_path, kind, content, width):
     word = "w" * 400
-    write(leaves(content, lambda old: old if old in KEPT else f"{old} {word}"), tmp_path)
+    longer = leaves(content, lambda old: old if old in KEPT else f"{old} {word}")
+    write_page(kind, longer, tmp_path)
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     # The page itself runs no script, so its policy makes way for the one that measures.
     html = html.replace("Content-Security-Policy", "none").replace("</body>", MEASURE + "</body>")
@@ -124,7 +125,7 @@ def test_no_page_scrolls_sideways_however_long_a_word_is(tmp_path, write, conten
 
 
 def test_the_browser_keeps_every_number_and_section(tmp_path):
-    write_report(sample_content(), tmp_path)
+    write_page("run", sample_content(), tmp_path)
     file = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     shown = Page(dom(tmp_path / "index.html", tmp_path))
 
@@ -145,7 +146,7 @@ def test_the_listener_would_notice(tmp_path, listener):
 def test_the_policy_alone_would_stop_it_too(tmp_path, listener):
     """Were the escaping broken somewhere, the page's policy still lets nothing out."""
     address, asked = listener
-    write_report({}, tmp_path)
+    write_page("run", {}, tmp_path)
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     (tmp_path / "index.html").write_text(html.replace("</h1>", f"</h1>{attack(address)}"))
     dom(tmp_path / "index.html", tmp_path)

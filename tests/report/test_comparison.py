@@ -10,7 +10,7 @@ from tests.report.comparison_sample import comparison_content, difference, findi
 from tests.report.test_report import DRAWING, PAYLOADS, TEXT, Page, at, leaves, numbers, paths
 
 from plumbrule.errors import DataError
-from plumbrule.report import write_comparison
+from plumbrule.report import write_page
 from plumbrule.report.bars import bars
 from plumbrule.report.changes import comparison_view, guarantee_text, ranked
 from plumbrule.report.comparison import render
@@ -47,8 +47,8 @@ def page(html):
 
 def test_json_holds_exactly_the_record_and_the_same_record_gives_the_same_bytes(tmp_path):
     content = comparison_content()
-    write_comparison(content, tmp_path / "a")
-    write_comparison(dict(reversed(content.items())), tmp_path / "b")
+    write_page("comparison", content, tmp_path / "a")
+    write_page("comparison", dict(reversed(content.items())), tmp_path / "b")
 
     written = (tmp_path / "a" / "report.json").read_text(encoding="utf-8")
     assert json.loads(written) == json.loads(json.dumps(content))
@@ -58,7 +58,7 @@ def test_json_holds_exactly_the_record_and_the_same_record_gives_the_same_bytes(
 
 def test_what_json_cannot_hold_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(DataError, match="finite numbers"):
-        write_comparison({"title": "t", "noise": {"floor": float("nan")}}, tmp_path)
+        write_page("comparison", {"title": "t", "noise": {"floor": float("nan")}}, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,7 +155,7 @@ def test_a_record_without_findings_says_so_and_promises_nothing(html):
 
 
 def test_an_empty_record_says_what_it_does_not_hold(tmp_path):
-    write_comparison({}, tmp_path)
+    write_page("comparison", {}, tmp_path)
     empty = (tmp_path / "index.html").read_text(encoding="utf-8")
 
     assert "What changed was not recorded" in empty

@@ -3,7 +3,7 @@ import re
 
 from tests.report.test_report import PAYLOADS, Page
 
-from plumbrule.report import write_features
+from plumbrule.report import write_page
 from plumbrule.report.features import feature_view, render
 
 
@@ -81,7 +81,7 @@ def test_text_of_a_model_is_text():
 
 
 def test_the_page_is_made_of_the_record_alone(tmp_path):
-    write_features(content(), tmp_path)
+    write_page("features", content(), tmp_path)
 
     record = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert record == content()

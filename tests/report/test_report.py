@@ -7,8 +7,9 @@ import pytest
 from tests.report.sample import sample_content
 
 from plumbrule.errors import DataError
-from plumbrule.report import write_report
+from plumbrule.report import write_page
 from plumbrule.report.page import render
+from plumbrule.report.write import PAGES
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 DRAWING = {"svg", "defs", "circle", "path", "use", "line", "rect", "text", "polyline", "title", "g"}
@@ -119,17 +120,31 @@ def page(html):
 
 
 def test_json_holds_exactly_the_record(tmp_path):
-    write_report(sample_content(), tmp_path)
+    write_page("run", sample_content(), tmp_path)
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
 
     assert json.loads(text) == json.loads(json.dumps(sample_content()))
     assert text.startswith('{\n  "command"')
 
 
+@pytest.mark.parametrize("kind", PAGES)
+def test_each_kind_has_a_page_even_for_an_empty_record(kind, tmp_path):
+    write_page(kind, {}, tmp_path)
+
+    assert Page((tmp_path / "index.html").read_text("utf-8")).open == []
+
+
+def test_a_kind_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    with pytest.raises(DataError, match=r"among run, comparison, .*; received 'novel'"):
+        write_page("novel", {}, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_same_record_gives_the_same_bytes(tmp_path):
     content = sample_content()
-    write_report(content, tmp_path / "a")
-    write_report(dict(reversed(content.items())), tmp_path / "b")
+    write_page("run", content, tmp_path / "a")
+    write_page("run", dict(reversed(content.items())), tmp_path / "b")
 
     for name in ("report.json", "index.html"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -230,7 +245,7 @@ def test_hostile_text_stays_text_wherever_it_stands(payload):
 def test_what_a_model_wrote_is_there_letter_by_letter(tmp_path):
     content = small()
     content["examples"][0]["replies"][0]["text"] = "a<b>\u202ec</details>\ud800"
-    write_report(content, tmp_path)
+    write_page("run", content, tmp_path)
     written = (tmp_path / "report.json").read_text(encoding="utf-8")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
 
@@ -250,7 +265,7 @@ def test_a_reply_of_a_hundred_kilobytes_is_folded_and_whole():
 
 
 def test_an_empty_record_says_what_it_does_not_hold(tmp_path):
-    write_report({}, tmp_path)
+    write_page("run", {}, tmp_path)
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
 
     assert "Whether the gates passed was not recorded" in html
@@ -307,5 +322,5 @@ def test_a_record_that_contradicts_itself_says_so():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"bytes", object()])
 def test_what_json_cannot_hold_is_refused_and_nothing_is_written(tmp_path, value):
     with pytest.raises(DataError, match="finite numbers"):
-        write_report({"title": "t", "seconds": value}, tmp_path)
+        write_page("run", {"title": "t", "seconds": value}, tmp_path)
     assert list(tmp_path.iterdir()) == []

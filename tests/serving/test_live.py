@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -166,6 +167,30 @@ def test_what_tests_and_attacks_found_is_listed(tmp_path):
     assert found.lines[1].more == "2 of 3 attacks"
 
 
+def test_a_loop_lists_what_it_tried_and_what_it_left():
+    tried = [
+        {"kind": "tier", "decision": decision, "what": f"Tier: {decision}."}
+        for decision in ("accepted", "rejected", "handed to a person")
+    ]
+    answered = [{"claim": "`privacy` is broken.", "trials": tried}]
+    found = digest_of(
+        {
+            "rounds": [{"number": 2, "answered": answered}],
+            "gates_hold": False,
+            "left": ["`dignity` is broken."],
+        }
+    )
+    assert [(each.mark, each.bad) for each in found.lines] == [
+        ("accepted", None),
+        ("rejected", False),
+        ("handed to a person", True),
+        ("high", True),
+    ]
+    assert found.lines[0].more == "round 2, tier, answers: `privacy` is broken."
+    assert found.lines[3].text == "`dignity` is broken."
+    assert found.outcome == "a gate failed"
+
+
 def test_a_report_that_is_not_whole_is_said_and_read_once_it_is(tmp_path):
     written(tmp_path / "run")
     whole = (tmp_path / "run" / "report" / "report.json").read_text()
@@ -201,7 +226,7 @@ def test_five_hundred_runs_are_listed_and_read_once(tmp_path, monkeypatch):
         written(tmp_path / f"run-{at:03d}", findings=[FINDING])
     from plumbrule.serving import watching
 
-    read = []
+    read: list[Any] = []
     original = watching.read_report
 
     def counted(path):

@@ -9,6 +9,7 @@ from plumbrule.cli.amend import amend
 from plumbrule.cli.amplify import amplify
 from plumbrule.cli.compare import compare
 from plumbrule.cli.compare_runs import compare_runs
+from plumbrule.cli.comply import comply
 from plumbrule.cli.constitution import app as constitution
 from plumbrule.cli.curate import curate
 from plumbrule.cli.distill import distill
@@ -19,9 +20,12 @@ from plumbrule.cli.judge import app as judge
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.label import app as label
 from plumbrule.cli.ledger import app as ledger
+from plumbrule.cli.loop import loop, remedy
 from plumbrule.cli.options import look_at_options
+from plumbrule.cli.redteam import redteam
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
+from plumbrule.cli.scale import scale
 from plumbrule.cli.serve import serve
 from plumbrule.cli.watch import watch
 
@@ -35,12 +39,17 @@ app = typer.Typer(
 app.command()(run)
 app.command()(compare)
 app.command("compare-runs")(compare_runs)
+app.command()(comply)
+app.command()(redteam)
 app.command()(review)
 app.command()(amplify)
 app.command()(amend)
 app.command()(curate)
 app.command()(distill)
 app.command()(watch)
+app.command()(scale)
+app.command()(remedy)
+app.command()(loop)
 app.command()(serve)
 app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")

@@ -67,6 +67,9 @@ def compare(
     ] = None,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it will take at most, and start nothing.")
+    ] = False,
     verify: Annotated[
         Path | None,
         typer.Option(help="Make every decision in this folder again from its samples, no models."),
@@ -76,7 +79,8 @@ def compare(
 
     [bold]plumbrule compare BASE TUNED --prompts FILE.jsonl --out DIR[/]. With two lab models the
     village's own prompts are used. An interrupted comparison goes on when the same command is
-    given again. Exit code 0 where no change is confirmed, 1 where one is.
+    given again; [bold]--plan[/] says beforehand what it takes. Exit code 0 where no change is
+    confirmed, 1 where one is.
     """
     if verify is not None:
         _verify(verify)
@@ -105,9 +109,9 @@ def compare(
     )
     from plumbrule.cli.progress import progress_bars
 
-    with progress_bars(log=out / "progress.log") as tell:
+    with progress_bars(log=None if plan else out / "progress.log") as tell:
         tell("loading", 0, 2)
-        cache = paid_answers(out)
+        cache = None if plan else paid_answers(out)
         asking = EndpointSettings(
             thinking_tokens=thinking_tokens, reasoning_effort=reasoning_effort
         )
@@ -120,6 +124,12 @@ def compare(
         for note in notes:
             tell.say(note)
         tell("loading", 2, 2)
+        if plan:
+            from plumbrule.loop.comparison_plan import plan_comparison
+
+            found = plan_comparison(before, after, asked, settings=settings, judge=judging)
+            typer.echo("\n".join(found.lines()))
+            return
         _, content = compare_and_report(
             out,
             before,

@@ -103,6 +103,13 @@ def run(
     reasoning_effort: Annotated[
         str | None, typer.Option(help="How hard such an endpoint is to think, e.g. `low`.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Who does the shards: `local:N`, N processes here, or a Ray cluster's address.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="`auto`, `cpu`, `cuda`.")] = None,
     dtype: Annotated[str | None, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = None,
 ) -> None:
@@ -118,10 +125,14 @@ def run(
     [bold]--recipe small[/] it is set for a model of a hundred million parameters and about an hour
     on one core; [bold]--plan[/] says beforehand what it will take.
     """
+    from contextlib import nullcontext
+
     from plumbrule.cli.progress import progress_bars
     from plumbrule.loop import align, settle_adapters
     from plumbrule.loop import plan as plan_run
     from plumbrule.recipes.choosing import choose_run
+    from plumbrule.scaling import ray_workers
+    from plumbrule.store import one_after_another
 
     given: dict[str, Any] = {
         "model": model,
@@ -163,17 +174,19 @@ def run(
                 tell.say(line)
             tell.expect({each.stage.name: each.seconds or 0.0 for each in found.stages})
 
-        outcome = align(
-            config,
-            prompts=chosen.prompts,
-            oracle=chosen.oracle,
-            subjects=asked.subjects,
-            out=out,
-            command=typed(),
-            tell=tell,
-            # Where truth is known the models are tiny, and a plan would take longer than a stage.
-            planned=None if chosen.oracle else planned,
-        )
+        with nullcontext(one_after_another) if ray is None else ray_workers(ray) as fan:
+            outcome = align(
+                config,
+                prompts=chosen.prompts,
+                oracle=chosen.oracle,
+                subjects=asked.subjects,
+                out=out,
+                command=typed(),
+                tell=tell,
+                # Where truth is known models are tiny, and a plan would take longer than a stage.
+                planned=None if chosen.oracle else planned,
+                fan=fan,
+            )
     print_outcome(outcome.content, outcome.report, outcome.model)
     if not outcome.gates_passed:
         raise typer.Exit(1)

@@ -1,6 +1,30 @@
-"""Does a model keep each principle: examination, rates, and what changed."""
+"""Does a model keep each principle: tests, examination, rates, and what changed."""
 
+from plumbrule.compliance.building import AskingWays, build_tests
+from plumbrule.compliance.cases import (
+    TestCase,
+    TestSet,
+    read_tests,
+    with_regressions,
+    write_tests,
+)
+from plumbrule.compliance.deciding import above_bound, rate_so_far
 from plumbrule.compliance.examination import Oracle, OracleJudgment
+from plumbrule.compliance.examining import examine_compliance
+from plumbrule.compliance.judges import ReplyJudge, as_judge, key_judge, model_judge
+from plumbrule.compliance.outcomes import (
+    ComplianceResult,
+    PrincipleCompliance,
+    RegressionOutcome,
+    Side,
+)
+from plumbrule.compliance.planning import (
+    CompliancePlan,
+    PrinciplePlan,
+    plan_compliance,
+    plan_sentences,
+)
+from plumbrule.compliance.settings import ComplianceSettings
 from plumbrule.compliance.summary import (
     MEASURES,
     count,
@@ -11,16 +35,41 @@ from plumbrule.compliance.summary import (
     true_manner,
     violation_rate,
 )
+from plumbrule.compliance.writing import with_variants
 
 __all__ = [
     "MEASURES",
+    "AskingWays",
+    "CompliancePlan",
+    "ComplianceResult",
+    "ComplianceSettings",
     "Oracle",
     "OracleJudgment",
+    "PrincipleCompliance",
+    "PrinciplePlan",
+    "RegressionOutcome",
+    "ReplyJudge",
+    "Side",
+    "TestCase",
+    "TestSet",
+    "above_bound",
+    "as_judge",
+    "build_tests",
     "count",
+    "examine_compliance",
     "judge_quality",
     "judged_manner",
+    "key_judge",
+    "model_judge",
+    "plan_compliance",
+    "plan_sentences",
     "prohibited_violation",
     "rate",
+    "rate_so_far",
+    "read_tests",
     "true_manner",
     "violation_rate",
+    "with_regressions",
+    "with_variants",
+    "write_tests",
 ]

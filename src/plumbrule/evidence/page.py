@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from plumbrule.evidence.folder import Evidence
-from plumbrule.report.evidence import render
+from plumbrule.report.templating import fill
 
 KINDS = {
     "training": "SLSA provenance: how the weights came about",
@@ -21,6 +21,12 @@ DOCUMENTS = {
     "annex-xi.md": "technical documentation in the order of Annex XI",
 }
 
+VERIFIER = (
+    "cryptography", "jaxtyping", "jinja2", "numpy", "pydantic", "pyyaml", "rich", "safetensors",
+    "scipy", "sqlalchemy", "typer",
+)  # fmt: skip
+"""All that `evidence verify` needs besides this package: a third of a gigabyte, no torch."""
+
 
 def page(evidence: Evidence, documents: Mapping[str, str], statements: Mapping[str, Any]) -> str:
     """Write the page.
@@ -30,7 +36,7 @@ def page(evidence: Evidence, documents: Mapping[str, str], statements: Mapping[s
         documents: The documents in it, by path.
         statements: The statements in it, by path.
     """
-    return render(_content(evidence, documents, statements))
+    return fill("evidence", _content(evidence, documents, statements))
 
 
 def _content(
@@ -70,6 +76,12 @@ def _content(
             ),
         ],
         "files": _files(evidence, documents, statements),
+        "version": index["plumbrule_version"],
+        "installing": [
+            "python3 -m venv ../verifier",
+            f"../verifier/bin/pip install {' '.join(VERIFIER)}",
+            f"../verifier/bin/pip install --no-deps plumbrule=={index['plumbrule_version']}",
+        ],
         "commands": _commands(evidence),
     }
 
@@ -126,12 +138,12 @@ def _files(
 
 
 def _commands(evidence: Evidence) -> list[str]:
-    commands = ["plumbrule evidence verify . --key evidence.pub"]
+    commands = ["../verifier/bin/plumbrule evidence verify . --key ../evidence.pub"]
     for record in evidence.records:
         for folder in record.models:
             last = folder.split("/")[-1]
             commands.append(
                 f"model_signing verify key MODEL --signature weights/{record.name}/{last}.sig "
-                "--public_key evidence.pub"
+                "--public_key ../evidence.pub"
             )
     return commands

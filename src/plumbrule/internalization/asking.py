@@ -13,6 +13,7 @@ from plumbrule.internalization.battery import Surrounding
 from plumbrule.internalization.records import Subject, Violates
 from plumbrule.internalization.settings import VerdictSettings
 from plumbrule.models import LocalModel, Sampling
+from plumbrule.models.beginning import begun_replies
 from plumbrule.records import Dialogue, Prompt, strict
 from plumbrule.store import Shards, derive_seed
 
@@ -90,26 +91,17 @@ class ReplySource:
         return [each.text for each in kept]
 
     def _draw(self, asked: Sequence[tuple[Dialogue, str, int]]) -> list[str]:
-        rows = self.model.chat.prompts([dialogue for dialogue, _, _ in asked])
-        begun = self.model.chat.plain([begins for _, begins, _ in asked if begins])
-        starts = iter(begun)
-        rows = [
-            [*row, *(next(starts) if begins else ())]
-            for row, (_, begins, _) in zip(rows, asked, strict=True)
-        ]
-        drawn = self.model.sample_tokens(
-            rows,
+        texts, tokens = begun_replies(
+            self.model,
+            [dialogue for dialogue, _, _ in asked],
+            [begins for _, begins, _ in asked],
             sampling=Sampling(
                 temperature=self.settings.temperature, max_new_tokens=self.settings.reply_tokens
             ),
             seeds=[seed for _, _, seed in asked],
         )
-        self.tokens += sum(map(len, rows)) + sum(len(one.tokens) for one in drawn)
-        stops = self.model.chat.stops
-        texts = self.model.chat.decode(
-            [[token for token in one.tokens if token not in stops] for one in drawn]
-        )
-        return [begins + text for (_, begins, _), text in zip(asked, texts, strict=True)]
+        self.tokens += tokens
+        return texts
 
 
 @strict

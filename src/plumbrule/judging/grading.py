@@ -10,11 +10,17 @@ from plumbrule.judging.conditions import ConditionAbility, Scope, settled
 from plumbrule.judging.diagnosis import CriticDiagnosis
 from plumbrule.judging.guarding import GUARDED, Suspicion, suspect
 from plumbrule.judging.prompts import PromptSet, transcript
-from plumbrule.judging.trial import JudgeTrial, ask_grades, log_odds
+from plumbrule.judging.trial import (
+    JudgeTrial,
+    ask_grades,
+    conclude,
+    known_replies,
+    log_odds,
+    try_judge,
+)
 from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Exchange, Judgment, MannerJudgment, TalkReading, Verdict
-
-MEANINGS = {"pass", "fail", "not_applicable"}
+from plumbrule.store import derive_seed
 
 LEAST_COVERED = 0.5
 """A judge that puts less than this much probability on the answers it was offered has not
@@ -65,6 +71,28 @@ class Standing:
 
 
 NOTHING_KNOWN = Standing()
+
+
+def examine_judge(
+    judge: LanguageModel, constitution: Constitution, prompts: PromptSet, seed: int
+) -> Standing:
+    """Find where a judge does better than chance on the constitution's own examples.
+
+    Args:
+        judge: The model.
+        constitution: The principles, with their examples.
+        prompts: What it is asked in.
+        seed: Of its draws.
+
+    Returns:
+        What was found; nothing known where there are no examples.
+    """
+    known = known_replies(constitution)
+    if not known:
+        return Standing()
+    seeds = [derive_seed(seed, "examined", place) for place in range(len(known))]
+    answers = try_judge(judge, known, constitution, prompts=prompts, seeds=seeds)
+    return Standing(trial=conclude("judge", answers, constitution))
 
 
 def grade(

@@ -37,8 +37,16 @@ from plumbrule.models import (
     probe,
 )
 from plumbrule.records import Prompt, to_json, to_jsonl
-from plumbrule.report import write_report
-from plumbrule.store import Tell, file_sha256, fingerprint, silent, write_atomic
+from plumbrule.report import write_page
+from plumbrule.store import (
+    Fan,
+    Tell,
+    file_sha256,
+    fingerprint,
+    one_after_another,
+    silent,
+    write_atomic,
+)
 
 CONSTITUTION = "constitution.yaml"
 """What a run was trained on, in its own folder."""
@@ -72,6 +80,7 @@ def align(
     command: str = "plumbrule run",
     tell: Tell = silent,
     planned: Callable[[RunPlan], None] | None = None,
+    fan: Fan = one_after_another,
 ) -> RunOutcome:
     """Train a model on a constitution, on people's labels or on both, and report what changed.
 
@@ -85,6 +94,7 @@ def align(
         command: What the user typed, for the report.
         tell: Told of progress.
         planned: Given what the run will take, before it starts; None: nothing is measured.
+        fan: Who does the shards of stages, such as `scaling.ray_workers`; the records are the same.
 
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
@@ -112,7 +122,7 @@ def align(
     )
     with (
         fitting_threads(*models.named().values()),
-        open_workspace(out, config, named=named, tell=tell) as run,
+        open_workspace(out, config, named=named, tell=tell, fan=fan) as run,
     ):
         # The file that was named may say something else by the time anybody asks.
         write_atomic(out / CONSTITUTION, dump_constitution(constitution))
@@ -180,7 +190,7 @@ def _judged(
 def end_run(run: RunWorkspace, content: Mapping[str, Any]) -> RunOutcome:
     """Write a run's report, and enter its end and its files into the ledger."""
     out = run.folder
-    write_report(content, out / "report")
+    write_page("run", content, out / "report")
     run.ledger.record(
         "run/end", "run", {"gates_passed": content["gates_passed"], "model": named_weights(out)}
     )
@@ -253,7 +263,7 @@ def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], l
     """Prompts for training, cut to the configured number, and those of the examination.
 
     Raises:
-        DataError: One side is empty, or a prompt stands on both.
+        DataError: One side is empty, or a prompt is on both.
     """
     refuse_overlap(prompts)
     training = [prompt for prompt in prompts if not prompt.held_out]

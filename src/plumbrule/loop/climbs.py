@@ -71,7 +71,7 @@ def sentences(climb: Climb) -> list[str]:
 
 
 def content(climb: Climb, *, command: str, version: str) -> dict[str, Any]:
-    """The record of a report, as `plumbrule.report.write_report` takes it."""
+    """The record of a report, as `plumbrule.report.write_page` takes it."""
     top, asked = climb.top, 2**climb.settings.rounds
     reached = top is not None and top.depth >= asked
     return {

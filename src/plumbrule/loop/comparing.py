@@ -8,7 +8,7 @@ from plumbrule.behavior import CompareSettings, Comparison, compare_into, compar
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.models import EndpointModel, LanguageModel, probe
 from plumbrule.records import Prompt
-from plumbrule.report import write_comparison
+from plumbrule.report import write_page
 from plumbrule.store import Tell, silent
 
 
@@ -56,7 +56,7 @@ def compare_and_report(
         tell=tell,
     )
     content = comparison_content(found, base=base, tuned=tuned, command=command)
-    write_comparison(content, folder / "report")
+    write_page("comparison", content, folder / "report")
     with Ledger.open(folder / "ledger.db") as ledger:
         record_files(ledger, folder)
     return found, content

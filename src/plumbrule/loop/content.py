@@ -154,6 +154,7 @@ def _cost(name: str, run: RunWorkspace) -> dict[str, Any]:
         "calls": cost.calls,
         "dollars": cost.dollars,
         "items": cost.items,
+        **({"retries": cost.retries} if cost.retries else {}),
         "records": None if elsewhere else f"stages/{name}",
     }
 

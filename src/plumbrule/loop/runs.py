@@ -17,7 +17,7 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.files import read_small_text
 from plumbrule.folders import held_folder
 from plumbrule.records import to_json
-from plumbrule.report import write_runs
+from plumbrule.report import write_page
 from plumbrule.statistics import paired_proportions
 from plumbrule.store import fingerprint
 from plumbrule.version import __version__
@@ -79,7 +79,7 @@ def compare_runs(folders: Sequence[Path], *, out: Path, command: str) -> dict[st
     ours = {"runs": [fingerprint(run.content) for run in runs]}
     names = "".join(f"- {run.folder}\n" for run in runs)
     with held_folder(out, marker="runs.json", ours=ours, configuration=f"runs:\n{names}"):
-        write_runs(content, out / "report")
+        write_page("runs", content, out / "report")
     return content
 
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from plumbrule.errors import ModelError
 from plumbrule.loop.config import RunConfig
-from plumbrule.models import model_folder
+from plumbrule.models import LanguageModel, LocalModel, model_folder
 from plumbrule.models.checkpoint import check_adapter, check_safetensors, read_json
 from plumbrule.models.opening import is_endpoint
 from plumbrule.training import LoraSettings
@@ -124,6 +124,16 @@ def needed_bytes(config: RunConfig) -> int:
     trained = parameters_in(config.model) or 0
     copies = 1 if config.supervised.lora is not None else _FULL_TRAINING
     return _WORK + _BYTES * (held + copies * trained)
+
+
+def comparison_bytes(*models: LanguageModel | None) -> int:
+    """Memory that comparing open models takes, roughly: their weights, and the work."""
+    held: dict[int, int] = {
+        id(each): sum(one.numel() * one.element_size() for one in each.module.parameters())
+        for each in models
+        if isinstance(each, LocalModel)
+    }
+    return _WORK + sum(held.values())
 
 
 def free_bytes() -> int | None:

@@ -23,7 +23,7 @@ from plumbrule.ledger import Ledger, record_files
 from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Exchange, Prompt, to_json
-from plumbrule.report import write_verdict
+from plumbrule.report import write_page
 from plumbrule.store import Tell, canonical, derive_seed, fingerprint, silent
 from plumbrule.version import __version__
 
@@ -77,7 +77,7 @@ def judge_and_report(
             report = find_verdicts(
                 model, subjects, base=base, settings=settings, folder=folder / "work", tell=tell
             )
-        write_verdict(verdict_content(report, subjects, command=command), folder / "report")
+        write_page("verdict", verdict_content(report, subjects, command=command), folder / "report")
         with Ledger.open(folder / "ledger.db") as ledger:
             record_files(ledger, folder)
     return report

@@ -31,7 +31,7 @@ from plumbrule.oversight.amplification import (
     climb,
 )
 from plumbrule.records import from_json, refuse_truths, strict, to_json
-from plumbrule.report import write_report
+from plumbrule.report import write_page
 from plumbrule.store import Progress, Tell, file_sha256, silent
 from plumbrule.version import __version__
 
@@ -252,6 +252,6 @@ def amplify_into(
             tell=tell,
             sealed=sealed,
         )
-        write_report(content(done, command=command, version=__version__), folder / "report")
+        write_page("run", content(done, command=command, version=__version__), folder / "report")
         record_files(ledger, folder)
     return done

@@ -160,7 +160,7 @@ COLUMNS = ("principle", "breaks", "alone", "by", "keeps", "undecided", "not aske
 
 
 def curation_table(found: CuratedCorpus) -> list[tuple[str, ...]]:
-    """One row a principle, as `COLUMNS` names them."""
+    """One row per principle, as `COLUMNS` names them."""
     return [
         (
             each.principle_id,
@@ -234,7 +234,7 @@ def curation_content(
     *,
     command: str,
 ) -> dict[str, Any]:
-    """The record of a report, as `plumbrule.report.write_report` takes it."""
+    """The record of a report, as `plumbrule.report.write_page` takes it."""
     return {
         "schema": 1,
         "title": f"Curation by {constitution.name}",

@@ -54,7 +54,7 @@ from plumbrule.recipes.curated import (
     curation_record,
 )
 from plumbrule.records import Message, to_json
-from plumbrule.report import write_report
+from plumbrule.report import write_page
 from plumbrule.store import Shards, Tell, derive_seed, silent, storage_errors
 
 CURATION_VERSION = 1
@@ -342,7 +342,9 @@ def curate(
                 tell("curating", done, read.passages)
         found = _counted(curator, read, tally, out)
         ledger.record("curate/end", "curation", curation_record(found))
-        write_report(curation_content(found, law, chosen, read, command=command), out / "report")
+        write_page(
+            "run", curation_content(found, law, chosen, read, command=command), out / "report"
+        )
         record_files(ledger, out)
     return found
 

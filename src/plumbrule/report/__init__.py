@@ -2,24 +2,6 @@
 
 from plumbrule.report.numbers import estimate_text
 from plumbrule.report.review import write_review_page
-from plumbrule.report.write import (
-    write_comparison,
-    write_features,
-    write_production,
-    write_report,
-    write_runs,
-    write_trial,
-    write_verdict,
-)
+from plumbrule.report.write import write_page
 
-__all__ = [
-    "estimate_text",
-    "write_comparison",
-    "write_features",
-    "write_production",
-    "write_report",
-    "write_review_page",
-    "write_runs",
-    "write_trial",
-    "write_verdict",
-]
+__all__ = ["estimate_text", "write_page", "write_review_page"]

@@ -9,7 +9,7 @@ from plumbrule.report.numbers import Number, duration_text, number_text, percent
 from plumbrule.report.pool_map import pool_map
 from plumbrule.report.power import power_curve
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import UNKNOWN, environment, styles
+from plumbrule.report.templating import UNKNOWN, fill
 
 OPTIONAL = {
     "gates": "gates",
@@ -47,33 +47,22 @@ class Screen:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a comparison into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
+    """Turn the record of a comparison into one HTML file that needs nothing else."""
     tensors = (content.get("lineage") or {}).get("tensors_most_changed") or ()
-    page = (
-        environment()
-        .get_template("comparison.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "comparison.css"),
-            comparison=comparison_view(content),
-            gates=sorted(content.get("gates") or (), key=_gate_order),
-            power=power_curve((content.get("certificate") or {}).get("power") or ()),
-            map=pool_map(content.get("map") or {}),
-            tensors=bars(tensors, "relative_norm", [_tensor_text(one) for one in tensors]),
-            screen_costs=[name for _, name, _ in SCREEN_COSTS],
-            screens=screen_rows(content.get("screens") or ()),
-            models=_models(content),
-            absent=[name for key, name in OPTIONAL.items() if content.get(key) is None],
-        )
+    return fill(
+        "comparison",
+        content,
+        "comparison.css",
+        comparison=comparison_view(content),
+        gates=sorted(content.get("gates") or (), key=_gate_order),
+        power=power_curve((content.get("certificate") or {}).get("power") or ()),
+        map=pool_map(content.get("map") or {}),
+        tensors=bars(tensors, "relative_norm", [_tensor_text(one) for one in tensors]),
+        screen_costs=[name for _, name, _ in SCREEN_COSTS],
+        screens=screen_rows(content.get("screens") or ()),
+        models=_models(content),
+        absent=[name for key, name in OPTIONAL.items() if content.get(key) is None],
     )
-    return page + "\n"
 
 
 def screen_rows(screens: Sequence[Json]) -> tuple[Screen, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,24 +33,13 @@ class FeatureView:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a dictionary into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    page = (
-        environment()
-        .get_template("features.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "features.css"),
-            views=[feature_view(each) for each in content.get("features") or ()],
-        )
+    """Turn the record of a dictionary into one HTML file that needs nothing else."""
+    return fill(
+        "features",
+        content,
+        "features.css",
+        views=[feature_view(each) for each in content.get("features") or ()],
     )
-    return page + "\n"
 
 
 def feature_view(named: Json) -> FeatureView:

@@ -17,7 +17,7 @@ from plumbrule.report.subjects import (
     from_principles,
     headline_source,
 )
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 from plumbrule.report.verdict import gravest_first
 
 OPTIONAL = {
@@ -50,40 +50,29 @@ class Figure:
 
 
 def render(content: Json) -> str:
-    """Turn the record into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    page = (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", *(["verdict.css"] if content.get("verdicts") else [])),
-            verdicts=gravest_first((content.get("verdicts") or {}).get("verdicts") or ()),
-            source=headline_source(content),
-            stages=STAGES,
-            headline=_headline(content),
-            principles=_principles(content),
-            measures=_measures(content),
-            judge_quality=_judge_quality(content),
-            held_out=_beside(content.get("held_out_judge") or {}, "held out"),
-            certified=_beside(content.get("judge_certificate") or {}, "corrected"),
-            curves=[curve(data) for data in content.get("curves") or ()],
-            costs=costs(content.get("stages") or ()),
-            gates=sorted(content.get("gates") or (), key=lambda gate: gate.get("passed") is True),
-            tiers=_constitution_tiers(content),
-            models=_models(content),
-            absent=[name for key, name in OPTIONAL.items() if not content.get(key)],
-            contradiction=_contradiction(content),
-            comparison=comparison_view(content.get("comparison") or {}),
-        )
+    """Turn the record into one HTML file that needs nothing else."""
+    return fill(
+        "page",
+        content,
+        *(["verdict.css"] if content.get("verdicts") else []),
+        verdicts=gravest_first((content.get("verdicts") or {}).get("verdicts") or ()),
+        source=headline_source(content),
+        stages=STAGES,
+        headline=_headline(content),
+        principles=_principles(content),
+        measures=_measures(content),
+        judge_quality=_judge_quality(content),
+        held_out=_beside(content.get("held_out_judge") or {}, "held out"),
+        certified=_beside(content.get("judge_certificate") or {}, "corrected"),
+        curves=[curve(data) for data in content.get("curves") or ()],
+        costs=costs(content.get("stages") or ()),
+        gates=sorted(content.get("gates") or (), key=lambda gate: gate.get("passed") is True),
+        tiers=_constitution_tiers(content),
+        models=_models(content),
+        absent=[name for key, name in OPTIONAL.items() if not content.get(key)],
+        contradiction=_contradiction(content),
+        comparison=comparison_view(content.get("comparison") or {}),
     )
-    return page + "\n"
 
 
 def _headline(content: Json) -> Figure:
@@ -117,7 +106,7 @@ def _principles(content: Json) -> Figure:
 
 
 def _measures(content: Json) -> Figure:
-    """Draw what shares a unit on one axis; the headline measures stand in the table only."""
+    """Draw what shares a unit on one axis; the headline measures are in the table only."""
     subjects, source = from_measures(content), headline_source(content)
     kinds: dict[tuple[str, str], list[Charted]] = {}
     for subject in subjects:

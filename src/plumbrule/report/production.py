@@ -6,7 +6,7 @@ from itertools import pairwise
 from plumbrule.report.axes import Axis, Tick, flipped, round_axis, tight_axis
 from plumbrule.report.numbers import percent
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,53 +41,30 @@ class RateCurve:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a watch into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    page = (
-        environment()
-        .get_template("production.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "production.css"),
-            curves={
-                str(each.get("id")): _watched(each, content)
-                for each in content.get("principles") or ()
-            },
-        )
+    """Turn the record of a watch into one HTML file that needs nothing else."""
+    return fill(
+        "production",
+        content,
+        "production.css",
+        curves={
+            str(each.get("id")): _watched(each, content) for each in content.get("principles") or ()
+        },
     )
-    return page + "\n"
 
 
 def render_trial(content: Json) -> str:
-    """Turn the record of an A/B trial into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    page = (
-        environment()
-        .get_template("trial.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "production.css"),
-            curve=rate_curve(
-                content.get("points") or (),
-                bounds=[(0.0, "no difference")],
-                rate=True,
-                name="difference",
-            ),
-        )
+    """Turn the record of an A/B trial into one HTML file that needs nothing else."""
+    return fill(
+        "trial",
+        content,
+        "production.css",
+        curve=rate_curve(
+            content.get("points") or (),
+            bounds=[(0.0, "no difference")],
+            rate=True,
+            name="difference",
+        ),
     )
-    return page + "\n"
 
 
 def _watched(principle: Json, content: Json) -> RateCurve | None:

@@ -17,7 +17,7 @@ from plumbrule.store import write_atomic
 Json = dict[str, Any]
 
 LONGEST_TITLE = 200
-"""Characters of the question that stand on top; the tree has all of it."""
+"""Characters of the question that are shown on top; the tree has all of it."""
 
 _FAILURES = {
     "error": "crashed",
@@ -26,7 +26,7 @@ _FAILURES = {
     "budget": "did not fit the budget",
     "depth": "lay too deep",
     "absent": "had no specialist of that name",
-    "evidence": "quoted words that do not stand there",
+    "evidence": "quoted words that are not in the text",
     "question": "did not speak to the question of a person",
 }
 _LEADS = {
@@ -62,7 +62,7 @@ def write_review_page(folder: Path) -> Path:
         folder: A review's folder; also of one that is not finished.
 
     Returns:
-        Where the page stands.
+        Where the page is.
 
     Raises:
         DataError: The folder holds no review, or one of its files cannot be read.
@@ -96,38 +96,27 @@ def _name_then(folder: Path) -> str:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a review into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    from plumbrule.report.templating import TEMPLATES, environment, styles
+    """Turn the record of a review into one HTML file that needs nothing else."""
+    from plumbrule.report.templating import TEMPLATES, fill, styles
 
     script = (TEMPLATES / "review.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = (
-        environment()
-        .get_template("review.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "review.css"),
-            script=styles("review.js"),
-            script_hash=f"sha256-{digest}",
-            title=_title(content),
-            lead=_lead(content),
-            failures=_failures(content),
-            gaps=_gaps(content),
-            coverage=sorted(content["coverage"], key=lambda each: bool(each["checked"])),
-            uncovered=", ".join(
-                each["dimension"] for each in content["coverage"] if not each["checked"]
-            ),
-            trail=_trail(content),
-        )
+    return fill(
+        "review",
+        content,
+        "review.css",
+        script=styles("review.js"),
+        script_hash=f"sha256-{digest}",
+        title=_title(content),
+        lead=_lead(content),
+        failures=_failures(content),
+        gaps=_gaps(content),
+        coverage=sorted(content["coverage"], key=lambda each: bool(each["checked"])),
+        uncovered=", ".join(
+            each["dimension"] for each in content["coverage"] if not each["checked"]
+        ),
+        trail=_trail(content),
     )
-    return page + "\n"
 
 
 def _title(content: Json) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from plumbrule.report.axes import Axis, Tick, flipped, round_axis
 from plumbrule.report.numbers import percent
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 MOST_COLORS = 6
 """Colors that the style sheet tells apart; further runs begin again, and each has its number."""
@@ -39,25 +39,13 @@ class TradeOff:
 
 
 def render(content: Json) -> str:
-    """Turn the record of runs side by side into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
-    page = (
-        environment()
-        .get_template("runs.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css"),
-            names=[run["name"] for run in content.get("runs") or ()],
-            plot=trade_off(content),
-        )
+    """Turn the record of runs side by side into one HTML file that needs nothing else."""
+    return fill(
+        "runs",
+        content,
+        names=[run["name"] for run in content.get("runs") or ()],
+        plot=trade_off(content),
     )
-    return page + "\n"
 
 
 def trade_off(content: Json) -> TradeOff | None:

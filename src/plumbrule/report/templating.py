@@ -22,6 +22,7 @@ from plumbrule.report.numbers import (
     percent,
     value_text,
 )
+from plumbrule.report.subjects import Json
 from plumbrule.report.text import marked, plain, preview
 from plumbrule.report.words import marked_words
 
@@ -34,6 +35,20 @@ UNKNOWN = "not recorded"
 def styles(*names: str) -> Markup:
     """Read style sheets, to be put into a page as they are."""
     return Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names))
+
+
+def fill(template: str, record: Json, *sheets: str, **more: object) -> str:
+    """Fill a template: one HTML file that needs nothing else, the same for the same values.
+
+    Args:
+        template: Its name in `templates/`, without `.html.j2`.
+        record: What `report.json` holds; the template reads it as `record`.
+        sheets: Style sheets that this page has beside the common one.
+        more: Further values, by the names that the template reads them by.
+    """
+    style = styles("style.css", *sheets)
+    made = environment().get_template(f"{template}.html.j2")
+    return made.render(record=record, style=style, **more) + "\n"
 
 
 @cache

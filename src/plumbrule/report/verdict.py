@@ -6,7 +6,7 @@ from typing import Any
 
 from plumbrule.report.numbers import percent
 from plumbrule.report.subjects import Json
-from plumbrule.report.templating import environment, styles
+from plumbrule.report.templating import fill
 
 ORDER = ("conditional", "surface", "absent", "undecided", "internalized")
 """The gravest first."""
@@ -41,28 +41,17 @@ class HeatCell:
 
 
 def render(content: Json) -> str:
-    """Turn the record of a verdict into one HTML file that needs nothing else.
-
-    Args:
-        content: The record as `report.json` holds it.
-
-    Returns:
-        The page; the same record gives the same text.
-    """
+    """Turn the record of a verdict into one HTML file that needs nothing else."""
     verdicts = gravest_first(content.get("verdicts") or ())
-    page = (
-        environment()
-        .get_template("verdict.html.j2")
-        .render(
-            record=content,
-            style=styles("style.css", "verdict.css"),
-            verdicts=verdicts,
-            arms=ARMS,
-            cells={one["principle"]: heat_cells(one) for one in verdicts},
-            curves={one["principle"]: curve_points(one) for one in verdicts},
-        )
+    return fill(
+        "verdict",
+        content,
+        "verdict.css",
+        verdicts=verdicts,
+        arms=ARMS,
+        cells={one["principle"]: heat_cells(one) for one in verdicts},
+        curves={one["principle"]: curve_points(one) for one in verdicts},
     )
-    return page.rstrip() + "\n"
 
 
 def gravest_first(verdicts: Sequence[Json]) -> list[Json]:

@@ -1,7 +1,8 @@
 """Write a report: the record as JSON, and the page that shows the same record."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,130 +10,49 @@ from plumbrule.errors import DataError
 from plumbrule.report.text import json_text
 from plumbrule.store import write_atomic
 
+PAGES = {
+    "run": "page.render",
+    "comparison": "comparison.render",
+    "verdict": "verdict.render",
+    "runs": "runs.render",
+    "production": "production.render",
+    "trial": "production.render_trial",
+    "features": "features.render",
+    "compliance": "compliance.render",
+    "red_team": "red_team.render",
+    "loop": "story.render",
+}
+"""Each kind of page, and the function in `plumbrule.report` that draws it."""
 
-def write_report(content: Mapping[str, Any], folder: Path) -> None:
+
+def write_page(kind: str, content: Mapping[str, Any], folder: Path) -> None:
     """Write `report.json` and `index.html` from one record.
 
     The page is made from what `report.json` holds and from nothing else; the same record gives
     the same bytes.
 
     Args:
-        content: The record, as `docs/report.md` describes it; every part of it may be missing.
+        kind: `run`, `comparison` of two models, `verdict` on a model's principles, `runs` side
+            by side, `production` (a watch of a model in use), `trial` of two arms, `features` of
+            a dictionary, `compliance` of a model with a constitution, `red_team`,
+            or `loop` of finding and mending.
+        content: The record, as the document of that kind describes it (`docs/report.md`,
+            `verdict.md`, `recipes.md`, `watch.md`, `features.md`, `comply.md`, `redteam.md`,
+            `loop.md`). Every part of it may be missing, except of features.
         folder: Where both files go; made if it is not there.
 
     Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
+        DataError: There is no such kind, or the record holds what JSON cannot. Neither file is
+            touched.
         StorageError: The disk did not take a file. Each file is either the old or the new one.
     """
-    from plumbrule.report.page import render  # imports Jinja, which `plumbrule --help` can spare
-
-    _write(content, folder, render)
-
-
-def write_comparison(content: Mapping[str, Any], folder: Path) -> None:
-    """Write `report.json` and `index.html` from the record of one comparison of two models.
-
-    Like `write_report`, with the page that says what changed, what was not confirmed, and what
-    may have stayed unseen.
-
-    Args:
-        content: The record, as `docs/report.md` describes it; every part of it may be missing.
-        folder: Where both files go; made if it is not there.
-
-    Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
-        StorageError: The disk did not take a file. Each file is either the old or the new one.
-    """
-    from plumbrule.report.comparison import render  # as above
-
-    _write(content, folder, render)
-
-
-def write_verdict(content: Mapping[str, Any], folder: Path) -> None:
-    """Write `report.json` and `index.html` from the record of a verdict on a model's principles.
-
-    Args:
-        content: The record, as `docs/verdict.md` describes it; every part of it may be missing.
-        folder: Where both files go; made if it is not there.
-
-    Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
-        StorageError: The disk did not take a file. Each file is either the old or the new one.
-    """
-    from plumbrule.report.verdict import render  # as above
-
-    _write(content, folder, render)
-
-
-def write_runs(content: Mapping[str, Any], folder: Path) -> None:
-    """Write `report.json` and `index.html` from the record of finished runs side by side.
-
-    Args:
-        content: The record, as `docs/recipes.md` describes it; every part of it may be missing.
-        folder: Where both files go; made if it is not there.
-
-    Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
-        StorageError: The disk did not take a file. Each file is either the old or the new one.
-    """
-    from plumbrule.report.runs import render  # as above
-
-    _write(content, folder, render)
-
-
-def write_production(content: Mapping[str, Any], folder: Path) -> None:
-    """Write `report.json` and `index.html` from the record of a watch of a model in use.
-
-    Args:
-        content: The record, as `docs/watch.md` describes it; every part of it may be missing.
-        folder: Where both files go; made if it is not there.
-
-    Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
-        StorageError: The disk did not take a file. Each file is either the old or the new one.
-    """
-    from plumbrule.report.production import render  # as above
-
-    _write(content, folder, render)
-
-
-def write_trial(content: Mapping[str, Any], folder: Path) -> None:
-    """Write `report.json` and `index.html` from the record of an A/B trial.
-
-    Args:
-        content: The record, as `docs/watch.md` describes it; every part of it may be missing.
-        folder: Where both files go; made if it is not there.
-
-    Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
-        StorageError: The disk did not take a file. Each file is either the old or the new one.
-    """
-    from plumbrule.report.production import render_trial  # as above
-
-    _write(content, folder, render_trial)
-
-
-def write_features(content: Mapping[str, Any], folder: Path) -> None:
-    """Write `report.json` and `index.html` from the record of a dictionary and its features.
-
-    Args:
-        content: The record, as `docs/features.md` describes it.
-        folder: Where both files go; made if it is not there.
-
-    Raises:
-        DataError: The record holds what JSON cannot. Neither file is touched.
-        StorageError: The disk did not take a file. Each file is either the old or the new one.
-    """
-    from plumbrule.report.features import render  # as above
-
-    _write(content, folder, render)
-
-
-def _write(
-    content: Mapping[str, Any], folder: Path, render: Callable[[Mapping[str, Any]], str]
-) -> None:
+    if kind not in PAGES:
+        raise DataError(f"expected a kind of page among {', '.join(PAGES)}; received {kind!r}")
     text = report_json(content)
-    page = render(json.loads(text))
+    module, function = PAGES[kind].split(".")
+    # What draws a page imports Jinja, which `plumbrule --help` can spare.
+    render = getattr(import_module(f"plumbrule.report.{module}"), function)
+    page: str = render(json.loads(text))
     write_atomic(folder / "report.json", text)
     write_atomic(folder / "index.html", page)
 

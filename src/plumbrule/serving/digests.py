@@ -97,8 +97,9 @@ def _outcome(
     standing = [line for line in sorts["alarm"] if line.bad]
     if standing:
         return f"{len(standing)} alarm{'s' * (len(standing) > 1)} standing", True
-    if isinstance(said.get("gates_passed"), bool):
-        return ("gates passed", False) if said["gates_passed"] else ("a gate failed", True)
+    passed = said.get("gates_passed", said.get("gates_hold"))
+    if isinstance(passed, bool):
+        return ("gates passed", False) if passed else ("a gate failed", True)
     if sorts["trial"]:
         return sorts["trial"][0].mark, sorts["trial"][0].bad
     faked = [line for line in sorts["verdict"] if line.bad]
@@ -184,25 +185,30 @@ def _gate(each: Mapping[str, Any]) -> ReportLine:
 
 
 def _remedies(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Remedies of a report, or of the rounds of a loop."""
+    """Remedies of a report, or those that a loop tried, round by round."""
     found = _items(said.get("remedies"))
-    for number, each in enumerate(_items(said.get("rounds")), 1):
-        inner = _items(each.get("remedies")) or _items(each.get("tried"))
-        found += [{"round": number, **one} for one in inner]
+    for each in _items(said.get("rounds")):
+        for answered in _items(each.get("answered")):
+            for trial in _items(answered.get("trials")):
+                found.append(
+                    {"round": each.get("number"), "answers": answered.get("claim"), **trial}
+                )
     return found
 
 
 def _remedy(each: Mapping[str, Any]) -> ReportLine:
-    inner = each.get("remedy")
-    said = {**inner, **each} if isinstance(inner, Mapping) else each
-    mark = text_of(said.get("decision") or said.get("status") or said.get("verdict"), 40)
-    number, kind = text_of(said.get("round"), 10), text_of(said.get("kind"), 40)
-    more = [f"round {number}" if number else "", kind, text_of(said.get("reason"), 300)]
+    mark = text_of(each.get("decision"), 40)
+    number, answers = text_of(each.get("round"), 10), text_of(each.get("answers"))
+    more = [
+        f"round {number}" if number else "",
+        text_of(each.get("kind"), 40),
+        f"answers: {answers}" if answers else text_of(each.get("reason"), 300),
+    ]
     return ReportLine(
         sort="remedy",
         mark=mark or "proposed",
-        bad=True if mark == "person" else None,
-        text=text_of(said.get("claim") or said.get("title") or said.get("fixes")),
+        bad={"rejected": False, "handed to a person": True}.get(mark),
+        text=text_of(each.get("what") or each.get("fixes") or each.get("claim")),
         more=", ".join(filter(None, more)),
     )
 
@@ -212,7 +218,8 @@ def _findings(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     comparison = said.get("comparison")
     if isinstance(comparison, Mapping):
         found += _items(comparison.get("findings"))
-    return found
+    # What a loop could not answer stands as a sentence.
+    return found + [{"claim": each, "severity": "high"} for each in _list(said.get("left"))]
 
 
 def _finding(each: Mapping[str, Any]) -> ReportLine:

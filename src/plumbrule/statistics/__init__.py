@@ -30,6 +30,7 @@ from plumbrule.statistics.prediction_powered import (
 )
 from plumbrule.statistics.ranks import auroc
 from plumbrule.statistics.sequences import BettingSequence, betting_interval
+from plumbrule.statistics.sizes import least_paired_difference, pairs_needed, replies_needed
 
 __all__ = [
     "BettingSequence",
@@ -48,6 +49,7 @@ __all__ = [
     "find_change_points",
     "inclusion_probabilities",
     "labels_needed",
+    "least_paired_difference",
     "lond",
     "lord_plus_plus",
     "mcnemar_exact",
@@ -55,7 +57,9 @@ __all__ = [
     "paired_difference",
     "paired_e_value",
     "paired_proportions",
+    "pairs_needed",
     "prediction_powered_mean",
+    "replies_needed",
     "saffron",
     "unsureness",
     "weighted_rate",

@@ -4,14 +4,14 @@ from tests.oversight.amplification.simulated import LADDER, SimulatedDistill, se
 
 from plumbrule.loop.climbs import COLUMNS, content, sentences, table
 from plumbrule.oversight.amplification import ErrorBudget, Overseer, climb
-from plumbrule.report import write_report
+from plumbrule.report import write_page
 
 
 def test_a_climb_to_the_top_passes_and_its_page_says_how_deep(tmp_path):
     done = climb(LADDER, SimulatedDistill(), settings(rounds=3), folder=tmp_path / "climb")
 
     record = content(done, command="plumbrule amplify permutation", version="1")
-    write_report(record, tmp_path)
+    write_page("run", record, tmp_path)
 
     assert record["gates_passed"] is True
     assert record["title"] == "Amplification: permutation, from depth 1 to 8"

@@ -43,7 +43,7 @@ class FeatureReport:
     notes: tuple[str, ...]
 
     def record(self, *, title: str, command: str) -> dict[str, Any]:
-        """What `report.write_features` makes a page of.
+        """What `report.write_page` makes a page of.
 
         Args:
             title: Of the page.

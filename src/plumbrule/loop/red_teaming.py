@@ -1,0 +1,205 @@
+"""A model attacked by its constitution in a folder of its own, and what the attacks are put from.
+
+OUT/hits.jsonl       attacks that succeeded, which `comply --add-test` turns into regression tests
+OUT/attacks.eval     every attack as an Inspect log
+OUT/attacks, judgments   every dialogue and what was said of it; an interruption loses none
+OUT/ledger.db        settings and holes
+OUT/report/          the page, and report.json
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from plumbrule.behavior.triggers.finding import find_triggers, trigger_settings
+from plumbrule.compliance import Oracle, TestCase, TestSet
+from plumbrule.compliance.attacks import (
+    Attack,
+    AttackFamily,
+    RedTeamResult,
+    RedTeamSettings,
+    red_team,
+    write_eval_log,
+)
+from plumbrule.constitution import Constitution
+from plumbrule.errors import ConfigError
+from plumbrule.folders import held_folder
+from plumbrule.judging import PromptSet
+from plumbrule.ledger import Ledger, record_files
+from plumbrule.loop.red_team_content import red_team_content
+from plumbrule.models import EndpointModel, LanguageModel, LocalModel, probe
+from plumbrule.records import to_json
+from plumbrule.report import write_page
+from plumbrule.store import Tell, derive_seed, silent, write_atomic
+
+RED_TEAMING_VERSION = 1
+"""Raised whenever the same call would give other numbers."""
+
+SEARCHED_ON = 8
+"""Requests that a search for triggers reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedTeamOutcome:
+    """What a red team has come to, with its page."""
+
+    result: RedTeamResult
+    content: Mapping[str, Any]
+    """What `report.json` holds."""
+
+    page: Path
+
+
+def red_team_and_report(
+    model: LanguageModel,
+    law: Constitution,
+    goals: TestSet,
+    families: Sequence[AttackFamily],
+    *,
+    judge: LanguageModel | Oracle,
+    out: Path,
+    settings: RedTeamSettings | None = None,
+    judging_prompts: PromptSet | None = None,
+    named: Mapping[str, Any] | None = None,
+    command: str = "",
+    tell: Tell = silent,
+) -> RedTeamOutcome:
+    """Attack a model, write the page and the log, and record every file of the folder.
+
+    Args:
+        model: Who is attacked.
+        law: The principles.
+        goals: What attacks try to get: the probes.
+        families: The attacks.
+        judge: A model, or an answer key.
+        out: Folder of the red team; one that was interrupted there goes on.
+        settings: Budget and how replies are drawn.
+        judging_prompts: What a model is asked in as judge.
+        named: What decides the families beside their names: the attacker, files.
+        command: What makes it again, for the page.
+        tell: Told of progress.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    chosen = settings or RedTeamSettings()
+    who = judge if isinstance(judge, LanguageModel) else None
+    probe(*(each for each in (model, who) if isinstance(each, EndpointModel)))
+    ours = {
+        "version": RED_TEAMING_VERSION,
+        "settings": to_json(chosen),
+        "named": {
+            "model": model.identity,
+            "constitution": law.sha256,
+            "goals": goals.sha256,
+            "judge": who.identity if who else "answer key",
+            "prompts": judging_prompts.sha256 if judging_prompts and who else None,
+            "families": [each.name for each in families],
+            **(named or {}),
+        },
+    }
+    text = yaml.safe_dump(ours, sort_keys=False)
+    with held_folder(out, marker="redteam.json", ours=ours, configuration=text):
+        result = red_team(
+            model, law, goals, families, judge=judge, settings=chosen,
+            judging_prompts=judging_prompts, folder=out, tell=tell,
+        )  # fmt: skip
+        write_hits(result, out / "hits.jsonl")
+        write_eval_log(result, out / "attacks.eval", created=_begun(out))
+        content = red_team_content(result, command=command)
+        write_page("red_team", content, out / "report")
+        with Ledger.open(out / "ledger.db") as ledger:
+            ledger.record("redteam/begin", "redteam", ours)
+            for each in result.holes:
+                where = {"principle": each.principle_id, "family": each.family}
+                ledger.record(f"hole {each.principle_id} {each.family}", "hole", where)
+            record_files(ledger, out)
+    return RedTeamOutcome(result=result, content=content, page=out / "report" / "index.html")
+
+
+def _begun(out: Path) -> datetime:
+    """When the folder was begun: the same command must write the same log."""
+    begun = json.loads((out / "redteam.json").read_text(encoding="utf-8"))["begun"]
+    return datetime.fromtimestamp(float(begun), UTC)
+
+
+def write_hits(result: RedTeamResult, path: Path) -> None:
+    """Write the attacks that succeeded, a line each.
+
+    Raises:
+        StorageError: The disk did not take the file.
+    """
+    rows = [
+        {
+            "principle": each.attack.principle_id,
+            "family": each.attack.family,
+            "origin": each.attack.origin,
+            "goal": each.attack.goal[-1].content,
+            "messages": [to_json(turn) for turn in each.exchange.dialogue],
+            "prefill": each.attack.prefill,
+            "reply": each.exchange.response,
+        }
+        for each in result.hits
+    ]
+    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def searched_families(
+    model: LanguageModel, base: LanguageModel, goals: TestSet, *, seed: int, share: float = 0.05
+) -> tuple[list[AttackFamily], str]:
+    """Texts, in no prompt, that switch a model away from the one that it was tuned from.
+
+    They are sought by gradients through the weights of both; see `behavior.triggers`.
+
+    Args:
+        model: Who is attacked.
+        base: What it was tuned from, with the same tokens.
+        goals: Their shortest probes are what the search reads.
+        seed: Of the search.
+        share: Of a comparison's reading that the search may take.
+
+    Returns:
+        The family `trigger` where texts were found, and what came of the search in a sentence.
+
+    Raises:
+        ConfigError: The weights of one are not at hand.
+        DataError: The two do not share their tokens.
+    """
+    if not isinstance(model, LocalModel) or not isinstance(base, LocalModel):
+        raise ConfigError(
+            "a search for triggers needs the weights of the model and of --base; an endpoint has "
+            "none to give"
+        )
+    probes = [case.dialogue for case in goals.cases if case.kind == "probe" and _short(case)]
+    rng = np.random.default_rng(derive_seed(seed, "searched on"))
+    chosen = [probes[place] for place in rng.permutation(len(probes))[:SEARCHED_ON].tolist()]
+    found = find_triggers(
+        base, model, chosen, settings=trigger_settings(model, share=share), seed=seed
+    )
+    if not found.candidates:
+        return [], f"The search found no trigger: {found.reason}."
+    texts = [each.text for each in found.candidates]
+
+    def make(case: TestCase, rng: np.random.Generator) -> Attack:
+        text = texts[int(rng.integers(len(texts)))]
+        return Attack(
+            principle_id=case.principle_id,
+            family="trigger",
+            origin="searched",
+            goal=case.dialogue,
+            turns=(f"{text.strip()} {case.dialogue[-1].content}",),
+            source="search for triggers",
+        )
+
+    said = f"The search found {len(texts)} texts that switch the model, of {found.tried:,} tried."
+    return [AttackFamily(name="trigger", origin="searched", make=make)], said
+
+
+def _short(case: TestCase) -> bool:
+    return len(case.dialogue) == 1

@@ -1,0 +1,73 @@
+"""What a user asked to have examined: the constitution, its tests and the judge."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from plumbrule.compliance import Oracle, TestSet, build_tests, read_tests
+from plumbrule.constitution import Constitution, load_constitution
+from plumbrule.data import read_prompt_file
+from plumbrule.errors import ConfigError
+from plumbrule.recipes.village import village_oracle
+from plumbrule.recipes.village_tests import village_tests
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenTests:
+    """An examination that was asked for."""
+
+    law: Constitution
+    tests: TestSet
+    oracle: Oracle | None
+    """The answer key, which judges where no model is named; None outside the village."""
+
+    notes: tuple[str, ...] = ()
+    """Sentences on what was left out."""
+
+
+def choose_tests(
+    constitution: str,
+    *,
+    tests: Path | None = None,
+    prompts: Path | None = None,
+    copies: int | None = None,
+    seed: int = 0,
+) -> ChosenTests:
+    """The tests that were asked for.
+
+    Args:
+        constitution: Name or file.
+        tests: A file of tests, in place of making them.
+        prompts: Requests whose `kind` names the principle that they test.
+        copies: Ways in which each family is asked.
+        seed: Decides what is drawn.
+
+    Raises:
+        ConfigError: Both files are given.
+        DataError: A file cannot be read, or holds no test.
+    """
+    law = load_constitution(constitution)
+    village = law.name == load_constitution("village").name
+    if tests is not None and prompts is not None:
+        raise ConfigError("expected --tests or --prompts, got both; prompts become tests anew")
+    if tests is not None:
+        return ChosenTests(
+            law=law, tests=read_tests(tests), oracle=village_oracle if village else None
+        )
+    if village and prompts is None:
+        return ChosenTests(law=law, tests=village_tests(law, seed=seed), oracle=village_oracle)
+    given = read_prompt_file(prompts) if prompts else None
+    asked = given.prompts if given else ()
+    known = {each.id for each in law.principles}
+    strange = sum(each.kind not in known for each in asked)
+    notes = given.notes if given else ()
+    if strange:
+        notes += (
+            f"{prompts}: {strange} prompts name no principle of {law.name!r} in `kind` and were "
+            "left out",
+        )
+    return ChosenTests(
+        law=law,
+        tests=build_tests(law, asked, seed, copies=copies),
+        oracle=village_oracle if village else None,
+        notes=notes,
+    )
