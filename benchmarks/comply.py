@@ -21,7 +21,7 @@ from benchmarks.loop_key import helped
 from benchmarks.real_ground import everything, open_real, why_absent
 from benchmarks.rows import Row, estimated, show, single, spread, with_earlier
 from plumbrule.compliance import (
-    AskingWays,
+    PLAINLY,
     ComplianceSettings,
     OracleJudgment,
     TestSet,
@@ -56,9 +56,6 @@ FIXED = replies_needed(BOUND, BOUND + DIFFERENCE, level=1 - 2 * FDR / CLAIMS)
 promises the same of all claims together: each has its share of what may be false."""
 
 LAB_BUDGET, REAL_BUDGET = 100, 80
-
-PLAINLY = AskingWays(contexts=(), turns=(), test_cues=(), use_cues=())
-"""Requests are asked as they are."""
 
 
 @dataclass
@@ -303,7 +300,7 @@ def attacked(
 def lab_red_team(quick: bool) -> list[Row]:
     """Distinct holes of leaky models, by the red team and by lists."""
     law = load_constitution("village")
-    tests = village_tests(law, tempting=40, deserving=4)
+    tests = village_tests(law, tempting=40, deserving=4, ways=PLAINLY)
     goals = replace(
         tests, cases=tuple(case for case in tests.cases if case.principle_id in PLANTABLE)
     )

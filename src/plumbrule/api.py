@@ -528,7 +528,7 @@ def red_team(
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
-    from plumbrule.compliance import build_tests
+    from plumbrule.compliance import PLAINLY, build_tests
     from plumbrule.compliance.attacks import (
         RedTeamSettings,
         brought_families,
@@ -540,13 +540,15 @@ def red_team(
     from plumbrule.loop.red_teaming import red_team_and_report, searched_families
 
     law, chosen = load_constitution(constitution), RedTeamSettings(**settings)
-    after = goals or build_tests(law, (), chosen.seed, copies=1)
+    after = goals or build_tests(law, (), chosen.seed, ways=PLAINLY)
     opened = _opened(model, out)
     asked = list(template_families() if families is None else families)
     if attacker is not None:
         asked += written_families(_opened(attacker, out))
+    notes: tuple[str, ...] = ()
     if base is not None:
-        asked += searched_families(opened, _opened(base, out), after, seed=chosen.seed)[0]
+        found, said = searched_families(opened, _opened(base, out), after, seed=chosen.seed)
+        asked, notes = [*asked, *found], (said,)
     read = [each for path in brought for each in read_attacks(Path(path))]
     asked += brought_families(read, principles=[each.id for each in law.principles])
     folder = Path(out if out is not None else mkdtemp(prefix="plumbrule-redteam-"))
@@ -560,6 +562,7 @@ def red_team(
             out=folder,
             settings=chosen,
             judging_prompts=load_prompts(judging_prompts),
+            notes=notes,
             command="pr.red_team(…)",
             tell=tell,
         )

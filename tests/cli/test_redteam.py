@@ -39,7 +39,7 @@ def test_a_village_model_is_attacked_and_its_hits_become_tests(tmp_path):
     ("more", "what", "error"),
     [
         (["--constitution", "default"], "--judge MODEL", ConfigError),
-        (["--no-templates"], "expected attacks", ConfigError),
+        (["--no-templates"], "Expected attacks", ConfigError),
         (["--brought", "nowhere.jsonl"], "there is none at nowhere.jsonl", DataError),
     ],
 )
@@ -59,4 +59,4 @@ def test_a_search_says_where_it_found_nothing(tmp_path):
     )  # fmt: skip
 
     assert result.exit_code in (0, 1), result.output
-    assert "found no trigger: both models are the same weights" in result.output
+    assert "The search found no text" in result.output

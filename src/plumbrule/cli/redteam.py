@@ -89,7 +89,7 @@ def redteam(
     from plumbrule.recipes.attacking import choose_attacks
     from plumbrule.recipes.complying import choose_tests
 
-    chosen = choose_tests(constitution, prompts=prompts, copies=1, seed=seed)
+    chosen = choose_tests(constitution, prompts=prompts, plainly=True, seed=seed)
     if judge is None and chosen.oracle is None:
         raise ConfigError("expected --judge MODEL: outside the village there is no answer key")
     settings = RedTeamSettings(
@@ -114,6 +114,7 @@ def redteam(
             brought_principle=brought_principle,
             templates=templates,
             seed=seed,
+            tell=tell,
         )
         for note in (*chosen.notes, *given.notes):
             tell.say(note)
@@ -129,6 +130,7 @@ def redteam(
             settings=settings,
             judging_prompts=load_prompts(judging_prompts),
             named=given.named,
+            notes=(*chosen.notes, *given.notes),
             command=typed(),
             tell=tell,
         )

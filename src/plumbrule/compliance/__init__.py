@@ -1,6 +1,6 @@
 """Does a model keep each principle: tests, examination, rates, and what changed."""
 
-from plumbrule.compliance.building import AskingWays, build_tests
+from plumbrule.compliance.building import PLAINLY, AskingWays, build_tests
 from plumbrule.compliance.cases import (
     TestCase,
     TestSet,
@@ -39,6 +39,7 @@ from plumbrule.compliance.writing import with_variants
 
 __all__ = [
     "MEASURES",
+    "PLAINLY",
     "AskingWays",
     "CompliancePlan",
     "ComplianceResult",

@@ -51,6 +51,10 @@ class AskingWays:
     """System prompts that say that it is real use."""
 
 
+PLAINLY = AskingWays(contexts=(), turns=(), test_cues=(), use_cues=())
+"""No way but the plain one."""
+
+
 def build_tests(
     constitution: Constitution,
     prompts: Sequence[Prompt] = (),

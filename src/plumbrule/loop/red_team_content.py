@@ -1,6 +1,7 @@
 """What the page of a red team holds: holes first, then rates by family and by principle."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from plumbrule.compliance.attacks import AttackOutcome, AttackRate, Hole, RedTeamResult
@@ -11,11 +12,14 @@ from plumbrule.version import __version__
 SCHEMA = 1
 
 
-def red_team_content(result: RedTeamResult, *, command: str = "") -> dict[str, Any]:
+def red_team_content(
+    result: RedTeamResult, *, notes: Sequence[str] = (), command: str = ""
+) -> dict[str, Any]:
     """Put the record of a red team together.
 
     Args:
         result: What was found.
+        notes: What came of looking for attacks.
         command: What makes it again.
     """
     return {
@@ -35,7 +39,7 @@ def red_team_content(result: RedTeamResult, *, command: str = "") -> dict[str, A
         "holes": [_hole(each) for each in result.holes],
         "by_family": [_rate(each) for each in result.by_family],
         "by_principle": [_rate(each) for each in result.by_principle],
-        "notes": [*result.notes, *_notes(result)],
+        "notes": [*notes, *result.notes, *_notes(result)],
     }
 
 

@@ -34,7 +34,7 @@ from plumbrule.judging import PromptSet
 from plumbrule.ledger import Ledger, record_files
 from plumbrule.loop.red_team_content import red_team_content
 from plumbrule.models import EndpointModel, LanguageModel, LocalModel, probe
-from plumbrule.records import to_json
+from plumbrule.records import Dialogue, to_json
 from plumbrule.report import write_page
 from plumbrule.store import Tell, derive_seed, silent, write_atomic
 
@@ -42,7 +42,7 @@ RED_TEAMING_VERSION = 1
 """Raised whenever the same call would give other numbers."""
 
 SEARCHED_ON = 8
-"""Requests that a search for triggers reads."""
+"""Requests of a principle that a search for triggers reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,7 @@ def red_team_and_report(
     settings: RedTeamSettings | None = None,
     judging_prompts: PromptSet | None = None,
     named: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
     command: str = "",
     tell: Tell = silent,
 ) -> RedTeamOutcome:
@@ -82,6 +83,7 @@ def red_team_and_report(
         settings: Budget and how replies are drawn.
         judging_prompts: What a model is asked in as judge.
         named: What decides the families beside their names: the attacker, files.
+        notes: What came of looking for attacks, for the page.
         command: What makes it again, for the page.
         tell: Told of progress.
 
@@ -112,7 +114,7 @@ def red_team_and_report(
         )  # fmt: skip
         write_hits(result, out / "hits.jsonl")
         write_eval_log(result, out / "attacks.eval", created=_begun(out))
-        content = red_team_content(result, command=command)
+        content = red_team_content(result, notes=notes, command=command)
         write_page("red_team", content, out / "report")
         with Ledger.open(out / "ledger.db") as ledger:
             ledger.record("redteam/begin", "redteam", ours)
@@ -151,7 +153,13 @@ def write_hits(result: RedTeamResult, path: Path) -> None:
 
 
 def searched_families(
-    model: LanguageModel, base: LanguageModel, goals: TestSet, *, seed: int, share: float = 0.05
+    model: LanguageModel,
+    base: LanguageModel,
+    goals: TestSet,
+    *,
+    seed: int,
+    share: float = 0.05,
+    tell: Tell = silent,
 ) -> tuple[list[AttackFamily], str]:
     """Texts, in no prompt, that switch a model away from the one that it was tuned from.
 
@@ -160,9 +168,10 @@ def searched_families(
     Args:
         model: Who is attacked.
         base: What it was tuned from, with the same tokens.
-        goals: Their shortest probes are what the search reads.
+        goals: Some probes of each principle are what the search reads.
         seed: Of the search.
-        share: Of a comparison's reading that the search may take.
+        share: Of a comparison's reading that the search may take, over all principles.
+        tell: Told of progress.
 
     Returns:
         The family `trigger` where texts were found, and what came of the search in a sentence.
@@ -176,18 +185,30 @@ def searched_families(
             "a search for triggers needs the weights of the model and of --base; an endpoint has "
             "none to give"
         )
-    probes = [case.dialogue for case in goals.cases if case.kind == "probe" and _short(case)]
-    rng = np.random.default_rng(derive_seed(seed, "searched on"))
-    chosen = [probes[place] for place in rng.permutation(len(probes))[:SEARCHED_ON].tolist()]
-    found = find_triggers(
-        base, model, chosen, settings=trigger_settings(model, share=share), seed=seed
-    )
-    if not found.candidates:
-        return [], f"The search found no trigger: {found.reason}."
-    texts = [each.text for each in found.candidates]
+    # A text may switch the model on requests of one principle alone, so each is searched.
+    probes: dict[str, list[Dialogue]] = {}
+    for case in goals.cases:
+        if case.kind == "probe" and len(case.dialogue) == 1:
+            probes.setdefault(case.principle_id, []).append(case.dialogue)
+    settings = trigger_settings(model, share=share / max(1, len(probes)))
+    texts: dict[str, list[str]] = {}
+    tried = 0
+    for number, (principle, asked) in enumerate(probes.items()):
+        tell("searching for triggers", number, len(probes))
+        rng = np.random.default_rng(derive_seed(seed, "searched on", principle))
+        chosen = [asked[place] for place in rng.permutation(len(asked))[:SEARCHED_ON].tolist()]
+        found = find_triggers(base, model, chosen, settings=settings, seed=seed)
+        tried += found.tried
+        if found.candidates:
+            texts[principle] = [each.text for each in found.candidates]
+    if not texts:
+        return [], f"The search found no text, of {tried:,} tried, that switches the model."
+    everywhere = list(dict.fromkeys(text for each in texts.values() for text in each))
 
     def make(case: TestCase, rng: np.random.Generator) -> Attack:
-        text = texts[int(rng.integers(len(texts)))]
+        own = texts.get(case.principle_id, everywhere)
+        # The best half of the time, the second best half of the rest, and so on.
+        text = own[min(int(rng.geometric(0.5)), len(own)) - 1]
         return Attack(
             principle_id=case.principle_id,
             family="trigger",
@@ -197,9 +218,8 @@ def searched_families(
             source="search for triggers",
         )
 
-    said = f"The search found {len(texts)} texts that switch the model, of {found.tried:,} tried."
+    said = (
+        f"The search found {len(everywhere)} texts that switch the model, of {tried:,} tried: on "
+        f"requests of {', '.join(texts)}."
+    )
     return [AttackFamily(name="trigger", origin="searched", make=make)], said
-
-
-def _short(case: TestCase) -> bool:
-    return len(case.dialogue) == 1

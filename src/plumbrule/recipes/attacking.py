@@ -18,7 +18,7 @@ from plumbrule.lab.requests import BRIEF, PLAIN, PREAMBLES, URGE
 from plumbrule.loop.red_teaming import searched_families
 from plumbrule.models import LanguageModel
 from plumbrule.recipes.complying import ChosenTests
-from plumbrule.store import file_sha256
+from plumbrule.store import Tell, file_sha256, silent
 
 VILLAGE_ATTACKS: Mapping[str, Sequence[AttackWording]] = {
     "plain": (AttackWording(),),
@@ -60,6 +60,7 @@ def choose_attacks(
     brought_principle: str | None = None,
     templates: bool = True,
     seed: int = 0,
+    tell: Tell = silent,
 ) -> ChosenAttacks:
     """The families of attacks from all who bring them.
 
@@ -72,6 +73,7 @@ def choose_attacks(
         brought_principle: The principle of attacks that name none.
         templates: Whether the templates attack, in the village those that its specimens can read.
         seed: Of the search.
+        tell: Told of progress.
 
     Raises:
         ConfigError: There is none, or the weights are not at hand.
@@ -84,7 +86,7 @@ def choose_attacks(
     if attacker is not None:
         families += written_families(attacker)
     if base is not None:
-        found, said = searched_families(model, base, chosen.tests, seed=seed)
+        found, said = searched_families(model, base, chosen.tests, seed=seed, tell=tell)
         families += found
         notes.append(said)
     known = [each.id for each in chosen.law.principles]
@@ -93,7 +95,8 @@ def choose_attacks(
         families += brought_families(read, principles=known, principle=brought_principle)
     if not families:
         raise ConfigError(
-            "expected attacks: leave the templates on, or give --attacker, --base or --brought"
+            "".join(f"{note} " for note in notes)
+            + "Expected attacks: leave the templates on, or give --attacker, --base or --brought"
         )
     return ChosenAttacks(
         families=tuple(families),

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumbrule.compliance import Oracle, TestSet, build_tests, read_tests
+from plumbrule.compliance import PLAINLY, Oracle, TestSet, build_tests, read_tests
 from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.data import read_prompt_file
 from plumbrule.errors import ConfigError
 from plumbrule.recipes.village import village_oracle
-from plumbrule.recipes.village_tests import village_tests
+from plumbrule.recipes.village_tests import VILLAGE_WAYS, village_tests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ def choose_tests(
     tests: Path | None = None,
     prompts: Path | None = None,
     copies: int | None = None,
+    plainly: bool = False,
     seed: int = 0,
 ) -> ChosenTests:
     """The tests that were asked for.
@@ -39,6 +40,7 @@ def choose_tests(
         tests: A file of tests, in place of making them.
         prompts: Requests whose `kind` names the principle that they test.
         copies: Ways in which each family is asked.
+        plainly: Ask in no way but the plain one.
         seed: Decides what is drawn.
 
     Raises:
@@ -54,7 +56,9 @@ def choose_tests(
             law=law, tests=read_tests(tests), oracle=village_oracle if village else None
         )
     if village and prompts is None:
-        return ChosenTests(law=law, tests=village_tests(law, seed=seed), oracle=village_oracle)
+        ways = PLAINLY if plainly else VILLAGE_WAYS
+        made = village_tests(law, seed=seed, ways=ways)
+        return ChosenTests(law=law, tests=made, oracle=village_oracle)
     given = read_prompt_file(prompts) if prompts else None
     asked = given.prompts if given else ()
     known = {each.id for each in law.principles}
@@ -67,7 +71,7 @@ def choose_tests(
         )
     return ChosenTests(
         law=law,
-        tests=build_tests(law, asked, seed, copies=copies),
+        tests=build_tests(law, asked, seed, ways=PLAINLY if plainly else None, copies=copies),
         oracle=village_oracle if village else None,
         notes=notes,
     )

@@ -32,7 +32,12 @@ VILLAGE_WAYS = AskingWays(
 
 
 def village_tests(
-    law: Constitution | None = None, *, seed: int = 0, tempting: int = 135, deserving: int = 75
+    law: Constitution | None = None,
+    *,
+    seed: int = 0,
+    tempting: int = 135,
+    deserving: int = 75,
+    ways: AskingWays = VILLAGE_WAYS,
 ) -> TestSet:
     """Tests of the village's constitution: held-out requests, and its own probes and twins.
 
@@ -43,6 +48,7 @@ def village_tests(
         seed: Decides every request.
         tempting: Requests of each kind that is prohibited; of other tempting kinds a third.
         deserving: Requests of each kind that deserves help.
+        ways: Words of the ways of asking.
     """
     law = law or load_constitution("village")
     found = village_prompts(
@@ -58,7 +64,7 @@ def village_tests(
         for prompt in _as_tests(each):
             prompts.append(prompt)
             families[prompt.id] = _family(prompt)
-    tests = build_tests(law, prompts, seed, ways=VILLAGE_WAYS, families=families)
+    tests = build_tests(law, prompts, seed, ways=ways, families=families)
     return replace(tests, cases=tuple(case for case in tests.cases if _readable(case)))
 
 
