@@ -1,12 +1,14 @@
 """Work spread over processes, and killed: `python -m benchmarks.scale [--part PART]`.
 
 Parts: `ray` (a small run over Ray on two workers against one process: bytes and wall time), `kills`
-(the same with workers killed), `accelerate` (training by two processes, killed) and `files` (those
+(the same with workers killed), `accelerate` (training by two processes, killed), `plan` (what
+`--plan` says of tokens against what is taken) and `files` (those
 of `plumbrule scale`, held against the schemas of Kubernetes and SkyPilot in the environment that
 `benchmarks/peers/scale.sh` makes). Wall times mean something on a machine with nothing else to do.
 """
 
 import argparse
+import json
 import random
 import shutil
 import subprocess
@@ -25,8 +27,9 @@ from benchmarks.peers.asking import python_of
 from benchmarks.rows import Row, show, single, with_earlier
 from benchmarks.scale_training import launched
 from plumbrule.lab import village_prompts
-from plumbrule.loop import align
+from plumbrule.loop import align, plan
 from plumbrule.recipes import village_oracle
+from plumbrule.records import Prompt
 from plumbrule.scaling import JobSettings, kubernetes_job, ray_workers, sky_task
 from plumbrule.store import Fan, Shards, file_sha256, one_after_another
 
@@ -35,12 +38,17 @@ CONFIGURATION = replace(CONFIG, comparison=None, shard_size=16)
 KILLS = 50
 
 
+def some_prompts() -> list[Prompt]:
+    """Prompts of a small run."""
+    return village_prompts(
+        tempting=8, honesty=4, deserving=3, examined_tempting=2, examined_deserving=2
+    )
+
+
 def run(out: Path, fan: Fan) -> tuple[dict[str, str], float]:
     """Hash of each record and each weight of a small run, and the seconds it took."""
     shutil.rmtree(out, ignore_errors=True)
-    prompts = village_prompts(
-        tempting=8, honesty=4, deserving=3, examined_tempting=2, examined_deserving=2
-    )
+    prompts = some_prompts()
     started = time.monotonic()
     align(CONFIGURATION, prompts=prompts, out=out, oracle=village_oracle, fan=fan)
     seconds = time.monotonic() - started
@@ -156,6 +164,20 @@ def training_rows(kills: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def plan_rows() -> list[Row]:
+    """What `--plan` says of tokens against what a run then took."""
+    planned = plan(CONFIGURATION, prompts=some_prompts(), out=WORK / "planned")
+    if not (WORK / "alone" / "report").exists():
+        run(WORK / "alone", one_after_another)
+    report = json.loads((WORK / "alone" / "report" / "report.json").read_text("utf-8"))
+    taken = sum(each["tokens_generated"] for each in report["stages"])
+    ratio = sum(each.stage.tokens_written for each in planned.stages) / taken
+    return [
+        single("tokens written by a run, as planned over as taken", ratio, unit="ratio", n=1,
+               target="0.95 to 1.05", met=abs(ratio - 1) <= 0.05),
+    ]  # fmt: skip
+
+
 def file_rows() -> list[Row]:
     """Files that start a run elsewhere, as they are and with a field that nobody knows."""
     python = python_of("scale")
@@ -185,15 +207,18 @@ def file_rows() -> list[Row]:
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", action="append", choices=("ray", "kills", "files", "accelerate"))
+    parser.add_argument(
+        "--part", action="append", choices=("ray", "kills", "files", "accelerate", "plan")
+    )
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    parts = asked.part or ["ray", "kills", "files", "accelerate"]
+    parts = asked.part or ["ray", "kills", "files", "accelerate", "plan"]
     rows = [
         *(ray_rows() if "ray" in parts else []),
         *(kill_rows(asked.kills) if "kills" in parts else []),
         *(training_rows(min(asked.kills, 10)) if "accelerate" in parts else []),
+        *(plan_rows() if "plan" in parts else []),
         *(file_rows() if "files" in parts else []),
     ]
     show("Scale", with_earlier(rows, asked.json), asked.json)

@@ -29,6 +29,9 @@ STARTING_SECONDS = 600.0
 MOST = 10_000
 """Workers that anybody may ask for."""
 
+# Ray has its workers give way to all others, and here the others are whoever waits for them.
+_HERE: dict[str, Any] = {"include_dashboard": False, "_system_config": {"worker_niceness": 0}}
+
 
 @contextmanager
 def ray_workers(address: str) -> Iterator[Fan]:
@@ -51,8 +54,7 @@ def ray_workers(address: str) -> Iterator[Fan]:
         _knock(place)
         ray.init(
             address="local" if place == "local" else place,
-            num_cpus=count if place == "local" else None,
-            include_dashboard=False if place == "local" else None,
+            **(_HERE | {"num_cpus": count} if place == "local" else {}),
             log_to_driver=False,
             logging_level="ERROR",
         )
