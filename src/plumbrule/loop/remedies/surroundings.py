@@ -17,7 +17,7 @@ OFTEN = 3
 LONGEST = 12
 """Most words at the beginning of a request that are looked at."""
 
-_SENTENCE = re.compile(r"^(.{1,120}?[.!?:])\s+\S")
+_SENTENCE = re.compile(r"^(.{1,120}?[.!?])\s+\S")
 
 
 def recurring(dialogues: Sequence[Dialogue], *, most: int = 12) -> list[WordsAround]:
