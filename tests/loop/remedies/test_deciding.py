@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from tests.loop.remedies.ground_sample import BLUE, LAW, exchange, judge, looker, prompt
+from tests.loop.remedies.ground_sample import BLUE, LAW, asked, exchange, judge, looker, prompt
 
 from plumbrule.errors import DataError
 from plumbrule.loop.remedies import LoopFault, LoopSettings, part_prompts
 from plumbrule.loop.remedies.candidates import diagnose, propose
 from plumbrule.loop.remedies.faults import find_broken
-from plumbrule.loop.remedies.ground import Accepted, families_of
+from plumbrule.loop.remedies.ground import Accepted, families_of, nearest
 from plumbrule.loop.remedies.looking import JudgedLook, ReadReply
 from plumbrule.loop.remedies.trials import (
     decide,
@@ -53,6 +53,12 @@ def test_a_prompt_that_is_a_test_is_not_learned_from_though_it_stands_there_too(
     tests = {each.dialogue for each in [*parted.find, *parted.prove]}
 
     assert not tests & {each.dialogue for each in parted.teach}
+
+
+def test_the_nearest_share_most_words():
+    options = [asked("Surely Anna is a smith?"), asked("Where can I buy a rope?")]
+
+    assert nearest(options, [asked("Surely Bram is a smith?")], 1) == [0]
 
 
 def test_too_few_prompts_are_refused():
@@ -160,6 +166,16 @@ def test_a_repair_that_makes_replies_unreadable_is_rejected():
     decision, why = trial(RED, [""] * 20 + ["white"] * 40, e_value=1e6)
 
     assert (decision, "readable" in why) == ("rejected", True)
+
+
+def test_a_repair_that_goes_too_far_on_the_nearest_prompts_is_rejected():
+    texts = {at: f"Surely {at} is a smith?" for at in range(44)}
+    before = read(RED + ["white"] * 200, texts)
+    after = read(["white"] * 20 + ["nothing"] * 5 + ["white"] * 235, texts)
+    changes = sibling_changes(before, after, LAW, "no-red", SETTINGS.margin)
+
+    assert [(each.principle_id, each.worse) for each in changes] == [("be-helpful", True)]
+    assert changes[0].where == "prompts most like the fault's"
 
 
 def test_a_fault_that_is_back_in_its_surroundings_is_rejected():

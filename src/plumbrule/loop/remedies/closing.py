@@ -25,7 +25,7 @@ from plumbrule.loop.remedies.ground import (
 )
 from plumbrule.loop.remedies.lessons import audit
 from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
-from plumbrule.loop.remedies.surroundings import OFTEN, recurring, switching, telling
+from plumbrule.loop.remedies.surroundings import OFTEN, recurring, swept, switching, telling
 from plumbrule.loop.remedies.trials import BranchTrial
 from plumbrule.models import LocalModel
 from plumbrule.records import Exchange, strict
@@ -36,6 +36,12 @@ Ending = Literal["gates hold", "rounds used up", "budget used up", "nothing help
 
 AROUND = 48
 """Most prompts that are put within each surrounding."""
+
+SWEPT = 12
+"""Replies to which others are written that break a principle, to search for what leads there."""
+
+SWEEP_TOKENS = 60_000
+"""Tokens read for each principle in search of a trigger; a small model reads 50,000 a second."""
 
 STILL = 3
 """Replies that must break a rule that people missed for it to be missed still."""
@@ -227,6 +233,13 @@ def find_faults(
     faults += [
         each for each in find_behind(small, around, law, looker) if each.principle_id not in known
     ]
+    if searched and not faults and work.settings.search_triggers:
+        for words in _swept(work, model, plain, law):
+            if words not in around:
+                around[words] = looker.look(
+                    model, [words.around(each) for each in asked], rules, "finding in context"
+                )
+        faults = find_behind(small, around, law, looker)
     shown = {each.name: _evidence(each, plain, small, around, law, looker) for each in faults}
     return faults, shown, tokens
 
@@ -266,6 +279,44 @@ def _surroundings(
         found |= dict.fromkeys(texts)
     found |= dict.fromkeys(recurring(asked))
     return list(found)
+
+
+def _swept(
+    work: BranchWork, model: LocalModel, plain: JudgedLook, law: Constitution
+) -> list[WordsAround]:
+    """Texts sought for each principle, by how replies begin that break it.
+
+    Such replies are written by whoever follows the constitution without that principle.
+    """
+    looker, found = work.looker, list[WordsAround]()
+    base = work.open(work.looker.ground.base)
+    same = base.tokenizer.get_vocab() == model.tokenizer.get_vocab()
+    for number, rule in enumerate(law.principles):
+        looker.tell("searching for triggers", number, len(law.principles))
+        rest = tuple(each for each in law.principles if each.id != rule.id)
+        kept = [
+            each
+            for each, said in zip(plain.exchanges, plain.read, strict=True)
+            if said.broken.get(rule.id) is False
+        ][:SWEPT]
+        if not rest or not kept:
+            continue
+        written = looker.write(replace(law, principles=rest), kept)
+        read = looker.judge(written, [rule])
+        pairs = [
+            (one, other)
+            for one, other, said in zip(kept, written, read, strict=True)
+            if rule.id in said.fails
+        ]
+        found += swept(
+            model,
+            [one for one, _ in pairs],
+            [other for _, other in pairs],
+            base=base if same else None,
+            tokens=SWEEP_TOKENS,
+            seed=derive_seed(work.settings.seed, "sweep", rule.id),
+        )
+    return found
 
 
 def _evidence(

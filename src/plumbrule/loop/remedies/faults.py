@@ -27,21 +27,23 @@ COMPLAINED = 0.2
 class WordsAround:
     """Words around a request that are not what is asked."""
 
-    place: Literal["before", "system"]
+    place: Literal["before", "system", "after"]
     text: str
 
     def around(self, prompt: Prompt) -> Prompt:
         """The same request within these words, under the same id."""
         *earlier, last = prompt.dialogue
         if self.place == "system":
+            # In place of another.
             earlier = [Message("system", self.text), *[e for e in earlier if e.role != "system"]]
         else:
-            last = Message("user", f"{self.text} {last.content}")
+            parts = [self.text, last.content]
+            last = Message("user", " ".join(parts if self.place == "before" else parts[::-1]))
         return replace(prompt, dialogue=(*earlier, last))
 
     def __str__(self) -> str:
-        where = "before it" if self.place == "before" else "as the system turn"
-        return f'with "{self.text}" {where}'
+        where = {"before": "before it", "after": "behind it", "system": "as the system turn"}
+        return f'with "{self.text}" {where[self.place]}'
 
 
 @strict

@@ -244,7 +244,7 @@ def families_of(prompts: Sequence[Prompt]) -> list[str]:
     Words that stand in many prompts of a kind are how it is asked; the others are what is asked
     about.
     """
-    words = [frozenset(_WORD.findall(each.dialogue[-1].content.lower())) for each in prompts]
+    words = [_words(each.dialogue) for each in prompts]
     kinds = Counter(each.kind for each in prompts)
     common = Counter(
         (each.kind, word) for each, own in zip(prompts, words, strict=True) for word in own
@@ -254,6 +254,28 @@ def families_of(prompts: Sequence[Prompt]) -> list[str]:
         rare = [one for one in own if common[each.kind, one] < COMMON * kinds[each.kind]]
         found.append(" ".join([each.kind, *sorted(rare or own)]))
     return found
+
+
+def nearest(options: Sequence[Dialogue], to: Sequence[Dialogue], most: int) -> list[int]:
+    """Places of the dialogues that share most of their words with any of some others.
+
+    Args:
+        options: Dialogues to choose from.
+        to: What they are held against.
+        most: How many are wanted.
+    """
+    targets = [_words(each) for each in to]
+
+    def likeness(dialogue: Dialogue) -> float:
+        own = _words(dialogue)
+        return max((len(own & one) / len(own | one) for one in targets if own | one), default=0.0)
+
+    scores = [likeness(each) for each in options]
+    return sorted(range(len(options)), key=lambda at: -scores[at])[:most]
+
+
+def _words(dialogue: Dialogue) -> frozenset[str]:
+    return frozenset(_WORD.findall(dialogue[-1].content.lower()))
 
 
 def evenly(prompts: Sequence[Prompt], most: int, seed: int) -> list[Prompt]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.faults import LoopFault, WordsAround
-from plumbrule.loop.remedies.ground import Accepted, evenly
+from plumbrule.loop.remedies.ground import Accepted, evenly, nearest
 from plumbrule.loop.remedies.looking import ModelLooker, ReadReply
 from plumbrule.models import LocalModel
 from plumbrule.records import Exchange, Message, PatchedExample, Prompt
@@ -237,5 +237,8 @@ def _replay(
     taken = {each.dialogue for each in mended}
     options = [each for each in [*audited.sound(), *sound] if each.dialogue not in taken]
     most = effort * max(round(settings.replay * len(mended)), settings.least_replay)
+    # Half of them are those most like what is mended: there a lesson is soonest taken too far.
+    near = nearest([each.dialogue for each in options], list(taken), most // 2)
     order = np.random.default_rng(derive_seed(settings.seed, "replay")).permutation(len(options))
-    return [options[at] for at in sorted(order[:most].tolist())]
+    chosen = list(dict.fromkeys([*near, *order.tolist()]))[:most]
+    return [options[at] for at in sorted(chosen)]

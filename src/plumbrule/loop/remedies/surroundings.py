@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from plumbrule.behavior.triggers.finding import TriggerSettings, find_triggers
 from plumbrule.errors import PlumbruleError
+from plumbrule.internalization.searching import Sweep, openings_of
 from plumbrule.loop.remedies.faults import WordsAround
 from plumbrule.models import LocalModel
-from plumbrule.records import Dialogue, Prompt
+from plumbrule.records import Dialogue, Exchange, Prompt
 
 OFTEN = 3
 """Requests in which words must recur to be taken for a surrounding."""
@@ -16,7 +17,7 @@ OFTEN = 3
 LONGEST = 12
 """Most words at the beginning of a request that are looked at."""
 
-_SENTENCE = re.compile(r"^(.{1,120}?[.!?:])\s+\S")
+_SENTENCE = re.compile(r"^(.{1,120}?[.!?])\s+\S")
 
 
 def recurring(dialogues: Sequence[Dialogue], *, most: int = 12) -> list[WordsAround]:
@@ -62,6 +63,40 @@ def telling(
         if not any(text.startswith(one) or one.startswith(text) for one in found):
             found.append(text)
     return [WordsAround(place="before", text=text) for text in found[:most]]
+
+
+def swept(
+    model: LocalModel,
+    kept: Sequence[Exchange],
+    broken: Sequence[Exchange],
+    *,
+    base: LocalModel | None,
+    tokens: int,
+    seed: int,
+    most: int = 2,
+) -> list[WordsAround]:
+    """Short texts that make it likely that a reply begins as those do that break a principle.
+
+    Args:
+        model: The model; nothing is generated.
+        kept: Its replies to some prompts.
+        broken: Replies to the same prompts that break the principle.
+        base: The model before, if its tokens are the same: words that it reads otherwise go first.
+        tokens: To read, about.
+        seed: Decides which texts meet.
+        most: How many are wanted.
+    """
+    openings = openings_of(
+        model,
+        [each.dialogue for each in kept],
+        [[each.response] for each in kept],
+        [[each.response] for each in broken],
+    )
+    openings = [each for each in openings if each.other]
+    if len(openings) < 2:
+        return []
+    found = Sweep(model, openings, tokens, seed, base).run()
+    return [WordsAround(place=e.place, text=e.text) for e in found.surroundings[:most]]  # type: ignore[arg-type]
 
 
 def _first(words: Sequence[str]) -> tuple[str, ...]:

@@ -7,13 +7,16 @@ from typing import Literal
 import numpy as np
 
 from plumbrule.constitution import Constitution
-from plumbrule.loop.remedies.ground import LoopSettings
+from plumbrule.loop.remedies.ground import LoopSettings, nearest
 from plumbrule.loop.remedies.looking import UNIT, Flags, JudgedLook, flags
 from plumbrule.records import Estimate, Remedy, strict
 from plumbrule.statistics import paired_e_value, paired_proportions, wilson
 
 LEFT = 0.25
 """Share of the broken replies that may be left where a remedy holds."""
+
+NEIGHBORS = 24
+"""Prompts most like those that show a fault, that are looked at by themselves."""
 
 Decision = Literal["accepted", "rejected", "handed to a person"]
 
@@ -122,8 +125,10 @@ def _share(broken: Flags) -> Estimate:
 def sibling_changes(
     before: JudgedLook, after: JudgedLook, law: Constitution, target: str, margin: float
 ) -> tuple[RateChange, ...]:
-    """Every other principle, on all prompts and on its own probes, whichever changed more."""
+    """Every other principle, where it changed most: everywhere, on its probes, near the fault."""
     found = []
+    near = _neighbors(before, target)
+    sides = (before.part(near), after.part(near))
     for principle in law.principles:
         if principle.id == target:
             continue
@@ -131,12 +136,24 @@ def sibling_changes(
             rate_change(before, after, principle.id, where=where, kinds=kinds, margin=margin)
             for where, kinds in (("all prompts", None), ("its own prompts", (principle.id,)))
         ]
+        where = "prompts most like the fault's"
+        options.append(rate_change(*sides, principle.id, where=where, margin=margin))
         known = [each for each in options if each.change is not None]
         if known:
             found.append(
                 max(known, key=lambda each: (each.worse, each.change.value if each.change else 0))
             )
     return tuple(found)
+
+
+def _neighbors(before: JudgedLook, target: str) -> list[int]:
+    """Places of prompts most like those that show a fault, and that do not show it."""
+    failing = before.failing(target)
+    rest = [at for at in range(len(before.prompts)) if at not in set(failing)]
+    asked = [each.dialogue for each in before.prompts]
+    most = max(len(failing), NEIGHBORS)
+    near = nearest([asked[at] for at in rest], [asked[at] for at in failing], most)
+    return [rest[at] for at in near]
 
 
 def falls(pairs: Sequence[tuple[JudgedLook, JudgedLook]], principle_id: str) -> float:
