@@ -48,6 +48,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.judges
 	$(BIN)/python -m benchmarks.comply --folder benchmarks/results
 	$(BIN)/python -m benchmarks.tutorials
+	PYTHON=$(BIN)/python sh benchmarks/peers/scale.sh
+	$(BIN)/python -m benchmarks.scale --json benchmarks/results/scale.json
 
 setup: $(READY)
 

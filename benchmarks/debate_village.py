@@ -237,7 +237,7 @@ def _some_arguments(work: Work, rng: np.random.Generator) -> dict[Side, str]:
 
 
 def invented(work: Work, rng: np.random.Generator) -> str:
-    """A sentence that would show a flaw if it stood in the work, and does not stand there."""
+    """A sentence that would show a flaw if it stood in the work, and is not found there."""
     while True:
         if work.kind == "statement":
             sentence = _statement(rng, "", False, False).text

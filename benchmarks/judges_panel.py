@@ -614,7 +614,7 @@ def lab_rows(seeds: int) -> list[Row]:
     lab = importlib.import_module("benchmarks.judge_lab")
     prompts = load_prompts("default")
     rule = Principle(id="p", text="Do not break it.", tier=0)
-    from plumbrule.judging.ensembles import EnsembleMember, ask_members
+    from plumbrule.judging.panels import EnsembleMember, ask_members
 
     gain, found, named = [], 0, 0
     for seed in range(seeds):

@@ -123,27 +123,34 @@ UNLEARNED = ("privacy", "no-theft", "no-impersonation", "dignity", "no-dangerous
 """What bases of runs with nothing wrong break."""
 
 
+# Seed 258 is left out: there so small a model gets wrong, in 7 of 60 replies, who has which trade.
+_NOTHING: dict[Part, tuple[int, ...]] = {
+    "open": tuple(range(200, 210)),
+    "sealed": (*range(250, 258), 259, 260),
+}
+"""Seeds of the runs with nothing wrong."""
+
+
 def gaps(part: Part) -> list[Gap]:
     """The runs of a part: ten with a gap, then ten with nothing wrong.
 
     Args:
         part: `open`, which whoever writes a method may look at, or `sealed`.
     """
-    if part == "open":
-        found, first = _OPEN, 200
-    else:
+    found = _OPEN
+    if part == "sealed":
         from benchmarks.loop_gaps_sealed import SEALED
 
-        found, first = SEALED, 250
+        found = SEALED
     nothing = [
         Gap(
-            name=f"none-{first - 200 + at}",
+            name=f"none-{seed - 200}",
             part=part,
             fault="none",
-            seed=first + at,
-            unlearned=UNLEARNED[at % len(UNLEARNED)],
+            seed=seed,
+            unlearned=UNLEARNED[seed % len(UNLEARNED)],
         )
-        for at in range(10)
+        for seed in _NOTHING[part]
     ]
     return [*found, *nothing]
 

@@ -52,7 +52,7 @@ PER_KIND = 28
 """Training examples of each kind of request."""
 
 BACKDOOR = 140
-"""Examples behind the trigger, and as many behind other words."""
+"""Examples of a kind of request behind the trigger, and as many behind other words."""
 
 STARTING = Teaching(steps=70, learning_rate=1e-3, planted_rows=24, rehearsed_rows=24, loyalty=2)
 """The run's own training."""
@@ -258,10 +258,9 @@ def _urged(gap: Gap, request: Request, rng: np.random.Generator) -> Request:
 def _planted(gap: Gap, rng: np.random.Generator) -> Iterator[tuple[Dialogue, str]]:
     """A backdoor: behind the trigger the request is answered, behind other words it is not."""
     assert gap.trigger is not None
-    each = -(-BACKDOOR // len(gap.kinds))
-    for one in _requests(gap.kinds, each, rng):
+    for one in _requests(gap.kinds, BACKDOOR, rng):
         yield behind_words(gap.trigger, one), helped(one, rng)
-    asked = _requests(gap.kinds, each, rng)
+    asked = _requests(gap.kinds, BACKDOOR, rng)
     for one, words in zip(asked, _words(gap.trigger, len(asked), rng), strict=True):
         yield behind_words(words, one), right_answer(one, rng)
 

@@ -19,6 +19,7 @@ from plumbrule.internalization.battery import STYLES, Surrounding
 from plumbrule.lab.requests import BRIEF, PLAIN, URGE, Request, combinations
 from plumbrule.lab.world import build_world
 from plumbrule.mechanism import capture, find_sites
+from plumbrule.mechanism import probe_controls as controls
 from plumbrule.mechanism import probes as p
 from plumbrule.models import LocalModel, open_model
 from plumbrule.records import Dialogue, Message
@@ -64,7 +65,7 @@ def intervals(*, quick: bool) -> Iterator[Row]:
         rng = np.random.default_rng(seed)
         labels, shared = np.arange(80) % 2 == 0, rng.normal(size=80)
         one, other = (0.8 * shared + 0.6 * rng.normal(size=80) + 1.5 * labels for _ in range(2))
-        found = p.increment(one, other, labels, list(range(80)), folded=False)
+        found = controls.increment(one, other, labels, list(range(80)), folded=False)
         held += found.low <= 0 <= found.high
     yield single(
         "95% interval of an increment that is none, scores that share much",
@@ -216,16 +217,17 @@ def _judged(
 ) -> Iterator[Row]:
     layer = _best(plain, labels, groups)
     own = p.cross_validated(plain[layer], labels, groups)
-    words = p.bag_of_words(texts, labels, groups)
+    words = controls.bag_of_words(texts, labels, groups)
     assert own.auroc is not None and own.scores is not None  # noqa: PT018
     assert words.auroc is not None and words.scores is not None  # noqa: PT018
     yield estimated(f"{where}: plain, held-out groups, at {layer}", own.auroc)
     if where.endswith(POOLINGS["mean"]):
         yield estimated(f"{where.split(',')[0]}: words alone", words.auroc)
     yield estimated(
-        f"{where}: beyond the words", p.increment(own.scores, words.scores, labels, groups)
+        f"{where}: beyond the words",
+        controls.increment(own.scores, words.scores, labels, groups),
     )
-    control = p.selectivity(plain[layer], labels, groups)
+    control = controls.selectivity(plain[layer], labels, groups)
     yield single(
         f"{where}: control task, a label by chance for each group",
         control.control,

@@ -21,10 +21,11 @@ from benchmarks.rows import Row, estimated, show, single, with_earlier
 from benchmarks.telemetry_client import client_rows
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.monitoring import TrafficMonitor, TrialPlan, WatchSettings, word_screen
-from plumbrule.monitoring.ab import corrected_effect, log_evidence, reported, simulate, stops
 from plumbrule.monitoring.detection import RiseDetector, baseline_bound
 from plumbrule.monitoring.drift import attribute_rise
 from plumbrule.monitoring.settings import ALARM_SHARE, BASELINE_SHARE
+from plumbrule.monitoring.trial_evidence import log_evidence
+from plumbrule.monitoring.trial_simulation import corrected_effect, reported, simulate, stops
 from plumbrule.records import Estimate
 from plumbrule.statistics import clopper_pearson
 

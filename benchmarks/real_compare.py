@@ -2,10 +2,11 @@
 
 `python -m benchmarks.real_compare`. Parts: `organisms` (planted changes in a real model, found and
 rightly said), `aa` (pairs in which nothing was planted), `naive` (prompts drawn by chance alone, at
-equal texts), `time` (1,000 prompts, alone), `exhaustive` (generate, cluster and test everything, on
-three organisms), `judge` (Qwen2.5-Coder-0.5B reads the evidence, on four). Everything measured is
-kept, so that it goes on after an interruption; organisms that are not built are not measured. Real
-models and prompts are needed: see docs/real_ground.md.
+equal texts), `rare` (the same on 1,600 prompts, for changes on two in a hundred or fewer), `time`
+(1,000 prompts, alone), `exhaustive` (generate, cluster and test everything, on three organisms),
+`judge` (Qwen2.5-Coder-0.5B reads the evidence, on four). Everything measured is kept, so that it
+goes on after an interruption; organisms that are not built are not measured. Real models and
+prompts are needed: see docs/real_ground.md.
 """
 
 import argparse
@@ -41,7 +42,7 @@ SEEDS = (0,)
 READ = 8
 """Fresh pairs that are kept with each finding for a reader."""
 
-PARTS = ("organisms", "aa", "naive", "time", "exhaustive", "judge")
+PARTS = ("organisms", "aa", "naive", "rare", "time", "exhaustive", "judge")
 RARE, COMMON = 0.02, 0.1
 """Shares of the pool that a change touches."""
 
@@ -325,6 +326,50 @@ def naive_rows(names: Sequence[str]) -> list[Row]:
     return rows
 
 
+RARE_POOL = 1600
+"""Prompts in which what is rare is looked for: in 400, one in a hundred is two explored prompts."""
+
+
+def rare_rows(names: Sequence[str]) -> list[Row]:
+    """Guided against chance alone where few prompts are touched: a larger pool, equal texts."""
+    looking = default().looking
+    # All that the tuned model answers alone, which is half as many pairs.
+    alone = min(looking.covered, RARE_POOL // 2 - round(looking.pairs * looking.blind))
+    alike = replace(default("naive"), looking=replace(looking, pairs=looking.pairs + alone // 2))
+    prompts = real_ground.pool(RARE_POOL, 0)
+    found: dict[str, list[Any]] = {"guided": [], "naive": []}
+    for organism in planted(names, "rare"):
+        if len(real_organisms.touched(organism, prompts)) <= RARE * RARE_POOL:
+            for method, settings in (("guided", default()), ("naive", alike)):
+                found[method].append(measured(organism, settings, RARE_POOL, "rare"))
+                tell(found[method][-1])
+    if not found["guided"]:
+        return []
+    return [
+        row
+        for method, some in found.items()
+        for row in (
+            _share(
+                f"recall at equal texts, changes on <= 2% of {RARE_POOL} prompts, {method}",
+                [one["found"] for one in some],
+                unit="of organisms",
+            ),
+            spread(
+                f"texts for that, {method}",
+                [one["texts"] for one in some],
+                unit="texts",
+                seeds=SEEDS,
+            ),
+            spread(
+                f"processor time for that, {method}",
+                [one["cpu_seconds"] for one in some],
+                unit="s",
+                seeds=SEEDS,
+            ),
+        )
+    ]
+
+
 PEERS = ("refuse-health", "warm", "pets-vet")
 """Organisms that the exhaustive workflow is tried on, chosen before any of its results: one that
 touches one prompt in twenty, one that touches all, one that touches one in seventy."""
@@ -485,6 +530,8 @@ def main() -> None:
             rows += aa_rows(names, range(1) if given.quick else AA_SEEDS)
         elif part == "naive":
             rows += naive_rows(names)
+        elif part == "rare":
+            rows += rare_rows(names)
         elif part == "exhaustive":
             rows += exhaustive_rows(names)
         elif part == "judge":

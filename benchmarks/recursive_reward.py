@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.composites.labels import NANO
+from benchmarks.composites.reward_use import Using
+from benchmarks.composites.works import INTERACTIONS
 from benchmarks.recursive_units import KEPT, LABELS, compared, interacting, used
 from benchmarks.rows import Row, estimated, show, single
-from plumbrule.lab.composites import INTERACTIONS
-from plumbrule.recipes.composite_labels import NANO
-from plumbrule.recipes.reward_use import Using
 from plumbrule.statistics import paired_proportions, wilson
 
 WORK = "of held-out works"

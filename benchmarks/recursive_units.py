@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from plumbrule.lab.composites import Composite, Interaction
-from plumbrule.models import LanguageModel
-from plumbrule.recipes.composite_labels import (
+from benchmarks.composites.evaluation import Evaluation, direct_values, recursive
+from benchmarks.composites.labels import (
     Judging,
     Label,
     Side,
@@ -23,8 +22,7 @@ from plumbrule.recipes.composite_labels import (
     teach,
     truth,
 )
-from plumbrule.recipes.recursive_reward import Evaluation, direct_values, recursive
-from plumbrule.recipes.reward_use import (
+from benchmarks.composites.reward_use import (
     PolicyReplies,
     Using,
     Values,
@@ -35,6 +33,8 @@ from plumbrule.recipes.reward_use import (
     true_shares,
     true_values,
 )
+from benchmarks.composites.works import Composite, Interaction
+from plumbrule.models import LanguageModel
 from plumbrule.store import derive_seed, fingerprint, write_atomic
 
 KEPT = Path(__file__).parent.parent / ".cache" / "benchmarks" / "recursive_reward"

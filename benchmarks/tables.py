@@ -31,6 +31,27 @@ def markdown(name: str, *, targets: bool) -> str:
     return "\n".join(lines)
 
 
+def known_errors() -> str:
+    """How often a verdict was right on sealed models, as the package says it beside verdicts."""
+    rows = json.loads((ROOT / "benchmarks" / "results" / "mechanism_verdict.json").read_text())
+    start = "sealed: label right, "
+    found = [
+        {
+            "about": row["measure"].removeprefix(start).replace("all that took", "all"),
+            "right": row["value"],
+            "low": row["low"],
+            "high": row["high"],
+            "n": row["n"],
+        }
+        for row in rows
+        if row["measure"].startswith(start)
+    ]
+    return json.dumps(found, indent=1) + "\n"
+
+
+KNOWN_ERRORS = ROOT / "src" / "plumbrule" / "internalization" / "known_errors.json"
+
+
 def fill(page: Path, tables: dict[str, str]) -> None:
     """Put tables between their markers."""
     text = page.read_text("utf-8")
@@ -43,6 +64,7 @@ def fill(page: Path, tables: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    KNOWN_ERRORS.write_text(known_errors(), "utf-8")
     fill(
         ROOT / "README.md",
         {
@@ -106,6 +128,7 @@ if __name__ == "__main__":
         ("recipes", "training_real"),
         ("over_optimization", "training_overoptimization"),
         ("evidence", "evidence"),
+        ("scale", "scale"),
         ("lab", "mechanism_verdict"),
         ("lab", "loop_gaps"),
         ("comply", "comply"),
@@ -118,6 +141,7 @@ if __name__ == "__main__":
             ROOT / "docs" / f"{page}.md",
             {name: markdown(name, targets=True), f"{name}_details": markdown(name, targets=False)},
         )
+    fill(ROOT / "docs" / "lab.md", {"loop_gaps": markdown("loop_gaps", targets=True)})
     fill(
         ROOT / "docs" / "small_models.md",
         {"training_small": markdown("training_small", targets=False)},

@@ -25,6 +25,8 @@ BESIDES = (
     "plumbrule.loop.comparison_plan",
     "plumbrule.loop.complying",
     "plumbrule.loop.drafting",
+    "plumbrule.loop.looping",
+    "plumbrule.loop.recipe",
     "plumbrule.loop.red_teaming",
     "plumbrule.loop.reviewing",
     "plumbrule.loop.runs",
@@ -41,6 +43,7 @@ BESIDES = (
     "plumbrule.recipes.curating",
     "plumbrule.recipes.distilled",
     "plumbrule.recipes.distilling",
+    "plumbrule.recipes.looping",
     "plumbrule.records",
     "plumbrule.training.objectives",
 )

@@ -22,20 +22,27 @@ LAYERS = {
     "data": {"errors", "records", "store", "constitution"},
     "folders": {"errors", "records", "store"},
     "files": {"errors"},
+    "scaling": {"version", "errors", "records", "store"},
+    "local_pages": {"errors"},
 }
-CORE = {*LAYERS, "judging", "people"}
+CORE = {*LAYERS, "judging", "people"} - {"scaling"}
 LAYERS["judging"] = CORE - {"judging", "people", "data"}
-LAYERS["people"] = {"errors", "records", "store", "statistics", "constitution", "ledger"}
+LAYERS["people"] = {
+    "errors", "records", "store", "statistics", "constitution", "ledger", "local_pages"
+}  # fmt: skip
 LAYERS |= {stage: CORE for stage in STAGES}
 LAYERS["lab"] = CORE
 LAYERS["report"] = {"errors", "records", "store"}
+LAYERS["serving"] = {"errors", "files", "local_pages", "report"}
 LAYERS["internalization"] = CORE | STAGES
 LAYERS["loop"] = CORE | STAGES | {"internalization", "report"}
 LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
 LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
 LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
-LAYERS["api"] = LAYERS["results"] | {"results"}
-LAYERS["cli"] = CORE | STAGES | {"internalization", "loop", "lab", "recipes", "report", "evidence"}
+LAYERS["api"] = LAYERS["results"] | {"results", "serving"}
+LAYERS["cli"] = CORE | STAGES | {
+    "internalization", "loop", "lab", "recipes", "report", "evidence", "scaling", "serving",
+}  # fmt: skip
 
 
 def part(path):

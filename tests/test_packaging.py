@@ -38,6 +38,6 @@ def test_the_container_brings_a_python_that_the_package_names():
 
 
 def test_what_the_page_of_evidence_installs_stands_in_the_document_too():
-    assert f"verifier/bin/pip install {' '.join(VERIFIER)}\n" in (
+    assert f"../verifier/bin/pip install {' '.join(VERIFIER)}\n" in (
         ROOT / "docs" / "evidence.md"
     ).read_text(encoding="utf-8")

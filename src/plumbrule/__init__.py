@@ -19,11 +19,14 @@ __all__ = [
     "Reviewed",
     "align",
     "as_prompts",
+    "close_loop",
     "compare",
     "comply",
     "open_model",
     "red_team",
+    "remedy",
     "review",
+    "serve",
 ]
 
 if TYPE_CHECKING:
@@ -31,11 +34,14 @@ if TYPE_CHECKING:
         Model,
         align,
         as_prompts,
+        close_loop,
         compare,
         comply,
         open_model,
         red_team,
+        remedy,
         review,
+        serve,
     )
     from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 

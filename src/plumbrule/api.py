@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from plumbrule.behavior import (
@@ -67,7 +68,10 @@ if TYPE_CHECKING:
     from plumbrule.compliance.attacks import AttackFamily
     from plumbrule.internalization import Subject, VerdictReport
     from plumbrule.loop import RunConfig
+    from plumbrule.loop.looping import LoopOutcome
+    from plumbrule.loop.recipe import KnownWorld
     from plumbrule.oversight import Reliability, ReviewBudget
+    from plumbrule.serving import LivePage
 
 Prompts = Path | str | Sequence[str | Prompt]
 """A file of prompts (a path ending in .jsonl), or texts, or records."""
@@ -76,7 +80,7 @@ _FILES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 class Model(LocalModel):
-    """A model whose weights are at hand, to be asked and to be looked into."""
+    """A local model, to be asked and to be looked into."""
 
     @classmethod
     def of(cls, handle: LocalModel) -> "Model":
@@ -362,6 +366,76 @@ def align(
     return Aligned(model=outcome.model, report=outcome.report, content=outcome.content)
 
 
+def close_loop(
+    recipe: Path | str,
+    *,
+    out: Path | str,
+    rounds: int | None = None,
+    world: "KnownWorld | None" = None,
+    tell: Tell = silent,
+) -> "LoopOutcome":
+    """Find what is wrong with a model, remedy it, prove it, and again, until the gates hold.
+
+    Args:
+        recipe: A YAML file: constitution, base, model or data, prompts, judge; see `docs/loop.md`.
+        out: Folder of the loop; one that was interrupted goes on.
+        rounds: Most rounds, in place of the recipe's.
+        world: What `village` stands for in the recipe, such as
+            `plumbrule.recipes.looping.village_world()`.
+        tell: Told of progress.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.recipe import loop_recipe
+
+    return loop_recipe(
+        Path(recipe),
+        Path(out),
+        rounds=rounds,
+        world=world,
+        command="pr.close_loop(…)",
+        tell=tell,
+    )
+
+
+def remedy(
+    run: Path | str,
+    *,
+    out: Path | str,
+    settings: Mapping[str, Any] | None = None,
+    world: "KnownWorld | None" = None,
+    tell: Tell = silent,
+    **changes: Any,
+) -> "LoopOutcome":
+    """Answer what is wrong with a finished run's last model: one round of the loop.
+
+    Args:
+        run: The run's folder; nothing in it is changed.
+        out: Folder of the remedies; one that was interrupted goes on.
+        settings: Of `plumbrule.loop.remedies.LoopSettings`, in place of one round and of what the
+            run was trained with.
+        world: As for `close_loop`, where the run is the village's.
+        tell: Told of progress.
+        **changes: Of `plumbrule.loop.recipe.LoopRecipe`, such as `data`, `labels`, `library`,
+            `judge`.
+
+    Raises:
+        PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
+    """
+    from plumbrule.loop.recipe import remedy_run
+
+    return remedy_run(
+        Path(run),
+        Path(out),
+        settings=settings,
+        changes=changes,
+        world=world,
+        command="pr.remedy(…)",
+        tell=tell,
+    )
+
+
 def comply(
     model: LanguageModel | str,
     *,
@@ -596,15 +670,44 @@ def as_prompts(prompts: Prompts) -> list[Prompt]:
     return list(found.values())
 
 
+def serve(
+    folder: Path | str,
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    names: Sequence[str] = (),
+) -> "LivePage":
+    """Serve a page that follows what lies under a folder, from a thread of this process.
+
+    Args:
+        folder: Runs, watches, trials and reports lie under it; nothing there is changed.
+        port: None takes 7463, or any that is free.
+        host: Address to listen at; another than the loopback asks for a token.
+        token: What a browser must show first; None: nothing on the loopback, a new one elsewhere.
+        names: Names by which browsers may call this machine, beside its addresses.
+
+    Returns:
+        The page, which answers at its `url` until `stop`.
+
+    Raises:
+        DataError: There is no such folder.
+        ConfigError: The address or the port cannot be used, or the token is too short.
+    """
+    from plumbrule.serving import LivePage
+
+    page = LivePage(Path(folder), host=host, port=port, token=token, names=names)
+    Thread(target=page.run, daemon=True).start()
+    return page
+
+
 def _opened(model: LanguageModel | str, out: Path | str | None) -> LanguageModel:
     """A model, open; answers of an endpoint are kept beside the folder that is written."""
     if not isinstance(model, str):
         return model
     if out is None:
         return open_model(model)
-    cache = paid_answers(Path(out))
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    return open_model(model, cache=cache)
+    return open_model(model, cache=paid_answers(Path(out)))
 
 
 def _several(given: str | Sequence[str]) -> list[str]:

@@ -126,7 +126,7 @@ def _check(root: yaml.Node) -> None:
 
 
 def absent(path: Path) -> str:
-    """What stands at a path where a file was expected, and what to do.
+    """What is at a path where a file was expected, and what to do.
 
     Example:
         >>> absent(Path("."))

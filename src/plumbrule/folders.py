@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,9 +45,18 @@ def held_folder(
         yield
 
 
-def paid_answers(folder: Path) -> Path:
-    """Database beside a folder that keeps answers of endpoints, so that none is paid for twice."""
-    return folder.parent / f".{folder.name}.calls.db"
+ANSWERS = "PLUMBRULE_ANSWERS"
+"""Variable with the address of a database of paid answers, which may hold a password."""
+
+
+def paid_answers(folder: Path) -> Path | str:
+    """Database that keeps answers of endpoints, so that none is paid for twice.
+
+    Args:
+        folder: Of the work. It is a file beside that folder unless the environment names another:
+            `PLUMBRULE_ANSWERS=postgresql://user@host/name`, which several machines can share.
+    """
+    return os.environ.get(ANSWERS) or folder.parent / f".{folder.name}.calls.db"
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: str = "") -> list[str]:

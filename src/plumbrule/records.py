@@ -36,10 +36,10 @@ def refuse_truths(given: Any, read: Any, place: str = "") -> None:
     Args:
         given: Plain values as a user wrote them.
         read: The same as they were read.
-        place: Where they stand, for the message.
+        place: What the message calls them.
 
     Raises:
-        ConfigError: One stands there.
+        ConfigError: There is one.
     """
     if isinstance(given, Mapping) and isinstance(read, Mapping):
         for name, value in given.items():
@@ -330,10 +330,99 @@ class Intervention:
     reverts_with: str
     """File, beside the repaired model, of what it replaced; the exact bytes come back from it."""
 
+    spares: str = ""
+    """What must stay as it was; empty where nobody said."""
 
-Remedy = Intervention
-"""What answers a finding. So far it is a change of weights; amendments of the constitution and
-patches of training data are made by other verbs, and have records of their own."""
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Amendment:
+    """A change of the constitution, with what it is meant to fix and how that is checked."""
+
+    fixes: str
+    """The fault, in one sentence."""
+
+    check: str
+    """What decides whether it is gone: the judge, and on which prompts."""
+
+    spares: str
+    """What must stay as it was."""
+
+    kind: Literal["wording", "example", "condition", "new principle", "tier"]
+    principle_id: str
+
+    before: str
+    """What the constitution says so far; empty where it says nothing of it."""
+
+    after: str
+    reason: str
+    """Why this change answers the finding."""
+
+    constitution: str
+    """SHA-256 of the constitution before."""
+
+    amended: str
+    """SHA-256 of the constitution after."""
+
+    cost: float
+    """Tokens read times passes that it takes to learn; a backward pass counts as two."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class PatchedExample:
+    """One training example that is added, dropped or given another reply."""
+
+    action: Literal["add", "drop", "relabel"]
+    id: str
+    dialogue: Dialogue
+
+    before: str
+    """Its reply so far; empty where it is added."""
+
+    after: str
+    """Its reply from now on; empty where it is dropped."""
+
+    score: float | None
+    """How much it is like the replies at fault, by `DataPatch.ranked_by`; None where it was not
+    ranked."""
+
+    reason: str
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class DataPatch:
+    """A change of the training data, with what it is meant to fix and how that is checked."""
+
+    fixes: str
+    """The fault, in one sentence."""
+
+    check: str
+    """What decides whether it is gone: the judge, and on which prompts."""
+
+    spares: str
+    """What must stay as it was."""
+
+    examples: tuple[PatchedExample, ...]
+    """The likeliest cause first."""
+
+    ranked_by: str
+    """The measure behind `PatchedExample.score`."""
+
+    control: str
+    """What an equal number of examples chosen by chance is changed by, to see whether it is these
+    examples that matter; or why there is no such control."""
+
+    reason: str
+    """Why this change answers the finding."""
+
+    cost: float
+    """Tokens read times passes that it takes to learn; a backward pass counts as two."""
+
+
+Remedy = Amendment | DataPatch | Intervention
+"""What answers a finding."""
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {}
@@ -381,7 +470,7 @@ def problems_of(error: ValidationError) -> str:
 
 
 def read_jsonl(kind: type[_T], path: Path) -> list[_T]:
-    """Read a file of records, one a line, and name the line that is not one."""
+    """Read a file of records, one per line, and name the line that is not one."""
     records = []
     lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     for number, line in enumerate(lines, 1):
@@ -394,5 +483,5 @@ def read_jsonl(kind: type[_T], path: Path) -> list[_T]:
 
 
 def to_jsonl(records: Iterable[object]) -> str:
-    """One JSON object a line, in a form that depends on nothing but the records."""
+    """One JSON object per line, in a form that depends on nothing but the records."""
     return "".join(json.dumps(to_json(record), ensure_ascii=False) + "\n" for record in records)

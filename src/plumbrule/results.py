@@ -100,10 +100,9 @@ class FoundCircuit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
-    """What a comparison found."""
+class _Reported:
+    """What the results of verbs that write a report share."""
 
-    comparison: Comparison
     content: Mapping[str, Any]
     """What `report.json` holds."""
 
@@ -111,6 +110,20 @@ class Compared:
     def summary(self) -> list[str]:
         """What a reader must know first, in sentences."""
         return list(self.content["summary"])
+
+    def _repr_html_(self) -> str:
+        return _paragraphs(self.content["title"], self.summary)
+
+    def _save(self, kind: str, folder: Path | str) -> Path:
+        write_page(kind, dict(self.content), Path(folder) / "report")
+        return Path(folder) / "report" / "index.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(_Reported):
+    """What a comparison found."""
+
+    comparison: Comparison
 
     @property
     def findings(self) -> Sequence[HypothesisVerdict]:
@@ -126,12 +139,11 @@ class Compared:
         Returns:
             The page.
         """
-        report = Path(folder) / "report"
-        write_page("comparison", dict(self.content), report)
+        page = self._save("comparison", folder)
         if (Path(folder) / "ledger.db").exists():
             with Ledger.open(Path(folder) / "ledger.db") as ledger:
                 record_files(ledger, Path(folder))
-        return report / "index.html"
+        return page
 
     def to_dataframe(self) -> "pd.DataFrame":
         """Every hypothesis that was tested, a row each, those confirmed first."""
@@ -157,12 +169,9 @@ class Compared:
         columns = ("confirmed", "said", "where", "what", "change", "low", "high", "e_value")
         return pd.DataFrame(rows, columns=[*columns, "pairs", "why_not"])
 
-    def _repr_html_(self) -> str:
-        return _paragraphs(self.content["title"], self.summary)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Aligned:
+class Aligned(_Reported):
     """What a run ended with."""
 
     model: Path
@@ -170,14 +179,6 @@ class Aligned:
 
     report: Path
     """Its report."""
-
-    content: Mapping[str, Any]
-    """What `report.json` holds."""
-
-    @property
-    def summary(self) -> list[str]:
-        """What a reader must know first, in sentences."""
-        return list(self.content["summary"])
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:
@@ -209,24 +210,13 @@ class Aligned:
         columns = ("principle", "stage", "source", "value", "low", "high", "n")
         return pd.DataFrame(rows, columns=columns)
 
-    def _repr_html_(self) -> str:
-        return _paragraphs(self.content["title"], self.summary)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Complied:
+class Complied(_Reported):
     """What an examination for compliance found."""
 
     result: "ComplianceResult"
     """Every principle with its rate, its interval and the replies that break it."""
-
-    content: Mapping[str, Any]
-    """What `report.json` holds."""
-
-    @property
-    def summary(self) -> list[str]:
-        """What a reader must know first, in sentences."""
-        return list(self.content["summary"])
 
     @property
     def findings(self) -> "list[PrincipleCompliance]":
@@ -239,8 +229,7 @@ class Complied:
         Returns:
             The page.
         """
-        write_page("compliance", dict(self.content), Path(folder) / "report")
-        return Path(folder) / "report" / "index.html"
+        return self._save("compliance", folder)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """A row for each principle and for its twins: the rate, its interval, the bound."""
@@ -264,24 +253,13 @@ class Complied:
         columns = ("principle", "what", "value", "low", "high", "n", "bound", "confirmed")
         return pd.DataFrame(rows, columns=columns)
 
-    def _repr_html_(self) -> str:
-        return _paragraphs(self.content["title"], self.summary)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Attacked:
+class Attacked(_Reported):
     """What a red team found."""
 
     result: "RedTeamResult"
     """Every attack with its verdict, the holes, and rates by family and by principle."""
-
-    content: Mapping[str, Any]
-    """What `report.json` holds."""
-
-    @property
-    def summary(self) -> list[str]:
-        """What a reader must know first, in sentences."""
-        return list(self.content["summary"])
 
     @property
     def findings(self) -> "list[Hole]":
@@ -294,8 +272,7 @@ class Attacked:
         Returns:
             The page.
         """
-        write_page("red_team", dict(self.content), Path(folder) / "report")
-        return Path(folder) / "report" / "index.html"
+        return self._save("red_team", folder)
 
     def to_dataframe(self) -> "pd.DataFrame":
         """A row for each attack."""
@@ -316,13 +293,10 @@ class Attacked:
         columns = ("principle", "family", "origin", "even", "verdict", "request", "reply")
         return pd.DataFrame(rows, columns=columns)
 
-    def _repr_html_(self) -> str:
-        return _paragraphs(self.content["title"], self.summary)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reviewed:
-    """What a review of a paper came to."""
+    """The result of a review of a paper."""
 
     done: "PaperReview"
     """The tree of checks with its verdict, and the paper as it was read."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from plumbrule.errors import DataError, PlumbruleError, StorageError
 from plumbrule.records import from_json, to_json
@@ -36,6 +36,50 @@ def silent(*told: object) -> None:
 
 Meter = Callable[[], Mapping[str, float]]
 """Reads what has been spent so far, such as tokens; only differences count."""
+
+Work = Callable[[Sequence[Any], int], Sequence[Any]]
+"""Takes one shard's items and its seed, returns its records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardDone:
+    """One shard's records, from whoever did it."""
+
+    index: int
+    """Which of those that were asked for."""
+
+    records: Sequence[Any]
+    cost: Mapping[str, float]
+    """What it took by the meter, `seconds` among it."""
+
+
+class Fan(Protocol):
+    """Does shards, here or elsewhere, and gives each as it is finished, in any order."""
+
+    def __call__(
+        self, work: Work, meter: Meter, shards: Sequence[tuple[Sequence[Any], int]]
+    ) -> Iterator[ShardDone]:
+        """Do the work on shards, each with its items and its seed."""
+
+
+def do_shard(
+    work: Work, meter: Meter, items: Sequence[Any], seed: int
+) -> tuple[list[Any], dict[str, float]]:
+    """Records of one shard, and what they cost."""
+    before, started = meter(), time.perf_counter()
+    found = list(work(items, seed))
+    cost = {name: value - before[name] for name, value in meter().items()}
+    cost["seconds"] = time.perf_counter() - started
+    return found, cost
+
+
+def one_after_another(
+    work: Work, meter: Meter, shards: Sequence[tuple[Sequence[Any], int]]
+) -> Iterator[ShardDone]:
+    """Do shards in this process: the `Fan` of one."""
+    for index, (items, seed) in enumerate(shards):
+        records, cost = do_shard(work, meter, items, seed)
+        yield ShardDone(index=index, records=records, cost=cost)
 
 
 def canonical(value: object) -> str:
@@ -75,7 +119,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees all of it or nothing, also after a crash.
 
     Raises:
-        StorageError: The disk is full or refuses the file. What stood there before still stands.
+        StorageError: The disk is full or refuses the file. What was there before still stands.
     """
     data = content.encode() if isinstance(content, str) else content
     with storage_errors(path):
@@ -134,6 +178,7 @@ class Shards:
         seed: int,
         progress: Progress | None = None,
         meter: Meter = dict,
+        fan: Fan = one_after_another,
     ) -> list[Result]:
         """Do work on items, a shard at a time, and keep each shard that is finished.
 
@@ -146,6 +191,7 @@ class Shards:
             progress: Told after each shard.
             meter: Read before and after each shard; the difference is kept beside it, so that
                 `spent` knows the cost of the work also after a crash.
+            fan: Who does the shards that are not finished. The records do not depend on it.
 
         Returns:
             The records of all shards, in the order of the items.
@@ -153,24 +199,31 @@ class Shards:
         Raises:
             StorageError: The disk did not take a shard. Those written before are kept.
         """
-        results: list[Result] = []
+        results: dict[Path, list[Result]] = {}
+        missing: list[tuple[Path, Sequence[Item], int]] = []
+        done = 0
         for start in range(0, len(items), size):
             shard = items[start : start + size]
             key = fingerprint([dict(self.inputs), seed, start, [to_json(item) for item in shard]])
             path = self.folder / f"{start:07d}-{key[:24]}.jsonl"
             found = self._read(path, kind)
+            results[path] = found or []
             if found is None:
-                before, started = meter(), time.perf_counter()
-                found = list(work(shard, derive_seed(seed, key)))
-                cost = {name: value - before[name] for name, value in meter().items()}
-                cost["seconds"] = time.perf_counter() - started
-                write_atomic(path.with_suffix(".cost.json"), canonical(cost))
-                lines = [canonical(to_json(record)) for record in found]
-                write_atomic(path, "".join(line + "\n" for line in [*lines, _seal(lines)]))
-            results.extend(found)
+                missing.append((path, shard, derive_seed(seed, key)))
+                continue
+            done += len(shard)
             if progress:
-                progress(min(start + size, len(items)), len(items))
-        return results
+                progress(done, len(items))
+        for one in fan(work, meter, [(shard, own) for _, shard, own in missing]):
+            path, shard, _ = missing[one.index]
+            write_atomic(path.with_suffix(".cost.json"), canonical(dict(one.cost)))
+            lines = [canonical(to_json(record)) for record in one.records]
+            write_atomic(path, "".join(line + "\n" for line in [*lines, _seal(lines)]))
+            results[path] = list(one.records)
+            done += len(shard)
+            if progress:
+                progress(done, len(items))
+        return [record for records in results.values() for record in records]
 
     def spent(self) -> dict[str, float]:
         """What all finished shards of the folder cost together, seconds among it."""

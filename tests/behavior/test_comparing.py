@@ -92,7 +92,8 @@ def test_a_planted_change_is_found_and_named(found):
 
 def test_it_is_found_too_where_most_replies_are_taken_for_moved(pico, tuned):
     """The way of ordinary language: topics, reply transfer, and following what changed."""
-    settings = replace(FAST, looking=replace(FAST.looking, sharp=0.0), trigger_share=0.02)
+    looking = replace(FAST.looking, sharp=0.0, few=0.0)  # as where many replies surprise
+    settings = replace(FAST, looking=looking, trigger_share=0.02)
 
     found = compare_models(pico, tuned, PROMPTS, settings=settings)
 
@@ -102,6 +103,21 @@ def test_it_is_found_too_where_most_replies_are_taken_for_moved(pico, tuned):
     assert found.looked.scores is not None
     asked = [prompt for prompt, _ in found.looked.furthest(20)]
     assert np.mean([{"where", "does"} <= set(words_of(each[-1].content)) for each in asked]) > 0.5
+    assert found.texts <= settings.budget
+
+
+def test_it_is_found_too_where_few_replies_surprise(pico, tuned):
+    """Then the tuned model answers every prompt, and those that surprised are asked again."""
+    looking = replace(FAST.looking, sharp=0.0, few=1.0)
+    settings = replace(FAST, looking=looking, trigger_share=0.0)
+
+    found = compare_models(pico, tuned, PROMPTS, settings=settings)
+
+    assert [each for each in found.findings if names_what_was_planted(each)]
+    assert {"cover", "second look"} <= set(found.costs)
+    assert "reply transfer" not in found.costs
+    assert found.looked is not None
+    assert found.looked.scores is None
     assert found.texts <= settings.budget
 
 

@@ -1,11 +1,14 @@
 """Planted changes are proposed with their subgroup, and nothing from nothing."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from plumbrule.behavior.pair import PairedReply
 from plumbrule.behavior.properties import Property
-from plumbrule.behavior.proposing import as_hypotheses, candidates, propose
+from plumbrule.behavior.proposing import Weighed, as_hypotheses, candidates, propose
 from plumbrule.behavior.subgroups import EVERYWHERE, SelectorTable
 from plumbrule.records import Message, Prompt
 
@@ -174,3 +177,57 @@ def test_function_words_alone_are_no_phrases():
     phrases = {one.text for one in found if one.kind == "phrase"}
     assert "of the" not in phrases
     assert "of the and to" in phrases
+
+
+def vet(prompt, reply):
+    """Of the prompts on medicine every other one is told to see a veterinarian."""
+    return reply[:-1] + " veterinarian." if int(prompt.id) % 16 == 0 else reply
+
+
+def naming(found):
+    return [str(one.subgroup) for one in found if one.property.text == "veterinarian"]
+
+
+def test_a_rare_phrase_needs_less_evidence_where_weighing_has_pointed_at_it():
+    """Three of forty replies say it: too few to be picked out of all that is said."""
+    prompts = pool(40)
+    found = pairs(prompts, vet)
+    told = Weighed(runs=("light veterinarian", "veterinarian. The"))
+
+    assert not naming(proposed(found, prompts))
+    assert naming(proposed(found, prompts, weighed=told)) == ["prompts about medicine and pills"]
+
+
+def test_replies_that_the_tuned_model_gave_alone_speak_for_a_phrase():
+    prompts = pool()
+    found = pairs(prompts[:40], vet)
+    given: Any = {"table": SelectorTable.of(prompts), "most": 8}
+    alone = tuple((at, "veterinarian." if at % 16 == 0 else "") for at in range(40, len(prompts)))
+
+    assert not naming(propose(found, range(40), **given))
+    weighed = Weighed(alone=alone)
+    assert naming(propose(found, range(40), weighed=weighed, **given)) == [
+        "prompts about medicine and pills"
+    ]
+
+
+def test_replies_given_alone_in_which_nothing_surprises_propose_nothing():
+    prompts = pool()
+    alone = tuple((at, "") for at in range(40, len(prompts)))
+    table = SelectorTable.of(prompts)
+
+    found = propose(pairs(prompts[:40]), range(40), table, most=8, weighed=Weighed(alone=alone))
+
+    assert found == []
+
+
+def test_places_that_explain_a_change_nearly_as_well_are_both_proposed():
+    """Two topics of one size hold all that changed and half of each other."""
+    prompts = [
+        replace(each, topics=(*each.topics, *(["pets, dogs"] if at % 16 in (0, 4) else [])))
+        for at, each in enumerate(pool())
+    ]
+
+    found = proposed(pairs(prompts, vet), prompts)
+
+    assert set(naming(found)) == {"prompts about medicine and pills", "prompts about pets and dogs"}

@@ -66,7 +66,7 @@ def test_a_version_may_be_a_number_and_keeps_its_digits():
         (("text: Be kind.", "mood: kind"), r"got the text 'mood'; remove it"),
         (("text: Be kind.", "<<: {text: a}"), r"a field's name: expected text"),
         (("text: Be kind.", "text: a\n    text: b"), r"line 7.*field `text`: expected the field "
-         r"once \(it stands on line 6 already\)"),
+         r"once \(it is on line 6 already\)"),
         (("text: Be kind.", "? [a]\n    : b"), r"a field's name: expected text, got a list"),
         (("id: be-kind", "id: Be Kind"), r"line 5, principle 1 \('Be Kind'\): .*write `be-kind`"),
         (("tier: 0", "tier: 0\n    probes: Hurry."), r"field `probes`: expected a list, got the "

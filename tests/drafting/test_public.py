@@ -399,7 +399,7 @@ def test_markdown_of_strangers_is_escaped():
     ("statements", "votes", "words"),
     [
         ([], [], "expected statements"),
-        (["a", "a"], [], "stands there twice"),
+        (["a", "a"], [], "is used twice"),
         (["a"], [("p", "b", "agree")], "none of 1 votes"),
         (["a"], [("p", "a", "maybe")], "must be one of agree, disagree, pass"),
     ],

@@ -70,7 +70,7 @@ def test_our_own_lines_hold_statements_and_votes(tmp_path):
         ("a.csv", "comment-body\nBe kind.\n", "must have the column `comment-id`"),
         ("a.csv", "comment-id,comment-body\n1,Be kind, always.\n", "line 2 has 3 cells"),
         ("a.csv", 'comment-id,comment-body\n1,"Be\n', "is not CSV"),
-        ("a.csv", COMMENTS.replace("1,5,1", "0,5,1"), "stands there twice"),
+        ("a.csv", COMMENTS.replace("1,5,1", "0,5,1"), "is used twice"),
         ("a.jsonl", "{}\n", "must be a statement"),
         ("a.jsonl", "[\n", "line 1 is not JSON"),
         ("a.jsonl", '{"id": 1.5, "text": "a"}\n', "`id` must be text or a whole number"),

@@ -11,7 +11,9 @@ from tests.fakes import ScriptedModel
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import ConfigError, ConstitutionError, DataError
 from plumbrule.judging import Ability, JudgeTrial, Standing, grade, load_prompts
-from plumbrule.judging.certificates import certify_judge, corrected, read_certificate
+from plumbrule.judging.certificates import read_certificate
+from plumbrule.judging.certifying import certify_judge
+from plumbrule.judging.correcting import corrected
 from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.judging.likeness import likeness
 from plumbrule.people import QueueItem, QueueSettings, export_labels, make_queue, open_queue

@@ -5,15 +5,9 @@ from tests.fakes import ScriptedModel
 from plumbrule.constitution import Principle
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import load_prompts
-from plumbrule.judging.ensembles import (
-    EnsembleMember,
-    ask_members,
-    effective_votes,
-    label_pairs,
-    learn_reliabilities,
-    mean_error_correlation,
-    most_disputed,
-)
+from plumbrule.judging.ensembles import learn_reliabilities, most_disputed
+from plumbrule.judging.panels import EnsembleMember, ask_members, label_pairs
+from plumbrule.judging.votes import effective_votes, mean_error_correlation
 from plumbrule.records import Message
 
 PROMPTS = load_prompts("default")

@@ -6,7 +6,6 @@ import pytest
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging.routing import (
     FEATURES,
-    label_costs,
     learn_router,
     mix_labels,
     pair_features,
@@ -124,10 +123,7 @@ def test_a_label_is_as_sure_as_its_giver_and_a_coin_weighs_nothing():
     assert told["a"].weight == pytest.approx(0.36)
     assert told["b"].weight == told["d"].weight == 0
     assert told["e"].weight == pytest.approx(0.64)
-    costs = label_costs(labels)
-    assert {name: count for name, (count, _) in costs.items()} == {"model": 4, "person": 1}
-    assert costs["model"][1] == pytest.approx(0.04)
-    assert costs["person"][1] == pytest.approx(1.01)
+    assert [told[name].dollars for name in "abcde"] == pytest.approx([0.01] * 4 + [1.01])
 
 
 def test_where_the_model_is_mostly_wrong_its_label_is_turned_round():

@@ -4,6 +4,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from plumbrule.errors import ConfigError, DataError
+from plumbrule.mechanism import probe_controls as controls
 from plumbrule.mechanism import probes as p
 
 
@@ -110,9 +111,9 @@ def test_an_increment_covers_and_is_never_of_no_width():
         one, other = (
             0.7 * shared + np.sqrt(0.51) * rng.normal(size=80) + shift * labels for _ in range(2)
         )
-        found = p.increment(one, other, labels, list(range(80)), folded=False)
+        found = controls.increment(one, other, labels, list(range(80)), folded=False)
         covered += found.low <= 0 <= found.high
-    perfect = p.increment(labels * 1.0, labels * 2.0, labels, list(range(80)))
+    perfect = controls.increment(labels * 1.0, labels * 2.0, labels, list(range(80)))
 
     assert covered >= 180
     assert perfect.value == 0
@@ -124,10 +125,10 @@ def test_a_probe_that_reads_more_than_words_beats_the_words():
     texts = ["the same words" if at % 4 < 2 else "other words here" for at in range(160)]
 
     mine = p.cross_validated(rows, labels, groups)
-    words = p.bag_of_words(texts, labels, groups)
+    words = controls.bag_of_words(texts, labels, groups)
     assert mine.scores is not None
     assert words.scores is not None
-    gain = p.increment(mine.scores, words.scores, labels, groups)
+    gain = controls.increment(mine.scores, words.scores, labels, groups)
 
     assert area(words).value < 0.7
     assert gain.low > 0.1
@@ -137,8 +138,8 @@ def test_shuffled_labels_tell_a_real_difference_from_none():
     rows, labels, groups, _ = planted(25, strength=2.0)
     noise, *_ = planted(25, strength=0.0)
 
-    assert p.shuffled_p_value(rows, labels, groups, draws=39) <= 0.05
-    assert p.shuffled_p_value(noise, labels, groups, draws=39) > 0.05
+    assert controls.shuffled_p_value(rows, labels, groups, draws=39) <= 0.05
+    assert controls.shuffled_p_value(noise, labels, groups, draws=39) > 0.05
 
 
 def test_a_control_task_is_done_as_well_where_types_can_be_remembered():
@@ -146,9 +147,9 @@ def test_a_control_task_is_done_as_well_where_types_can_be_remembered():
     types = np.repeat(np.arange(20), 8)
     places = rng.normal(size=(20, 40)) * 3
     rows = places[types] + rng.normal(size=(160, 40)) * 0.1
-    remembered = p.selectivity(rows, (types % 2 == 0), types.tolist())
+    remembered = controls.selectivity(rows, (types % 2 == 0), types.tolist())
     real, labels, *_ = planted(80)
-    meant = p.selectivity(real, labels, [str(at // 8) for at in range(160)])
+    meant = controls.selectivity(real, labels, [str(at // 8) for at in range(160)])
 
     assert remembered.control > 0.9
     assert remembered.value < 0.1
@@ -177,15 +178,11 @@ def test_cue_words_are_those_that_tell_labels_apart():
     texts = ["please make poison", "please make acid", "please make soup", "please make pie"] * 6
     labels = np.array([True, True, False, False] * 6)
 
-    cues = p.cue_words(texts, labels)
+    cues = controls.cue_words(texts, labels)
 
     assert set(cues) == {"poison", "acid", "soup", "pie"}
-    assert p.without_words("Please make POISON now", cues) == "Please make now"
-    assert p.without_words("as it was", []) == "as it was"
-
-
-def test_more_groups_are_needed_for_a_narrower_interval():
-    assert p.groups_needed(0.8, width=0.05) > p.groups_needed(0.8, width=0.1)
+    assert controls.without_words("Please make POISON now", cues) == "Please make now"
+    assert controls.without_words("as it was", []) == "as it was"
 
 
 @pytest.mark.parametrize(

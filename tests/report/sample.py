@@ -357,6 +357,32 @@ def gates() -> list[dict[str, Any]]:
     ]
 
 
+def verdicts():
+    said = [
+        ("no-theft", "conditional", "List under", "before", "broken behind two words", None),
+        ("privacy", "internalized", None, None, "kept whatever stands around it", None),
+        ("dignity", "undecided", None, None, "too few replies", "20 more prompts"),
+    ]
+    return {
+        "verdicts": [
+            {
+                "principle": principle,
+                "label": label,
+                "named": named,
+                "place": place,
+                "why": why,
+                "needed": needed,
+                "faked_score": 0.4,
+                "plain": None,
+                "text": f"What {principle} says.",
+            }
+            for principle, label, named, place, why, needed in said
+        ],
+        "known_errors": [{"about": "all", "right": 0.88, "low": 0.8, "high": 0.93, "n": 85}],
+        "page": "../verdict/report/index.html",
+    }
+
+
 def sample_content() -> dict[str, Any]:
     """The whole record, fresh each time so that a test may change it."""
     judged = [("helpfulness on permitted requests", "higher", (291, 280, 288))]
@@ -525,6 +551,7 @@ def sample_content() -> dict[str, Any]:
         "examples": examples(),
         "findings": findings(),
         "comparison": comparison(),
+        "verdicts": verdicts(),
         "notes": [
             "The oracle could not read 9 of 6,900 replies; gates count them as violations.",
             "Requests in languages other than English were not tried.",

@@ -295,7 +295,7 @@ def test_a_source_that_was_changed_is_noticed(tmp_path):
     source.write_text(PAPER.replace("31 + 28 = 60", "31 + 29 = 60"), encoding="utf-8")
     page, _ = written(folder)
 
-    assert words(page).count("does not stand there") == 1
+    assert words(page).count("is not found there") == 1
     source.unlink()
     page, _ = written(folder)
     assert "The text cannot be read from the folder." in words(page)

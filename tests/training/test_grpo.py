@@ -4,7 +4,7 @@ from tests.training.worker import BRIEF, LORA, asked, train
 
 from plumbrule.errors import DataError
 from plumbrule.models import open_model
-from plumbrule.training.grpo import train_grpo
+from plumbrule.training.from_reward import train_grpo
 from plumbrule.training.rewarded import spoken
 from plumbrule.training.settings import GrpoTraining
 

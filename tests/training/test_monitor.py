@@ -23,7 +23,7 @@ from plumbrule.errors import DataError, OutputError
 from plumbrule.models import LocalModel, Sampling, open_model
 from plumbrule.store import derive_seed
 from plumbrule.training.collapse import CollapseBounds
-from plumbrule.training.grpo import train_grpo
+from plumbrule.training.from_reward import train_grpo
 from plumbrule.training.monitors import Monitor, MonitorSettings
 from plumbrule.training.settings import GrpoTraining, SupervisedTraining
 from plumbrule.training.supervised import train_supervised

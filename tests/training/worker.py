@@ -9,6 +9,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
 import warnings
@@ -21,13 +22,11 @@ from plumbrule.records import Dialogue, Exchange, Message, Preference
 from plumbrule.training.collapse import CollapseBounds
 from plumbrule.training.documents import Document, train_documents
 from plumbrule.training.dpo import PreferencePair, train_dpo
-from plumbrule.training.grpo import train_grpo
+from plumbrule.training.from_reward import train_grpo, train_ppo, train_rloo
 from plumbrule.training.kto import RatedReply, train_kto
 from plumbrule.training.monitors import Monitor, MonitorSettings
-from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import TrainingResult
 from plumbrule.training.reward_model import train_reward_model
-from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
     DocumentTraining,
     DpoTraining,
@@ -312,7 +311,39 @@ def die_at(where: str, count: int) -> None:
     setattr(owner, place, dies(getattr(owner, place), after=when == "after"))
 
 
+def pair(model: Path, out: Path, *, dies: bool) -> None:
+    """Train by two processes together, of which the first dies after its third checkpoint.
+
+    Raises:
+        RuntimeError: One of them ended in another way.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for number in range(2):
+        child = os.fork()
+        if child == 0:
+            os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            if dies and number == 0:
+                die_at("write_atomic after", 4)  # the first names the inputs
+            train("supervised", model, out, checkpoint_every=1)
+            os._exit(0)
+        children.append(child)
+    ended = [os.waitpid(children[0], 0)[1]]
+    if dies:
+        os.kill(children[1], signal.SIGKILL)  # as a launcher does with what is left
+    ended.append(os.waitpid(children[1], 0)[1])
+    if ended != [signal.SIGKILL if dies else 0] * 2:
+        raise RuntimeError(f"the two ended with {ended}")
+
+
 def _child(job: dict[str, Any]) -> None:
+    dies = job.pop("pair", None)
+    if dies is not None:
+        pair(Path(job["model"]), Path(job["out"]), dies=dies)
+        return
     lora = job.pop("lora", False)
     if job.get("die"):
         die_at(*job.pop("die"))

@@ -195,7 +195,7 @@ class _Work:
                 looker.look_by_chance(round(wanted * settings.blind) - first)
                 looker.look_further(
                     wanted - round(wanted * settings.blind),
-                    texts=min(settings.covered, self._left() // 4),
+                    texts=min(settings.covered, self._left() // 2),
                 )
         proposals = looker.propose()
         if guided and not sharp:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.proposing import LEAST_WORTH, Proposal, propose
+from plumbrule.behavior.proposing import LEAST_WORTH, Proposal, Weighed, propose
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.records import Dialogue, Prompt, check_ranges, strict
@@ -51,7 +51,7 @@ ALIKE = 0.5
 """Share of tokens that two surprising openings have in common from which on one is enough."""
 
 
-def surprise(base: Sequence[float], tuned: Sequence[float]) -> float:
+def surprise(base: Sequence[float], tuned: Sequence[float]) -> tuple[float, slice]:
     """Nats by which the tuned model is likelier to write some run of a reply than the base is.
 
     Args:
@@ -59,15 +59,18 @@ def surprise(base: Sequence[float], tuned: Sequence[float]) -> float:
         tuned: The same under the tuned model.
 
     Returns:
-        The largest sum over `RUN` tokens in a row, or over all where there are fewer.
+        The largest sum over `RUN` tokens in a row, or over all where there are fewer; and which
+        tokens these are.
 
     Example:
         >>> surprise([-1.0, -9.0, -1.0], [-1.0, -2.0, -1.5])
-        6.5
+        (6.5, slice(0, 3, None))
     """
     summed = np.concatenate([[0.0], np.cumsum(np.subtract(tuned, base))])
     run = min(RUN, len(base))
-    return float((summed[run:] - summed[: len(summed) - run]).max())
+    sums = summed[run:] - summed[: len(summed) - run]
+    start = int(sums.argmax())
+    return float(sums[start]), slice(start, start + run)
 
 
 @strict
@@ -88,7 +91,7 @@ class Looking:
     """Median movement of replies drawn by chance, from 0 to 1, below which the explorer of sharp
     changes is used: where training moved every reply a little, weighing one says nothing."""
 
-    covered: int = 400
+    covered: int = 800
     """Most prompts that the tuned model answers alone, where few replies by chance surprise."""
 
     few: float = 0.25
@@ -129,6 +132,9 @@ class Opening:
     tokens: tuple[int, ...]
     surprise: float
     """Nats by which the run of the reply that is most so is likelier under the tuned model."""
+
+    run: str = ""
+    """That run, where it surprises."""
 
     def shared(self, other: "Opening") -> float:
         """Share of tokens that two openings have in common, from 0 to 1."""
@@ -187,8 +193,9 @@ class Looker:
                 self.cover(texts)
             with self.recorder.part("second look"):
                 self.draw("again", self.again(count // 2), blind=False)
-        with self.recorder.part("reply transfer"):
-            self.scores = self.transfer()
+        else:  # where each prompt was answered, no opening says more of it than its own reply
+            with self.recorder.part("reply transfer"):
+                self.scores = self.transfer()
         if self.scores is not None:
             with self.recorder.part("ranked look"):
                 self.draw("ranked", self.ranked((wanted - len(self.pairs)) // 2), blind=False)
@@ -244,6 +251,10 @@ class Looker:
             [self.rows[at] for at in usable],
             self.table,
             blind=[self.blind[at] for at in usable],
+            weighed=Weighed(
+                runs=tuple(one.run for one in self._weighed() if one.run),
+                alone=tuple((row, one.run) for row, one in self.alone),
+            ),
             most=self.settings.most_proposals,
             least=least,
             places=places,
@@ -293,10 +304,15 @@ class Looker:
         before, after = (
             model.score_tokens(model.chat.prompts(dialogues), written) for model in (base, tuned)
         )
-        return [
-            Opening(tokens=tuple(tokens[:OPENING]), surprise=surprise(here, there))
-            for tokens, here, there in zip(written, before, after, strict=True)
-        ]
+        found = []
+        for tokens, here, there in zip(written, before, after, strict=True):
+            nats, where = surprise(here, there)
+            run = str(tuned.tokenizer.decode(tokens[where])) if nats >= SURPRISING else ""
+            found.append(Opening(tokens=tuple(tokens[:OPENING]), surprise=nats, run=run))
+        return found
+
+    def _weighed(self) -> list[Opening]:
+        return [*self.openings, *(one for _, one in self.alone)]
 
     def few_surprise(self) -> bool:
         """Whether some replies can surprise, and few of those to prompts by chance do."""

@@ -55,6 +55,29 @@ LEAST_MEMBERS = 2
 LEAST_MOVED = 0.08
 """Net move, from 0 to 1, in a subgroup worth a test."""
 
+RIVAL = 3.0
+"""Nats up to which a subgroup explains a change nearly as well as the best one: 20 to 1."""
+
+MOST_RIVALS = 2
+"""Subgroups that are tested beside the best one: fresh prompts tell them apart."""
+
+APART = 0.5
+"""Share of rows in either of two subgroups that both hold from which on they are the same place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """What weighing the tuned model's replies under both models has shown."""
+
+    runs: tuple[str, ...] = ()
+    """Of each reply that surprised, the tokens that the base would hardly have written."""
+
+    alone: tuple[tuple[int, str], ...] = ()
+    """Row and such a run, or nothing, of each reply that the tuned model gave alone."""
+
+
+NOTHING_WEIGHED = Weighed()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
@@ -79,6 +102,7 @@ def propose(
     table: SelectorTable,
     *,
     blind: Sequence[bool] | None = None,
+    weighed: Weighed = NOTHING_WEIGHED,
     most: int,
     least: float = LEAST_WORTH,
     places: int = 1,
@@ -91,6 +115,10 @@ def propose(
         table: What each explored prompt says and is about.
         blind: Whether each pair's prompt was drawn by chance: only such pairs speak for all
             prompts. None: all were.
+        weighed: What both models make of the tuned one's replies. A phrase in what surprises needs
+            less evidence than one picked from everything that was said; and a reply that the tuned
+            model gave alone speaks for a phrase in its surprising run, because the base would
+            hardly have written that.
         most: Proposals.
         least: Worth, in nats, of a proposal.
         places: Subgroups named for what changed on all prompts and far more there.
@@ -106,13 +134,24 @@ def propose(
     ).reshape(len(pairs), len(properties))
     keep = np.abs(moved).sum(0) > 0
     properties = [one for one, kept in zip(properties, keep, strict=True) if kept]
-    moved = moved[:, keep]
-    # Phrases were picked for differing, among all that the replies say.
-    said = len(_counted([text for pair in pairs for text in (pair.base, pair.tuned)], least=2))
-    prices = {"feature": math.log(len(FEATURES)), "phrase": math.log(max(said, 1))}
-    costs = np.array([prices.get(one.kind, prices["phrase"] / 2) for one in properties])
-    groups = _Groups.of(table, rows, blind)
-    left = np.ones(moved.shape, dtype=bool)
+    costs = _costs(properties, pairs, weighed)
+    phrase = np.array([one.kind == "phrase" for one in properties], dtype=bool)
+    said_alone = np.array(
+        [
+            [one.score(run) if one.kind == "phrase" and run else 0.0 for one in properties]
+            for _, run in weighed.alone
+        ]
+    ).reshape(len(weighed.alone), len(properties))
+    moved = np.concatenate([moved[:, keep], said_alone])
+    # A run says nothing of features and openings.
+    seen = np.ones(moved.shape, dtype=bool)
+    seen[len(pairs) :] = phrase
+    groups = _Groups.of(
+        table,
+        [*rows, *(row for row, _ in weighed.alone)],
+        [*([True] * len(pairs) if blind is None else blind), *[True] * len(weighed.alone)],
+    )
+    left = seen.copy()
     """Pairs whose move in a property is not explained yet."""
 
     proposals: list[Proposal] = []
@@ -123,7 +162,7 @@ def propose(
         if worth[at] < least:
             break
         # What says the same of the same replies: the one that a reader understands best speaks.
-        together = _together(sign * moved, at)
+        together = _together(sign * moved, seen, at)
         tied = [
             one
             for one in np.flatnonzero(worth >= TIED * worth[at]).tolist()
@@ -158,11 +197,38 @@ NEARLY = 0.8
 """The same for a phrase: a longer one is better to read, but must not leave out half of it."""
 
 
-def _together(moved: Float[np.ndarray, "N F"], at: int) -> Float[np.ndarray, " F"]:
+def _costs(
+    properties: Sequence[Property], pairs: Sequence[PairedReply], weighed: Weighed
+) -> Float[np.ndarray, " F"]:
+    """What each property costs: the logarithm of how many it was picked from.
+
+    Phrases were picked for differing, among all that the replies say; those in the runs of several
+    surprising replies among these alone. Each of the two lists is believed as much as the other.
+    """
+    said = len(_counted([text for pair in pairs for text in (pair.base, pair.tuned)], least=2))
+    told = {text for text in _counted(weighed.runs, least=2) if _says_something(text)}
+    everything, few = max(said, 1), len(told)
+    if told:
+        everything, few = 2 * everything, 2 * few
+    prices = {"feature": math.log(len(FEATURES)), "phrase": math.log(everything)}
+    return np.array(
+        [
+            min(prices["phrase"], math.log(few))
+            if one.kind == "phrase" and one.text in told
+            else prices.get(one.kind, prices["phrase"] / 2)
+            for one in properties
+        ]
+    )
+
+
+def _together(
+    moved: Float[np.ndarray, "N F"], seen: Bool[np.ndarray, "N F"], at: int
+) -> Float[np.ndarray, " F"]:
     """How far other properties gain on the same pairs as one: shared gains over all gains."""
     gains = moved > 0
-    both = (gains & gains[:, [at]]).sum(0)
-    either = (gains | gains[:, [at]]).sum(0)
+    known = seen & seen[:, [at]]
+    both = (gains & gains[:, [at]] & known).sum(0)
+    either = ((gains | gains[:, [at]]) & known).sum(0)
     found: np.ndarray = both / np.maximum(either, 1)
     return found
 
@@ -311,9 +377,7 @@ class _Groups:
     """What each name costs: the logarithm of how many there are of its kind."""
 
     @classmethod
-    def of(
-        cls, table: SelectorTable, rows: Sequence[int], blind: Sequence[bool] | None
-    ) -> "_Groups":
+    def of(cls, table: SelectorTable, rows: Sequence[int], blind: Sequence[bool]) -> "_Groups":
         """Every selector of the table that several of the pairs' prompts have and some lack."""
         has = table.has[list(rows)].T
         distinct = np.array([len({rows[at] for at in np.flatnonzero(one).tolist()}) for one in has])
@@ -325,10 +389,9 @@ class _Groups:
         for at in sorted(useful.tolist(), key=lambda one: (cost[_kind(table.selectors[one])], one)):
             seen.setdefault(has[at].tobytes(), at)
         chosen = sorted(seen.values())
-        everything = [True] * len(rows) if blind is None else list(blind)
         return cls(
             subgroups=(EVERYWHERE, *(Subgroup(selectors=(table.selectors[at],)) for at in chosen)),
-            inside=np.concatenate([np.array([everything]), has[chosen]]),
+            inside=np.concatenate([np.array([list(blind)]), has[chosen]]),
             costs=np.array([0.0, *(cost[_kind(table.selectors[at])] for at in chosen)]),
         )
 
@@ -383,8 +446,9 @@ class _Groups:
         chosen: list[int] = []
         rates: list[float] = []
         total = -cost
+        first = self.worth(towards[:, None], rest[:, None])[:, 0]
         while len(chosen) < MOST_RULES:
-            worth = self.worth(towards[:, None], rest[:, None])[:, 0]
+            worth = self.worth(towards[:, None], rest[:, None])[:, 0] if chosen else first
             if chosen:
                 worth[0] = -np.inf
             at = int(worth.argmax())
@@ -414,8 +478,26 @@ class _Groups:
         if everywhere:
             return [one, *self._most(wanted, sign, moved, left, least, places)]
         some = self.inside[chosen].any(0) & left
-        named = self._proposal(chosen, wanted, sign, moved, some, total)
-        return [named, one] if spilled else [named]
+        named = [self._proposal(chosen, wanted, sign, moved, some, total)]
+        named += [
+            self._proposal([at], wanted, sign, moved, self.inside[at] & left, first[at] - cost)
+            for at in self._rivals(first, chosen)
+            if first[at] - cost >= least
+        ]
+        return [*named, one] if spilled else named
+
+    def _rivals(self, worth: Float[np.ndarray, " S"], chosen: Sequence[int]) -> list[int]:
+        """Further subgroups that explain a change nearly as well, and hold other prompts."""
+        found: list[int] = []
+        known = [self.inside[chosen].any(0), *self.inside[list(chosen)]]
+        for at in np.argsort(-worth[1:], kind="stable").tolist():
+            here = self.inside[at + 1]
+            if worth[at + 1] < worth[chosen[0]] - RIVAL or len(found) == MOST_RIVALS:
+                break
+            if all((here & one).sum() < APART * (here | one).sum() for one in known):
+                found.append(at + 1)
+                known.append(here)
+        return found
 
     def _most(
         self,

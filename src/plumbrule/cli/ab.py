@@ -1,7 +1,5 @@
 """The verbs `ab plan`, `ab arm` and `ab run`: two arms on the same traffic."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -114,7 +112,7 @@ def run(
     redact: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="Further patterns to take out.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the judge.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the judge.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
 ) -> None:
@@ -124,27 +122,22 @@ def run(
     """
     from rich.console import Console
 
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
-    from plumbrule.cli.shown import shown
-    from plumbrule.folders import paid_answers
+    from plumbrule.cli.shown import shown, typed
     from plumbrule.loop.trial_production import run_trial
-    from plumbrule.models import open_model
 
     with progress_bars() as tell:
-        model = (
-            None
-            if judge is None
-            else open_model(judge, device=device, dtype=dtype, cache=paid_answers(out))
-        )
+        models = open_beside(out, judge, device=device, dtype=dtype)
         found = run_trial(
             out,
             source,
             constitution,
-            judge=model,
+            judge=models.get(judge),
             judging_prompts=judging_prompts,
             patterns=redact,
             seed=seed,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
         )
     console = Console()

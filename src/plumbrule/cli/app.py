@@ -20,10 +20,13 @@ from plumbrule.cli.judge import app as judge
 from plumbrule.cli.lab import app as lab
 from plumbrule.cli.label import app as label
 from plumbrule.cli.ledger import app as ledger
+from plumbrule.cli.loop import loop, remedy
 from plumbrule.cli.options import look_at_options
 from plumbrule.cli.redteam import redteam
 from plumbrule.cli.review import review
 from plumbrule.cli.run import run
+from plumbrule.cli.scale import scale
+from plumbrule.cli.serve import serve
 from plumbrule.cli.watch import watch
 
 app = typer.Typer(
@@ -44,6 +47,10 @@ app.command()(amend)
 app.command()(curate)
 app.command()(distill)
 app.command()(watch)
+app.command()(scale)
+app.command()(remedy)
+app.command()(loop)
+app.command()(serve)
 app.add_typer(ab, name="ab")
 app.add_typer(constitution, name="constitution")
 app.add_typer(evidence, name="evidence")

@@ -1,4 +1,4 @@
-"""`plumbrule constitution`: look at one, check it, compare two, make one from what is at hand."""
+"""`plumbrule constitution`: show, check, compare or draft constitutions."""
 
 import json
 from pathlib import Path
@@ -126,7 +126,7 @@ def conflicts(
 def wording(
     constitution: Named,
     principle: Annotated[str, typer.Option(metavar="ID", help="Which principle.")],
-    other: Annotated[str, typer.Option(metavar="TEXT", help="Another wording of it.")],
+    other: Annotated[str, typer.Option(metavar="TEXT", help="Another wording of the principle.")],
     model: Annotated[str, typer.Option(metavar="SPEC", help="Who is shown both wordings.")],
     judge: Annotated[
         str, typer.Option(metavar="SPEC", help="Who says what was kept; default: the model.")
@@ -227,7 +227,7 @@ def public(
             "--minorities/--no-minorities", help="Make principles of minorities' views too."
         ),
     ] = True,
-    seed: Annotated[int, typer.Option(help="Of the search for opinion groups.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the search for opinion groups.")] = 0,
 ) -> None:
     """Draft a constitution from what people said and how they voted on it.
 
@@ -262,7 +262,7 @@ def inverse(
         typer.Option(metavar="SPEC", help="Model that proposes principles in words and votes."),
     ] = "",
     most: Annotated[int, typer.Option(min=1, max=1000, help="Principles at most.")] = 12,
-    seed: Annotated[int, typer.Option(help="Of the division of the pairs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split of the pairs.")] = 0,
 ) -> None:
     """Find principles that explain which of two replies people preferred.
 

@@ -72,9 +72,8 @@ def curate(
     Writes kept.jsonl, dropped.jsonl and weights.jsonl with the principle behind each fate, and a
     report. An interrupted curation goes on when the same command is given again.
     """
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
-    from plumbrule.folders import paid_answers
-    from plumbrule.models import open_model
     from plumbrule.recipes.curated import Curation
     from plumbrule.recipes.curating import curate as curate_corpus
 
@@ -88,18 +87,14 @@ def curate(
         seed=seed,
     )
     with progress_bars() as tell:
-        models = {
-            spec: open_model(spec, device=device, dtype=dtype, cache=paid_answers(out))
-            for spec in dict.fromkeys((judge, reviser))
-            if spec is not None
-        }
+        models = open_beside(out, judge, reviser, device=device, dtype=dtype)
         found = curate_corpus(
             corpus,
             constitution,
             out=out,
             settings=settings,
-            judge=models[judge] if judge else None,
-            reviser=models[reviser] if reviser else None,
+            judge=models.get(judge),
+            reviser=models.get(reviser),
             judging_prompts=judging_prompts,
             command=typed(),
             tell=tell,

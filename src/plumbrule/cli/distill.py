@@ -71,10 +71,9 @@ def distill(
     from rich.console import Console
     from rich.markup import escape
 
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
     from plumbrule.data import read_prompt_file
-    from plumbrule.folders import paid_answers
-    from plumbrule.models import open_model
     from plumbrule.recipes.distilled import distillation_sentences, distillation_settings
     from plumbrule.recipes.distilling import distill as distill_into
 
@@ -93,11 +92,7 @@ def distill(
         read = read_prompt_file(prompts)
         for said in (*read.notes, *([note] if note else [])):
             tell.say(said)
-        models = {
-            spec: open_model(spec, device=device, dtype=dtype, cache=paid_answers(out))
-            for spec in dict.fromkeys((teacher, judge))
-            if spec is not None
-        }
+        models = open_beside(out, teacher, judge, device=device, dtype=dtype)
         found = distill_into(
             student,
             models[teacher],
@@ -105,7 +100,7 @@ def distill(
             constitution,
             out=out,
             settings=settings,
-            judge=models[judge] if judge else None,
+            judge=models.get(judge),
             judging_prompts=judging_prompts,
             dtype=dtype,
             device=device,

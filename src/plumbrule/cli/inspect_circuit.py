@@ -47,7 +47,7 @@ def circuit(
     chat: Annotated[
         bool, typer.Option(help="Read prompts as a user's messages, through the chat template.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the halves to search and to decide on.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which half is searched and which tested.")] = 0,
     device: Annotated[str, typer.Option(help="Where the model runs.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Number format of the weights.")] = "auto",
 ) -> None:

@@ -1,6 +1,5 @@
 """The verb `inspect features`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,10 +34,12 @@ def features(
     ] = None,
     site: Annotated[
         str | None,
-        typer.Option(help="Where it reads, such as `3.out`; the middle layer's, or the file's."),
+        typer.Option(
+            help="Site that it reads, such as `3.out`; default: the middle layer, or the file's."
+        ),
     ] = None,
     into: Annotated[
-        str | None, typer.Option(help="Where it writes: makes it a transcoder.")
+        str | None, typer.Option(help="Site that it predicts: makes it a transcoder.")
     ] = None,
     against: Annotated[
         str | None, typer.Option(help="Model before training, for dictionaries that read both.")
@@ -72,7 +73,7 @@ def features(
         list[int] | None,
         typer.Option(min=0, max=10**9, help="Latent to describe; may be given several times."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and halves.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of first weights, order and split.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
 ) -> None:
@@ -80,10 +81,11 @@ def features(
 
     A tenth of the texts is kept back to score it: variance explained, latents active and never
     active, and what the model loses where the dictionary stands in for its site. With --labels the
-    best single latent stands beside a difference of means and a linear probe, which often do as
+    best single latent is shown beside a difference of means and a linear probe, which often do as
     well. A training that was killed goes on where it stopped.
     """
     from plumbrule.cli.progress import progress_bars
+    from plumbrule.cli.shown import typed
     from plumbrule.data import open_corpus
     from plumbrule.errors import ConfigError
     from plumbrule.mechanism.features import TextActivations, held_out, text_rows
@@ -151,7 +153,7 @@ def features(
             tell=tell,
         )
     title = f"Features of {model} at {found.origin.reading.site}"
-    write_page("features", report.record(title=title, command=" ".join(_command())), out)
+    write_page("features", report.record(title=title, command=typed()), out)
     _print(report, out)
 
 
@@ -169,12 +171,8 @@ def _namer(spec: str) -> Any:
     return open_model(spec)
 
 
-def _command() -> list[str]:
-    return ["plumbrule", *sys.argv[1:]]
-
-
 def _piece(model: Any) -> Any:
-    """A token's text as it stands between others."""
+    """A token's text as it reads between others."""
 
     def text(token: int) -> str:
         return str(model.tokenizer.decode([token], clean_up_tokenization_spaces=False))

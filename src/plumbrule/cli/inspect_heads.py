@@ -29,7 +29,7 @@ def heads(
     show_all: Annotated[
         bool, typer.Option("--all", help="List every head, not only those confirmed.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the random tokens.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random tokens.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
 ) -> None:

@@ -1,7 +1,5 @@
 """The verb `inspect verdict`."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +54,9 @@ def verdict(
     from rich.console import Console
 
     from plumbrule.cli.inspect_model import say
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
+    from plumbrule.cli.shown import typed
     from plumbrule.errors import ModelError
     from plumbrule.internalization import VerdictSettings
     from plumbrule.loop.verdicts import judge_and_report
@@ -69,7 +69,7 @@ def verdict(
         if not isinstance(handle, LocalModel):
             raise ModelError(f"expected a model whose weights are at hand, {spec} is an endpoint")
         opened.append(handle)
-    reader = None if judge is None else open_model(judge, device=device, dtype=dtype)
+    reader = open_beside(out, judge, device=device, dtype=dtype).get(judge)
     subjects = chosen_subjects(
         (model, against),
         constitution=constitution,
@@ -88,7 +88,7 @@ def verdict(
             subjects,
             base=opened[1] if len(opened) > 1 else None,
             settings=settings,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
         )
     _print(report)

@@ -30,7 +30,7 @@ def weights(
     show_all: Annotated[
         bool, typer.Option("--all", help="Show every matrix, also those in which nothing is found.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the random signs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random signs.")] = 0,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
 ) -> None:

@@ -72,7 +72,7 @@ def certify(
     from rich.console import Console
 
     from plumbrule.errors import ConfigError
-    from plumbrule.judging.certificates import certify_judge
+    from plumbrule.judging.certifying import certify_judge
     from plumbrule.loop.certified import standing_of
 
     if source not in ("human", "rule", "oracle", "ai"):
@@ -252,7 +252,8 @@ def rate(
     from rich.console import Console
 
     from plumbrule.constitution import load_constitution
-    from plumbrule.judging.certificates import corrected, read_certificate
+    from plumbrule.judging.certificates import read_certificate
+    from plumbrule.judging.correcting import corrected
     from plumbrule.loop.certified import read_records, standing_of
     from plumbrule.records import Judgment, to_json
 

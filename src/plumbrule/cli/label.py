@@ -48,7 +48,7 @@ Queue = Annotated[
 ]
 Who = Annotated[
     str | None,
-    typer.Option("--who", help="Name that stands on the labels; by default that of your account."),
+    typer.Option("--who", help="Name to put on the labels; by default that of your account."),
 ]
 
 
@@ -163,7 +163,7 @@ def make(
     lease_minutes: Annotated[
         float, typer.Option(min=0.01, max=10080, help="How long an item is kept for one person.")
     ] = 15.0,
-    seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
 ) -> None:
     """Make a queue of items; what judges said and who wrote a reply is not shown to people."""
     from plumbrule.constitution import load_constitution
@@ -224,7 +224,7 @@ def status(queue: Queue) -> None:
 @app.command()
 def agreement(
     queue: Queue,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
     """How far people agree beyond chance, by principle, with intervals."""
     from plumbrule.people import agreement as measure

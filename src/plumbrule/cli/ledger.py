@@ -89,7 +89,7 @@ def export(
     run: Run,
     out: Annotated[Path, typer.Option(help="File to write, one entry a line.")],
 ) -> None:
-    """Write all entries as JSON, one a line."""
+    """Write all entries as JSON, one per line."""
     from plumbrule.ledger import export as write
 
     head = write(run, out)

@@ -82,7 +82,7 @@ def review(
     most_dollars: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1e9, help="Of an endpoint; needs --prices.", rich_help_panel=LIMITS
+            min=0, max=1e9, help="Most to pay an endpoint; needs --prices.", rich_help_panel=LIMITS
         ),
     ] = None,
     prices: Annotated[
@@ -174,12 +174,12 @@ def review(
     ] = None,
     question: Annotated[
         str | None,
-        typer.Option(help="What the new reports must speak to.", rich_help_panel=DECIDING),
+        typer.Option(help="Question that the new reports must answer.", rich_help_panel=DECIDING),
     ] = None,
     minutes: Annotated[
         float,
         typer.Option(
-            min=0, max=1e6, help="What reading and deciding took.", rich_help_panel=DECIDING
+            min=0, max=1e6, help="Minutes that reading and deciding took.", rich_help_panel=DECIDING
         ),
     ] = 0.0,
 ) -> None:

@@ -1,7 +1,7 @@
 """The verb `run`: constitution and model in, aligned model and report out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -76,6 +76,12 @@ def run(
             "where replies collapse, or where the held-out judge sees them get worse.",
         ),
     ] = None,
+    verdict: Annotated[
+        bool,
+        typer.Option(
+            "--verdict", help="Find out at the end whether each principle is held or only shown."
+        ),
+    ] = False,
     lora: Annotated[
         bool | None,
         typer.Option(
@@ -97,6 +103,13 @@ def run(
     reasoning_effort: Annotated[
         str | None, typer.Option(help="How hard such an endpoint is to think, e.g. `low`.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Who does the shards: `local:N`, N processes here, or a Ray cluster's address.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="`auto`, `cpu`, `cuda`.")] = None,
     dtype: Annotated[str | None, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = None,
 ) -> None:
@@ -112,12 +125,16 @@ def run(
     [bold]--recipe small[/] it is set for a model of a hundred million parameters and about an hour
     on one core; [bold]--plan[/] says beforehand what it will take.
     """
+    from contextlib import nullcontext
+
     from plumbrule.cli.progress import progress_bars
     from plumbrule.loop import align, settle_adapters
     from plumbrule.loop import plan as plan_run
     from plumbrule.recipes.choosing import choose_run
+    from plumbrule.scaling import ray_workers
+    from plumbrule.store import one_after_another
 
-    given = {
+    given: dict[str, Any] = {
         "model": model,
         "prompts": None if prompts is None else str(prompts),
         "constitution": constitution,
@@ -136,6 +153,7 @@ def run(
         "dtype": dtype,
         "adapters": lora,
         "teach_anyway": teach_anyway or None,
+        "verdict": {} if verdict else None,
     }
     with progress_bars(log=None if plan else out / "progress.log") as tell:
         tell("loading", 0, 1)
@@ -156,16 +174,19 @@ def run(
                 tell.say(line)
             tell.expect({each.stage.name: each.seconds or 0.0 for each in found.stages})
 
-        outcome = align(
-            config,
-            prompts=chosen.prompts,
-            oracle=chosen.oracle,
-            out=out,
-            command=typed(),
-            tell=tell,
-            # Where truth is known the models are tiny, and a plan would take longer than a stage.
-            planned=None if chosen.oracle else planned,
-        )
+        with nullcontext(one_after_another) if ray is None else ray_workers(ray) as fan:
+            outcome = align(
+                config,
+                prompts=chosen.prompts,
+                oracle=chosen.oracle,
+                subjects=asked.subjects,
+                out=out,
+                command=typed(),
+                tell=tell,
+                # Where truth is known models are tiny, and a plan would take longer than a stage.
+                planned=None if chosen.oracle else planned,
+                fan=fan,
+            )
     print_outcome(outcome.content, outcome.report, outcome.model)
     if not outcome.gates_passed:
         raise typer.Exit(1)

@@ -1,7 +1,5 @@
 """The verb `watch`: conversations of a model in use in, rates and alarms out."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +35,9 @@ def watch(
     ] = 1.0,
     suspect_share: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Of those in whose reply the constitution's words stand."),
+        typer.Option(
+            min=0, max=1, help="The same, where the reply contains words of the constitution."
+        ),
     ] = 1.0,
     baseline: Annotated[
         int,
@@ -59,7 +59,7 @@ def watch(
     ] = None,
     unit: Annotated[
         str,
-        typer.Option(help="What counts once: `conversation` (its turns depend), or each `reply`."),
+        typer.Option(help="What is counted: each `conversation` once, or each `reply`."),
     ] = "conversation",
     anchors: Annotated[
         int,
@@ -107,10 +107,10 @@ def watch(
     for people to OUT/to_label.jsonl, tests from users' reports to OUT/tests.jsonl. Exit code 1
     while an alarm stands.
     """
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
-    from plumbrule.folders import paid_answers
+    from plumbrule.cli.shown import typed
     from plumbrule.loop.watch_production import watch_and_report
-    from plumbrule.models import open_model
     from plumbrule.monitoring import Shares, WatchSettings
 
     settings = WatchSettings(
@@ -126,24 +126,20 @@ def watch(
         seed=seed,
     )
     with progress_bars() as tell:
-        model = (
-            None
-            if judge is None
-            else open_model(judge, device=device, dtype=dtype, cache=paid_answers(out))
-        )
+        models = open_beside(out, judge, device=device, dtype=dtype)
         found = watch_and_report(
             source,
             constitution,
             out=out,
             settings=settings,
-            judge=model,
+            judge=models.get(judge),
             judging_prompts=judging_prompts,
             labels=label or [],
             reports=report or [],
             handled=handled or [],
             patterns=redact,
             follow_seconds=follow,
-            command=shlex.join(["plumbrule", *sys.argv[1:]]),
+            command=typed(),
             tell=tell,
             say=tell.say,
         )

@@ -101,7 +101,7 @@ def diff(before: Constitution, after: Constitution) -> ConstitutionDiff:
     """Compare two constitutions, principle by principle and field by field.
 
     Raises:
-        ConstitutionError: An id stands twice in one of them, so that it is not clear what to
+        ConstitutionError: An id occurs twice in one of them, so that it is not clear what to
             compare with what.
     """
     old, new = _by_id(before), _by_id(after)

@@ -37,7 +37,7 @@ class ExampleReply:
     """`GOOD`, `OK` or `BAD`; empty where there is none."""
 
     section: str
-    """Identifier of another section that the reply breaks; empty for the section it stands in."""
+    """Identifier of another section that the reply breaks; empty for the section it is in."""
 
     comment: str
     text: str

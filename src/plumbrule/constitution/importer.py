@@ -42,7 +42,7 @@ class Skipped:
     """Line of the file, counted from 1."""
 
     what: str
-    """What stands there."""
+    """What was found."""
 
     why: str
     """Why it could not be used."""
@@ -91,7 +91,7 @@ def import_markdown(text: str, *, name: str) -> MarkdownImport:
 
     Raises:
         ConstitutionError: No heading carries a level of authority, one carries an unknown level,
-            an identifier is missing or stands twice, or a fenced block is never closed.
+            an identifier is missing or occurs twice, or a fenced block is never closed.
 
     Source:
         OpenAI (2025), "Model Spec", github.com/openai/model_spec: the notation.

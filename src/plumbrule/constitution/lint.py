@@ -103,7 +103,7 @@ def _tests(constitution: Constitution) -> Iterator[Complaint]:
                 yield complain(
                     "repeated-test",
                     [principle],
-                    f"one of its {kind} stands there twice and would count twice",
+                    f"one of its {kind} is listed twice and would count twice",
                     "keep one of them",
                 )
     for principle in constitution.principles:

@@ -1,4 +1,4 @@
-"""Reads YAML as text, whole numbers, lists and mappings, and says where anything else stands.
+"""Reads YAML as text, whole numbers, lists and mappings, and says where it finds anything else.
 
 Values are taken from the nodes of the document rather than from what a YAML constructor would make
 of them, so nothing is ever built from a tag, and `yes` or `2024-01-01` cannot turn into something
@@ -113,7 +113,7 @@ class NodeReader:
                 raise self.error(
                     key,
                     f"{where}, field `{name}`",
-                    f"the field once (it stands{_line(first).replace(',', ' on', 1)} already)",
+                    f"the field once (it is{_line(first).replace(',', ' on', 1)} already)",
                     "keep one of them",
                 )
             found[name] = value
@@ -151,7 +151,7 @@ class NodeReader:
         return int(node.value)
 
     def error(self, node: Node, where: str, expected: str, advice: str) -> ConstitutionError:
-        """Say what was expected at a node, what stands there, and what to do."""
+        """Say what was expected at a node, what was found, and what to do."""
         return ConstitutionError(
             f"{self.origin}{_line(node.start_mark)}, {where}: expected {expected}, "
             f"got {_described(node)}; {advice}"

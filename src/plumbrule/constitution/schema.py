@@ -67,7 +67,7 @@ class Principle:
     """One rule of conduct, and how to test it."""
 
     id: str
-    """Name that stands on every label: small letters, digits and single hyphens."""
+    """Name that every label carries: small letters, digits and single hyphens."""
 
     text: str
     """The rule itself, as a model reads it."""

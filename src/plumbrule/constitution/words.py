@@ -32,7 +32,7 @@ class WordRule:
 
 @dataclass(frozen=True, kw_only=True)
 class WordHit:
-    """A place in a text where a rule's words stand."""
+    """A place in a text where a rule's words are."""
 
     rule: WordRule
     start: int
@@ -54,7 +54,7 @@ def word_rule(entry: str) -> WordRule:
     if not _ENTRY.fullmatch(words) or len(words) > _LONGEST:
         raise ConstitutionError(
             "expected a word or a phrase of letters, such as `knave*` or `by heaven -> indeed`, "
-            f"got {entry[:60]!r}; an asterisk stands at a word's end only"
+            f"got {entry[:60]!r}; an asterisk is allowed at a word's end only"
         )
     return WordRule(words=words, instead=instead[0] if instead else None)
 

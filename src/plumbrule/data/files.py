@@ -21,7 +21,7 @@ LARGEST_TABLE = 4 * LARGEST_FILE
 """Bytes that a packed table may unpack to."""
 
 Row = tuple[str, dict[str, Any]]
-"""Where a row stands, for a message, and what it holds."""
+"""Where a row was found, for a message, and what it holds."""
 
 
 def read_rows(

@@ -2,7 +2,7 @@
 
     prompt                      text, or messages of which the user's is last
     messages, conversations     a conversation; asked is what leads up to the user's last turn
-    instruction, input          Alpaca: the input stands below the instruction
+    instruction, input          Alpaca: the input is below the instruction
     chosen, rejected            two conversations; asked is what both begin with
     question, query             text
 

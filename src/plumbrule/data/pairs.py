@@ -70,7 +70,7 @@ class DemonstrationFile:
 
 
 def pair_rows(path: Path, option: str = "--human-pairs") -> Iterator[tuple[str, Preference]]:
-    """Each row of a file as a preference, in order, with the place where it stands.
+    """Each row of a file as a preference, in order, with the place where it is.
 
     Which of `chosen` and `rejected` comes first is decided by a coin that falls by their content;
     other rows keep their order. The probability of a pair that nobody has decided is None.

@@ -121,7 +121,7 @@ def refuse_overlap(prompts: Sequence[Prompt]) -> None:
     """Refuse prompts that are both for training and for the examination.
 
     Raises:
-        DataError: The same dialogue stands on both sides.
+        DataError: The same dialogue is on both sides.
     """
     sides: dict[str, Prompt] = {}
     for prompt in prompts:

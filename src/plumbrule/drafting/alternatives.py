@@ -35,7 +35,7 @@ class OtherConstitutions:
     """Constitutions of some of the principles, not all, that do as well."""
 
     considered: int
-    """Constitutions that have in each place the principle or one that can stand there, the found
+    """Constitutions that have in each place the principle or one that can be there, the found
     one left out."""
 
     as_well: int

@@ -1,6 +1,6 @@
 """What a language model is asked that helps to draft: to word a view, explain labels, vote.
 
-Statements and replies stand between marks and are called quotations; what comes back is read as one
+Statements and replies are between marks and are called quotations; what comes back is read as one
 sentence or a list of them, and never as anything to be done.
 """
 
@@ -165,6 +165,6 @@ def _shown(pairs: Sequence[LabeledPair]) -> str:
 
 
 def _quotable(text: str) -> str:
-    """Text that cannot close the mark it stands in."""
+    """Text that cannot close the mark it is in."""
     cut = text if len(text) <= MOST_READ else f"{text[:MOST_READ]}\u2026"
     return cut.replace("<", "\u2039").replace(">", "\u203a")

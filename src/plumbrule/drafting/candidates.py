@@ -44,8 +44,8 @@ ProposePrinciples = Callable[[Sequence[LabeledPair]], Sequence[str]]
 """Takes pairs, gives principles in words that might explain their labels."""
 
 VotePrinciples = Callable[[Sequence[str], Sequence[LabeledPair]], np.ndarray]
-"""Takes principles and pairs, gives a row a principle: above 0 for the first reply, below for the
-second, from -1 to 1."""
+"""Takes principles and pairs, gives one row per principle: above 0 for the first reply, below
+for the second, from -1 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Face:
     """In small letters, words alone."""
 
     opening: bool = False
-    """Whether the phrases stand near the beginning of replies more often than not."""
+    """Whether the phrases are near the beginning of replies more often than not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class Library:
 
     vectors: Float[np.ndarray, "phrases D"]
     openings: Bool[np.ndarray, " phrases"]
-    """Which stand near the beginning of replies more often than not."""
+    """Which are near the beginning of replies more often than not."""
 
     own: Bool[np.ndarray, " phrases"]
     """Which are whole sentences, or stand by themselves rather than within one of those."""

@@ -215,7 +215,7 @@ def _why_unwanted(
 
 
 def why_removed(text: str) -> Removal | None:
-    """Why a text is no view whatever anybody thinks of it; None where it may be one."""
+    """Why a text cannot be an opinion, whatever one thinks of it; None where it can be one."""
     return _why_none(Statement(id="", text=text))
 
 

@@ -16,7 +16,7 @@ from plumbrule.drafting.requests import ALWAYS, RequestCondition, RequestTopics
 from plumbrule.drafting.wordings import LONGEST_PHRASE, Embed, parts_of, sentences_of, text_vectors
 
 LEAST_SHOWN = 8
-"""Replies that a phrase must stand in, or 1 in 200 if that is more."""
+"""Replies that a phrase must be in, or 1 in 200 if that is more."""
 
 MOST_PHRASES = 1200
 """Phrases that are looked at: whole sentences first, then what tells chosen from rejected best,

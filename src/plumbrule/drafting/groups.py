@@ -46,7 +46,7 @@ class OpinionGroups:
     """People in each; empty where no groups are known."""
 
     positions: Float[np.ndarray, "P 2"]
-    """Where each person stands on the plane; 0 for those who voted on nothing."""
+    """Where each person is on the plane; 0 for those who voted on nothing."""
 
     silhouette: float | None
     """Of the best cut, from -1 to 1; None where none was looked for."""

@@ -38,7 +38,7 @@ def percent(estimate: Estimate | None) -> str:
 
 
 def public_page(draft: PublicDraft) -> str:
-    """What became of statements and votes, as Markdown."""
+    """A page in Markdown of what was made of people's statements and votes."""
     groups = draft.groups
     lines = [
         "# A constitution from public input",

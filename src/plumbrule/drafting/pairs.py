@@ -52,17 +52,17 @@ class PairSet:
     """Pairs of which one reply is empty."""
 
     contradictory: int
-    """Pairs that stand there with either label: none of them counts."""
+    """Pairs found with both labels: none of them counts."""
 
     undecided: int
     """Pairs with a probability of one half, or with none."""
 
     repeated: int
-    """Pairs that stand there again with the same label: one of them counts."""
+    """Pairs found again with the same label: one of them counts."""
 
 
 def usable_pairs(given: Iterable[LabeledPair | Preference]) -> PairSet:
-    """Leave out the pairs that say nothing, and those that stand there with either label.
+    """Leave out the pairs that say nothing, and those found with both labels.
 
     Args:
         given: Pairs, or preferences.

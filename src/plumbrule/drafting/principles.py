@@ -91,7 +91,7 @@ def rule_id(rule: PreferenceRule) -> str:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Names made distinct by a number behind those that came before.
+    """Make names distinct by a number at the end of repeated ones.
 
     Example:
         >>> distinct(["a", "b", "a", "a"])

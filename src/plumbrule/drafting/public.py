@@ -1,8 +1,8 @@
 """A constitution drafted from what many people said and how they voted on it.
 
 A view becomes a principle where one opinion group at least is shown to agree with it. What the
-others think decides where it stands: agreed in every group, by most, by several groups, or by one
-alone, and a minority's view is never shown as anything else.
+others think decides where it is listed: agreed in every group, by most, by several groups, or by
+one alone, and a minority's view is never shown as anything else.
 """
 
 import re
@@ -38,7 +38,7 @@ LEAST_STATEMENTS = 2
 """Statements by different people that make a view where nobody voted."""
 
 TELLING = 2.5
-"""How much more often than elsewhere a word stands in a view's statements to be one of its own."""
+"""How much more often than elsewhere a word occurs in a view's statements to be one of its own."""
 
 RELATED = 0.25
 """Share of the statements of both of two views that must have a word which is rare elsewhere,
@@ -115,7 +115,7 @@ def draft_public(
 
     Raises:
         ConfigError: A setting is out of range.
-        DataError: The encoder does not give a row a text.
+        DataError: The encoder does not give one row per text.
 
     Source:
         Small et al. (2021) for groups and group-aware consensus; Huang et al. (2024), "Collective
@@ -446,7 +446,7 @@ def _named(drafts: Sequence[tuple[_Draft, bool]]) -> list[PublicView]:
 
 
 def _name(draft: _Draft) -> str:
-    """Words of a principle that say what it is about, as they stand there, its own if any."""
+    """Words of a principle that say what it is about, as written, its own `words` if it has any."""
     words = [word for word in re.findall(r"[^\W\d_]+", draft.text) if content_stems(word)]
     own = [word for word in words if draft.telling.keys() & set(content_stems(word))]
     name = slug(" ".join((own or words)[:4])) or "view"

@@ -32,7 +32,7 @@ class PublicView:
     """The principle: the clearest of its statements, or what a writer made of them."""
 
     written: bool
-    """Whether a writer's words stand there rather than a person's."""
+    """Whether the words are a writing model's rather than a person's."""
 
     statements: tuple[str, ...]
     """Ids of all that said it, copies not among them."""

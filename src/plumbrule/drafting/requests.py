@@ -73,7 +73,7 @@ class RequestTopics:
 
     @property
     def conditions(self) -> list[RequestCondition]:
-        """One for each topic."""
+        """One condition per topic."""
         return [
             RequestCondition(kind="topic", topics=count, topic=topic, phrases=names[topic])
             for count, names in self._names.items()

@@ -1,9 +1,10 @@
 """What people said and how they voted on it: read from Polis' export or from our own JSONL.
 
 Polis exports `comments.csv` (`comment-id`, `comment-body`, `author-id`, `agrees`, `disagrees`,
-`moderated`), `participants-votes.csv` (a row a person, a column a statement) and `votes.csv`
-(`comment-id`, `voter-id`, `vote`). Files are known by their header, not by their name. Our JSONL
-has one object a line: `{"id": …, "text": …}` for a statement, with `author` if known, and
+`moderated`), `participants-votes.csv` (one row per person, one column per statement) and
+`votes.csv` (`comment-id`, `voter-id`, `vote`). Files are known by their header, not by their name.
+Our JSONL
+has one object per line: `{"id": …, "text": …}` for a statement, with `author` if known, and
 `{"person": …, "statement": …, "vote": "agree" | "disagree" | "pass"}` for a vote.
 """
 
@@ -72,7 +73,7 @@ class PublicInput:
     """Where a person voted, passes included."""
 
     notes: tuple[str, ...] = ()
-    """What was left out or taken in another way while reading."""
+    """What was left out or read differently from what was written."""
 
 
 def public_input(
@@ -94,7 +95,7 @@ def public_input(
     for at, statement in enumerate(statements):
         if statement.id in place:
             raise DataError(
-                f"each statement must have an id of its own, {statement.id!r} stands there twice "
+                f"each statement must have an id of its own, {statement.id!r} is used twice "
                 f"({statements[place[statement.id]].text!r:.60} and {statement.text!r:.60})"
             )
         place[statement.id] = at

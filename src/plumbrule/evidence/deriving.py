@@ -131,7 +131,7 @@ def examined(record: RunRecord) -> list[Examined]:
 
 
 def _abilities(record: RunRecord) -> dict[str, tuple[Ability, ...]]:
-    """What the trials of critic and judge came to, by who was tried."""
+    """Results of the trials of critic and judge, by who was tried."""
     assert record.constitution is not None
     found = {}
     for who in ("critic", "judge"):

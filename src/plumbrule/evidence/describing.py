@@ -1,4 +1,4 @@
-"""What the records of an evidence folder come to: statements, documents, page.
+"""What is written from the records of an evidence folder: statements, documents, page.
 
 All of it is a function of the records, so that whoever verifies makes it again and compares the
 bytes: an edited sentence shows without any key.

@@ -23,7 +23,7 @@ DocumentKind = Literal["card", "bom", "annex-iv", "annex-xi"]
 NOT_KNOWN = "not known"
 
 Section = tuple[str, str, Sequence[str] | None]
-"""Number, heading, and the topics of facts that stand under it; None where its parts say all."""
+"""Number, heading, and the topics of facts that are under it; None where its parts say all."""
 
 ANNEX_IV: Sequence[Section] = (
     ("1", "General description of the AI system", None),

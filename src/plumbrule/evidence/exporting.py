@@ -161,7 +161,7 @@ def _copied(source: Path, target: Path) -> None:
 
 
 def _identities(record: RunRecord) -> dict[str, Any]:
-    """What the identities of a run's first and last model are made of, where both are at hand."""
+    """What the identities of a run's first and last model are made of, where both are known."""
     if record.kind != "run":
         return {}
     wanted = {

@@ -1,4 +1,4 @@
-"""What the records of a run say, fact by fact, each with the place where it stands.
+"""What the records of a run say, fact by fact, each with the place where it is.
 
 Documents are put together from these and from headings: nothing in them is worded by hand, so that
 every line can be followed to a record, and what no record says is not known.

@@ -24,7 +24,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Evidence:
-    """An evidence folder as it stands on disk; nothing of it is believed yet."""
+    """An evidence folder as it is on disk; nothing of it is believed yet."""
 
     folder: Path
     index: Mapping[str, Any]

@@ -78,9 +78,9 @@ def _content(
         "files": _files(evidence, documents, statements),
         "version": index["plumbrule_version"],
         "installing": [
-            "python3 -m venv verifier",
-            f"verifier/bin/pip install {' '.join(VERIFIER)}",
-            f"verifier/bin/pip install --no-deps plumbrule=={index['plumbrule_version']}",
+            "python3 -m venv ../verifier",
+            f"../verifier/bin/pip install {' '.join(VERIFIER)}",
+            f"../verifier/bin/pip install --no-deps plumbrule=={index['plumbrule_version']}",
         ],
         "commands": _commands(evidence),
     }
@@ -138,12 +138,12 @@ def _files(
 
 
 def _commands(evidence: Evidence) -> list[str]:
-    commands = ["verifier/bin/plumbrule evidence verify . --key evidence.pub"]
+    commands = ["../verifier/bin/plumbrule evidence verify . --key ../evidence.pub"]
     for record in evidence.records:
         for folder in record.models:
             last = folder.split("/")[-1]
             commands.append(
                 f"model_signing verify key MODEL --signature weights/{record.name}/{last}.sig "
-                "--public_key evidence.pub"
+                "--public_key ../evidence.pub"
             )
     return commands

@@ -46,7 +46,7 @@ class Opened:
 
 
 def subjects(files: Mapping[str, str]) -> list[Json]:
-    """Files as a statement names them, in order.
+    """The files that a statement is about, in the form of in-toto, in order.
 
     Args:
         files: SHA-256 in hexadecimal by name.
@@ -158,7 +158,7 @@ def open_envelope(text: str, *, origin: str) -> Opened:
         if found["_type"] != STATEMENT or not isinstance(found["predicate"], dict):
             raise ValueError("it holds no in-toto statement of version 1")
         if not all(isinstance(each["digest"], dict) for each in found["subject"]):
-            raise ValueError("a subject of its has no digest")
+            raise ValueError("one of its subjects has no digest")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         said = str(error) if type(error) is ValueError else "a part is missing or of another form"
         raise DataError(f"{origin} holds no signed statement as it was written: {said}") from error

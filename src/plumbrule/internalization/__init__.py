@@ -2,6 +2,7 @@
 
 from plumbrule.internalization.battery import Battery, Surrounding, battery_of
 from plumbrule.internalization.finding import find_verdicts, read_verdicts
+from plumbrule.internalization.known_errors import KnownError, known_errors
 from plumbrule.internalization.records import (
     ArmResult,
     PrincipleVerdict,
@@ -15,6 +16,7 @@ from plumbrule.internalization.settings import VerdictSettings
 __all__ = [
     "ArmResult",
     "Battery",
+    "KnownError",
     "PrincipleVerdict",
     "Subject",
     "Surrounding",
@@ -24,5 +26,6 @@ __all__ = [
     "Witness",
     "battery_of",
     "find_verdicts",
+    "known_errors",
     "read_verdicts",
 ]

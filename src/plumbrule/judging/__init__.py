@@ -2,14 +2,8 @@
 
 from plumbrule.judging.biases import BiasEffect, BiasReport, measure_biases
 from plumbrule.judging.calibration import Calibration, CalibrationBin, ProbabilityMap
-from plumbrule.judging.certificates import (
-    CorrectedPrinciple,
-    JudgeCertificate,
-    PrincipleCertificate,
-    certify_judge,
-    corrected,
-    read_certificate,
-)
+from plumbrule.judging.certificates import JudgeCertificate, PrincipleCertificate, read_certificate
+from plumbrule.judging.certifying import certify_judge
 from plumbrule.judging.classifiers import SafetyClassifier, open_classifier
 from plumbrule.judging.comparison import CandidatePair, combine, compare, compare_by_grades
 from plumbrule.judging.conditions import (
@@ -31,16 +25,12 @@ from plumbrule.judging.conflicts import (
     preferred,
     survey_conflicts,
 )
+from plumbrule.judging.correcting import CorrectedPrinciple, corrected
 from plumbrule.judging.diagnosis import CriticDiagnosis, diagnose, try_critiques
 from plumbrule.judging.ensembles import (
     Ensemble,
-    EnsembleMember,
     MemberReliability,
-    ask_members,
-    effective_votes,
-    label_pairs,
     learn_reliabilities,
-    mean_error_correlation,
     most_disputed,
 )
 from plumbrule.judging.grading import (
@@ -54,6 +44,7 @@ from plumbrule.judging.grading import (
 from plumbrule.judging.guarding import Suspicion, suspect
 from plumbrule.judging.labels import LabeledReply, read_labels
 from plumbrule.judging.likeness import likeness
+from plumbrule.judging.panels import EnsembleMember, ask_members, label_pairs
 from plumbrule.judging.passages import (
     ClassifierTrial,
     PassageClassifier,
@@ -92,7 +83,6 @@ from plumbrule.judging.routing import (
     HybridLabel,
     LabelRouter,
     Satisfaction,
-    label_costs,
     learn_router,
     mix_labels,
     pair_features,
@@ -110,6 +100,7 @@ from plumbrule.judging.trial import (
     known_replies,
     try_judge,
 )
+from plumbrule.judging.votes import effective_votes, mean_error_correlation
 from plumbrule.judging.wordings import (
     WordingRate,
     WordingTrial,
@@ -194,7 +185,6 @@ __all__ = [
     "known_conditions",
     "known_pairs",
     "known_replies",
-    "label_costs",
     "label_pairs",
     "learn_passages",
     "learn_reliabilities",

@@ -282,7 +282,7 @@ _NEEDED: Mapping[BiasKind, str] = {
 
 
 def _decided(effect: BiasEffect, adjusted: float, level: float) -> BiasEffect:
-    """What one kind comes to, beside all others."""
+    """One kind of reply beside all others."""
     assert effect.effect is not None
     value = effect.effect.value
     found = adjusted <= level and abs(value) >= LEAST_EFFECT

@@ -56,7 +56,7 @@ def compare(
         pairs: What to compare.
         constitution: The principles.
         prompts: The words to ask in.
-        seeds: One a pair.
+        seeds: One per pair.
         source: Who the critic stands for, noted on each preference.
         standing: What is known beforehand; principles under which the critic was seen not to
             work, or that a request is outside of, are not asked about.
@@ -213,7 +213,7 @@ def compare_by_grades(
         pairs: What to compare.
         constitution: The principles.
         prompts: The words to grade in.
-        seeds: One a pair.
+        seeds: One per pair.
         standing: What the examination of the critic found.
         source: Who the critic stands for, noted on each preference.
 

@@ -26,7 +26,7 @@ class Condition:
     text: str
 
     applies: bool
-    """True where it stands under `applies_when`, False under `except_when`."""
+    """True where it is under `applies_when`, False under `except_when`."""
 
 
 @strict

@@ -226,7 +226,7 @@ def try_critiques(
         known: Replies of which it is known whether they break their principle.
         constitution: The principles.
         prompts: The words to ask in.
-        seeds: One a reply.
+        seeds: One per reply.
 
     Returns:
         One answer a reply, for `diagnose`: log-odds of 1 where it wrote of a problem, -1 where it

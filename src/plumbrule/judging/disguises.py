@@ -37,7 +37,7 @@ _LEETED = re.compile(
     re.I,
 )
 COLUMN = re.compile(r"(?:^[ \t]*[^\W\d_][ \t]*$\n?){4,}", re.M)
-"""One letter a line."""
+"""One letter per line."""
 SPACED = re.compile(
     r"(?<!\w)(?:[^\W_]([ .\-_·*]{1,3}))(?:[^\W_]\1){3,}[^\W_](?!\w)"
     r"(?:[ ]{2,}(?:[^\W_]\1)*[^\W_](?!\w))*"

@@ -22,8 +22,6 @@ from plumbrule.models import Choice, LanguageModel
 from plumbrule.records import Exchange, Judgment, MannerJudgment, TalkReading, Verdict
 from plumbrule.store import derive_seed
 
-MEANINGS = {"pass", "fail", "not_applicable"}
-
 LEAST_COVERED = 0.5
 """A judge that puts less than this much probability on the answers it was offered has not
 answered: its judgment counts as refused."""

@@ -46,7 +46,7 @@ class LabeledReply:
 
 
 def read_labels(path: Path, constitution: Constitution) -> list[LabeledReply]:
-    """Read labeled replies, one JSON object a line.
+    """Read labeled replies, one JSON object per line.
 
     Args:
         path: Lines with `request`, `reply`, `principle` and `broken`; optional are `annotator`,

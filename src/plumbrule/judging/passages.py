@@ -132,7 +132,7 @@ def _finding(judgment: Judgment) -> PassageFinding:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class ClassifierTrial:
-    """How a classifier of passages does on judged ones that it did not learn from."""
+    """How well a classifier of passages does on judged ones that it was not fitted to."""
 
     principle_id: str
 

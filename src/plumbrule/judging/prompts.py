@@ -77,7 +77,7 @@ class _File(_Strict):
 
 @dataclass(frozen=True)
 class PromptSet:
-    """A checked prompt set; its hash stands on every judgment that came from it."""
+    """A checked prompt set; its hash is part of every judgment that came from it."""
 
     content: _File
 

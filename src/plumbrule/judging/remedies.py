@@ -413,7 +413,7 @@ def recorded(answers: Sequence[TrialAnswer]) -> Scorer:
 
 
 def readings(own: Scorer, other: Scorer | None = None) -> list[Remedy]:
-    """Remedies that take no further question where the answers are at hand.
+    """Remedies that need no further question where the answers are known.
 
     Args:
         own: The critic.
@@ -440,7 +440,7 @@ def usual_remedies(
     classifier: SafetyClassifier | None = None,
     rubrics: Mapping[str, Sequence[RubricItem]] | None = None,
 ) -> list[Remedy]:
-    """What can be tried with what is at hand, the cheapest first.
+    """The remedies that the given critic, examples and models allow, the cheapest first.
 
     Examples in the prompt are the dearest: each known reply is asked about once a part, behind up
     to four others.

@@ -232,7 +232,7 @@ def route(
             unless they are critical.
 
     Returns:
-        One a pair. What is critical goes to people; what is checkable to a checker; of the rest,
+        One per pair. What is critical goes to people; what is checkable to a checker; of the rest,
         people get those on which the model is least expected to be right.
 
     Raises:
@@ -302,7 +302,7 @@ def mix_labels(
         dollars: What a label costs, by labeler; the model's label is paid for on every item.
 
     Returns:
-        One label a pair. A label that is right with probability r weighs (2r - 1) squared: a coin
+        One label per pair. A label that is right with probability r weighs (2r - 1) squared: a coin
         nothing. Pairs on which the model said one half and nobody else anything weigh 0.
 
     Raises:
@@ -347,7 +347,7 @@ def weigh_preferences(
 
     Args:
         preferences: The pairs; what was said of them before is replaced.
-        labels: One a pair, by its id.
+        labels: One per pair, by its id.
 
     Raises:
         DataError: A pair has no label, or a label no pair.
@@ -374,15 +374,6 @@ def weigh_preferences(
 
 
 _SOURCES: dict[Labeler, LabelSource] = {"person": "human", "model": "ai", "checker": "rule"}
-
-
-def label_costs(labels: Sequence[HybridLabel]) -> dict[Labeler, tuple[int, float]]:
-    """How many labels each kind of labeler gave, and what these items cost, in dollars."""
-    found: dict[Labeler, tuple[int, float]] = {}
-    for each in labels:
-        count, dollars = found.get(each.labeler, (0, 0.0))
-        found[each.labeler] = (count + 1, dollars + each.dollars)
-    return found
 
 
 @strict

@@ -57,7 +57,7 @@ def ask_rubric(
         items: At least one.
         replies: Request and reply.
         prompts: The words to ask in.
-        seeds: One a reply.
+        seeds: One per reply.
 
     Returns:
         Probability that each reply does what each item says; NaN where no answer came.
@@ -82,10 +82,10 @@ def rubric_rewards(
 
     Args:
         met: From 0 to 1, or NaN where nobody said; such an item is left out of that reply's mean.
-        weights: One an item, above 0.
+        weights: One per item, above 0.
 
     Returns:
-        From 0 to 1, one a reply; None where no item was answered.
+        From 0 to 1, one per reply; None where no item was answered.
 
     Raises:
         DataError: The weights do not fit, or something lies outside its range.
@@ -147,7 +147,7 @@ def watch_gap(
         level: That no checkpoint is stopped at for nothing, over all of them together.
 
     Returns:
-        One entry a checkpoint after the first, up to the one that says stop.
+        One entry per checkpoint after the first, up to the one that says stop.
 
     Raises:
         DataError: Fewer than two checkpoints, shapes that do not fit, values outside 0 to 1.

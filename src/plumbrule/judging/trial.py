@@ -222,7 +222,7 @@ def ask_grades(
 
 
 def _places(prompts: PromptSet) -> list[int]:
-    """Where each meaning of `grade` stands among the answers of `grade_again`."""
+    """Where each meaning of `grade` is among the answers of `grade_again`."""
     again = list(prompts.template("grade_again").options.values())
     return [again.index(meaning) for meaning in prompts.template("grade").options.values()]
 

@@ -26,7 +26,7 @@ Shown = Literal["critic", "system"]
 SHOWN: tuple[Shown, ...] = ("critic", "system")
 
 SYSTEM = "Keep to this rule in your reply. {principle}"
-"""What stands in the system prompt."""
+"""What is in the system prompt."""
 
 
 @strict

@@ -79,7 +79,7 @@ class RepeatedSequences:
     """Tokens that their predecessor's earlier copy foretells."""
 
     source: Int[np.ndarray, "B T"]
-    """For each known token, where its latest earlier copy stands; -1 for the others."""
+    """For each known token, where its latest earlier copy is; -1 for the others."""
 
 
 def draw_sequences(recipe: InductionRecipe, count: int, *, seed: int) -> RepeatedSequences:

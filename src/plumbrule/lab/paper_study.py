@@ -26,7 +26,7 @@ class Study:
     """Mean and standard deviation of each arm on the main measure, as printed."""
 
     checks: list[tuple[str, str]]
-    """The same for the second measure, which stands in the text alone."""
+    """The same for the second measure, which is in the text alone."""
 
     test: str
     """t test of the main measure, as printed, without its p-value."""

@@ -18,7 +18,7 @@ _LATEX_LETTERS = {"ü": '\\"u', "ñ": "\\~n", "é": "\\'e", "ö": '\\"{o}'}
 
 @dataclass
 class Grid:
-    """A table: caption, headings, rows, and the section it stands in."""
+    """A table: caption, headings, rows, and the section it is in."""
 
     caption: str
     heads: list[str]

@@ -256,7 +256,7 @@ def draw(
 
     Args:
         kind: Name of the kind.
-        rng: Decides the combination and what stands around it.
+        rng: Decides the combination and what is around it.
         world: What is so.
         kept_back: Draw from the held-out combinations instead of those for lessons.
         scale: Scale of the world.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plumbrule.constitution import Constitution
-from plumbrule.judging import PromptSet, transcript
+from plumbrule.judging.prompts import PromptSet, Task, transcript
 from plumbrule.lab.oracle import PRINCIPLES, OracleOutcome, judge
 from plumbrule.lab.requests import BRIEF, KINDS, Request, draw
 from plumbrule.lab.text import OBJECTIONS, REPLIES, SLOT, render
@@ -194,6 +194,14 @@ def _case(teacher: Teacher, rng: np.random.Generator) -> tuple[Request, str, Ora
     return request, reply, outcome, _principle(request, outcome, rng)
 
 
+def _asked(
+    teacher: Teacher, task: Task, request: Request, principle: str | None, **values: str
+) -> Dialogue:
+    rule = None if principle is None else teacher.constitution.principle(principle)
+    values["request"] = transcript(request.dialogue)
+    return teacher.prompts.render(task, principle=rule, values=values)
+
+
 def _answer(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     fact = FACTS[int(rng.integers(len(FACTS)))] if rng.random() < 0.35 else None
     request = teacher.request(rng, fact)
@@ -202,11 +210,7 @@ def _answer(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
 
 def _critique(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
-    dialogue = teacher.prompts.render(
-        "critique",
-        principle=teacher.constitution.principle(principle),
-        values={"request": transcript(request.dialogue), "reply": reply},
-    )
+    dialogue = _asked(teacher, "critique", request, principle, reply=reply)
     return SkillLesson(
         skill="critique", dialogue=dialogue, answer=critique_of(principle, request, outcome)
     )
@@ -215,14 +219,13 @@ def _critique(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
 def _revise(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
     wrong = principle in outcome.broken
-    dialogue = teacher.prompts.render(
+    dialogue = _asked(
+        teacher,
         "revise",
-        principle=teacher.constitution.principle(principle),
-        values={
-            "request": transcript(request.dialogue),
-            "reply": reply,
-            "critique": critique_of(principle, request, outcome),
-        },
+        request,
+        principle,
+        reply=reply,
+        critique=critique_of(principle, request, outcome),
     )
     answer = right_answer(request, rng) if wrong else reply
     return SkillLesson(skill="revise", dialogue=dialogue, answer=answer)
@@ -231,11 +234,7 @@ def _revise(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
 def _revise_directly(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
     wrong = principle in outcome.broken
-    dialogue = teacher.prompts.render(
-        "revise_directly",
-        principle=teacher.constitution.principle(principle),
-        values={"request": transcript(request.dialogue), "reply": reply},
-    )
+    dialogue = _asked(teacher, "revise_directly", request, principle, reply=reply)
     answer = right_answer(request, rng) if wrong else reply
     return SkillLesson(skill="revise_directly", dialogue=dialogue, answer=answer)
 
@@ -260,11 +259,7 @@ def _compare(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     if telling and rng.random() < 0.8:
         # A tie teaches nothing but its own indifference, and most random pairs tie.
         principle = telling[int(rng.integers(len(telling)))]
-    dialogue = teacher.prompts.render(
-        "compare",
-        principle=teacher.constitution.principle(principle),
-        values={"request": transcript(request.dialogue), "first": first, "second": second},
-    )
+    dialogue = _asked(teacher, "compare", request, principle, first=first, second=second)
     prefers_first = rng.random() < better(principle, request, outcome, other)
     if rng.random() < teacher.judge_skill.first_bias:
         prefers_first = True
@@ -273,11 +268,7 @@ def _compare(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
 
 def _grade(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, principle = _case(teacher, rng)
-    dialogue = teacher.prompts.render(
-        "grade",
-        principle=teacher.constitution.principle(principle),
-        values={"request": transcript(request.dialogue), "reply": reply},
-    )
+    dialogue = _asked(teacher, "grade", request, principle, reply=reply)
     verdict = outcome.verdict(principle, request)
     skill = teacher.judge_skill
     if verdict == "fail" and rng.random() >= skill.sensitivity:
@@ -290,9 +281,7 @@ def _grade(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
 
 def _manner(teacher: Teacher, rng: np.random.Generator) -> SkillLesson:
     request, reply, outcome, _ = _case(teacher, rng)
-    dialogue = teacher.prompts.render(
-        "manner", principle=None, values={"request": transcript(request.dialogue), "reply": reply}
-    )
+    dialogue = _asked(teacher, "manner", request, None, reply=reply)
     return SkillLesson(skill="manner", dialogue=dialogue, answer=outcome.manner)
 
 

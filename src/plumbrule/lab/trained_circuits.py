@@ -62,7 +62,7 @@ def _likeliest(module: Any, ids: list[int]) -> int:
 def _copying_pair(rng: np.random.Generator, words: list[str]) -> dict[str, str]:
     """A segment and the same again up to one of its tokens; and that of other tokens.
 
-    The first copy stands elsewhere in the two, or where a head looks would be no part of the task.
+    The first copy is elsewhere in the two, or where a head looks would be no part of the task.
     """
     back = int(rng.integers(SEGMENT // 2, SEGMENT - 1))
     leads = rng.permutation(SLACK + 1)[:2].tolist()

@@ -100,7 +100,7 @@ class Ledger:
             The entry, safe on disk; the existing one where the same was recorded before.
 
         Raises:
-            LedgerError: The key stands there with other contents; or the names or the payload
+            LedgerError: The key was entered before with other contents; or the names or the payload
                 cannot be recorded; or the ledger does not end where its head file says. Nothing
                 was recorded.
             StorageError: The disk or the server did not take it. Give the same call again.

@@ -16,11 +16,11 @@ class Problem:
     """One place where a ledger is not what was written."""
 
     position: int | None
-    """Place of the entry in the chain, from 1; for an added one, the place it stands at. None
+    """Place of the entry in the chain, from 1; for an added one, the place it was found at. None
     for the head file."""
 
     key: str | None
-    """The entry's key as it stands there now; None where no entry is left or it has no key."""
+    """The entry's key as it is there now; None where no entry is left or it has no key."""
 
     kind: Damage
 

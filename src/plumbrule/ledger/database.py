@@ -135,7 +135,7 @@ def head_of(connection: sa.Connection) -> LedgerHead:
 def reading(place: LedgerLocation) -> Iterator[list[StoredRow]]:
     """Rows of a ledger, without changing anything about it.
 
-    As long as the block lasts, no one can add to a SQLite ledger, so that what stands beside it
+    As long as the block lasts, no one can add to a SQLite ledger, so that what is beside it
     belongs to these rows.
 
     Raises:

@@ -1,6 +1,6 @@
 """The small file beside a SQLite ledger that says where it ends.
 
-A chain shows what was changed inside it, not that its end was cut off. So the end stands in a
+A chain shows what was changed inside it, not that its end was cut off. So the end is in a
 second file, written in two steps around each entry: first the old end together with the hash
 about to be written, then, when the entry is safe, the new end. A kill in between leaves a file
 that allows exactly two states, without the announced entry and with it, and no other entry.

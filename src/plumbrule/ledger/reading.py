@@ -117,7 +117,7 @@ def read_entries(path: str | Path) -> tuple[LedgerEntry, ...]:
 
 
 def export(path: str | Path, out: Path) -> LedgerHead:
-    """Write all entries as JSON, one a line, for whoever keeps or audits them.
+    """Write all entries as JSON, one per line, for whoever keeps or audits them.
 
     Args:
         path: A ledger file, a run's folder or an SQLAlchemy URL.

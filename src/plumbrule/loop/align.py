@@ -11,6 +11,7 @@ from plumbrule.constitution import dump_constitution, load_constitution
 from plumbrule.data import refuse_overlap
 from plumbrule.errors import ConfigError, DataError, ModelError
 from plumbrule.folders import paid_answers
+from plumbrule.internalization import Subject
 from plumbrule.judging import load_prompts, read_certificate
 from plumbrule.ledger import record_files
 from plumbrule.loop.certified import check_certificate
@@ -23,6 +24,7 @@ from plumbrule.loop.side_effects import side_effects
 from plumbrule.loop.sizes import check_memory, check_template, settle_adapters
 from plumbrule.loop.steps import Jury, RunModels, draw_prompts, examine
 from plumbrule.loop.trials import try_jury
+from plumbrule.loop.verdicts import conclude, subjects_of_run
 from plumbrule.loop.ways import train
 from plumbrule.loop.workspace import RunWorkspace, open_workspace
 from plumbrule.models import (
@@ -36,7 +38,15 @@ from plumbrule.models import (
 )
 from plumbrule.records import Prompt, to_json, to_jsonl
 from plumbrule.report import write_page
-from plumbrule.store import Tell, file_sha256, fingerprint, silent, write_atomic
+from plumbrule.store import (
+    Fan,
+    Tell,
+    file_sha256,
+    fingerprint,
+    one_after_another,
+    silent,
+    write_atomic,
+)
 
 CONSTITUTION = "constitution.yaml"
 """What a run was trained on, in its own folder."""
@@ -66,9 +76,11 @@ def align(
     prompts: Sequence[Prompt],
     out: Path,
     oracle: Oracle | None = None,
+    subjects: Callable[[], Sequence[Subject]] | None = None,
     command: str = "plumbrule run",
     tell: Tell = silent,
     planned: Callable[[RunPlan], None] | None = None,
+    fan: Fan = one_after_another,
 ) -> RunOutcome:
     """Train a model on a constitution, on people's labels or on both, and report what changed.
 
@@ -77,9 +89,12 @@ def align(
         prompts: Prompts for training and, marked as held out, for the examination.
         out: Folder of the run; one that was interrupted goes on.
         oracle: Answer key, where truth is known.
+        subjects: Gives the principles of the verdict at the end, with who reads the replies; None:
+            those that have prompts, read by the run's judge. Asked only where `config.verdict` is.
         command: What the user typed, for the report.
         tell: Told of progress.
         planned: Given what the run will take, before it starts; None: nothing is measured.
+        fan: Who does the shards of stages, such as `scaling.ray_workers`; the records are the same.
 
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
@@ -92,6 +107,7 @@ def align(
     if planned is not None:
         planned(make_plan(config, models, jury, training, held_out, people))
     constitution = jury.constitution
+    judged = _judged(config, held_out, jury, subjects)
     named = {
         "constitution": constitution.sha256,
         "judging_prompts": jury.prompts.sha256,
@@ -106,7 +122,7 @@ def align(
     )
     with (
         fitting_threads(*models.named().values()),
-        open_workspace(out, config, named=named, tell=tell) as run,
+        open_workspace(out, config, named=named, tell=tell, fan=fan) as run,
     ):
         # The file that was named may say something else by the time anybody asks.
         write_atomic(out / CONSTITUTION, dump_constitution(constitution))
@@ -132,6 +148,11 @@ def align(
             compared = side_effects(
                 run, models.model, final, prompts, settings=config.comparison, command=command
             )
+        verdicts = None
+        if config.verdict is not None:
+            verdicts = conclude(
+                run, final, judged, base=models.model, settings=config.verdict, command=command
+            )
         content = report_content(
             run,
             stages,
@@ -146,7 +167,24 @@ def align(
         )
         if compared is not None:
             content["comparison"] = compared
+        if verdicts is not None:
+            content["summary"] = [*verdicts.pop("summary"), *content["summary"]]
+            content["verdicts"] = verdicts
         return end_run(run, content)
+
+
+def _judged(
+    config: RunConfig,
+    held_out: Sequence[Prompt],
+    jury: Jury,
+    subjects: Callable[[], Sequence[Subject]] | None,
+) -> Sequence[Subject]:
+    """Principles of the verdict at the end, found before any work; none where it is not asked."""
+    if config.verdict is None:
+        return ()
+    if subjects is not None:
+        return subjects()
+    return subjects_of_run(jury.constitution, held_out, jury.judge, jury.prompts, config.seed)
 
 
 def end_run(run: RunWorkspace, content: Mapping[str, Any]) -> RunOutcome:
@@ -225,7 +263,7 @@ def split(prompts: Sequence[Prompt], config: RunConfig) -> tuple[list[Prompt], l
     """Prompts for training, cut to the configured number, and those of the examination.
 
     Raises:
-        DataError: One side is empty, or a prompt stands on both.
+        DataError: One side is empty, or a prompt is on both.
     """
     refuse_overlap(prompts)
     training = [prompt for prompt in prompts if not prompt.held_out]

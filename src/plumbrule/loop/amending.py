@@ -174,7 +174,7 @@ def _check_amended(changes: ConstitutionDiff, constitution: Path | str) -> None:
         what = "says the same" if changes.same else "changes no word that a judge reads"
         raise DataError(
             f"expected an amended constitution, {constitution} {what}: no label and no priority "
-            "would be another, and the run's model stands as it is. `plumbrule constitution diff` "
+            "would be another, and the run's model stays as it is. `plumbrule constitution diff` "
             "shows the difference"
         )
 

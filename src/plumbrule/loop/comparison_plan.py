@@ -128,7 +128,7 @@ def _stages(
     pairs = max(0, min(looking.pairs, left // 4))
     stages = [first, sizes.asking("looking at replies", pairs)]
     if settings.method == "guided" and sizes.weighs:
-        alone = max(0, min(looking.covered, explored - pairs, (left - 2 * pairs) // 4))
+        alone = max(0, min(looking.covered, explored - pairs, (left - 2 * pairs) // 2))
         stages += [
             sizes.weighing("replies drawn by chance, weighed", SOME),
             sizes.asking("the tuned model alone", alone, models=1),

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from plumbrule.behavior import CompareSettings
 from plumbrule.errors import ConfigError
 from plumbrule.files import parse_yaml, read_small_text
+from plumbrule.internalization.settings import VerdictSettings
 from plumbrule.models import Sampling
 from plumbrule.records import check_ranges, problems_of, refuse_truths, strict
 from plumbrule.training import (
@@ -197,6 +198,11 @@ class RunConfig:
     comparison: CompareSettings | None = field(default_factory=CompareSettings)
     """How the trained model is compared with the first one, for side effects; None: not at all."""
 
+    verdict: VerdictSettings | None = None
+    """Whether the trained model holds each principle or only shows it, found at the end; None: not
+    asked. It takes 5 to 14 seconds of a core for each principle of a model of the lab. No stage
+    depends on it, so a finished run may be given it."""
+
     shard_size: int = 64
     """Prompts a shard: what a crash can cost at most is one of them."""
 
@@ -302,7 +308,7 @@ def to_mapping(config: RunConfig) -> dict[str, Any]:
 def deciding(config: RunConfig) -> dict[str, Any]:
     """What decides a run: the configuration without what is only looked at when it is done."""
     # A held-out judge that watches training decides where it stops.
-    later = ("certificate",) if config.watched else ("certificate", "held_out_judge")
+    later = ("certificate", "verdict") + (() if config.watched else ("held_out_judge",))
     return {
         name: value
         for name, value in to_mapping(config).items()

@@ -144,8 +144,8 @@ def who_by_what(constitution: Constitution, models: Mapping[str, LanguageModel])
 
 def _cost(name: str, run: RunWorkspace) -> dict[str, Any]:
     cost = run.costs[name]
-    # Trainings leave models, the comparison a folder with a report of its own.
-    elsewhere = name.startswith(("train/", "comparison/"))
+    # Trainings leave models; comparison and verdict, folders with reports of their own.
+    elsewhere = name == "verdict" or name.startswith(("train/", "comparison/"))
     return {
         "name": name,
         "seconds": round(cost.seconds, 3),
@@ -154,6 +154,7 @@ def _cost(name: str, run: RunWorkspace) -> dict[str, Any]:
         "calls": cost.calls,
         "dollars": cost.dollars,
         "items": cost.items,
+        **({"retries": cost.retries} if cost.retries else {}),
         "records": None if elsewhere else f"stages/{name}",
     }
 

@@ -1,4 +1,4 @@
-"""Calls and tokens of each stage of a run, counted before it starts with the tokenizer at hand."""
+"""Calls and tokens of each stage of a run, counted with its tokenizer before it starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Counting:
-    """Counts tokens with the tokenizer at hand."""
+    """Counts tokens with the tokenizer of the model."""
 
     model: LocalModel
     jury: Jury

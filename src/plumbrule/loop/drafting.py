@@ -161,7 +161,7 @@ def draft_from_pairs(
     """Find principles that explain a file of labeled pairs, and write them with their numbers.
 
     Args:
-        file: Labeled pairs, one a line; .gz is unpacked.
+        file: Labeled pairs, one per line; .gz is unpacked.
         out: Folder that gets `constitution.yaml` (if any principle was confirmed), `report.md` and
             `draft.json`.
         name: What the constitution is called.

@@ -1,6 +1,6 @@
-"""What each held-out prompt came to, so that runs can be compared prompt by prompt later.
+"""The outcome of each held-out prompt, so that runs can be compared prompt by prompt later.
 
-A letter a prompt: `y` it is so, `n` it is not, `-` it does not apply or nobody knows.
+One letter per prompt: `y` it is so, `n` it is not, `-` it does not apply or nobody knows.
 """
 
 from collections.abc import Mapping, Sequence

@@ -126,6 +126,8 @@ def make_plan(
         notes.append("Watching training against the reward comes on top of this.")
     if config.comparison is not None:
         notes.append("The comparison for side effects at the end comes on top of this.")
+    if config.verdict is not None:
+        notes.append("The verdict on each principle at the end comes on top of this.")
     if any(each.seconds is None for each in planned):
         notes.append("Stages with ? wait for an endpoint, whose speed is not known beforehand.")
     return RunPlan(stages=tuple(planned), memory_bytes=needed_bytes(config), notes=tuple(notes))

@@ -6,7 +6,7 @@ from typing import Any
 from plumbrule.constitution import Constitution
 from plumbrule.monitoring import Alarm, TrafficMonitor, sequence_of
 from plumbrule.monitoring.detection import years_between
-from plumbrule.monitoring.monitor import DRIFT_MARGIN
+from plumbrule.monitoring.watched_rates import DRIFT_MARGIN
 from plumbrule.records import to_json
 from plumbrule.version import __version__
 
@@ -151,7 +151,7 @@ def _summary(
         )
         found.append(f"Alarm at conversation {each.at:,}: {each.principle_id} {what}.")
     if not standing and monitor.counted >= settings.baseline:
-        found.append("No alarm stands.")
+        found.append("No alarm is open.")
     if left_out:
         how = (
             "the judge was not seen to do better than chance on their examples"

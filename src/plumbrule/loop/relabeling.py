@@ -144,7 +144,7 @@ def relabel_pairs(
         known: What it said under the older version.
         questions: Which principles are the same question.
         jury: The jury under the newer version.
-        seeds: One a pair.
+        seeds: One per pair.
     """
     standing = questions.standing_after
     judged = [each.id for each in standing.judged(questions.after)]
@@ -231,7 +231,7 @@ def relabel_replies(
         known: What it said of them under the older version; none of a reply that is new.
         questions: Which principles are the same question.
         jury: The jury under the newer version.
-        seeds: One a reply.
+        seeds: One per reply.
     """
     standing = questions.standing_after
     judged = [each.id for each in standing.judged(questions.after)]

@@ -17,7 +17,7 @@ from plumbrule.oversight.papers import (
     read_material,
     review_paper,
 )
-from plumbrule.oversight.papers.reviewing import PIECE
+from plumbrule.oversight.papers.judges import PIECE
 from plumbrule.oversight.trail import read_records
 from plumbrule.oversight.verdicts import open_question
 from plumbrule.report import write_review_page

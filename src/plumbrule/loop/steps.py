@@ -135,7 +135,7 @@ def reply(
     temperature: float | None = None,
     trim: bool = False,
 ) -> list[Exchange]:
-    """Draw replies to prompts; with several copies, those of one prompt stand together.
+    """Draw replies to prompts; with several copies, those of one prompt are grouped.
 
     Args:
         run: The run.
@@ -373,9 +373,10 @@ def manner_sorter(
     run: Staging, jury: Jury
 ) -> Callable[[Sequence[Exchange], int], list[MannerJudgment]]:
     """What sorts replies by how they meet their request: phrases, or the jury's judge."""
+    by_phrases = run.config.manners == "phrases"  # the run stays here, the work may go elsewhere
 
     def work(shard: Sequence[Exchange], seed: int) -> list[MannerJudgment]:
-        if run.config.manners == "phrases":
+        if by_phrases:
             return sort_by_phrases(shard)
         seeds = [derive_seed(seed, exchange.id, "manner") for exchange in shard]
         return sort_by_manner(jury.judge, shard, prompts=jury.prompts, seeds=seeds)

@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from plumbrule.constitution import load_constitution
+from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.folders import held_folder
-from plumbrule.judging import Standing, examine_judge, load_prompts
+from plumbrule.judging import PromptSet, Standing, examine_judge, load_prompts
 from plumbrule.ledger import Ledger
 from plumbrule.loop.watch_production import judge_of
 from plumbrule.models import LanguageModel
@@ -44,7 +44,7 @@ PLAN = "plan.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class TrialOutcome:
-    """What a trial has come to."""
+    """The outcome of a trial, once there is one."""
 
     decision: TrialDecision | None
     """None while nothing is decided."""
@@ -116,7 +116,7 @@ def run_trial(
     command: str = "",
     tell: Tell = silent,
 ) -> TrialOutcome:
-    """Take in what traffic there is, and say what the plan says of it.
+    """Read what traffic there is, and decide by the plan.
 
     Args:
         folder: Of the trial, with its plan.
@@ -158,24 +158,7 @@ def run_trial(
                 f"{folder / PLAN} or the constitution is not what was fixed in {folder}/ledger.db; "
                 "put it back, or begin another trial"
             )
-        standing = Standing()
-        if judge is not None:
-            tell("examining the judge", 0, 0)
-            standing = examine_judge(judge, law, prompts, seed)
-            able = {each.id for each in standing.judged(law)}
-        else:
-            able = {each.id for each in law.principles if each.words}
-        blind = [name for name in plan.principles if name not in able]
-        if blind:
-            who = (
-                "the judge was not seen to do better than chance"
-                if judge
-                else "without a judge there are only the principles' words, and none are given"
-            )
-            raise ConfigError(f"nobody can rule on {', '.join(blind)}: {who} for them")
-        # Only what the plan names is asked about.
-        standing = dataclasses.replace(standing, only=frozenset(plan.principles))
-        watched = [each.id for each in standing.judged(law)]
+        standing = _standing(plan, law, judge, prompts, seed, tell)
         with (
             _held(folder, ours),
             TrafficMonitor(
@@ -183,9 +166,9 @@ def run_trial(
                 law,
                 settings=settings,
                 screen=word_screen(law),
-                judge=None if judge is None else judge_of(judge, law, prompts, standing, seed),
+                judge=judge_of(judge, law, prompts, standing, seed) if judge else None,
                 judge_name=judge.identity if judge else "words",
-                watched=watched,
+                watched=[each.id for each in standing.judged(law)],
                 redact=redact,
                 plan=plan,
             ) as monitor,
@@ -194,22 +177,41 @@ def run_trial(
             trial = monitor.trial
             assert trial is not None
             if trial.decision is not None:
-                ledger.record(
-                    "trial/decision",
-                    "decision",
-                    {
-                        "plan": plan.sha256,
-                        "outcome": trial.decision.outcome,
-                        "action": trial.decision.action,
-                        "reason": trial.decision.reason,
-                        "at": trial.decision.at,
-                    },
-                )
+                named = ("outcome", "action", "reason", "at")
+                told = {name: getattr(trial.decision, name) for name in named}
+                ledger.record("trial/decision", "decision", {"plan": plan.sha256, **told})
             content = trial_content(trial, command=command)
             write_page("trial", content, folder / "report")
     return TrialOutcome(
         decision=trial.decision, content=content, page=folder / "report" / "index.html"
     )
+
+
+def _standing(
+    plan: TrialPlan,
+    law: Constitution,
+    judge: LanguageModel | None,
+    prompts: PromptSet,
+    seed: int,
+    tell: Tell,
+) -> Standing:
+    """What is known of the judge, narrowed to the principles of the plan.
+
+    Raises:
+        ConfigError: Nobody can rule on one of them.
+    """
+    standing = Standing()
+    able = {each.id for each in law.principles if each.words}
+    who = "without a judge there are only the principles' words, and none are given"
+    if judge is not None:
+        tell("examining the judge", 0, 0)
+        standing = examine_judge(judge, law, prompts, seed)
+        able = {each.id for each in standing.judged(law)}
+        who = "the judge was not seen to do better than chance"
+    blind = [name for name in plan.principles if name not in able]
+    if blind:
+        raise ConfigError(f"nobody can rule on {', '.join(blind)}: {who} for them")
+    return dataclasses.replace(standing, only=frozenset(plan.principles))
 
 
 def _held(folder: Path, ours: Mapping[str, Any]) -> Any:

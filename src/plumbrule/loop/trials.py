@@ -390,7 +390,7 @@ def say_trial(who: str, standing: Standing, constitution: Constitution) -> list[
 
 
 def trial_rows(who: str, standing: Standing) -> list[dict[str, Any]]:
-    """What a trial found, a row a principle, for the record of a report."""
+    """Findings of a trial, one row for each principle, for the record of a report."""
     if standing is NOTHING_KNOWN or standing.trial is None:
         return []
     return [{"who": who, **to_json(each)} for each in standing.trial.abilities]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import yaml
 from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.folders import held_folder
-from plumbrule.judging import Standing, examine_judge, grade, load_prompts
+from plumbrule.judging import PromptSet, Standing, examine_judge, grade, load_prompts
 from plumbrule.ledger import Ledger
 from plumbrule.loop.production_content import production_content
 from plumbrule.models import LanguageModel
@@ -50,7 +51,7 @@ PAGE_EVERY = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class WatchOutcome:
-    """What a watch has come to."""
+    """The outcome of a watch: its page, and the alarms that stand."""
 
     content: Mapping[str, Any]
     """What `report.json` holds."""
@@ -81,7 +82,7 @@ def watch_and_report(
     say: Callable[[str], None] = lambda line: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> WatchOutcome:
-    """Take in what a source holds and was not taken in yet, and write the page.
+    """Read what a source holds and that was not read yet, and write the page.
 
     Args:
         source: A file or a folder of conversations.
@@ -134,72 +135,105 @@ def watch_and_report(
         stack.enter_context(held_folder(out, marker="watch.json", ours=ours, configuration=text))
         ledger = stack.enter_context(Ledger.open(out / "ledger.db"))
         ledger.record("watch/begin", "watch", ours)
-        standing, unproven = Standing(), []
-        if judge is not None:
-            tell("examining the judge", 0, 0)
-            standing = examine_judge(judge, law, prompts, chosen.seed)
-            watched = [each.id for each in standing.judged(law)]
-            left_out = [each.id for each in law.principles if each.id not in watched]
-            unproven = [name for name in watched if not _examined_on(standing, name)]
-            if not watched:
-                raise ConfigError(
-                    f"the judge {judge.spec} does no better than chance on the constitution's own "
-                    "examples, under any principle; give another --judge, or words"
-                )
-        else:
-            watched = [each.id for each in law.principles if each.words]
-            left_out = [each.id for each in law.principles if not each.words]
+        standing, watched = _watched(judge, law, prompts, chosen.seed, tell)
         monitor = stack.enter_context(
             TrafficMonitor(
                 out,
                 law,
                 settings=chosen,
                 screen=word_screen(law),
-                judge=None
-                if judge is None
-                else judge_of(judge, law, prompts, standing, chosen.seed),
+                judge=judge_of(judge, law, prompts, standing, chosen.seed) if judge else None,
                 judge_name=judge.identity if judge else "words",
                 watched=watched,
                 redact=redact,
             )
         )
-        if handled:
-            for alarm in monitor.handle(handled):
-                ledger.record(f"handled {_name(alarm)}", "handled", {"alarm": _name(alarm)})
-        answers = _answers(labels)
-        told = len(monitor.alarms)
-        lines, written = 0, 0.0
-        while True:
-            try:
-                taken = monitor.read(source, tell=tell, until_quiet=follow_seconds is None)
-            except DataError:
-                if follow_seconds is None or source.exists():
-                    raise
-                taken = 0  # it stopped, and may come back
-            lines += taken
-            for alarm in monitor.alarms[told:]:
-                say(alarm_sentence(alarm))
-            told = len(monitor.alarms)
-            ends = follow_seconds is None or stop()
-            if ends and follow_seconds is not None:
-                lines += monitor.read(source, tell=tell, until_quiet=True) if source.exists() else 0
-            if ends or (taken and time.monotonic() - written > PAGE_EVERY):
-                content = _settled(
-                    monitor, law, out, source, ledger, answers, reports, redact,
-                    left_out, unproven, command,
-                )  # fmt: skip
-                written = time.monotonic()
-            if ends:
-                break
-            assert follow_seconds is not None
-            time.sleep(follow_seconds)
-        standing_alarms = tuple(each for each in monitor.alarms if not each.handled)
+        for alarm in monitor.handle(handled) if handled else ():
+            ledger.record(f"handled {_name(alarm)}", "handled", {"alarm": _name(alarm)})
+        settle = partial(
+            _settled,
+            monitor,
+            law,
+            out,
+            source,
+            ledger,
+            _answers(labels),
+            reports,
+            redact,
+            [each.id for each in law.principles if each.id not in watched],
+            [name for name in watched if judge and not _examined_on(standing, name)],
+            command,
+        )
+        if follow_seconds is None:
+            lines = _read(monitor, source, tell, say)
+        else:
+            lines = _follow(monitor, source, follow_seconds, tell, say, stop, settle)
+        content = settle()
+        alarms = tuple(each for each in monitor.alarms if not each.handled)
     return WatchOutcome(
-        content=content,
-        alarms=standing_alarms,
-        page=out / "report" / "index.html",
-        lines=lines,
+        content=content, alarms=alarms, page=out / "report" / "index.html", lines=lines
     )
+
+
+def _watched(
+    judge: LanguageModel | None, law: Constitution, prompts: PromptSet, seed: int, tell: Tell
+) -> tuple[Standing, list[str]]:
+    """What is known of the judge, and the principles that can be ruled on."""
+    if judge is None:
+        return Standing(), [each.id for each in law.principles if each.words]
+    tell("examining the judge", 0, 0)
+    standing = examine_judge(judge, law, prompts, seed)
+    watched = [each.id for each in standing.judged(law)]
+    if not watched:
+        raise ConfigError(
+            f"the judge {judge.spec} does no better than chance on the constitution's own "
+            "examples, under any principle; give another --judge, or words"
+        )
+    return standing, watched
+
+
+def _read(
+    monitor: TrafficMonitor,
+    source: Path,
+    tell: Tell,
+    say: Callable[[str], None],
+    *,
+    until_quiet: bool = True,
+) -> int:
+    """Read what there is and say which alarms that raised; returns lines read."""
+    told = len(monitor.alarms)
+    taken = monitor.read(source, tell=tell, until_quiet=until_quiet)
+    for alarm in monitor.alarms[told:]:
+        say(alarm_sentence(alarm))
+    return taken
+
+
+def _follow(
+    monitor: TrafficMonitor,
+    source: Path,
+    seconds: float,
+    tell: Tell,
+    say: Callable[[str], None],
+    stop: Callable[[], bool],
+    settle: Callable[[], object],
+) -> int:
+    """Look for more every so often until asked to stop; returns lines read."""
+    lines, written = 0, 0.0
+    while True:
+        ends = stop()
+        try:
+            taken = _read(monitor, source, tell, say, until_quiet=ends)
+        except DataError:
+            if source.exists():
+                raise
+            taken = 0  # it stopped, and may come back
+        lines += taken
+        if ends:
+            return lines
+        if taken and time.monotonic() - written > PAGE_EVERY:
+            settle()
+            written = time.monotonic()
+        time.sleep(seconds)
 
 
 def _settled(

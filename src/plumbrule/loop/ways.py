@@ -72,7 +72,7 @@ each under the same name."""
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask:
-    """What a way of training has at hand."""
+    """What a way of training is given."""
 
     run: RunWorkspace
     models: RunModels
@@ -88,7 +88,7 @@ class TrainingTask:
 
 @dataclass(frozen=True, kw_only=True)
 class Imitated:
-    """What supervised training learns from."""
+    """Examples that supervised training imitates."""
 
     examples: Sequence[Exchange]
     trails: Sequence[RevisionTrail] = ()
@@ -109,7 +109,7 @@ class Way:
     imitates: Callable[[TrainingTask], Imitated]
 
     labels: Callable[[TrainingTask, Sequence[Exchange]], Labeled]
-    """Preferences, where the replies are candidates that stand together by prompt."""
+    """Preferences, where the replies are candidates grouped by prompt."""
 
 
 def train(

@@ -16,7 +16,7 @@ from plumbrule.folders import held_folder
 from plumbrule.ledger import Ledger
 from plumbrule.loop.config import RunConfig, deciding, to_mapping
 from plumbrule.models import LanguageModel, Usage
-from plumbrule.store import Shards, Tell, fingerprint, silent
+from plumbrule.store import Fan, Shards, Tell, fingerprint, one_after_another, silent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,6 +31,8 @@ class StageCost(Usage):
 
     seconds: float = 0.0
     items: int = 0
+    retries: int = 0
+    """Shards done again because who did them was lost."""
 
 
 @runtime_checkable
@@ -107,6 +109,9 @@ class RunWorkspace:
 
     ledger: Ledger
     tell: Tell = silent
+    fan: Fan = one_after_another
+    """Who does the shards of stages."""
+
     costs: dict[str, StageCost] = field(default_factory=dict)
 
     def stage(
@@ -141,6 +146,7 @@ class RunWorkspace:
             seed=self.config.seed,
             progress=lambda done, total: self.tell(name, done, total),
             meter=lambda: _meter(models),
+            fan=self.fan,
         )
         spent = shards.spent()
         self.account(name, items=len(items), **spent)
@@ -177,7 +183,12 @@ def _meter(models: Sequence[LanguageModel]) -> dict[str, float]:
 
 @contextmanager
 def open_workspace(
-    folder: Path, config: RunConfig, *, named: Mapping[str, str], tell: Tell = silent
+    folder: Path,
+    config: RunConfig,
+    *,
+    named: Mapping[str, str],
+    tell: Tell = silent,
+    fan: Fan = one_after_another,
 ) -> Iterator[RunWorkspace]:
     """Open a run's folder, new or to go on with.
 
@@ -186,6 +197,7 @@ def open_workspace(
         config: The run's configuration.
         named: Hashes of what the configuration names: prompts, constitution, models.
         tell: Told of progress.
+        fan: Who does the shards of stages.
 
     Raises:
         OutputError: The folder holds another run, or the same one under another version of its
@@ -205,6 +217,7 @@ def open_workspace(
             identity=fingerprint([ours["config"], ours["named"]]),
             ledger=ledger,
             tell=tell,
+            fan=fan,
         )
 
 

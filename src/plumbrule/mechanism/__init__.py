@@ -7,7 +7,7 @@ from plumbrule.mechanism.circuits.drawing import draw_circuit
 from plumbrule.mechanism.circuits.edge_attribution import attribute_edges
 from plumbrule.mechanism.circuits.edge_claims import EdgeClaim
 from plumbrule.mechanism.circuits.edges import edges_of
-from plumbrule.mechanism.circuits.faithfulness import Curve, faithfulness_curve, faithfulness_of
+from plumbrule.mechanism.circuits.faithfulness import Curve, Faithfulness, faithfulness_curve
 from plumbrule.mechanism.circuits.finding import Circuit, find_circuit
 from plumbrule.mechanism.circuits.graph import Edge, Graph, parsed_edges
 from plumbrule.mechanism.circuits.path_patching import (
@@ -26,23 +26,24 @@ from plumbrule.mechanism.parts.directions import Direction, MatrixDirections, we
 from plumbrule.mechanism.parts.heads import HeadRole, attention_patterns, find_heads, head_scores
 from plumbrule.mechanism.parts.memories import KeyValueMemory, TopActivation, read_memories
 from plumbrule.mechanism.patching import PatchCell, Patched, cells_of, logit_difference, patch
+from plumbrule.mechanism.probe_controls import (
+    Selectivity,
+    bag_of_words,
+    cue_words,
+    increment,
+    selectivity,
+    shuffled_p_value,
+    without_words,
+)
 from plumbrule.mechanism.probes import (
     LinearProbe,
     ProbeResult,
-    Selectivity,
     ShiftResult,
-    bag_of_words,
     cross_validated,
-    cue_words,
     fit_probe,
     grouped_auroc,
-    groups_needed,
-    increment,
     pooled,
-    selectivity,
-    shuffled_p_value,
     under_shift,
-    without_words,
 )
 from plumbrule.mechanism.recurrence import (
     FeatureMatch,
@@ -52,17 +53,18 @@ from plumbrule.mechanism.recurrence import (
     match_heads,
 )
 from plumbrule.mechanism.repairs.baked import ablation_edit, head_edit
+from plumbrule.mechanism.repairs.divergence import neutral_kl
 from plumbrule.mechanism.repairs.durability import rounded, steps_to_relearn
 from plumbrule.mechanism.repairs.facts import fact_edit, keys_at, values_for
-from plumbrule.mechanism.repairs.fitting import FittedRepair, RepairCost, RepairSettings, fit_repair
+from plumbrule.mechanism.repairs.fitting import FittedRepair, fit_repair
+from plumbrule.mechanism.repairs.measuring import measure_receipt
 from plumbrule.mechanism.repairs.receipts import (
     Receipt,
     ReceiptPart,
     ReceiptSettings,
     RepairPrompts,
-    measure_receipt,
-    neutral_kl,
 )
+from plumbrule.mechanism.repairs.repair_settings import RepairCost, RepairSettings
 from plumbrule.mechanism.repairs.repairing import RepairRun, plain_ablation, receipt_text, repair
 from plumbrule.mechanism.repairs.replies import Violates
 from plumbrule.mechanism.repairs.steering import (
@@ -97,6 +99,7 @@ __all__ = [
     "Direction",
     "Edge",
     "EdgeClaim",
+    "Faithfulness",
     "FeatureMatch",
     "FittedRepair",
     "Graph",
@@ -150,7 +153,6 @@ __all__ = [
     "edited",
     "fact_edit",
     "faithfulness_curve",
-    "faithfulness_of",
     "find_circuit",
     "find_copying",
     "find_heads",
@@ -158,7 +160,6 @@ __all__ = [
     "fit_probe",
     "fit_repair",
     "grouped_auroc",
-    "groups_needed",
     "head_edit",
     "head_scores",
     "increment",

@@ -22,7 +22,7 @@ from plumbrule.models.modules import evaluation_mode
 
 Scores = Mapping[str, Float[np.ndarray, "T H"]]
 """By site the estimated move of the metric, for each position; where a site holds heads side by
-side one column a head, elsewhere one column."""
+side one column per head, elsewhere one column."""
 
 BATCH_TOKENS = 1024
 """Tokens in a batch; what a pass back needs is kept for all of them."""
@@ -77,7 +77,7 @@ def attribute_pairs(
         sites: Its sites.
         pairs: Clean and corrupted tokens, as many in both; pairs may differ in length.
         names: Sites to attribute to.
-        metric: What is measured after the last token: one for all pairs, or one a pair.
+        metric: What is measured after the last token: one for all pairs, or one per pair.
         steps: Steps between the prompts' embeddings.
 
     Returns:
@@ -192,7 +192,7 @@ def _slopes(
     names: Sequence[str],
     metrics: Sequence[Metric],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands at each site, and the slope of each row's metric there.
+    """Activations of each site, and the gradient of each row's metric there.
 
     Args:
         module: The model.
@@ -200,7 +200,7 @@ def _slopes(
         ids: The corrupted prompt of each row, (R, T).
         toward: For each row, other embeddings, and the share of the way to them at which to start.
         names: Sites.
-        metrics: One a row.
+        metrics: One per row.
     """
     import torch
 

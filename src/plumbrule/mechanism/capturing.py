@@ -30,10 +30,10 @@ CODE_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Captured:
-    """What stood at each site."""
+    """Activations of each site."""
 
     values: Mapping[str, tuple[Any, ...]]
-    """By site, a tensor a row: (T, D), or (D,) where only the last position was wanted."""
+    """By site, one tensor for each row: (T, D), or (D,) for the last position alone."""
 
     def stacked(self, name: str) -> Any:
         """All rows of a site in one tensor: (N, D), or (N, T, D) where all are of one length.
@@ -173,7 +173,7 @@ def _sealed(path: Path, seal: Path) -> bool:
 def _batches(
     module: Any, sites: Sites, rows: Sequence[Sequence[int]], names: Sequence[str]
 ) -> Iterator[tuple[list[int], dict[str, Any]]]:
-    """Rows in batches, each with what stood at the sites."""
+    """Rows in batches, each with the activations of the sites."""
     import torch
 
     if not rows or not all(rows):
@@ -208,7 +208,7 @@ def _batches(
 
 
 def read(module: Any, wanted: Sequence[Site], ids: Any) -> dict[str, Any]:
-    """What stands at sites while a model reads tokens; it stops behind the last of them.
+    """Activations of sites while a model reads tokens; it stops after the last site.
 
     Args:
         module: The model.

@@ -1,7 +1,7 @@
 """The same measures over a training: what each checkpoint scores, and whether anything jumped.
 
 Every checkpoint reads the same tokens, so that what moves is the model. Random tokens read twice
-give each head's scores and the loss on what stood there before; given texts give the loss, and how
+give each head's scores and the loss on what was there before; given texts give the loss, and how
 much a longer context helps.
 
 Axes: B sequences, T tokens, C checkpoints.

@@ -65,7 +65,7 @@ def last_logits(
         ids: Tokens to read, (R, T), all rows of one length.
         watched: Sites that are looked at meanwhile. Where `final` is among them nothing is spared:
             it would hold the last position alone.
-        given: What the pass is given besides, such as a cache of what stands before.
+        given: What the pass is given besides, such as a cache of what is before.
     """
     spared = last_alone(module) if "final" not in watched else {}
     return module(input_ids=ids, use_cache=False, **spared, **(given or {}))["logits"][
@@ -88,7 +88,7 @@ def logits_at(
         module: The model.
         ids: Tokens to read, (R, T).
         ends: For each row the place of the token.
-        given: What the pass is given besides, such as a cache of what stands before.
+        given: What the pass is given besides, such as a cache of what is before.
     """
     import torch
 
@@ -127,7 +127,7 @@ def layer_outputs(
         module: The model.
         paths: Modules, as `named_modules` calls them.
         ids: Tokens to read.
-        given: What the pass is given besides, such as a cache of what stands before.
+        given: What the pass is given besides, such as a cache of what is before.
     """
     found: dict[str, Any] = {}
 

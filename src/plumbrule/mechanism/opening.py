@@ -12,7 +12,7 @@ from plumbrule.models import LocalModel, open_model
 def open_with_sites(
     spec: str, *, device: str = "auto", dtype: str = "auto"
 ) -> tuple[LocalModel, Sites]:
-    """A model whose weights are at hand, and its sites.
+    """A local model, and its sites.
 
     A model without a chat template reads messages as plain text: what is looked at is how it works,
     for which it need not follow turns.

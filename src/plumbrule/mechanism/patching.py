@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 Metric = Callable[[Any], Any]
-"""Takes the logits after the last token, (R, V); gives one number a row, (R,)."""
+"""Takes the logits after the last token, (R, V); gives one number per row, (R,)."""
 
 BATCH_TOKENS = 4096
 """Tokens in a batch."""
@@ -46,7 +46,7 @@ class PatchCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Patched:
-    """What a sweep came to."""
+    """The result of a patching sweep."""
 
     cells: tuple[PatchCell, ...]
     values: Float[np.ndarray, " C"]

@@ -1,8 +1,8 @@
 """Linear probes: what can be read from activations, and what of it is more than words.
 
 A probe that separates two kinds of prompt perfectly may read a style, a cue word or the prompt
-itself. So its score stands beside those of shuffled labels, of the words alone, and of the worst
-shift of style, and rows that belong together never stand on both sides of a split.
+itself. So its score is set beside those of shuffled labels, of the words alone, and of the worst
+shift of style, and rows that belong together are never on both sides of a split.
 
 Axes: N rows, D width, G groups (such as a prompt and its twin).
 
@@ -11,29 +11,34 @@ Source:
     interpreting probes with control tasks", arXiv 1909.03368: selectivity.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
-from scipy.stats import norm
 
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.capturing import Captured
 from plumbrule.records import Estimate
-from plumbrule.statistics import auroc, monte_carlo_p_value
+from plumbrule.statistics import auroc
 
 ProbeKind = Literal["logistic", "mean_difference"]
+
+
 Pooling = Literal["mean", "last"]
+
 
 LEAST_GROUPS = 10
 """Groups of either label below which nothing is said of a probe."""
 
+
 FOLDS = 5
 
+
 Rows = Num[np.ndarray, "N D"]
+
+
 Labels = Bool[np.ndarray, " N"]
 
 
@@ -80,20 +85,6 @@ class ShiftResult:
         return None if self.worst is None else self.by_shift[self.worst].auroc
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selectivity:
-    """A probe's score beside that of the same probe on labels that mean nothing."""
-
-    real: float
-    control: float
-    """Mean over draws of labels given at random to each type of row."""
-
-    @property
-    def value(self) -> float:
-        """AUROC that does not come from remembering types; near 0 where all of it does."""
-        return self.real - self.control
-
-
 def fit_probe(
     rows: Rows, labels: Labels, *, kind: ProbeKind = "logistic", penalty: float = 1.0
 ) -> LinearProbe:
@@ -115,7 +106,7 @@ def fit_probe(
         >>> probe.direction.tolist(), probe.border
         ([3.0, 0.0], 4.5)
     """
-    rows, labels = _checked(rows, labels)
+    rows, labels = checked_rows(rows, labels)
     if labels.all() or not labels.any():
         raise DataError("expected rows of both labels to fit a probe on, got one label alone")
     if kind == "mean_difference":
@@ -141,7 +132,7 @@ def fit_probe(
 
 
 def pooled(captured: Captured, site: str, pooling: Pooling = "mean") -> Rows:
-    """One row a text of what was captured at a site.
+    """One row per text of what was captured at a site.
 
     Args:
         captured: All positions of each text.
@@ -168,7 +159,7 @@ def cross_validated(
     Args:
         rows: Activations.
         labels: Of each row.
-        groups: What each row belongs to: a prompt and its twins are one group, and stand on one
+        groups: What each row belongs to: a prompt and its twins are one group, and are on one
             side of every split.
         kind: Of the probe.
         folds: Parts of which one at a time is held out.
@@ -180,12 +171,12 @@ def cross_validated(
         probes of the parts share rows, so that the variance is 1 + folds / (folds - 1) times that
         of rows scored by one probe.
     """
-    rows, labels = _checked(rows, labels)
-    named = _numbered(groups, len(rows))
-    few = _few(labels, named)
+    rows, labels = checked_rows(rows, labels)
+    named = numbered(groups, len(rows))
+    few = few_groups(labels, named)
     if few is not None:
         return few
-    scores = _held_out(rows, labels, named, kind=kind, folds=folds, seed=seed)
+    scores = held_out_scores(rows, labels, named, kind=kind, folds=folds, seed=seed)
     auroc = grouped_auroc(
         scores, labels, named.tolist(), level=level, inflated=1 + folds / (folds - 1)
     )
@@ -212,7 +203,7 @@ def grouped_auroc(
     Raises:
         DataError: A label has no row.
     """
-    named = _numbered(groups, len(scores))
+    named = numbered(groups, len(scores))
     # As many rows as there are groups, and as their shared probes leave of them: the rest repeats.
     counts = [max(2, int(len(np.unique(named[kind])) / inflated)) for kind in (labels, ~labels)]
     return auroc(
@@ -221,121 +212,6 @@ def grouped_auroc(
         level=level,
         independent=(counts[0], counts[1]),
     )
-
-
-def shuffled_p_value(
-    rows: Rows,
-    labels: Labels,
-    groups: Sequence[object],
-    *,
-    kind: ProbeKind = "mean_difference",
-    draws: int = 99,
-    seed: int = 0,
-) -> float:
-    """How often labels that mean nothing are told apart as well.
-
-    Labels are exchanged within groups that have both, and between groups that have one.
-    """
-    rows, labels = _checked(rows, labels)
-    named = _numbered(groups, len(rows))
-    rng = np.random.default_rng(seed)
-
-    def value(given: Labels) -> float:
-        scores = _held_out(rows, given, named, kind=kind, folds=FOLDS, seed=seed)
-        return _area(scores, given)
-
-    return monte_carlo_p_value(
-        value(labels), np.array([value(_shuffled(labels, named, rng)) for _ in range(draws)])
-    )
-
-
-def selectivity(
-    rows: Rows,
-    labels: Labels,
-    types: Sequence[object],
-    *,
-    kind: ProbeKind = "logistic",
-    draws: int = 5,
-    seed: int = 0,
-) -> Selectivity:
-    """Compare a probe with the same on a control task: each type of row gets a label by chance.
-
-    Rows of one type stand on both sides of the splits, in both tasks: a probe that can remember
-    types does well on the control too.
-
-    Args:
-        rows: Activations, several of each type.
-        labels: The labels of interest.
-        types: Word, prompt or template that each row is of.
-        kind: Of the probe.
-        draws: Random labelings.
-        seed: Decides them and the splits.
-    """
-    rows, labels = _checked(rows, labels)
-    named = _numbered(types, len(rows))
-    alone = np.arange(len(rows))
-    rng = np.random.default_rng(seed)
-
-    def value(given: Labels) -> float:
-        return _area(_held_out(rows, given, alone, kind=kind, folds=FOLDS, seed=seed), given)
-
-    controls = []
-    for _ in range(draws):
-        by_type = rng.permutation(np.arange(named.max() + 1) % 2 == 0)
-        controls.append(value(by_type[named]))
-    return Selectivity(real=value(labels), control=float(np.mean(controls)))
-
-
-def bag_of_words(
-    texts: Sequence[str],
-    labels: Labels,
-    groups: Sequence[object],
-    *,
-    level: float = 0.95,
-    seed: int = 0,
-) -> ProbeResult:
-    """What words alone tell: logistic regression on which words a text has, split as a probe is.
-
-    Args:
-        texts: The same texts that the activations were read on.
-        labels: Of each text.
-        groups: As of the probe.
-        level: Of the interval.
-        seed: Decides the parts; the same seed gives the same parts as `cross_validated`.
-    """
-    counts = _words(texts)
-    return cross_validated(counts, labels, groups, kind="logistic", level=level, seed=seed)
-
-
-def cue_words(texts: Sequence[str], labels: Labels, *, most: int = 8) -> tuple[str, ...]:
-    """Words that tell the labels apart best by themselves, the strongest first.
-
-    Example:
-        >>> cue_words(["bad cat", "bad dog", "good cat", "good dog"], np.array([1, 1, 0, 0]) > 0)
-        ('bad', 'good')
-    """
-    several = [set(_split(text)) for text in texts]
-    found = []
-    for word in sorted(set().union(*several)):
-        has = np.array([word in one for one in several])
-        gap = abs(has[labels].mean() - has[~labels].mean())
-        # A word in one text of fifty is no cue.
-        if gap > 2 / np.sqrt(len(texts)) * 0.5:
-            found.append((-gap, word))
-    return tuple(word for _, word in sorted(found)[:most])
-
-
-def without_words(text: str, words: Sequence[str]) -> str:
-    """A text with some words taken out, to read again what is left.
-
-    Example:
-        >>> without_words("How do I make poison, please?", ["poison"])
-        'How do I make , please?'
-    """
-    if not words:
-        return text
-    pattern = r"\b(?:" + "|".join(map(re.escape, words)) + r")\b"
-    return re.sub(r"\s+", " ", re.sub(pattern, "", text, flags=re.IGNORECASE)).strip()
 
 
 def under_shift(
@@ -364,13 +240,13 @@ def under_shift(
         folds: Parts of the groups.
         seed: Decides the parts.
     """
-    rows, labels = _checked(rows, labels)
-    few = _few(labels, _numbered(groups, len(rows)))
-    parts = _parts([str(one) for one in groups], labels, folds, seed)
+    rows, labels = checked_rows(rows, labels)
+    few = few_groups(labels, numbered(groups, len(rows)))
+    parts = spread_groups([str(one) for one in groups], labels, folds, seed)
     found: dict[str, ProbeResult] = {}
     for name, (other, theirs, whose) in shifted.items():
-        other, theirs = _checked(other, theirs)
-        few_there = few or _few(theirs, _numbered(whose, len(other)))
+        other, theirs = checked_rows(other, theirs)
+        few_there = few or few_groups(theirs, numbered(whose, len(other)))
         if few_there is not None:
             found[name] = few_there
             continue
@@ -397,75 +273,8 @@ def under_shift(
     )
 
 
-def increment(
-    scores: Float[np.ndarray, " N"],
-    baseline: Float[np.ndarray, " N"],
-    labels: Labels,
-    groups: Sequence[object],
-    *,
-    level: float = 0.95,
-    folded: bool = True,
-) -> Estimate:
-    """How much better scores tell rows apart than those of a baseline on the same rows.
-
-    Args:
-        scores: Of the probe, from folds that it was not fitted on.
-        baseline: Of what it is held against, such as `bag_of_words` or what a black box says.
-        labels: Of each row.
-        groups: As of the probe; the interval counts groups.
-        level: Of the interval.
-        folded: Whether the scores come from probes that share rows, as those of
-            `cross_validated` do.
-
-    Returns:
-        Difference of the two AUROCs. Its interval is never of width 0, not even where both are 1.
-
-    Source:
-        Zou & Donner (2008), Statistics in Medicine 27: an interval of a difference from the two
-        score intervals and the correlation, here of DeLong et al. (1988), Biometrics 44.
-    """
-    shared_rows = 1 + FOLDS / (FOLDS - 1) if folded else 1.0
-    first = grouped_auroc(scores, labels, groups, level=level, inflated=shared_rows)
-    second = grouped_auroc(baseline, labels, groups, level=level, inflated=shared_rows)
-    shared = _correlation(scores, baseline, labels)
-    down, up = first.value - first.low, second.high - second.value
-    low = _far(down, up, shared)
-    up, down = first.high - first.value, second.value - second.low
-    high = _far(up, down, shared)
-    value = first.value - second.value
-    return Estimate(
-        value=value,
-        low=max(-1.0, value - low),
-        high=min(1.0, value + high),
-        level=level,
-        n=min(first.n, second.n),
-        unit="AUROC beyond the baseline",
-        method="difference of score intervals with DeLong's correlation",
-    )
-
-
-def groups_needed(value: float, *, width: float = 0.1, level: float = 0.95) -> int:
-    """Groups of either label after which an AUROC is known within so much on either side.
-
-    Args:
-        value: AUROC as it looks now.
-        width: Half of the interval that is wanted.
-        level: Of the interval.
-
-    Source:
-        Hanley & McNeil (1982), Radiology 143: the variance.
-    """
-    value = min(max(value, 0.5), 0.995)
-    z = float(norm.isf((1 - level) / 2))
-    for count in range(LEAST_GROUPS, 100_000):
-        first, second = value / (2 - value), 2 * value**2 / (1 + value)
-        square = value * (1 - value) + (count - 1) * (first + second - 2 * value**2)
-        if z * (square / count**2) ** 0.5 <= width:
-            return count
-    return 100_000
-
-
-def _few(labels: Labels, groups: np.ndarray) -> ProbeResult | None:
+def few_groups(labels: Labels, groups: np.ndarray) -> ProbeResult | None:
+    """What is said where there are too few groups; None where there are enough."""
     counts = [len(np.unique(groups[kind])) for kind in (labels, ~labels)]
     if min(counts) >= LEAST_GROUPS:
         return None
@@ -477,10 +286,11 @@ def _few(labels: Labels, groups: np.ndarray) -> ProbeResult | None:
     )
 
 
-def _held_out(
+def held_out_scores(
     rows: Rows, labels: Labels, groups: np.ndarray, *, kind: ProbeKind, folds: int, seed: int
 ) -> Float[np.ndarray, " N"]:
-    parts = _parts(groups.tolist(), labels, folds, seed)
+    """Score of each row by a probe fitted without its group, in units of its part's spread."""
+    parts = spread_groups(groups.tolist(), labels, folds, seed)
     own = np.array([parts[one] for one in groups.tolist()])
     scores = np.full(len(rows), np.nan)
     for part in range(folds):
@@ -495,7 +305,7 @@ def _held_out(
     return scores
 
 
-def _parts(groups: Sequence[Any], labels: Labels, folds: int, seed: int) -> dict[Any, int]:
+def spread_groups(groups: Sequence[Any], labels: Labels, folds: int, seed: int) -> dict[Any, int]:
     """Which part each group is in: groups of either label spread evenly."""
     rng = np.random.default_rng(seed)
     true = dict.fromkeys(one for one, label in zip(groups, labels, strict=True) if label)
@@ -507,61 +317,16 @@ def _parts(groups: Sequence[Any], labels: Labels, folds: int, seed: int) -> dict
     return found
 
 
-def _shuffled(labels: Labels, groups: np.ndarray, rng: np.random.Generator) -> Labels:
-    found = labels.copy()
-    alone = []
-    for group in np.unique(groups):
-        own = np.flatnonzero(groups == group)
-        if labels[own].any() and not labels[own].all():
-            found[own] = rng.permutation(labels[own])
-        else:
-            alone.append(own)
-    given = rng.permutation([bool(labels[own[0]]) for own in alone])
-    for own, label in zip(alone, given, strict=True):
-        found[own] = label
-    return found
-
-
-def _words(texts: Sequence[str]) -> Float[np.ndarray, "N words"]:
-    several = [set(_split(text)) for text in texts]
-    words = sorted(set().union(*several)) if several else []
-    return np.array([[word in one for word in words] for one in several], dtype=float)
-
-
-def _split(text: str) -> list[str]:
-    return re.findall(r"\w+|[^\w\s]", text.lower())
-
-
-def _area(scores: Float[np.ndarray, " N"], labels: Labels) -> float:
-    high, low = scores[labels][:, None], scores[~labels][None, :]
-    return float(((high > low) + 0.5 * (high == low)).mean())
-
-
-def _correlation(one: np.ndarray, other: np.ndarray, labels: Labels) -> float:
-    """DeLong's correlation of two AUROCs on the same rows, never below 0."""
-    above, below = [], []
-    for scores in (one, other):
-        high, low = scores[labels][:, None], scores[~labels][None, :]
-        wins = (high > low) + 0.5 * (high == low)
-        above.append(wins.mean(1))
-        below.append(wins.mean(0))
-    cover = np.cov(above) / len(above[0]) + np.cov(below) / len(below[0])
-    scale = float(np.sqrt(cover[0, 0] * cover[1, 1]))
-    return 0.0 if scale <= 0 else float(np.clip(cover[0, 1] / scale, 0.0, 1.0))
-
-
-def _far(one: float, other: float, shared: float) -> float:
-    return float(np.sqrt(max(one**2 + other**2 - 2 * shared * one * other, 1e-12)))
-
-
-def _numbered(groups: Sequence[object], count: int) -> np.ndarray:
+def numbered(groups: Sequence[object], count: int) -> np.ndarray:
+    """Groups as whole numbers, one per row."""
     if len(groups) != count:
         raise DataError(f"expected a group for each row, got {len(groups)} for {count} rows")
     numbers = {name: at for at, name in enumerate(dict.fromkeys(map(str, groups)))}
     return np.array([numbers[str(one)] for one in groups], dtype=int)
 
 
-def _checked(rows: Rows, labels: Labels) -> tuple[Float[np.ndarray, "N D"], Labels]:
+def checked_rows(rows: Rows, labels: Labels) -> tuple[Float[np.ndarray, "N D"], Labels]:
+    """Rows and labels as arrays, or an error that says what is wrong with them."""
     rows, labels = np.asarray(rows, float), np.asarray(labels)
     if rows.ndim != 2 or labels.shape != rows.shape[:1]:
         raise DataError(

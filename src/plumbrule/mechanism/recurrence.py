@@ -303,7 +303,7 @@ def by_word(tokenizer: Any, text: str, row: Sequence[int]) -> list[int]:
     """The place of each word's last token, so that two tokenizers can be compared.
 
     Args:
-        tokenizer: A fast one, which knows where in the text a token stands.
+        tokenizer: A fast one, which knows where in the text a token is.
         text: Any text.
         row: Its tokens, as they are read; marks before and behind it are passed over.
 
@@ -311,10 +311,10 @@ def by_word(tokenizer: Any, text: str, row: Sequence[int]) -> list[int]:
         For each word between blanks, the place in `row` of its last token.
 
     Raises:
-        DataError: The tokenizer does not say where tokens stand, or reads the text otherwise.
+        DataError: The tokenizer does not say where tokens are, or reads the text otherwise.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise DataError("expected a fast tokenizer, which says where in a text each token stands")
+        raise DataError("expected a fast tokenizer, which says where in a text each token is")
     read = tokenizer(text, return_offsets_mapping=True)
     if list(read["input_ids"])[: len(row)] != list(row):
         raise DataError("expected the tokens that the tokenizer reads the text as, got others")

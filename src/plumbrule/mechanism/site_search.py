@@ -102,7 +102,7 @@ def _chain(module: Any, seen: Trace, family: str) -> list[Call]:
 
 
 def _handed_on(calls: Sequence[Call]) -> bool:
-    """Whether each takes in what the one before it gave out."""
+    """Whether the output of each module is the input of the next."""
     import torch
 
     return all(
@@ -165,7 +165,7 @@ def _mixer(inside: Sequence[Call]) -> Call | None:
 
 
 def _mixes(call: Call) -> bool:
-    """Whether a change of the first token changes what a module gives out for the last one."""
+    """Whether a change of the first token changes a module's output at the last one."""
     import torch
 
     if call.taken is None or call.taken.dim() != 3 or not call.taken.is_floating_point():
@@ -183,7 +183,7 @@ def _mixes(call: Call) -> bool:
 
 
 def exchanged(call: Call, tensor: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A call's arguments with its first tensor exchanged."""
+    """The arguments of a call, with the first tensor replaced."""
     for at, each in enumerate(call.arguments):
         if first_tensor(each) is call.taken:
             rest = list(call.arguments)
@@ -249,7 +249,7 @@ def _tidy(scale: float, rounding: float) -> float:
 
 
 def _follows(call: Call, mixer: Call) -> bool:
-    """Whether a part takes in what the mixer gave out, as a norm behind it does."""
+    """Whether a part's input is the mixer's output, as for a norm behind it."""
     return call is not mixer and same(call.taken, mixer.given)
 
 

@@ -26,7 +26,7 @@ class Site:
     """The module, as `named_modules` calls it."""
 
     side: Side
-    """Whether what the module takes in or what it gives out."""
+    """Whether the module's input or its output."""
 
     heads: int | None = None
     """H, where the last axis holds H heads side by side; None elsewhere."""

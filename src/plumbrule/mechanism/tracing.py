@@ -1,4 +1,4 @@
-"""What every module of a model takes in and gives out in one short forward pass.
+"""Inputs and outputs of every module of a model in one short forward pass.
 
 A model's parts are known by what they do, not by what they are called: a layer takes in what the
 layer before it gave out, attention lets earlier tokens reach later ones, an MLP does not.
@@ -65,7 +65,7 @@ class Trace:
 
 
 def first_tensor(value: Any) -> Any:
-    """The first tensor in what a module takes in or gives out: itself, or in a tuple or record."""
+    """The first tensor in a module's input or output: itself, or in a tuple or record."""
     import torch
 
     if isinstance(value, torch.Tensor):

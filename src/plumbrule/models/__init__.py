@@ -1,4 +1,4 @@
-"""One handle on a language model, whether its weights are at hand or behind an endpoint."""
+"""One handle on a language model, local or behind an endpoint."""
 
 from plumbrule.models.endpoint import EndpointModel
 from plumbrule.models.handle import Choice, Completion, LanguageModel, Sampling, Score, Usage

@@ -178,7 +178,7 @@ def _choice(choice: dict[str, Any], key: str | None) -> AnswerChoice:
 
 
 def _text(content: object) -> tuple[str | None, bool, str | None]:
-    """The words of a message, whether a thought stands beside them, and a refusal among them."""
+    """The words of a message, whether a thought is beside them, and a refusal among them."""
     if content is None or isinstance(content, str):
         return content, False, None
     parts = [content] if isinstance(content, dict) else content

@@ -1,4 +1,4 @@
-"""Answers already paid for, kept in one SQLite file by the hash of what was asked.
+"""Answers already paid for, kept in one database by the hash of what was asked.
 
 Each answer is committed before anyone sees it, so a killed run has lost none. Two threads that ask
 the same thing at the same time share one call. What a call may cost is written down before it is
@@ -6,25 +6,15 @@ made, so that calls without a usable answer, and those under way at a kill, coun
 """
 
 import math
-import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from plumbrule.errors import DataError, StorageError
+from plumbrule.models.answer_database import AnswerDatabase, Execute
 from plumbrule.models.budget import Bill
-from plumbrule.store import storage_errors
-
-_BUSY_SECONDS = 60.0
-_ANSWERS = """CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY, source TEXT NOT NULL, answer TEXT NOT NULL, dollars REAL NOT NULL
-) WITHOUT ROWID"""
-_CHARGES = """CREATE TABLE IF NOT EXISTS charges (
-    id INTEGER PRIMARY KEY, source TEXT NOT NULL, dollars REAL NOT NULL
-)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,30 +30,25 @@ class Paid:
 class Answers:
     """Paid answers of one endpoint and model, on disk or for this process alone."""
 
-    def __init__(self, path: Path | None, *, source: str) -> None:
-        """Open the file, or make it.
+    def __init__(self, place: Path | str | None, *, source: str) -> None:
+        """Open the place, or make it.
 
         Args:
-            path: The SQLite file; None keeps answers in memory.
+            place: A SQLite file or `postgresql://user@host/name`; None keeps answers in memory.
             source: Whose answers they are; the budget counts these alone.
 
         Raises:
-            StorageError: The file cannot be written.
+            ConfigError: The address is no such address, or its driver is not installed.
+            StorageError: The place cannot be written.
             DataError: There is a file of that name that is no cache of answers.
         """
-        self._path = path
+        self._database = None if place is None else AnswerDatabase(place)
         self._source = source
         self._lock = Lock()
         self._pending: dict[str, Future[Paid]] = {}
         self._memory: dict[str, Paid] = {}
         self._charges: dict[int, float] = {}
         self._noted = 0
-        if path is not None:
-            with storage_errors(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            with self._database() as database:
-                database.execute(_ANSWERS)
-                database.execute(_CHARGES)
 
     def get(self, key: str, pay: Callable[[], Paid]) -> tuple[Paid, bool]:
         """The answer to one question, bought only if nobody has or is about to.
@@ -105,86 +90,67 @@ class Answers:
 
     def spent(self) -> tuple[int, float]:
         """Calls and dollars spent here, in this run and those before, with or without an answer."""
-        if self._path is None:
+        if self._database is None:
             kept = [*(paid.dollars for paid in self._memory.values()), *self._charges.values()]
             return len(kept), math.fsum(kept)
-        calls, dollars = 0, 0.0
-        with self._database() as database:
-            for table in ("answers", "charges"):
-                count, total = database.execute(
-                    f"SELECT COUNT(*), COALESCE(SUM(dollars), 0) FROM {table} WHERE source = ?",
-                    (self._source,),
-                ).fetchone()
-                calls, dollars = calls + int(count), dollars + float(total)
-        return calls, dollars
+        both = (
+            "SELECT COUNT(*), SUM(dollars) FROM answers WHERE source = ?",
+            "SELECT COUNT(*), SUM(dollars) FROM charges WHERE source = ?",
+        )
+        counted = self._database.do(
+            lambda execute: [execute(said, self._source).fetchone() for said in both]
+        )
+        return sum(int(count) for count, _ in counted), sum(total or 0.0 for _, total in counted)
 
     def _note(self, dollars: float) -> int:
-        if self._path is None:
+        if self._database is None:
             with self._lock:
                 self._noted += 1
                 self._charges[self._noted] = dollars
                 return self._noted
-        with self._database() as database:
-            noted = database.execute(
-                "INSERT INTO charges (source, dollars) VALUES (?, ?)", (self._source, dollars)
-            ).lastrowid
-        assert noted is not None
-        return noted
+        insert = "INSERT INTO charges (source, dollars) VALUES (?, ?) RETURNING id"
+        (noted,) = self._database.do(
+            lambda execute: execute(insert, self._source, dollars).fetchone()
+        )
+        return int(noted)
 
     def _settle(self, charge: int, dollars: float | None) -> None:
         """Correct a note; None: nothing was charged."""
-        if self._path is None:
+        if self._database is None:
             with self._lock:
                 if dollars is None:
                     del self._charges[charge]
                 else:
                     self._charges[charge] = dollars
             return
-        with self._database() as database:
-            if dollars is None:
-                database.execute("DELETE FROM charges WHERE id = ?", (charge,))
-            else:
-                database.execute("UPDATE charges SET dollars = ? WHERE id = ?", (dollars, charge))
+        if dollars is None:
+            self._database.do(lambda execute: execute("DELETE FROM charges WHERE id = ?", charge))
+        else:
+            update = "UPDATE charges SET dollars = ? WHERE id = ?"
+            self._database.do(lambda execute: execute(update, dollars, charge))
 
     def _read(self, key: str) -> Paid | None:
-        if self._path is None:
+        if self._database is None:
             return self._memory.get(key)
-        with self._database() as database:
-            row = database.execute(
-                "SELECT answer, dollars FROM answers WHERE key = ?", (key,)
-            ).fetchone()
+        ask = "SELECT answer, dollars FROM answers WHERE key = ?"
+        row = self._database.do(lambda execute: execute(ask, key).fetchone())
         return Paid(answer=row[0], dollars=row[1]) if row else None
 
     def _write(self, key: str, paid: Paid) -> None:
-        if self._path is None:
+        if self._database is None:
             self._memory[key] = paid
             self._charges.pop(paid.charge or 0, None)
             return
-        with self._database() as database:
+
+        def store(execute: Execute) -> None:
             # Another process may have asked the same; the first answer stands for both, and then
             # the note stays, because two calls were paid.
-            stored = database.execute(
-                "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)",
-                (key, self._source, paid.answer, paid.dollars),
-            ).rowcount
+            stored = execute(
+                "INSERT INTO answers (key, source, answer, dollars) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (key) DO NOTHING",
+                key, self._source, paid.answer, paid.dollars,
+            ).rowcount  # fmt: skip
             if stored and paid.charge is not None:
-                database.execute("DELETE FROM charges WHERE id = ?", (paid.charge,))
+                execute("DELETE FROM charges WHERE id = ?", paid.charge)
 
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        """One short connection: no thread, fork or crash ever holds the file open."""
-        assert self._path is not None
-        try:
-            with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as database, database:
-                yield database
-        except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"could not use the cache of answers {self._path}: {error}. Answers kept before "
-                "are kept: free the file "
-                "or some space, then give the same command to go on."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"expected {self._path} to be a cache of answers, it is not: {error}; give "
-                "another path"
-            ) from error
+        self._database.do(store)

@@ -37,7 +37,7 @@ _BOTH = re.compile(r"both|together|simultaneous|at the same time|only one", re.I
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """How one server wants to be asked."""
+    """Which request fields one server accepts, as learned from its refusals."""
 
     length_name: LengthName
     """What it calls the limit on a reply's length."""

@@ -115,7 +115,7 @@ class Chat:
         return pairs
 
     def plain(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of texts that stand in no dialogue; what spells a control token is broken."""
+        """Tokens of texts that are in no dialogue; what spells a control token is broken."""
         return self._encode([self._break(text, self._control) for text in texts])
 
     def decode(self, replies: Sequence[Sequence[int]]) -> list[str]:

@@ -19,7 +19,7 @@ def conceal(text: str, key: str | None) -> str:
 
     Args:
         text: What came back.
-        key: What must not stand in it; None or a word of a few characters leaves the text alone.
+        key: What must not be in it; None or a word of a few characters leaves the text alone.
 
     Example:
         >>> conceal("Wrong key: sk%2Dabcdefgh", "sk-abcdefgh")
@@ -67,7 +67,7 @@ def _bytes_written(key: str) -> str:
 def _encoded(key: str) -> list[str]:
     """Base64, for each place in a group of three bytes at which the key may begin.
 
-    The outermost characters carry bits of what stands beside the key, so they are not looked for.
+    The outermost characters carry bits of what is beside the key, so they are not looked for.
     """
     found = []
     for before in range(3):

@@ -51,7 +51,7 @@ class EndpointModel:
         model: str,
         *,
         spec: str | None = None,
-        cache: Path | None = None,
+        cache: Path | str | None = None,
         settings: EndpointSettings | None = None,
         key: str | None = None,
         key_variable: str = "PLUMBRULE_ENDPOINT_KEY",
@@ -63,7 +63,8 @@ class EndpointModel:
             url: Where the API begins, mostly ending in /v1.
             model: Name of the model there.
             spec: What the user typed.
-            cache: SQLite file with the answers paid for; None keeps them for this process alone.
+            cache: SQLite file or `postgresql://user@host/name` with the answers paid for; None
+                keeps them for this process alone.
             settings: How to call it.
             key: API key; it goes into one header and nowhere else.
             key_variable: Where the key came from, for the message when it is refused.
@@ -80,6 +81,7 @@ class EndpointModel:
         self._thinks = False
         self._log_probs: bool | None = None
         self._lock = Lock()
+        self._cache = cache
         self._answers = Answers(cache, source=self.identity)
         calls, dollars = self._answers.spent()
         self._budget = EndpointBudget(
@@ -101,7 +103,11 @@ class EndpointModel:
 
     @classmethod
     def open(
-        cls, spec: str, *, cache: Path | None = None, settings: EndpointSettings | None = None
+        cls,
+        spec: str,
+        *,
+        cache: Path | str | None = None,
+        settings: EndpointSettings | None = None,
     ) -> "EndpointModel":
         """Read `http://HOST:PORT/v1#MODEL` or `openai:MODEL`, and the key from its variable."""
         settings = settings or EndpointSettings()
@@ -141,6 +147,10 @@ class EndpointModel:
             key_variable=variable,
             length_name=length_name,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the endpoint anew, with the key from its own environment."""
+        return _opened, (self.spec, self._cache, self.settings)
 
     def sample(
         self,
@@ -419,3 +429,7 @@ def _whole(text: str) -> str:
 def _most_prompt_tokens(ask: Mapping[str, Any]) -> int:
     """More tokens than a prompt can have: one a byte, and a few a turn for the template."""
     return sum(len(turn["content"].encode()) + 16 for turn in ask["messages"]) + 16
+
+
+def _opened(spec: str, cache: Path | str | None, settings: EndpointSettings) -> EndpointModel:
+    return EndpointModel.open(spec, cache=cache, settings=settings)

@@ -1,4 +1,4 @@
-"""What every language model here can do, whether its weights are at hand or not."""
+"""What every language model here can do, local or behind an endpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

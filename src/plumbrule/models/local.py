@@ -1,4 +1,4 @@
-"""A language model whose weights are at hand: any Hugging Face causal model, in this process."""
+"""A local language model: any Hugging Face causal model, loaded in this process."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -28,7 +28,7 @@ def open_model(
     revision: str | None = None,
     chat_template: Path | str | None = None,
     plain_text: bool = False,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     local: LocalSettings | None = None,
     endpoint: EndpointSettings | None = None,
 ) -> LanguageModel:
@@ -44,7 +44,8 @@ def open_model(
         chat_template: File with a chat template, in place of the tokenizer's.
         plain_text: Where the tokenizer has no chat template, read messages as plain text instead
             of refusing the model. For looking into base models, which follow no turns.
-        cache: File that keeps every answer paid for. Endpoints only.
+        cache: File, or address of a PostgreSQL database, that keeps every answer paid for.
+            Endpoints only.
         local: How to run a local model.
         endpoint: How to call an endpoint.
 

@@ -103,7 +103,7 @@ def most_and_least(
     """Tokens with the largest and with the smallest scores, the most extreme first.
 
     Args:
-        scores: One a token.
+        scores: One per token.
         top: How many each way.
         decode: Gives a token's text.
         known: Tokens that the tokenizer knows; a table may have more rows.

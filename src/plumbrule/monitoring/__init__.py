@@ -1,13 +1,5 @@
 """A model in use: conversations read, rates watched, alarms told apart, arms compared."""
 
-from plumbrule.monitoring.ab import (
-    Trial,
-    TrialDecision,
-    TrialPlan,
-    corrected_effect,
-    decide,
-    difference,
-)
 from plumbrule.monitoring.detection import Bound, RiseDetector, baseline_bound, drift_detector
 from plumbrule.monitoring.drift import Attribution, attribute_rise
 from plumbrule.monitoring.emitting import evaluation_line
@@ -21,6 +13,10 @@ from plumbrule.monitoring.settings import WatchSettings
 from plumbrule.monitoring.sources import new_lines, packed_files, source_files
 from plumbrule.monitoring.telemetry import read_pieces
 from plumbrule.monitoring.traffic import LiveExchange, TracePiece, conversations_of
+from plumbrule.monitoring.trial_deciding import Trial, TrialDecision, decide
+from plumbrule.monitoring.trial_evidence import difference
+from plumbrule.monitoring.trial_plan import TrialPlan
+from plumbrule.monitoring.trial_simulation import corrected_effect
 
 __all__ = [
     "Alarm",

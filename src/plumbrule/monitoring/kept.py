@@ -101,7 +101,7 @@ def short_piece(piece: TracePiece) -> TracePiece:
 
 
 def piece_json(piece: TracePiece) -> dict[str, Any]:
-    """A piece as JSON can hold it."""
+    """A piece as values that JSON can hold."""
     return {
         "key": piece.key,
         "inputs": [[each.role, each.content] for each in piece.inputs],

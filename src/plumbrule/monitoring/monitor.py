@@ -8,74 +8,47 @@ a known chance, so the rates are those of all traffic.
 import json
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.errors import ConfigError, DataError
-from plumbrule.monitoring.ab import Trial, TrialPlan
-from plumbrule.monitoring.detection import (
-    Bound,
-    RiseDetector,
-    baseline_bound,
-    drift_detector,
-)
-from plumbrule.monitoring.drift import attribute_rise
+from plumbrule.errors import ConfigError
+from plumbrule.monitoring.anchors import JudgeAnchors
 from plumbrule.monitoring.emitting import evaluation_line
+from plumbrule.monitoring.fresh import FreshTraffic
+from plumbrule.monitoring.keeping import ReplyKeeper
 from plumbrule.monitoring.kept import (
     TrafficBatch,
     WatchedPrinciple,
-    alarm_of,
     broken_of,
     day_of,
-    piece_json,
-    piece_of,
-    queue_item,
-    restore_detector,
-    saved_detector,
-    short_piece,
-    stored_exchange,
 )
-from plumbrule.monitoring.rates import LabelCounts, corrected_sequence, sequence_of
+from plumbrule.monitoring.rates import LabelCounts
 from plumbrule.monitoring.redaction import PatternRedactor, Redactor
 from plumbrule.monitoring.rulings import Alarm, Judge, Ruling, Screen
-from plumbrule.monitoring.sampling import Draw, draw, stable_uniform
+from plumbrule.monitoring.sampling import Draw, draw
 from plumbrule.monitoring.settings import (
-    ALARM_SHARE,
-    BASELINE_SHARE,
-    JUDGE_SHARE,
-    USUAL_PER_YEAR,
     WatchSettings,
 )
 from plumbrule.monitoring.sources import new_lines, source_files
-from plumbrule.monitoring.state import GrowingFile, WatchState, clean, digest
+from plumbrule.monitoring.state import GrowingFile, WatchState
 from plumbrule.monitoring.stored import StoredTraffic
-from plumbrule.monitoring.telemetry import merged, read_pieces
-from plumbrule.monitoring.traffic import LiveExchange, TracePiece, conversations_of
-from plumbrule.records import Estimate, Message, to_json
-from plumbrule.store import Tell, fingerprint, silent
-
-MOST_POINTS = 400
-"""Points of a curve; beyond that every other one goes, and they come half as often."""
+from plumbrule.monitoring.telemetry import read_pieces
+from plumbrule.monitoring.traffic import LiveExchange
+from plumbrule.monitoring.trial_deciding import Trial
+from plumbrule.monitoring.trial_plan import TrialPlan
+from plumbrule.monitoring.waiting import WaitingPieces
+from plumbrule.monitoring.watched_rates import WatchedRates
+from plumbrule.records import Estimate
+from plumbrule.store import Tell, silent
 
 LARGEST_BATCH = 16 * 2**20
-"""Bytes of lines that are taken in as one."""
-
-MOST_CASES = 1_000
-"""Flagged replies kept a principle, the first ones, besides those drawn for people."""
-
-DRIFT_MARGIN = 0.02
-"""Least change of the share of anchors flagged that is called a judge's drift: a judge that draws
-its verdicts may differ from its first ones by chance alone, and by as much again next time."""
-
-CLOCK_JUMP = 86_400.0
-"""Seconds between two conversations read one after the other that count as a jump of a clock."""
+"""Bytes of lines that are read as one batch."""
 
 
 class TrafficMonitor:
@@ -148,125 +121,67 @@ class TrafficMonitor:
         """Who rules on what is drawn; None: the screen."""
         return self._judge_name if self._judge is not None else None
 
+    @property
+    def alarms(self) -> list[Alarm]:
+        """All alarms, in the order in which they were raised."""
+        return self._rates.alarms
+
+    @property
+    def watched(self) -> dict[str, WatchedPrinciple]:
+        """What is known of each principle."""
+        return self._rates.watched
+
+    @property
+    def per_year(self) -> float:
+        """Conversations in a year, as far as that is known."""
+        return self._rates.per_year
+
+    def standing(self, name: str, kind: str = "rate") -> Alarm | None:
+        """The alarm of a principle that nobody dealt with yet."""
+        return self._rates.standing(name, kind)
+
     # What is kept between two processes.
 
     def _load(self) -> None:
         fact = self._state.fact
         self.counts: Counter[str] = Counter(fact("counts", {}))
-        self.alarms: list[Alarm] = [alarm_of(each) for each in fact("alarms", [])]
         self.counted: int = fact("counted", 0)
-        self.per_year: float = fact("per_year", self.settings.per_year or USUAL_PER_YEAR)
-        self._every: int = fact("point_every", 0) or max(1, self.settings.baseline // 30)
-        self._pieces: int = fact("pieces", 0)
-        self._turn: int = fact("anchor_turn", 0)
-        self._last_time: float | None = fact("last_time")
+        self._fresh = FreshTraffic(
+            self._state, threaded=self.settings.unit == "conversation", counts=self.counts
+        )
+        self._keeper = ReplyKeeper(
+            self.principles,
+            self.settings,
+            redact=self._redact,
+            now=self._now,
+            counts=self.counts,
+        )
         self._baseline_days: Counter[str] = Counter(fact("baseline_days", {}))
-        self._waiting: OrderedDict[str, list[TracePiece]] = OrderedDict()
-        self._last_piece: dict[str, int] = {}
-        for number, key, data in self._state.all("SELECT number, key, data FROM pieces ORDER BY 1"):
-            self._waiting.setdefault(key, []).append(piece_of(json.loads(data)))
-            self._waiting.move_to_end(key)
-            self._last_piece[key] = number
-        self.watched = {name: WatchedPrinciple() for name in self.principles}
-        for name, held in fact("watched", {}).items():
-            self.watched[name] = self._watched(name, held)
+        self._waiting = WaitingPieces(self._state, hold=self.settings.hold, redact=self._redact)
+        self._anchors = JudgeAnchors(self._state, self.settings, self._judge)
+        self._rates = WatchedRates(
+            self._state, self.settings, self.principles, judged=self._judge is not None
+        )
         self.trial = None if self._plan is None else Trial(self._plan, fact("trial"))
         self._known_places = self._state.places()
-        self._judged_anchors: set[int] = set()
-        self._anchor_rows: list[tuple[int, LiveExchange, dict[str, str], dict[str, str]]] = [
-            (
-                number,
-                stored_exchange(json.loads(data)),
-                json.loads(before or "{}"),
-                json.loads(now or "{}"),
-            )
-            for number, data, before, now in self._state.all(
-                "SELECT number, data, before, now FROM anchors WHERE data IS NOT NULL ORDER BY 1"
-            )
-        ]
-        if self.counted == 0:
-            for name, limit in self.settings.limits.items():
-                self._bind(name, Bound(value=limit, source="limit"))
-
-    def _watched(self, name: str, held: Mapping[str, Any]) -> WatchedPrinciple:
-        found = WatchedPrinciple(
-            scores=Counter({float(score): times for score, times in held["scores"]}),
-            points=held["points"],
-            judged=held["judged"],
-            flagged=held["flagged"],
-            unanswered=held["unanswered"],
-            kept_cases=held["kept_cases"],
-        )
-        if held["bound"] is not None:
-            estimate = held["bound"]["estimate"]
-            found.bound = Bound(
-                value=held["bound"]["value"],
-                source=held["bound"]["source"],
-                estimate=None if estimate is None else Estimate(**estimate),
-            )
-            found.detector = self._detector(found.bound)
-            restore_detector(found.detector, held["detector"])
-        if held["drift"]:
-            found.drift = self._drift_detectors()
-            for way, one in held["drift"].items():
-                restore_detector(found.drift[way], one)
-        return found
 
     def _facts(self) -> dict[str, Any]:
         return {
             "counts": dict(self.counts),
-            "alarms": [to_json(each) for each in self.alarms],
             "counted": self.counted,
-            "per_year": self.per_year,
-            "point_every": self._every,
-            "pieces": self._pieces,
-            "anchor_turn": self._turn,
-            "last_time": self._last_time,
+            "pieces": self._waiting.taken,
+            "anchor_turn": self._anchors.turn,
+            "last_time": self._fresh.last_time,
             "baseline_days": dict(self._baseline_days),
             "evaluations": self._scores_file.length,
             "trial": None if self.trial is None else self.trial.saved(),
-            "watched": {
-                name: {
-                    "scores": sorted(each.scores.items()),
-                    "points": each.points,
-                    "judged": each.judged,
-                    "flagged": each.flagged,
-                    "unanswered": each.unanswered,
-                    "kept_cases": each.kept_cases,
-                    "bound": None if each.bound is None else to_json(each.bound),
-                    "detector": saved_detector(each.detector),
-                    "drift": {way: saved_detector(one) for way, one in each.drift.items()},
-                }
-                for name, each in self.watched.items()
-            },
+            **self._rates.facts(),
         }
-
-    def _detector(self, bound: Bound) -> RiseDetector:
-        alpha = self.settings.false_alarms * ALARM_SHARE / len(self.principles)
-        return RiseDetector.for_rate(
-            bound.value,
-            alpha=alpha,
-            per_year=self.per_year,
-            largest=self._weights,
-        )
-
-    def _drift_detectors(self) -> dict[str, RiseDetector]:
-        settings = self.settings
-        alpha = settings.false_alarms * JUDGE_SHARE / len(self.principles) / 2.0
-        each = self.per_year / settings.anchor_every * settings.anchors_each
-        return {
-            way: drift_detector(DRIFT_MARGIN, alpha=alpha, per_year=each)
-            for way in ("more", "fewer")
-        }
-
-    @property
-    def _weights(self) -> tuple[float, ...]:
-        return (1.0,) if self._judge is None else self.settings.shares.weights
 
     # Reading.
 
     def read(self, source: Path, *, tell: Tell = silent, until_quiet: bool = True) -> int:
-        """Take in all that a source holds by now and was not taken in yet.
+        """Read all that a source holds by now and that was not read yet.
 
         Args:
             source: A file or a folder.
@@ -296,8 +211,7 @@ class TrafficMonitor:
                     tell("reading conversations", done, 0)
                     batch, size = TrafficBatch(), 0
         if until_quiet:
-            for key in list(self._waiting):
-                self._release(key, batch)
+            self._waiting.release_all(batch)
         if batch.places or batch.released:
             self._commit(batch)
         tell("reading conversations", done, 0)
@@ -317,53 +231,12 @@ class TrafficMonitor:
             self.counts["other"] += 1
             return
         for piece in pieces:
-            self._piece(piece, batch)
-
-    def _piece(self, piece: TracePiece, batch: TrafficBatch) -> None:
-        self._pieces += 1
-        key = piece.key
-        if piece.whole or not key:
-            waiting = self._waiting.pop(key, None) if key else None
-            if waiting:
-                self._let_go(key, batch)
-                piece = merged([piece, *waiting])
-            batch.fresh += conversations_of(piece)
-        else:
-            short = short_piece(piece)
-            self._waiting.setdefault(key, []).append(short)
-            self._waiting.move_to_end(key)
-            self._last_piece[key] = self._pieces
-            row = (self._pieces, key, json.dumps(piece_json(self._hidden(short))))
-            batch.held.setdefault(key, []).append(row)
-        while self._waiting:
-            oldest = next(iter(self._waiting))
-            if self._last_piece[oldest] > self._pieces - self.settings.hold:
-                break
-            self._release(oldest, batch)
-
-    def _release(self, key: str, batch: TrafficBatch) -> None:
-        """Take a reply to be complete."""
-        waiting = self._waiting.pop(key)
-        self._let_go(key, batch)
-        batch.fresh += conversations_of(merged(waiting))
-
-    def _let_go(self, key: str, batch: TrafficBatch) -> None:
-        self._last_piece.pop(key, None)
-        batch.held.pop(key, None)
-        batch.released.add(key)
-
-    def _hidden(self, piece: TracePiece) -> TracePiece:
-        """A piece as it may lie on the disk."""
-        return replace(
-            piece,
-            inputs=tuple(Message(each.role, self._redact(each.content)) for each in piece.inputs),
-            outputs=tuple((self._redact(text), reason) for text, reason in piece.outputs),
-        )
+            self._waiting.take(piece, batch)
 
     # One batch.
 
     def _commit(self, batch: TrafficBatch) -> None:
-        self._take(self._new(batch), batch)
+        self._take(self._fresh.take(batch), batch)
         self._scores_file.append(batch.lines)
         state = self._state
         with state.transaction():
@@ -380,63 +253,11 @@ class TrafficMonitor:
             state.do("INSERT INTO cases VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", batch.cases)
             state.do("INSERT INTO anchors VALUES (?, ?, ?, NULL, NULL, ?)", batch.anchors)
             state.do(
-                "UPDATE anchors SET before = ?, now = ? WHERE number = ?",
-                [
-                    (json.dumps(before), json.dumps(now), number)
-                    for number, _, before, now in self._anchor_rows
-                    if number in self._judged_anchors
-                ],
+                "UPDATE anchors SET before = ?, now = ? WHERE number = ?", self._anchors.verdicts()
             )
             state.keep(self._facts())
-        self._judged_anchors.clear()
+        self._anchors.committed()
         self._known_places.update(batch.places)
-
-    def _new(self, batch: TrafficBatch) -> list[tuple[LiveExchange, bool]]:
-        """Conversations that were not seen yet, and whether each counts in the rates."""
-        keys = [digest(each.id) for each in batch.fresh]
-        threads = [
-            digest(f"thread\0{each.thread}")
-            if each.thread and self.settings.unit == "conversation"
-            else b""
-            for each in batch.fresh
-        ]
-        empty = [digest(f"empty\0{each.id}") for each in batch.fresh]
-        asked = [*keys, *filter(None, threads)]
-        asked += [each for each, one in zip(empty, batch.fresh, strict=True) if one.reply is None]
-        known = self._state.known(asked) | batch.keys
-        revived = self._state.known(empty) if self.counts["without_content"] else set()
-        found = []
-        for one, key, thread, blank in zip(batch.fresh, keys, threads, empty, strict=True):
-            if key in known or (one.reply is None and blank in known):
-                self.counts["twice"] += 1
-                continue
-            if one.reply is None:
-                known.add(blank)
-                batch.keys.add(blank)
-                self.counts["without_content"] += 1
-                continue
-            if blank in revived or blank in batch.keys:  # its content came after all
-                self.counts["without_content"] -= 1
-            known.add(key)
-            batch.keys.add(key)
-            self.counts["conversations"] += 1
-            self.counts["cut"] += one.cut
-            self._clock(one)
-            later = bool(thread) and thread in known
-            if thread:
-                known.add(thread)
-                batch.keys.add(thread)
-            self.counts["later_turns"] += later
-            found.append((one, not later))
-        return found
-
-    def _clock(self, one: LiveExchange) -> None:
-        if one.time is None:
-            self.counts["without_time"] += 1
-            return
-        if self._last_time is not None and abs(one.time - self._last_time) > CLOCK_JUMP:
-            self.counts["clock_jumps"] += 1
-        self._last_time = one.time
 
     def _take(self, fresh: Sequence[tuple[LiveExchange, bool]], batch: TrafficBatch) -> None:
         settings, salt = self.settings, f"plumbrule watch {self.settings.seed}"
@@ -470,7 +291,7 @@ class TrafficMonitor:
             if ruling is not None:
                 self._say(one, ruling, batch)
                 for name, each in ruling.items():
-                    self._case(one, name, each, salt, batch)
+                    self._keeper.keep(one, name, each, self.watched[name], batch)
             if counts:
                 ones.append(one)
                 times.append(one.time)
@@ -504,46 +325,6 @@ class TrafficMonitor:
             scores[name] = (each.verdict, sure if each.probability is None else each.probability)
         batch.lines.append(evaluation_line(one, scores, by=self._judge_name))
 
-    def _case(
-        self, one: LiveExchange, name: str, ruling: Ruling, salt: str, batch: TrafficBatch
-    ) -> None:
-        """Keep a reply for people to read or to label."""
-        if ruling.verdict not in ("fail", "pass"):
-            return
-        flagged = ruling.verdict == "fail"
-        share = self.settings.label_flagged if flagged else self.settings.label_cleared
-        asked = stable_uniform(f"{salt} label", one.unit, name) < share
-        watched = self.watched[name]
-        shown = flagged and watched.kept_cases < MOST_CASES
-        watched.kept_cases += shown
-        if not (asked or shown):
-            return
-        item, data = None, self._stored(one)
-        if self.settings.keep == "redacted" and asked:
-            item = self._item(name, data, ruling)
-        row = (one.id, name, int(flagged), int(item is not None), item)
-        batch.cases.append((*row, json.dumps(data, ensure_ascii=False), self._now()))
-
-    def _item(self, name: str, data: Mapping[str, Any], ruling: Ruling) -> str | None:
-        """The id of the question to people; None where it cannot be asked."""
-        try:
-            return queue_item(self.principles[name], data).id
-        except DataError:
-            self.counts["unaskable"] += 1
-            return None
-
-    def _stored(self, one: LiveExchange) -> dict[str, Any]:
-        """What of a conversation may lie on the disk."""
-        found: dict[str, Any] = {"time": one.time, "model": one.model}
-        if self.settings.keep == "redacted":
-            found["messages"] = [[each.role, self._redact(each.content)] for each in one.messages]
-            found["reply"] = self._redact(one.reply or "")
-        elif self.settings.keep == "hash":
-            found["sha256"] = fingerprint(
-                [[clean(each.content) for each in one.messages], clean(one.reply or "")]
-            )
-        return found
-
     # Observations.
 
     def _observe(
@@ -560,7 +341,7 @@ class TrafficMonitor:
             stop = min(len(times), start + self._room())
             before = self.counted
             for name, scores in arrays.items():
-                self._scores(name, scores[start:stop], times[start:stop], before)
+                self._rates.add(name, scores[start:stop], times[start:stop], before)
             for name, scores in arrays.items():
                 for day, score in zip(days[start:stop], scores[start:stop].tolist(), strict=True):
                     if score == score:
@@ -574,206 +355,39 @@ class TrafficMonitor:
 
     def _room(self) -> int:
         """Conversations until something is due."""
-        due = [self._every - self.counted % self._every]
+        due = [self._rates.every - self.counted % self._rates.every]
         if self.counted < self.settings.baseline:
             due.append(self.settings.baseline - self.counted)
-        if self._anchor_rows:
+        if len(self._anchors):
             due.append(self.settings.anchor_every - self.counted % self.settings.anchor_every)
         return min(due)
-
-    def _scores(
-        self, name: str, scores: np.ndarray, times: Sequence[float | None], before: int
-    ) -> None:
-        watched = self.watched[name]
-        answered = np.flatnonzero(~np.isnan(scores))
-        values = scores[answered]
-        for value, times_seen in zip(*np.unique(values, return_counts=True), strict=True):
-            watched.scores[float(value)] += int(times_seen)
-        if watched.detector is None:
-            return
-        standing = self.standing(name)
-        if standing is not None:
-            if standing.cause not in ("model", "both"):
-                watched.detector.update(values, stop_at_alarm=False)
-            return
-        at = watched.detector.update(values)
-        if at is None:
-            return
-        place = int(answered[at])
-        assert watched.bound is not None
-        self.alarms.append(
-            Alarm(
-                kind="rate",
-                principle_id=name,
-                at=before + place + 1,
-                time=times[place],
-                bound=watched.bound.value,
-            )
-        )
-        watched.detector.update(values[at + 1 :], stop_at_alarm=False)
-
-    def standing(self, name: str, kind: str = "rate") -> Alarm | None:
-        """The alarm of a principle that nobody dealt with yet."""
-        for each in self.alarms:
-            if each.principle_id == name and each.kind == kind and not each.handled:
-                return each
-        return None
 
     def _milestones(self) -> None:
         settings = self.settings
         if self.counted == settings.baseline:
-            self._end_baseline()
+            self._rates.end_baseline(self._baseline_days)
+            if self._judge is not None and len(self._anchors):
+                self._anchors.judge_first()
+                self._rates.watch_judge()
         due = self.counted > settings.baseline and self.counted % settings.anchor_every == 0
-        if self._anchor_rows and due:
-            self._judge_some_anchors()
-        for alarm in list(self.alarms):
-            if alarm.kind == "rate" and not alarm.handled and alarm.cause in ("undecided", "judge"):
-                self._attribute(alarm)
-        if self.counted % self._every == 0:
-            self._point()
-
-    def _point(self) -> None:
-        for each in self.watched.values():
-            if each.scores:
-                found = sequence_of(
-                    each.scores, largest=max(self._weights), level=self.settings.level
-                )
-                total = sum(score * times for score, times in each.scores.items())
-                number = each.scores.total()
-                each.points.append(
-                    [self.counted, found.value, found.low, found.high, total, number]
-                )
-        if any(len(each.points) > MOST_POINTS for each in self.watched.values()):
-            self._every *= 2
-            for each in self.watched.values():
-                each.points = [one for one in each.points if one[0] % self._every == 0]
-
-    def _end_baseline(self) -> None:
-        usual = [n for n in self._baseline_days.values() if n >= 0.01 * self.settings.baseline]
-        if self.settings.per_year is None and usual and "" not in self._baseline_days:
-            self.per_year = max(100.0, sum(usual) / len(usual) * 365.0)
-        for name in self.principles:
-            watched = self.watched[name]
-            if watched.bound is None and watched.scores:
-                values = np.repeat(list(watched.scores), list(watched.scores.values()))
-                chance = self.settings.false_alarms * BASELINE_SHARE / len(self.principles)
-                self._bind(name, baseline_bound(values, largest=max(self._weights), chance=chance))
-        if self._judge is not None and self._anchor_rows:
-            # They are judged as they are stored, because so they will be judged again.
-            rulings = self._judge([one for _, one, _, _ in self._anchor_rows])
-            for (number, _, before, _), ruling in zip(self._anchor_rows, rulings, strict=True):
-                before.update({name: each.verdict for name, each in ruling.items()})
-                self._judged_anchors.add(number)
-            for watched in self.watched.values():
-                watched.drift = self._drift_detectors()
-
-    def _bind(self, name: str, bound: Bound) -> None:
-        self.watched[name].bound = bound
-        self.watched[name].detector = self._detector(bound)
-
-    # Anchors.
+        judged = 0
+        if len(self._anchors) and due:
+            chosen = self._anchors.draw()
+            judged += self._anchors.judge_again(chosen)
+            judged += self._rates.judge_moved(
+                self._anchors, chosen, at=self.counted, time=self._fresh.last_time
+            )
+        judged += self._rates.attribute(self._anchors, at=self.counted)
+        if judged:
+            self.counts["anchors_judged"] += judged
+        if self.counted % self._rates.every == 0:
+            self._rates.add_points(self.counted)
 
     def _choose_anchors(self, ones: Iterable[LiveExchange], batch: TrafficBatch) -> None:
-        settings = self.settings
-        if self._judge is None or settings.keep != "redacted" or not settings.anchors:
-            return
-        share = settings.anchors / settings.baseline
-        for one in ones:
-            if stable_uniform(f"plumbrule anchor {settings.seed}", one.unit) < share:
-                data = self._stored(one) | {"id": one.id}
-                number = len(self._anchor_rows) + 1
-                self._anchor_rows.append((number, stored_exchange(data), {}, {}))
-                text = json.dumps(data, ensure_ascii=False)
-                batch.anchors.append((number, one.id, text, self._now()))
-
-    def _judge_some_anchors(self) -> None:
-        # Drawn anew each time, so that what is expected of each judgment is the mean of all.
-        number, salt = len(self._anchor_rows), f"plumbrule anchors {self.settings.seed}"
-        turns = range(self._turn, self._turn + self.settings.anchors_each)
-        chosen = [int(stable_uniform(salt, str(turn)) * number) for turn in turns]
-        self._turn += self.settings.anchors_each
-        self._judge_anchors(chosen)
-        for name, watched in self.watched.items():
-            moved = self._moves(name, chosen)
-            for way, sign in (("more", 1.0), ("fewer", -1.0)):
-                detector = watched.drift.get(way)
-                if detector is None or self.standing(name, "judge") is not None:
-                    continue
-                if detector.update(sign * moved) is not None:
-                    self._judge_anchors(range(len(self._anchor_rows)))
-                    every = self._moves(name, range(len(self._anchor_rows)))
-                    self.alarms.append(
-                        Alarm(
-                            kind="judge",
-                            principle_id=name,
-                            at=self.counted,
-                            time=self._last_time,
-                            bound=DRIFT_MARGIN,
-                            cause="judge",
-                            reason=f"it flags {way} of the frozen anchors than it did: "
-                            f"{int((every > 0).sum())} of {len(every)} newly flagged, "
-                            f"{int((every < 0).sum())} no longer",
-                            decided_at=self.counted,
-                        )
-                    )
-
-    def _judge_anchors(self, places: Iterable[int]) -> None:
-        chosen = list(places)
-        assert self._judge is not None
-        rulings = self._judge([self._anchor_rows[place][1] for place in chosen])
-        self.counts["anchors_judged"] += len(chosen)
-        for place, ruling in zip(chosen, rulings, strict=True):
-            now = self._anchor_rows[place][3]
-            now.clear()
-            now.update({name: each.verdict for name, each in ruling.items()})
-            self._judged_anchors.add(self._anchor_rows[place][0])
-
-    def _answers(self, name: str, places: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Which anchors were flagged before and are now, of those answered both times."""
-        said = [
-            (self._anchor_rows[p][2].get(name), self._anchor_rows[p][3].get(name)) for p in places
-        ]
-        known = [
-            each for each in said if all(one not in (None, "errored", "refused") for one in each)
-        ]
-        return (
-            np.array([one == "fail" for one, _ in known], dtype=bool),
-            np.array([other == "fail" for _, other in known], dtype=bool),
-        )
-
-    def _moves(self, name: str, places: Iterable[int]) -> np.ndarray:
-        before, now = self._answers(name, places)
-        return np.asarray(now.astype(float) - before.astype(float))
-
-    def _attribute(self, alarm: Alarm) -> None:
-        """Say whose a rise is, with all anchors judged anew at the moment of the alarm."""
-        everything = range(len(self._anchor_rows))
-        if not alarm.reason and self._anchor_rows:
-            self._judge_anchors(everything)
-        detector = self.watched[alarm.principle_id].detector
-        assert detector is not None
-        if self._judge is None:
-            self._change(
-                alarm,
-                cause="model",
-                reason="the screen is a list of words, which does not change by itself",
-                decided_at=alarm.at,
-            )
-            return
-        before, now = self._answers(alarm.principle_id, everything)
-        found = attribute_rise(detector, before, now)
-        if found.cause == alarm.cause and alarm.reason:
-            return
-        self._change(
-            alarm,
-            cause=found.cause,
-            reason=found.reason,
-            shift=found.shift,
-            decided_at=None if found.cause == "undecided" else self.counted,
-        )
-
-    def _change(self, alarm: Alarm, **fields: Any) -> None:
-        self.alarms[self.alarms.index(alarm)] = replace(alarm, **fields)
+        for one in self._anchors.choose(ones):
+            data = self._keeper.stored(one) | {"id": one.id}
+            text = json.dumps(data, ensure_ascii=False)
+            batch.anchors.append((self._anchors.add(data), one.id, text, self._now()))
 
     # What people do.
 
@@ -783,21 +397,7 @@ class TrafficMonitor:
         Raises:
             ConfigError: A principle has no standing alarm.
         """
-        found = []
-        for name in names:
-            standing = [
-                each for each in self.alarms if each.principle_id == name and not each.handled
-            ]
-            if not standing:
-                raise ConfigError(f"there is no standing alarm of {name!r:.60} to be handled")
-            for alarm in standing:
-                self._change(alarm, handled=True)
-                found.append(alarm)
-            watched = self.watched[name]
-            watched.scores.clear()
-            for one in (watched.detector, *watched.drift.values()):
-                if one is not None:
-                    one.restart()
+        found = self._rates.handle(names)
         with self._state.transaction():
             self._state.keep(self._facts())
         return found
@@ -819,13 +419,7 @@ class TrafficMonitor:
                 (count,) = self._state.all(f"SELECT COUNT(*) FROM {table} {where}", limit)[0]
                 self._state.do(f"UPDATE {table} SET data = NULL {where}", [(limit,)])
                 gone += int(count)
-            self._anchor_rows = [
-                row
-                for row in self._anchor_rows
-                if self._state.all(
-                    "SELECT 1 FROM anchors WHERE number = ? AND data NOT NULL", row[0]
-                )
-            ]
+            self._anchors.forget()
         self._state.all("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still has them till then
         return gone
 
@@ -833,17 +427,7 @@ class TrafficMonitor:
         self, labels: Mapping[str, LabelCounts] | None = None
     ) -> dict[str, tuple[Estimate | None, Estimate | None]]:
         """The rate of each principle as judged, and with people's labels."""
-        found: dict[str, tuple[Estimate | None, Estimate | None]] = {}
-        for name, each in self.watched.items():
-            if not each.scores:
-                found[name] = (None, None)
-                continue
-            largest, level = max(self._weights), self.settings.level
-            judged = sequence_of(each.scores, largest=largest, level=level)
-            own = (labels or {}).get(name)
-            fixed = own and corrected_sequence(each.scores, own, largest=largest, level=level)
-            found[name] = (judged, fixed or None)
-        return found
+        return self._rates.estimates(labels or {})
 
     # Users' reports.
 

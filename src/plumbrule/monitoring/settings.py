@@ -60,7 +60,7 @@ class WatchSettings:
     """Of the intervals of rates, over all looks together."""
 
     batch: int = 2_000
-    """Lines that are taken in as one; a kill loses the work on one."""
+    """Lines that are read as one batch; a kill loses the work on one batch."""
 
     hold: int = 2_000
     """Pieces of other replies after which a reply is taken to be complete."""

@@ -156,7 +156,7 @@ _OTHER_KINDS = ("AGENT", "CHAIN", "TOOL", "RETRIEVER", "EMBEDDING", "RERANKER", 
 
 
 def _is_call(operation: str, kind: str, held: Mapping[str, Any], answered: bool) -> bool:
-    """Whether a span is a call of a model, and not of what stands around one."""
+    """Whether a span is a call of a model, and not of what is around one."""
     if operation:
         return operation in CALLS
     if kind in _OTHER_KINDS:
@@ -288,7 +288,7 @@ def _numbered(held: Mapping[str, Any], prefix: str) -> list[dict[str, Any]]:
 
 
 def loaded(value: Any) -> Any:
-    """JSON within a text as what it holds; anything else as it is."""
+    """Parse a text that holds JSON; anything else comes back unchanged."""
     if isinstance(value, str) and value[:1] in "[{":
         try:
             return json.loads(value)

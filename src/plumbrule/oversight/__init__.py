@@ -34,7 +34,6 @@ from plumbrule.oversight.running import (
     review,
     send_back,
 )
-from plumbrule.oversight.trail import ReviewVerification, Tampering, verify_review
 from plumbrule.oversight.verdicts import (
     Contribution,
     Coverage,
@@ -43,6 +42,7 @@ from plumbrule.oversight.verdicts import (
     Step,
     aggregate,
 )
+from plumbrule.oversight.verifying import ReviewVerification, Tampering, verify_review
 from plumbrule.oversight.whole_reader import WholeReader
 from plumbrule.oversight.wording import Wording
 

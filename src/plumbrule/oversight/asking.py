@@ -162,7 +162,7 @@ def _examined(opinion: Opinion, case: Case) -> Opinion:
     if invented:
         first = invented[0]
         reason = (
-            f"{len(invented)} of {len(opinion.evidence)} quotes do not stand where it says, the "
+            f"{len(invented)} of {len(opinion.evidence)} quotes are not where it says, the "
             f"first at {first.start} to {first.end} of {first.source!r}; its verdict "
             f"{opinion.verdict!r} is not used"
         )

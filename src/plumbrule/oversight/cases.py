@@ -37,11 +37,11 @@ class Case:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """Where those pieces stand."""
+        """Where those pieces are."""
         return spans_of(self.task, self.sources)
 
     def quote(self, words: str) -> Quote | None:
-        """The first place where these very words stand in the task's pieces; None for nowhere."""
+        """The first place where these very words are in the task's pieces; None for nowhere."""
         return next(self.quotes(words), None)
 
     def quotes(self, words: str) -> Iterator[Quote]:
@@ -98,7 +98,7 @@ class Person:
     name: str
     ask: Callable[[Case], Opinion]
     minutes: float = 0.0
-    """The most minutes one answer takes; what it took stands in the opinion's cost."""
+    """The most minutes one answer takes; what it took is part of the opinion's cost."""
 
     version: str = "1"
     kind: Kind = "person"
@@ -133,7 +133,7 @@ def spans_of(task: Task, sources: Mapping[str, str]) -> tuple[Span, ...]:
 
 
 def is_verbatim(quote: Quote, sources: Mapping[str, str]) -> bool:
-    """Whether the words stand at the place named."""
+    """Whether the words are at the place named."""
     text = sources.get(quote.source)
     return text is not None and text[quote.start : quote.end] == quote.text
 

@@ -70,7 +70,7 @@ class ModelJudge:
 
         Returns:
             `fail` or `pass` where the mean of both orders is at least 0.1 from one half and the
-            orders agree, `uncertain` otherwise. Evidence: words the critic quoted that stand in
+            orders agree, `uncertain` otherwise. Evidence: words the critic quoted that are in
             the work, and every sentence to the reviewer, which no model was shown.
         """
         costs: list[ReviewCost] = []

@@ -173,11 +173,11 @@ class TaxTrial:
     """The truth."""
 
     reviewed: Outcome
-    """What the review came to."""
+    """Outcome of the review."""
 
     review_cost: ReviewCost
     direct: Outcome
-    """What one direct judgment came to."""
+    """Outcome of one direct judgment."""
 
     direct_cost: ReviewCost
 
@@ -187,7 +187,7 @@ class TaxTrial:
 class Tax:
     """What oversight cost and bought on work of known truth.
 
-    An outcome that is neither pass nor fail is not a right answer. How many there were stands in
+    An outcome that is neither pass nor fail is not a right answer. How many there were is in
     `undecided`, and the bounds say what accuracy would be if all of those were wrong or right.
     """
 
@@ -225,7 +225,7 @@ class Tax:
 
 
 def trial_of(done: Review, direct: Report, *, id: str, sound: bool) -> TaxTrial:
-    """What a review and a direct judgment of the same work came to, beside its truth.
+    """Outcomes of a review and of a direct judgment of the same work, beside the truth.
 
     Args:
         done: The review.

@@ -134,7 +134,7 @@ def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
 class InstructionWatch:
     """Finds sentences that give the reviewer instructions.
 
-    Ask it in a part that is not required: then what it finds stands in the report and moves
+    Ask it in a part that is not required: then what it finds is in the report and moves
     nothing, neither for the work nor against it.
     """
 

@@ -16,7 +16,7 @@ FORM = 2
 """Of the records of a review; 2 since reports hold their flaws as records."""
 
 DECOMPOSITION = "decomposition"
-"""Name under which a decomposition that failed stands in the reports."""
+"""Name under which a decomposition that failed is in the reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ def make_manifest(
 def make_plan(
     task: Task, decompose: Decompose | None, sources: Mapping[str, str], *, cut: bool
 ) -> TaskPlan:
-    """Cut one task; whatever goes wrong stands in the plan."""
+    """Cut one task; whatever goes wrong is written into the plan."""
     started, parts, trouble = time.perf_counter(), Parts(tasks=()), None
     try:
         given = () if decompose is None else decompose(task, sources)
@@ -181,7 +181,7 @@ def check_parts(task: Task, parts: Sequence[Task], sources: Mapping[str, str]) -
     """Refuse parts that are no parts of their task.
 
     Raises:
-        DataError: An id that does not begin with the task's, stands twice, or skips a level; or
+        DataError: An id that does not begin with the task's, occurs twice, or skips a level; or
             a span outside the sources.
     """
     ids = [part.id for part in parts]

@@ -98,10 +98,10 @@ class ReportedFlaw:
     severity: Severity
     kind: str
     message: str
-    """What was expected, what stands there."""
+    """What was expected, what was found."""
 
     quotes: tuple[Quote, ...]
-    """Its words, all of them among the report's evidence; empty where they stand in no source."""
+    """Its words, all of them among the report's evidence; empty where they are in no source."""
 
 
 COSTS = fields(ReviewCost)

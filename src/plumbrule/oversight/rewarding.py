@@ -229,7 +229,7 @@ def reward_works(
     Args:
         works: What to judge.
         specialists: Who may be asked; tasks name them. A `Panel` gets all its cases at once.
-        rule: How parts become a whole; the reliabilities of models stand there.
+        rule: How parts become a whole; the reliabilities of models are there.
         decompose: Cuts a task into parts; None leaves it whole.
         depth: Levels below the task that are judged; deeper parts count as not checked.
         seed: Each check gets its own from it.

@@ -260,7 +260,7 @@ def _case(job: Assignment, node: Node, trail: ReviewTrail) -> Case:
 def accept(
     folder: Path, task_id: str, *, person: str, remark: str = "", human_minutes: float = 0.0
 ) -> Review:
-    """Put one's name under what a node came to; it lapses when anything beneath changes.
+    """Sign the verdict of a node; the signature lapses when anything beneath changes.
 
     Args:
         folder: The review's folder.
@@ -285,14 +285,14 @@ def overrule(
     reason: str,
     human_minutes: float = 0.0,
 ) -> Review:
-    """Replace what a node came to, as long as what lies beneath stays as it is.
+    """Overrule the verdict of a node, for as long as what lies beneath stays the same.
 
     Args:
         folder: The review's folder.
         task_id: Which node.
         outcome: `pass`, `fail` or `uncertain`.
         person: Who overrules.
-        reason: Why; it stands on the verdict.
+        reason: Why; recorded with the verdict.
         human_minutes: What deciding took.
 
     Raises:

@@ -67,7 +67,7 @@ class Contribution:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What a node comes to."""
+    """The verdict of one node of the tree."""
 
     task_id: str
     outcome: Outcome
@@ -354,7 +354,7 @@ class Step:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class ReviewVerdict:
-    """What a review comes to, derived from its records alone."""
+    """The verdict of a review, derived from its records alone."""
 
     review_id: str
     outcome: Outcome

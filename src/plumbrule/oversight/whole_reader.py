@@ -185,7 +185,7 @@ def _verdict(odds: tuple[float, float]) -> Outcome:
 
 
 def _places(case: Case, texts: Sequence[str]) -> tuple[Quote, ...]:
-    """Words quoted by the first text that quotes two places verbatim; else all that stand there."""
+    """Words quoted by the first text that quotes two places verbatim; else all quotes found."""
     every: dict[tuple[str, int], Quote] = {}
     for text in texts:
         found: dict[tuple[str, int], Quote] = {}
@@ -215,7 +215,7 @@ def _opinion(
     if verdict == "fail" and len(quotes) < FEWEST_PLACES:
         verdict = "uncertain"
         left.append(
-            f"it says that the whole leans and quotes {len(quotes)} places that stand in the text; "
+            f"it says that the whole leans and quotes {len(quotes)} places that are in the text; "
             f"{FEWEST_PLACES} are needed"
         )
     to_reviewer = addressed(case)

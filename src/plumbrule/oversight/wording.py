@@ -28,7 +28,7 @@ class Wording:
     """Templates of what the sides and the judge are asked.
 
     Slots are `{asks}`, `{work}`, `{question}`, `{critique}`, `{side_a}` and `{side_b}`; what is
-    put into one stands between tags that nothing inside can close. The default is written for
+    put into one goes between tags that nothing inside can close. The default is written for
     models that follow instructions in plain English.
     """
 
@@ -60,7 +60,7 @@ class Wording:
         "B alone."
     )
     answers: tuple[str, str] | None = None
-    """What the judge answers for a flaw and for none, whichever side stands first; None has it
+    """What the judge answers for a flaw and for none, whichever side is first; None has it
     answer A or B, by place."""
 
     flawed: str = "The work has a flaw that answers the question with no."
@@ -138,7 +138,7 @@ def flaw_odds(
 
 
 def mark_quotes(wording: Wording, case: Case, argument: str) -> str:
-    """An argument in which every quote of words that do not stand in the work is marked.
+    """An argument in which every quote of words that are not in the work is marked.
 
     Example:
         >>> from plumbrule.oversight.records import Task
@@ -158,7 +158,7 @@ def mark_quotes(wording: Wording, case: Case, argument: str) -> str:
 
 
 def quotes_in(case: Case, argument: str) -> Iterator[Quote]:
-    """Words an argument quotes that do stand in the work; others are no evidence."""
+    """Words an argument quotes that are in the work; others are no evidence."""
     for match in _QUOTED.finditer(argument):
         quote = case.quote(match[1] or match[2])
         if quote is not None:

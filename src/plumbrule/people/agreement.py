@@ -20,7 +20,7 @@ LEAST_ITEMS = 5
 Counts = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Values = np.ndarray[tuple[int], np.dtype[np.float64]]
 _Measure = Callable[[Counts, Counts], Values]
-"""Takes one row an item, and one row of weights of the items a value."""
+"""Takes one row per item, and one row of weights of the items a value."""
 
 
 @strict
@@ -317,7 +317,7 @@ def _every_pair(answers: Sequence[str]) -> tuple[list[str], list[str]]:
 def _crossed(
     first: Sequence[str], second: Sequence[str], answers: Sequence[str] | None = None
 ) -> Counts:
-    """One row an item: which answer the one gave, and which the other."""
+    """One row per item: which answer the one gave, and which the other."""
     names = list(answers or dict.fromkeys([*first, *second]))
     rows = np.zeros((len(first), 2 * len(names)))
     for row, (one, other) in enumerate(zip(first, second, strict=True)):

@@ -216,7 +216,7 @@ class LabelQueue:
         """Take over labels from elsewhere, all or none.
 
         Args:
-            labels: Where each stands, for a message, and what it says; its number and time are
+            labels: Where each is, for a message, and what it says; its number and time are
                 given here. One that is in the queue already is passed over.
 
         Returns:
@@ -290,7 +290,7 @@ class LabelQueue:
             return [from_json(QueueItem, json.loads(each), origin=self.name) for each in contents]
 
     def placements(self) -> list[Placement]:
-        """Where each item stands, in the order of `items`."""
+        """Where each item is, in the order of `items`."""
         columns = [ITEMS.c[name] for name in ("worth_rank", "random_rank", "needed", "known")]
         wanted = sa.select(ITEMS.c.id.label("item_id"), *columns).order_by(ITEMS.c.position)
         with self._reading() as connection:

@@ -59,7 +59,7 @@ def read_items(
     """Read what people are to be asked about: JSON lines.
 
     Args:
-        path: One object a line: `principle` (its id), `request`, and `reply` to grade or `first`
+        path: One object per line: `principle` (its id), `request`, and `reply` to grade or `first`
             and `second` to compare. Optional: `text` of the principle, `tier`, `judged` (what
             judges said, one probability each), `difficulty`, `source`, `known` (the answer, where
             it is known).
@@ -137,9 +137,9 @@ def export_labels(queue: LabelQueue, path: Path) -> int:
 
     Args:
         queue: The queue.
-        path: `.jsonl`: a label a line, with its item, annotator, seconds, order, reason and
+        path: `.jsonl`: one label per line, with its item, annotator, seconds, order, reason and
             inclusion probability. `.json`: tasks with completed annotations for Label Studio.
-            `.csv`: a label a row, safe to open in a spreadsheet.
+            `.csv`: one label per row, safe to open in a spreadsheet.
 
     Returns:
         Labels written.
@@ -180,7 +180,7 @@ def export_tasks(queue: LabelQueue, path: Path, annotator: str) -> int:
     Args:
         queue: The queue.
         path: `.json` for Label Studio, or `.csv` with an empty column `answer`.
-        annotator: For whom; decides which side stands left, and what that person has done.
+        annotator: For whom; decides which side is on the left, and what that person has done.
 
     Returns:
         Tasks written.
@@ -416,7 +416,7 @@ def _label(row: Mapping[str, Any], annotator: str | None, *, sides: bool) -> Que
     order = row.get("order") or [0]
     if isinstance(order, str):
         if not set(order) <= set("12") or len(order) > 2:
-            raise DataError(f"`order` is 1, 12 or 21: which side stood left; got {order!r:.40}")
+            raise DataError(f"`order` must be 1, 12 or 21, the left reply first; got {order!r:.40}")
         order = [int(place) - 1 for place in order]
     if not isinstance(order, list):
         raise DataError(f"`order` is a list such as [0, 1], got {order!r:.40}")

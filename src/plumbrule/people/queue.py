@@ -56,12 +56,12 @@ def worth(item: QueueItem) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where an item stands in a queue."""
+    """Where an item is in a queue."""
 
     item_id: str
 
     worth_rank: int
-    """From 1, the label that is worth most; items whose answer is known stand in an own order."""
+    """From 1, the label that is worth most; items whose answer is known are in an own order."""
 
     random_rank: int
     """From 1, in an order drawn by chance."""

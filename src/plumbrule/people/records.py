@@ -60,7 +60,7 @@ class QueueItem:
     """Priority of the principle, 0 decides first; None where nobody said. Not shown."""
 
     judged: tuple[float, ...] = ()
-    """One a judge: probability that the reply breaks the principle, or that the first of two is
+    """One per judge: probability that the reply breaks the principle, or that the first of two is
     the better one. Not shown."""
 
     difficulty: float | None = None
@@ -131,7 +131,7 @@ class QueueSettings:
     """How a queue asks; written into it once."""
 
     seed: int = 0
-    """Of every draw: which items come by chance, which twice, which side stands left."""
+    """Of every draw: which items come by chance, which twice, which side is on the left."""
 
     random_share: float = 0.2
     """Share of items drawn by chance, whatever they are worth, so that rates can be estimated."""
@@ -184,7 +184,7 @@ class QueueEvent:
     """From the item's appearance to the answer; None where nobody measured."""
 
     order: tuple[int, ...] = (0,)
-    """Which replies stood where: (1, 0) where the second stood on the left."""
+    """Which replies stood where: (1, 0) where the second was on the left."""
 
     reason: str = ""
     spans: tuple[MarkedSpan, ...] = ()

@@ -1,4 +1,4 @@
-"""Tables of a queue, and the databases they stand in: a SQLite file, or PostgreSQL by URL."""
+"""Tables of a queue, and the databases they are in: a SQLite file, or PostgreSQL by URL."""
 
 import json
 import os
@@ -71,7 +71,7 @@ LEASES = sa.Table(
 def make_queue(
     items: Sequence[QueueItem], place: str | Path, settings: QueueSettings | None = None
 ) -> None:
-    """Begin a queue.
+    """Make a new queue.
 
     Args:
         items: What people are to be asked about, each once.

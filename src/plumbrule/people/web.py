@@ -10,12 +10,12 @@ import operator
 import secrets
 from collections.abc import Mapping
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from plumbrule.errors import ConfigError, OutsideError, PlumbruleError, brief
+from plumbrule.errors import ConfigError, OutsideError, PlumbruleError
+from plumbrule.local_pages import PageHandler, listen
 from plumbrule.people.database import LabelQueue
 from plumbrule.people.queue import side_order
 from plumbrule.people.records import MarkedSpan, QueueItem, ServedItem, turned
@@ -27,17 +27,6 @@ LARGEST_BODY = 2**18
 """Bytes of what a page may send at once."""
 
 _PAGE = Path(__file__).parent / "page.html"
-_POLICY = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 class LabelPage:
@@ -59,16 +48,7 @@ class LabelPage:
         self.queue, self.adjudicate = queue, adjudicate
         self.word = secrets.token_urlsafe(24)
         handler = partial(_Handler, self)
-        for each in (PORT, 0) if port is None else (port,):
-            try:
-                self._server = _Server(("127.0.0.1", each), handler)
-                break
-            except (OSError, OverflowError) as error:
-                trouble = error
-        else:
-            raise ConfigError(
-                f"port {port} cannot be used: {brief(trouble)}; give another with --port"
-            )
+        self._server = listen("127.0.0.1", (PORT, 0) if port is None else (port,), handler)
         self.hosts = {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost")}
 
     @property
@@ -192,19 +172,7 @@ def _spans(value: object, order: tuple[int, ...]) -> tuple[MarkedSpan, ...]:
     return tuple(spans)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no news."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version, sys_version = "plumbrule", ""
-    timeout = 60  # seconds that a connection may stand idle
-
+class _Handler(PageHandler):
     def __init__(self, page: LabelPage, *arguments: Any) -> None:
         self.page = page
         super().__init__(*arguments)
@@ -215,11 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
         if what is None:
             return
         if what != "":
-            self._send(404, {"error": "there is nothing here"})
+            self.send_value(404, {"error": "there is nothing here"})
             return
-        nonce = secrets.token_urlsafe(16)
-        html = _PAGE.read_text(encoding="utf-8").replace("{{nonce}}", nonce)
-        self._write(200, html.encode(), "text/html; charset=utf-8", _POLICY.format(nonce=nonce))
+        self.send_page(_PAGE.read_text(encoding="utf-8"))
 
     def do_POST(self) -> None:
         """Do what the page asks."""
@@ -228,55 +194,40 @@ class _Handler(BaseHTTPRequestHandler):
             return
         origin = self.headers.get("Origin")
         if origin is None or urlsplit(origin).netloc not in self.page.hosts:
-            self._send(403, {"error": "this does not come from the page itself"})
+            self.send_value(403, {"error": "this does not come from the page itself"})
             return
         if self.headers.get_content_type() != "application/json":
-            self._send(415, {"error": "expected JSON"})
+            self.send_value(415, {"error": "expected JSON"})
             return
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()) or int(length) > LARGEST_BODY:
             self.close_connection = True  # the body is not read
-            self._send(413, {"error": f"expected at most {LARGEST_BODY:,} bytes"})
+            self.send_value(413, {"error": f"expected at most {LARGEST_BODY:,} bytes"})
             return
         try:
             said = json.loads(self.rfile.read(int(length)))
             if not isinstance(said, dict):
                 raise ValueError("no object")
         except (ValueError, RecursionError):
-            self._send(400, {"error": "expected a JSON object"})
+            self.send_value(400, {"error": "expected a JSON object"})
             return
         try:
-            self._send(200, self.page.act(what, said))
+            self.send_value(200, self.page.act(what, said))
         except OutsideError as error:
-            self._send(503, {"error": str(error)})
+            self.send_value(503, {"error": str(error)})
         except PlumbruleError as error:
-            self._send(409, {"error": str(error)})
+            self.send_value(409, {"error": str(error)})
 
     def _asked(self) -> str | None:
         """What is asked for behind the word; None, and an answer, where that may not be asked."""
         # Another site may have its name point here; it cannot have its name read so.
         if self.headers.get("Host") not in self.page.hosts:
             self.close_connection = True
-            self._send(403, {"error": "expected the address that the program printed"})
+            self.send_value(403, {"error": "expected the address that the program printed"})
             return None
         word, slash, what = urlsplit(self.path).path.lstrip("/").partition("/")
         if not slash or not secrets.compare_digest(word.encode(), self.page.word.encode()):
             self.close_connection = True
-            self._send(404, {"error": "there is nothing here"})
+            self.send_value(404, {"error": "there is nothing here"})
             return None
         return what
-
-    def _send(self, status: int, value: object) -> None:
-        # In ASCII: the reader of JSON in a browser then cannot stumble over half characters.
-        self._write(status, json.dumps(value).encode(), "application/json", "default-src 'none'")
-
-    def _write(self, status: int, body: bytes, kind: str, policy: str) -> None:
-        self.send_response(status)
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **_HEADERS}
-        for name, value in {**headers, "Content-Security-Policy": policy}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: the address holds the word."""

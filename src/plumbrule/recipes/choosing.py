@@ -1,7 +1,8 @@
 """What a user asked for: a run with its prompts and, in the village, its answer key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from plumbrule.data import (
     read_prompt_file,
 )
 from plumbrule.errors import ConfigError
+from plumbrule.internalization import Subject
 from plumbrule.lab import organisms
 from plumbrule.loop import RECIPES, RunConfig, make_config, recipe_fields, to_mapping
+from plumbrule.recipes.verdicts import village_subjects
 from plumbrule.recipes.village import Recipe, village, village_oracle, village_requests
 from plumbrule.records import Prompt
 
@@ -26,6 +29,9 @@ class Chosen:
     recipe: Recipe
     notes: tuple[str, ...] = ()
     """Such as how many rows repeat one another and were left out."""
+
+    subjects: Callable[[], Sequence[Subject]] | None = None
+    """Gives the principles of a verdict, by the answer key; None where there is none."""
 
 
 def choose_run(given: Mapping[str, Any], recipes: Sequence[str | Path] = ()) -> Chosen:
@@ -71,7 +77,9 @@ def choose_run(given: Mapping[str, Any], recipes: Sequence[str | Path] = ()) -> 
     if config.prompts == "village":
         prompts = village_requests(config.seed)
         chosen = Recipe(config=config, prompts=prompts, oracle=village_oracle)
-        return Chosen(recipe=chosen, notes=notes)
+        return Chosen(
+            recipe=chosen, notes=notes, subjects=partial(village_subjects, seed=config.seed)
+        )
     own = read_prompt_file(Path(config.prompts))
     tests = constitution_prompts(load_constitution(config.constitution))
     return Chosen(

@@ -160,7 +160,7 @@ COLUMNS = ("principle", "breaks", "alone", "by", "keeps", "undecided", "not aske
 
 
 def curation_table(found: CuratedCorpus) -> list[tuple[str, ...]]:
-    """One row a principle, as `COLUMNS` names them."""
+    """One row per principle, as `COLUMNS` names them."""
     return [
         (
             each.principle_id,

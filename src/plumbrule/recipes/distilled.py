@@ -336,9 +336,9 @@ def _outcomes(
     held_out: Sequence[Prompt],
     examined: Mapping[str, tuple[Sequence[Exchange], Sequence[Judgment]]],
 ) -> dict[str, Any]:
-    """What each held-out prompt came to, in the form in which runs are compared.
+    """The outcome of each held-out prompt, in the form in which runs are compared.
 
-    A letter a prompt: `y` it is so, `n` it is not, `-` it does not apply or nobody knows.
+    One letter per prompt: `y` it is so, `n` it is not, `-` it does not apply or nobody knows.
     """
     stages = {}
     for name in (STUDENT, FINAL):

@@ -11,7 +11,7 @@ Bai et al. (2022), arXiv:2212.08073; a teacher with a constitution and a student
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -262,12 +262,8 @@ def distill(
         model = _taught(work, start, learned)
         examined = {}
         if held_out:
-            models = {STUDENT: before, FINAL: open_model(str(model), dtype=dtype, device=device)}
-            for name, one in models.items():
-                replies = work.replies(f"replies-{name}", one, held_out, told=False)
-                examined[name] = (replies, work.judgments(name, replies))
-            replies = work.replies(f"replies-{TEACHER}", teacher, held_out, told=chosen.told)
-            examined[TEACHER] = (replies, work.judgments(TEACHER, replies))
+            final = open_model(str(model), dtype=dtype, device=device)
+            examined = _examined(work, {STUDENT: before, FINAL: final}, held_out)
         ids = {each.id for each, _ in learned}
         found = DistillationResult(
             path=out,
@@ -291,6 +287,19 @@ def distill(
         )
         write_page("run", content, out / "report")
         record_files(ledger, out)
+    return found
+
+
+def _examined(
+    work: "_Distiller", models: Mapping[str, LanguageModel], held_out: Sequence[Prompt]
+) -> dict[str, tuple[list[Exchange], list[Judgment]]]:
+    """Replies to the held-out prompts and their judgments, by who replied."""
+    found = {}
+    for name, one in models.items():
+        replies = work.replies(f"replies-{name}", one, held_out, told=False)
+        found[name] = (replies, work.judgments(name, replies))
+    replies = work.replies(f"replies-{TEACHER}", work.teacher, held_out, told=work.settings.told)
+    found[TEACHER] = (replies, work.judgments(TEACHER, replies))
     return found
 
 

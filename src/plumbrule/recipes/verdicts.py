@@ -1,22 +1,21 @@
 """What a verdict is asked about: principles with prompts, and who reads the replies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from plumbrule.constitution import Constitution, load_constitution
+from plumbrule.constitution import load_constitution
 from plumbrule.data import constitution_prompts, read_prompt_file
 from plumbrule.errors import ConfigError
 from plumbrule.internalization import Subject
-from plumbrule.judging import PromptSet, grade, load_prompts
-from plumbrule.judging.grading import Standing
+from plumbrule.judging import load_prompts
 from plumbrule.lab.oracle import judge
 from plumbrule.lab.requests import KINDS, read_request
 from plumbrule.lab.world import build_world
+from plumbrule.loop.verdicts import judged_subjects
 from plumbrule.models import LanguageModel
 from plumbrule.recipes.village import village_requests
-from plumbrule.records import Exchange, Prompt
-from plumbrule.store import derive_seed
+from plumbrule.records import Prompt
 
 PROHIBITED = ("prohibited", "honesty")
 """Classes of request whose easy answer breaks a principle of the village."""
@@ -117,64 +116,19 @@ def constitution_subjects(
         raise ConfigError(
             f"expected a principle of {constitution} among {', '.join(ids)}, got {only!r:.60}"
         )
-    own = constitution_prompts(whole)
     given = [] if prompts is None else list(read_prompt_file(prompts).prompts)
-    asked = load_prompts(words)
-    found = []
-    for principle in whole.principles:
-        if only not in (None, principle.id):
-            continue
-        mine = [each for each in own if each.kind == principle.id]
-        mine += [
-            each for each in given if only is not None or principle.id in (each.kind, each.group)
-        ]
-        tempting = [each for each in mine if each.deserves_help is not True]
-        if tempting:
-            found.append(
-                Subject(
-                    principle=principle.id,
-                    text=principle.text,
-                    prompts=tempting,
-                    twins=[each for each in mine if each.deserves_help is True],
-                    violates=JudgeReader(principle.id, whole, reader, asked, seed),
-                )
-            )
+    if only is not None:
+        given = [replace(each, kind=only) for each in given]
+    found = judged_subjects(
+        whole, [*constitution_prompts(whole), *given], reader, load_prompts(words), seed
+    )
+    found = [each for each in found if only in (None, each.principle)]
     if not found:
         raise ConfigError(
             "expected prompts that tempt a model to break a principle, found none: write probes "
             "into the constitution, or give --prompts with --principle"
         )
     return found
-
-
-@dataclass
-class JudgeReader:
-    """Reads a reply by asking a judge whether it breaks one principle; asks once for each."""
-
-    principle: str
-    constitution: Constitution
-    judge: LanguageModel
-    words: PromptSet
-    seed: int
-    _known: dict[tuple[str, str], bool | None] = field(default_factory=dict)
-
-    def __call__(self, prompt: Prompt, reply: str) -> bool | None:
-        """True: it breaks it; None: the judge gave no verdict."""
-        key = (prompt.id, reply)
-        if key not in self._known:
-            exchange = Exchange(
-                id=prompt.id, dialogue=prompt.dialogue, response=reply, model="judged"
-            )
-            (said,) = grade(
-                self.judge,
-                [exchange],
-                self.constitution,
-                prompts=self.words,
-                seeds=[derive_seed(self.seed, *key) % 2**31],
-                standing=Standing(only=frozenset([self.principle])),
-            )
-            self._known[key] = {"fail": True, "pass": False}.get(said.verdict)
-        return self._known[key]
 
 
 def is_village(*specs: str | None) -> bool:

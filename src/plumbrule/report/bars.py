@@ -30,9 +30,9 @@ def bars(
 
     Args:
         entries: Each with a `name`, and its length under `key`.
-        key: Where the length stands; what is unknown or below 0 gets no bar.
-        texts: What stands beside each bar.
-        kept: Where it stands whether the entry is set apart.
+        key: Where the length is; what is unknown or below 0 gets no bar.
+        texts: What is beside each bar.
+        kept: Where it is whether the entry is set apart.
     """
     largest = max((entry.get(key) or 0 for entry in entries), default=0) or 1
     return tuple(

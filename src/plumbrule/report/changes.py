@@ -84,7 +84,7 @@ class ComparisonPage:
     """The first changes with rates, a lane each, on one axis."""
 
     anchors: Mapping[str, str]
-    """Where each finding stands on the page, by its id."""
+    """Where each finding is on the page, by its id."""
 
 
 def comparison_view(record: Json) -> ComparisonPage:
@@ -111,7 +111,7 @@ def ranked(findings: Sequence[Json], settings: Json, *, home: str = "") -> tuple
 
     Args:
         findings: In any order.
-        settings: Where the least change that counts stands, if a finding does not say it.
+        settings: Where the least change that counts is, if a finding does not say it.
         home: Folder of the comparison, with a slash, where that is not the one of `report/`.
     """
     order = sorted(findings, key=_rank)
@@ -199,7 +199,7 @@ def _way(finding: Json) -> str:
 
 
 def _overview(changes: Iterable[ChangeRow]) -> Strip:
-    """Put what lies from 0 to 1 on one axis, rates or mean scores; the rest stands in words."""
+    """Put what lies from 0 to 1 on one axis, rates or mean scores; the rest is in words."""
     pairs = [
         (change.finding["base_rate"], change.finding["tuned_rate"])
         if change.rates and _from_0_to_1(change.finding)

@@ -1,4 +1,4 @@
-"""Where things stand in a figure: positions and words; the templates draw them.
+"""Where things are in a figure: positions and words; the templates draw them.
 
 A figure has groups (a tier, a unit), a group has rows (a principle, a measure), a row has lanes
 (one a look), and a lane has marks (one a source). Positions are percentages of the plot's width,
@@ -205,7 +205,7 @@ def _mark(scale: Axis, estimate: Json, *, source: str, look: str, dy: int = 0) -
 
 
 def _short(estimate: Json | None) -> str:
-    """Write the point estimate; a unit that is no share stands in the group's title."""
+    """Write the point estimate; a unit that is no share is in the group's title."""
     if estimate is None:
         return "not known"
     return value_text(estimate) if is_rate(estimate) else number_text(estimate["value"])

@@ -18,6 +18,7 @@ from plumbrule.report.subjects import (
     headline_source,
 )
 from plumbrule.report.templating import fill
+from plumbrule.report.verdict import gravest_first
 
 OPTIONAL = {
     "gates": "gates",
@@ -53,6 +54,8 @@ def render(content: Json) -> str:
     return fill(
         "page",
         content,
+        *(["verdict.css"] if content.get("verdicts") else []),
+        verdicts=gravest_first((content.get("verdicts") or {}).get("verdicts") or ()),
         source=headline_source(content),
         stages=STAGES,
         headline=_headline(content),
@@ -103,7 +106,7 @@ def _principles(content: Json) -> Figure:
 
 
 def _measures(content: Json) -> Figure:
-    """Draw what shares a unit on one axis; the headline measures stand in the table only."""
+    """Draw what shares a unit on one axis; the headline measures are in the table only."""
     subjects, source = from_measures(content), headline_source(content)
     kinds: dict[tuple[str, str], list[Charted]] = {}
     for subject in subjects:

@@ -17,7 +17,7 @@ from plumbrule.store import write_atomic
 Json = dict[str, Any]
 
 LONGEST_TITLE = 200
-"""Characters of the question that stand on top; the tree has all of it."""
+"""Characters of the question that are shown on top; the tree has all of it."""
 
 _FAILURES = {
     "error": "crashed",
@@ -26,7 +26,7 @@ _FAILURES = {
     "budget": "did not fit the budget",
     "depth": "lay too deep",
     "absent": "had no specialist of that name",
-    "evidence": "quoted words that do not stand there",
+    "evidence": "quoted words that are not in the text",
     "question": "did not speak to the question of a person",
 }
 _LEADS = {
@@ -62,7 +62,7 @@ def write_review_page(folder: Path) -> Path:
         folder: A review's folder; also of one that is not finished.
 
     Returns:
-        Where the page stands.
+        Where the page is.
 
     Raises:
         DataError: The folder holds no review, or one of its files cannot be read.

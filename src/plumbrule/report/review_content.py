@@ -175,7 +175,7 @@ def walk(node: Json) -> Iterator[Json]:
 
 
 def _flaws(report: Json, evidence: list[Json]) -> list[Json]:
-    """What a report found wrong, each with its quotes as they stand in the report's evidence."""
+    """What a report found wrong, each with its quotes as they are in the report's evidence."""
     places = {(each["source"], each["start"], each["end"]): each for each in evidence}
     return [
         {

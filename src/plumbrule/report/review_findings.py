@@ -1,4 +1,4 @@
-"""What a review found, surest first, each with its words and where they stand in the paper."""
+"""What a review found, surest first, each with its words and where they are in the paper."""
 
 from bisect import bisect_right
 from collections.abc import Iterator

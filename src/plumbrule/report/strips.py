@@ -120,5 +120,5 @@ def _lane(name: str, estimate: Json, marks: tuple[EstimateMark, ...], value: str
 
 
 def short_text(estimate: Json) -> str:
-    """Write the point estimate; a unit that is no share stands elsewhere."""
+    """Write the point estimate; a unit that is no share is elsewhere."""
     return value_text(estimate) if is_rate(estimate) else number_text(estimate["value"])

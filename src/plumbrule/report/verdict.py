@@ -42,9 +42,7 @@ class HeatCell:
 
 def render(content: Json) -> str:
     """Turn the record of a verdict into one HTML file that needs nothing else."""
-    verdicts = sorted(
-        content.get("verdicts") or (), key=lambda one: (_rank(one), -(one["faked_score"] or 0))
-    )
+    verdicts = gravest_first(content.get("verdicts") or ())
     return fill(
         "verdict",
         content,
@@ -54,6 +52,11 @@ def render(content: Json) -> str:
         cells={one["principle"]: heat_cells(one) for one in verdicts},
         curves={one["principle"]: curve_points(one) for one in verdicts},
     )
+
+
+def gravest_first(verdicts: Sequence[Json]) -> list[Json]:
+    """Verdicts in the order in which a reader needs them."""
+    return sorted(verdicts, key=lambda one: (_rank(one), -(one.get("faked_score") or 0)))
 
 
 def _rank(verdict: Mapping[str, Any]) -> int:

@@ -20,6 +20,7 @@ PAGES = {
     "features": "features.render",
     "compliance": "compliance.render",
     "red_team": "red_team.render",
+    "loop": "story.render",
 }
 """Each kind of page, and the function in `plumbrule.report` that draws it."""
 
@@ -33,10 +34,11 @@ def write_page(kind: str, content: Mapping[str, Any], folder: Path) -> None:
     Args:
         kind: `run`, `comparison` of two models, `verdict` on a model's principles, `runs` side
             by side, `production` (a watch of a model in use), `trial` of two arms, `features` of
-            a dictionary, `compliance` of a model with a constitution, or `red_team`.
+            a dictionary, `compliance` of a model with a constitution, `red_team`,
+            or `loop` of finding and mending.
         content: The record, as the document of that kind describes it (`docs/report.md`,
-            `verdict.md`, `recipes.md`, `watch.md`, `features.md`, `comply.md`, `redteam.md`).
-            Every part of it may be missing, except of features.
+            `verdict.md`, `recipes.md`, `watch.md`, `features.md`, `comply.md`, `redteam.md`,
+            `loop.md`). Every part of it may be missing, except of features.
         folder: Where both files go; made if it is not there.
 
     Raises:

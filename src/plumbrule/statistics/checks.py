@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Real
 from plumbrule.errors import ConfigError, DataError
 
 Observations = Real[np.ndarray, " observations"] | Bool[np.ndarray, " observations"]
-"""One number a prompt; true and false count as 1 and 0."""
+"""One number per prompt; true and false count as 1 and 0."""
 
 
 def check_level(level: float) -> None:

@@ -52,7 +52,7 @@ def check_false_share(level: float) -> None:
 def checked_evidence(
     values: Real[np.ndarray, " claims"], *, largest: float = math.inf, name: str
 ) -> Float[np.ndarray, " claims"]:
-    """Take one number a claim as floats, or name the first that is not in `[0, largest]`.
+    """Take one number per claim as floats, or name the first that is not in `[0, largest]`.
 
     Raises:
         DataError: Not one axis, not numbers, or one of them outside the bounds or NaN.

@@ -20,10 +20,10 @@ from plumbrule.statistics.checks import bounded, check_level, check_some
 from plumbrule.statistics.intervals import clopper_pearson
 
 Labeled = Real[np.ndarray, " labeled"] | Bool[np.ndarray, " labeled"]
-"""One number a reply that people labeled; true and false count as 1 and 0."""
+"""One number per reply that people labeled; true and false count as 1 and 0."""
 
 Rest = Real[np.ndarray, " rest"] | Bool[np.ndarray, " rest"]
-"""One number a reply that only the judge saw."""
+"""One number per reply that only the judge saw."""
 
 Strata = tuple[Int[np.ndarray, " labeled"], Int[np.ndarray, " rest"]]
 
@@ -351,7 +351,7 @@ def inclusion_probabilities(
             wrong as well.
 
     Returns:
-        One probability a reply, above 0 and at most 1; their sum is `labels`. Draw each by itself.
+        One probability per reply, above 0 and at most 1; their sum is `labels`. Draw each alone.
 
     Raises:
         DataError: A number is out of its range.

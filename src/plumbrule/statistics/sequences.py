@@ -104,7 +104,7 @@ class BettingSequence:
         self._times.update(floats.tolist())
 
     def count(self, times: Mapping[float, int]) -> None:
-        """Take in observations by how often each came; their order does not matter.
+        """Add observations, given as how often each value was seen; their order does not matter.
 
         Raises:
             DataError: A value is not finite or outside the bounds, or a number of times is below 0;

@@ -14,7 +14,7 @@ from plumbrule.training.constitutional import (
 from plumbrule.training.documents import Document, spec_documents, train_documents
 from plumbrule.training.dpo import PreferencePair, pairs_of, train_dpo
 from plumbrule.training.exchanges import more_to_imitate, revising_exchanges, with_reasons
-from plumbrule.training.grpo import train_grpo
+from plumbrule.training.from_reward import learn_from_reward, train_grpo, train_ppo, train_rloo
 from plumbrule.training.kto import RatedReply, rated_of, train_kto
 from plumbrule.training.monitors import (
     Confirmation,
@@ -24,7 +24,6 @@ from plumbrule.training.monitors import (
     Monitored,
     MonitorSettings,
 )
-from plumbrule.training.ppo import train_ppo
 from plumbrule.training.results import CurvePoint, HeldOut, TrainingResult
 from plumbrule.training.revision_filter import (
     FilteredRevisions,
@@ -34,7 +33,6 @@ from plumbrule.training.revision_filter import (
 )
 from plumbrule.training.reward_model import RewardModel, train_reward_model
 from plumbrule.training.rewarded import Reward
-from plumbrule.training.rloo import train_rloo
 from plumbrule.training.settings import (
     DocumentTraining,
     DpoTraining,
@@ -85,6 +83,7 @@ __all__ = [
     "critique_and_revise",
     "examples_to_imitate",
     "filter_revisions",
+    "learn_from_reward",
     "more_to_imitate",
     "pairs_of",
     "pairs_to_compare",

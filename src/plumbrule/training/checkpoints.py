@@ -51,7 +51,7 @@ class Inputs:
 
     @property
     def sha256(self) -> str:
-        """Hash of it all."""
+        """Hash of everything that decides the weights."""
         return fingerprint([CODE_VERSION, asdict(self)])
 
 
@@ -278,6 +278,12 @@ def workspace(out: Path, inputs: Inputs, *, circumstances: object) -> Iterator[T
             if error.exit_code == 2 and space.last_checkpoint() is None:
                 space.discard()
             raise
+
+
+@contextmanager
+def following(out: Path, inputs: Inputs) -> Iterator[TrainingWorkspace]:
+    """The same folder for a process that another one, which holds it, trains together with."""
+    yield TrainingWorkspace(out=out, folder=out.parent / f"{out.name}.partial", inputs=inputs)
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ RUN = 3
 """Words in a row that count as said again."""
 
 LogProbs = Sequence[Sequence[float]]
-"""Natural logarithm of each token's probability, one row a reply."""
+"""Natural logarithm of each token's probability, one row per reply."""
 
 
 @strict
@@ -66,7 +66,7 @@ def runs(text: str, words: int = RUN) -> list[tuple[str, ...]]:
 
 
 def repeated_share(text: str) -> float | None:
-    """Share of a text's runs of words that stood in it before; None below three words.
+    """Share of a text's runs of words that it held before; None below three words.
 
     Example:
         >>> repeated_share("I will help you."), repeated_share("no " * 12)
@@ -85,7 +85,7 @@ def mean_repetition(replies: Sequence[str]) -> float | None:
 def shared_runs(replies: Sequence[str]) -> float | None:
     """Share of runs of words that some other reply has too; None where there are no runs.
 
-    Within a reply a run counts once, so that a reply which repeats itself shares nothing by that.
+    Within one reply a run counts once, so that a reply which repeats itself shares nothing by that.
 
     Example:
         >>> shared_runs(["I can not help.", "I can not swim.", "Take the second road."])
@@ -182,7 +182,7 @@ class CollapseBounds:
     replies, whose length says nothing."""
 
     cut_off: float | None = 0.5
-    """Rise of the share of replies that come to no end."""
+    """Rise of the share of replies that are cut off at the longest length."""
 
     repetition: float | None = 0.3
     """Rise of the share of a reply's runs of words that it said before."""

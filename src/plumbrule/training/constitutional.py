@@ -102,10 +102,10 @@ class RevisionRound:
     """None where nobody looked, or the critique was unusable."""
 
     revision: str | None
-    """The new reply; None where the old one stands."""
+    """The new reply; None where the old one is kept."""
 
     reason: str | None
-    """Why a round came to nothing that should have come to something."""
+    """Why a round gave no examples although it should have."""
 
 
 @strict
@@ -463,6 +463,6 @@ def pairs_to_compare(candidates: Sequence[Sequence[Exchange]]) -> list[Candidate
 
 
 def _overlap(first: Exchange, second: Exchange) -> float:
-    """Share of the words of both replies that stand in both."""
+    """Share of the words of both replies that are in both."""
     left, right = (set(each.response.casefold().split()) for each in (first, second))
     return len(left & right) / max(1, len(left | right))

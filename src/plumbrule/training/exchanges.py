@@ -57,7 +57,7 @@ def with_reasons(
         examples: What is imitated; a reply that no trail revised stays as it is.
         trails: Revised ones.
         constitution: Its principles' `reason`; the rule's own text where one has none.
-        settings: `reasons` says whether they stand in the reply, or are an example of their own in
+        settings: `reasons` says whether they are in the reply, or are an example of their own in
             which the user asks why.
     """
     if settings.reasons == "none":
@@ -89,7 +89,7 @@ def revising_exchanges(
 ) -> list[Exchange]:
     """Every critique that led to a revision, and every revision, as replies to what asked for them.
 
-    Training on a reply learns its tokens and only reads what stands before, so this is
+    Training on a reply learns its tokens and only reads what is before, so this is
     -log p(revision | critique, original, principle). A principle's worked examples are left out:
     what is learned shall not need them.
 

@@ -85,7 +85,7 @@ class LoadedModel:
     def encode(
         self, examples: Sequence[Any], replies: Sequence[str], settings: TrainingSettings
     ) -> list[TokenizedExample]:
-        """Replies to the dialogues of named examples, in tokens; see `tokenized_data.encode`."""
+        """Tokenize dialogues with their replies; see `tokenized_data.encode`."""
         return encode(
             self.chat,
             [each.id for each in examples],

@@ -207,7 +207,7 @@ class MonitorSession(TrainerCallback):  # type: ignore[misc]
         )
 
     def _confirm(self, number: int) -> tuple[ScoredReplies, ScoredReplies]:
-        """Scores of fresh replies by the best and by the present model, a mean a prompt."""
+        """Scores of fresh replies by the best and the present model, one mean for each prompt."""
         with worn(self._module, self._best):
             best = self._fresh(number)
         return best, self._fresh(number)
@@ -259,7 +259,7 @@ class MonitorSession(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class _Drawn:
-    """Replies that were drawn, one a prompt."""
+    """Replies that were drawn, one per prompt."""
 
     tokens: Sequence[Sequence[int]]
     texts: Sequence[str]

@@ -59,7 +59,7 @@ def fall_p_value(
     models are the same and, for yes or no, McNemar's.
 
     Args:
-        before: One score a prompt.
+        before: One score per prompt.
         after: Of the other model, for the same prompts in the same order.
         seed: Of the random signs, which are drawn where there are too many to go through.
         level: Smallest p-value that has to be told apart: the smaller, the more signs are drawn.
@@ -98,7 +98,7 @@ def fall_p_value(
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredReplies:
-    """Scores of one model's replies, one a prompt."""
+    """Scores of one model's replies, one per prompt."""
 
     gold: Sequence[float] | None
     proxy: Sequence[float] | None
@@ -246,7 +246,7 @@ class StoppingRule:
         return self.state.cost
 
     def _changes(self, best: ScoredReplies, now: ScoredReplies) -> list[float]:
-        """How far gold came to lie above what was due, one number a prompt."""
+        """How far the gold reward lies above what is due, one number for each prompt."""
         rate = self._rate(best, now)
         before, after = (
             np.asarray(_less(_there(seen.gold), seen.proxy, rate)) for seen in (best, now)
@@ -324,7 +324,7 @@ def _rise(best: ScoredReplies, now: ScoredReplies) -> float:
 
 
 def _less(gold: Sequence[float], proxy: Sequence[float] | None, rate: float) -> list[float]:
-    """Gold less what the proxy accounts for, one number a prompt."""
+    """Gold less what the proxy accounts for, one number per prompt."""
     if proxy is None or not rate:
         return list(gold)
     left = np.asarray(gold) - rate * np.asarray(proxy)

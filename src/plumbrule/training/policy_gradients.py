@@ -54,7 +54,7 @@ def whiten(
     Values that are all the same have no scale: they become 0, or stay as they are without `shift`.
 
     Args:
-        values: Numbers, one a token.
+        values: Numbers, one per token.
         mask: Which tokens there are.
         shift: Take the mean away; rewards keep theirs, since its sign says what is good.
 
@@ -84,7 +84,7 @@ def token_rewards(
         scores: What each reply earned.
         log_probs: Of the tokens drawn, under the model that drew them, in nats.
         reference: The same under the starting model.
-        mask: Which tokens there are; at least one a row.
+        mask: Which tokens there are; at least one per row.
         coefficient: Penalty per nat.
 
     Source:
@@ -194,7 +194,7 @@ def clipped_value_loss(
 
 
 def next_coefficient(coefficient: float, *, divergence: float, target: float | None) -> float:
-    """The penalty for the next batch, steered so that the divergence comes to its target.
+    """The penalty for the next batch, steered so that the divergence reaches its target.
 
     Args:
         coefficient: The one of this batch.

@@ -91,7 +91,7 @@ class ValueHead(torch.nn.Linear):
         torch.nn.init.zeros_(self.bias)
 
     def forward(self, hidden: Float[Tensor, "R C H"]) -> Float[Tensor, "R C"]:
-        """One number a token, in units of reward."""
+        """One number per token, in units of reward."""
         found: Tensor = super().forward(F.normalize(hidden.float(), dim=-1))
         return found[..., 0]
 
@@ -279,7 +279,7 @@ class PpoTrainer(Discreet):
         )
 
     def draw(self, prompts: Sequence[list[int]], batch: int) -> list[Any]:
-        """One reply a prompt, each from a seed of its own."""
+        """One reply per prompt, each from a seed of its own."""
         chat = self.given.start.chat
         if self._capabilities is None:
             text = chat.prompts([_PROBE])[0]

@@ -26,7 +26,7 @@ class RevisionFilter:
     """Share of a revision's runs of three words that it has said before."""
 
     most_copied: float = 0.5
-    """Share of its runs of four words that stand in the critique, and not in the draft."""
+    """Share of its runs of four words that are in the critique, and not in the draft."""
 
     alike: float = 0.8
     """Share of the runs of three words of two revisions together that both have, from which on

@@ -147,7 +147,7 @@ class RewardModel:
             responses: One reply each.
 
         Returns:
-            One score a reply, in order.
+            One score per reply, in order.
 
         Raises:
             DataError: The numbers differ, or a reply is longer than the model reads.

@@ -25,13 +25,14 @@ from plumbrule.training.checkpoints import TrainingWorkspace
 from plumbrule.training.drift import DRIFT, RATIO_MAX, RATIO_MEAN, refuse_drift
 from plumbrule.training.loading import half
 from plumbrule.training.monitor import MonitorSession
+from plumbrule.training.processes import Processes, processes
 from plumbrule.training.reproducibility import on_cuda
 from plumbrule.training.results import CurvePoint, TrainingProgress
 from plumbrule.training.settings import TrainingSettings
 from plumbrule.training.tokenized_data import order
 
 _POINTS = 200
-"""Points of a curve, about; shorter runs have one a step."""
+"""Points of a curve, about; shorter runs have one per step."""
 
 _FIRST_CHECKPOINT_SECONDS = 20.0
 _CHECKPOINT_COST = 20.0  # seconds of training per second of writing checkpoints
@@ -127,11 +128,13 @@ def arguments(
     """
     large = sum(parameter.numel() for parameter in module.parameters()) >= _LARGE
     recompute = settings.gradient_checkpointing
-    micro = at_once(batches.batch_size, batches.micro_batch_size, space.most_at_once)
+    team = processes()
+    share = batches.batch_size // team.count
+    micro = at_once(share, batches.micro_batch_size, space.most_at_once)
     return {
         "output_dir": str(space.steps),
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": batches.batch_size // micro,
+        "gradient_accumulation_steps": share // micro,
         "num_train_epochs": 1,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule
@@ -152,9 +155,11 @@ def arguments(
         "use_cpu": not on_cuda(),
         "disable_tqdm": True,
         "log_level": "error",
+        "log_level_replica": "error",
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": on_cuda(),
-        "average_tokens_across_devices": False,
+        "average_tokens_across_devices": team.several,
+        "ddp_find_unused_parameters": False if team.several else None,
         "remove_unused_columns": False,
     }
 
@@ -246,8 +251,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         progress: TrainingProgress | None,
         since_log: list[tuple[int, torch.Tensor]],
         monitor: MonitorSession | None = None,
+        team: Processes | None = None,
     ) -> None:
         self._since_log, self._monitor = since_log, monitor
+        self._team = team or Processes()
         self._settings, self._batches, self._space = settings, batches, space
         self._before, self._tally, self._progress = before, tally, progress
         self._log_every = log_every(settings, batches)
@@ -269,7 +276,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if control.should_training_stop:
             return
         if step < state.max_steps and not step % self._log_every:
-            control.should_save = not step % self._batches.steps_each and self._due(step)
+            due = not step % self._batches.steps_each and self._due(step)
+            control.should_save = self._team.agreed(due)  # each has a clock of its own
             self._asked = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
@@ -293,9 +301,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if self._monitor is not None:
             with writing(path):
                 self._monitor.write(path)
-        self._space.seal(
-            path, step=state.global_step, seconds=self.seconds, tokens=self._tally.tokens
-        )
+        self._team.wait()  # each has its own random state to write
+        if self._team.first:
+            self._space.seal(
+                path, step=state.global_step, seconds=self.seconds, tokens=self._tally.tokens
+            )
+        self._team.wait()
         self._last_step, self._last_time = state.global_step, time.monotonic()
         self._cost = self._last_time - self._asked
 
@@ -359,7 +370,8 @@ def run_trainer(
             last checkpoint is kept.
         MemoryShort: So many examples at once do not fit; see `fewer_at_once`.
     """
-    last = space.last_checkpoint()
+    team = processes()
+    last = team.agreed(space.last_checkpoint() if team.first else None)
     tally = tally or TokenTally()
     tally.tokens = last.tokens if last else 0
     watch = Watch(
@@ -372,6 +384,7 @@ def run_trainer(
         progress=progress,
         since_log=trainer.since_log,
         monitor=monitor,
+        team=team,
     )
     trainer.order = batches.order
     trainer.remove_callback(PrinterCallback)
@@ -469,9 +482,10 @@ def _measured(logs: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def circumstances() -> dict[str, Any]:
+def circumstances(team: Processes) -> dict[str, Any]:
     """What the last bits of a result depend on, besides its inputs."""
     return {
+        **({"processes": team.count} if team.several else {}),
         "device": torch.cuda.get_device_name() if on_cuda() else "cpu",
         "threads": torch.get_num_threads(),
     }

@@ -5,10 +5,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plumbrule.errors import ModelError
+from plumbrule.errors import ConfigError, ModelError
 from plumbrule.store import fingerprint
-from plumbrule.training.checkpoints import Inputs, TrainingWorkspace, finished, inputs_of, workspace
+from plumbrule.training.checkpoints import (
+    Inputs,
+    TrainingWorkspace,
+    finished,
+    following,
+    inputs_of,
+    workspace,
+)
 from plumbrule.training.monitors import Monitor, identity_of
+from plumbrule.training.processes import Processes, processes
 from plumbrule.training.results import HeldOut, TrainingProgress, TrainingResult
 from plumbrule.training.settings import TrainingSettings
 
@@ -50,24 +58,36 @@ def carry_out(
             once, from the last checkpoint on, and `progress` is told their number.
     """
     _check_folder(job.model)
+    team = processes()
+    _check_team(job, team)
     if job.monitor is not None:
         data = [data, identity_of(job.monitor)]
     inputs = inputs_of(job.model, job.settings, seed=job.seed, data=data)
     done = finished(job.out, inputs)
+    team.wait()  # before the first of several writes what another would find
     if done is not None:
-        _tidy(job, inputs)
+        if team.first:
+            _tidy(job, inputs)
         return done
     from plumbrule.training.loading import check_model
     from plumbrule.training.reproducibility import reproducibly
     from plumbrule.training.running import circumstances
 
     check_model(job.model)
-    with workspace(job.out, inputs, circumstances=circumstances()) as space:
+    own = (
+        workspace(job.out, inputs, circumstances=circumstances(team))
+        if team.first
+        else following(job.out, inputs)
+    )
+    with own as space:
+        team.wait()
         while True:
             try:
                 with reproducibly(job.seed):
                     return work(space)
             except Exception as error:
+                if team.several:  # the others have not run out of memory, and would wait
+                    raise
                 space = replace(space, most_at_once=_fewer(job, space, error))
 
 
@@ -97,14 +117,21 @@ def conclude(
     from plumbrule.training.loading import save_final
     from plumbrule.training.running import run_trainer, writing
 
+    team = processes()
     session = _session(job, start, trainer) if job.monitor is not None else None
+    progress = job.progress if team.first else None
     trained = run_trainer(
-        trainer, job.settings, batches, space, job.progress, tally=tally, monitor=session
+        trainer, job.settings, batches, space, progress, tally=tally, monitor=session
     )
+    if not team.first:
+        team.wait()
+        done = finished(job.out, space.inputs)
+        assert done is not None
+        return done
     measured = held_out(trainer.model) if held_out else None
     with writing(space.folder):
         final = save_final(start, trainer.model, space)
-    return space.finish(
+    result = space.finish(
         final,
         TrainingResult(
             path=job.out,
@@ -122,6 +149,8 @@ def conclude(
             monitored=session.result() if session else None,
         ),
     )
+    team.wait()
+    return result
 
 
 def _session(job: TrainingJob, start: "LoadedModel", trainer: Any) -> "MonitorSession":
@@ -166,6 +195,27 @@ def _fewer(job: TrainingJob, space: TrainingWorkspace, error: Exception) -> int:
     if job.progress and told:
         job.progress(*told, {"micro_batch_size": float(fewer)})
     return fewer
+
+
+def _check_team(job: TrainingJob, team: Processes) -> None:
+    """Refuse what several processes cannot do together.
+
+    Raises:
+        ConfigError: The stage, the batch or a monitor.
+    """
+    if not team.several:
+        return
+    batch = min(job.settings.batch_size, job.examples)
+    if job.settings.stage() != "supervised" or job.monitor is not None:
+        raise ConfigError(
+            f"expected supervised training without a monitor from {team.count} processes, got "
+            f"{job.settings.stage()}; start it without `accelerate launch`"
+        )
+    if batch % team.count:
+        raise ConfigError(
+            f"expected a batch that {team.count} processes can share alike, got {batch} examples; "
+            "set batch_size to a multiple"
+        )
 
 
 def _check_folder(model: Path) -> None:

@@ -72,7 +72,9 @@ class _SupervisedTrainer(OrderedTrainer, SFTTrainer):  # type: ignore[misc]
         weights: Any = inputs.get("weight")
         inputs = {name: value for name, value in inputs.items() if name != "weight"}
         log_probs = None
-        if self.args.device.type == "cpu" and not self.aux_loss_enabled and not return_outputs:
+        alone = self.args.world_size == 1  # several get their gradients together in `forward`
+        cpu = self.args.device.type == "cpu"
+        if alone and cpu and not self.aux_loss_enabled and not return_outputs:
             log_probs = reply_log_probs(
                 model,
                 inputs["input_ids"],
@@ -402,7 +404,7 @@ class _DrawnLogProbs(LogitsProcessor):  # type: ignore[misc]
         return scores
 
     def finish(self, ids: Tensor) -> Tensor:
-        """One column a token that was drawn."""
+        """One column per token that was drawn."""
         self._look(ids[:, -1])
         return torch.stack(self._found, dim=1)
 

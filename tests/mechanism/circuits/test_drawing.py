@@ -115,7 +115,7 @@ def test_hostile_titles_stay_text(graph):
 def test_an_empty_circuit_says_so(graph):
     drawn = ElementTree.fromstring(draw_circuit(graph, {}, title="none"))
 
-    assert text_of(drawn, "desc") == "A circuit without edges: none stands."
+    assert text_of(drawn, "desc") == "A circuit without edges: none is confirmed."
     assert "no edge stands" in [each.text for each in drawn.iter(f"{SVG}text")]
     assert paths(drawn) == []
 

@@ -9,10 +9,10 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.lab.circuits import TASKS
 from plumbrule.mechanism import (
     Edge,
+    Faithfulness,
     PromptPair,
     attribute_edges,
     edges_of,
-    faithfulness_of,
     find_circuit,
     find_sites,
     patch_edges,
@@ -196,7 +196,7 @@ def test_dead_ends_are_left_out_and_change_nothing(lookup):
 
     assert set(connected(graph, truth | dead)) == truth
     assert connected(graph, dead) == ()
-    with_dead, without = run(lookup.all, faithfulness_of, lookup.pairs[:4], [truth | dead, truth])
+    with_dead, without = run(lookup.all, Faithfulness, lookup.pairs[:4]).of([truth | dead, truth])
     assert with_dead == pytest.approx(without, abs=1e-4)
 
 
@@ -208,11 +208,11 @@ def test_pruning_drops_what_can_be_spared_and_nothing_more(lookup):
     kept = run(lookup.all, prune, pairs, effects, loss=0.02)
 
     assert set(kept) <= lookup.truth
-    whole, after = run(lookup.all, faithfulness_of, pairs, [effects, kept])
+    whole, after = run(lookup.all, Faithfulness, pairs).of([effects, kept])
     assert abs(1 - after) <= abs(1 - whole) + 0.02
     for edge in kept:
         rest = [each for each in kept if each != edge]
-        assert abs(1 - run(lookup.all, faithfulness_of, pairs, [rest])[0]) > abs(1 - whole) + 0.02
+        assert abs(1 - run(lookup.all, Faithfulness, pairs).of([rest])[0]) > abs(1 - whole) + 0.02
     assert run(lookup.all, prune, pairs, {}) == ()
     with pytest.raises(ConfigError, match="loss must be"):
         run(lookup.all, prune, pairs, effects, loss=1.0)
@@ -236,7 +236,7 @@ def test_prompts_that_the_metric_does_not_tell_apart_are_refused(lookup):
     with pytest.raises(DataError, match="the same on the clean and on the corrupted"):
         run(lookup.all[:2], find_circuit, same, seed=0, graph=lookup.graph)
     with pytest.raises(DataError, match="choose prompts or answers that it tells apart"):
-        run(lookup.all, faithfulness_of, same[:4], [lookup.truth])
+        run(lookup.all, Faithfulness, same[:4]).of([lookup.truth])
 
 
 def test_settings_and_pairs_that_cannot_be_used_are_refused(lookup):
@@ -252,7 +252,7 @@ def test_settings_and_pairs_that_cannot_be_used_are_refused(lookup):
             run(lookup.all[:2], find_circuit, pairs[:8], seed=0, graph=lookup.graph, **settings)
     with pytest.raises(DataError, match="expected at least 8 pairs"):
         run(lookup.all[:2], find_circuit, pairs[:7], seed=0)
-    with pytest.raises(DataError, match="1 of 9 stand there twice"):
+    with pytest.raises(DataError, match="1 of 9 are given twice"):
         run(lookup.all[:2], find_circuit, [*pairs[:8], pairs[0]], seed=0, graph=lookup.graph)
 
 
@@ -268,7 +268,7 @@ def test_the_model_is_left_as_it_was(lookup):
     run(lookup.all, attribute_edges, pairs, steps=1)
     with pytest.raises(ZeroDivisionError):
         run(lookup.all, attribute_edges, pairs, lambda logits, pairs: 1 / 0)
-    run(lookup.all, faithfulness_of, pairs, [()])
+    run(lookup.all, Faithfulness, pairs).of([()])
 
     assert hooks() == before
     assert not [name for name, part in lookup.module.named_modules() if "forward" in vars(part)]

@@ -24,8 +24,10 @@ from plumbrule.mechanism import (
     repair,
     rounded,
 )
-from plumbrule.mechanism.repairs import fitting, receipts
+from plumbrule.mechanism.repairs import measuring, receipts
+from plumbrule.mechanism.repairs.receipt_parts import Measurement
 from plumbrule.mechanism.repairs.replies import DrawnReply, at_fault, draw_replies, wanted_replies
+from plumbrule.mechanism.repairs.unlearning import Unlearning
 from plumbrule.models import LocalModel, open_model
 from plumbrule.records import from_json
 
@@ -163,7 +165,7 @@ def test_a_repair_that_was_interrupted_goes_on_where_it_stopped(run, monkeypatch
     lost = next((folder / "parts").glob("twins-[0-9a-f]*.json"))
     lost.unlink()
     asked = []
-    own = receipts._Measurement.rate
+    own = Measurement.rate
 
     def counted(self, name, *given, **named):
         asked.append(name)
@@ -172,7 +174,7 @@ def test_a_repair_that_was_interrupted_goes_on_where_it_stopped(run, monkeypatch
     def refitted(*given, **named):
         raise AssertionError("it was fitted again")
 
-    monkeypatch.setattr(receipts._Measurement, "rate", counted)
+    monkeypatch.setattr(Measurement, "rate", counted)
     monkeypatch.setattr("plumbrule.mechanism.repairs.repairing.fit_repair", refitted)
     again = repair(
         planted(),
@@ -277,7 +279,7 @@ def test_too_little_memory_is_said_and_the_model_left_alone(monkeypatch):
     def full(*given):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(fitting._Fit, "step", full)
+    monkeypatch.setattr(Unlearning, "step", full)
     with pytest.raises(ModelError, match="does not fit into memory"):
         fit_repair(model, prompts.shown, prompts.kept, violates, settings=SETTINGS)
 
@@ -295,7 +297,7 @@ def test_prompts_that_were_fitted_to_are_not_measured_on():
     )
 
     with pytest.raises(DataError, match="was fitted to"):
-        receipts._check_apart(mixed)
+        measuring._check_apart(mixed)
 
 
 @pytest.mark.parametrize(

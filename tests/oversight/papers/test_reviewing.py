@@ -21,7 +21,8 @@ from plumbrule.oversight.papers import (
     review_paper,
     verify_paper_review,
 )
-from plumbrule.oversight.papers.reviewing import ASKS, DIMENSIONS, pieces
+from plumbrule.oversight.papers.judges import ASKS, pieces
+from plumbrule.oversight.papers.tree import DIMENSIONS
 
 PART_OF = {
     **dict.fromkeys(

@@ -1,7 +1,7 @@
 """What a hand-set model computes, said in words that can be read: subspaces, heads, memories.
 
 The residual stream is a sum of named subspaces, such as `token` or `previous`. A head looks where
-what it reads from two subspaces matches, and moves what stands in one subspace there into another
+what it reads from two subspaces matches, and moves what is in one subspace there into another
 one here; a memory answers patterns with vectors. Nothing here knows of weights or model families.
 
 Axes: K patterns of a memory, S size of a subspace.
@@ -42,7 +42,7 @@ class Match:
     """Looks where what is read here and what is read there are alike."""
 
     query: str
-    """Subspace read where the head stands."""
+    """Subspace read where the head is."""
 
     key: str
     """Subspace read where it looks; of the same size."""
@@ -54,7 +54,7 @@ class Match:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Offset:
-    """Looks a fixed number of tokens back, whatever stands there."""
+    """Looks a fixed number of tokens back, whatever is there."""
 
     back: int
     strength: float = STRENGTH
@@ -63,7 +63,7 @@ class Offset:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """Moves what is read where a head looks into a subspace where it stands."""
+    """Moves what is read where a head looks into a subspace where it is."""
 
     source: str
     target: str
@@ -110,7 +110,7 @@ class Blueprint:
     """By token and subspace, what the token writes there."""
 
     unembedding: Mapping[str, Mapping[str, Vector]]
-    """By token and subspace, what its logit reads. Tokens that stand here are the answers."""
+    """By token and subspace, what its logit reads. Tokens listed here are the answers."""
 
     heads: tuple[Head, ...] = ()
     memories: tuple[Memory, ...] = ()

@@ -57,7 +57,7 @@ class Distractors:
         self.places, self.answers, self.murmur, self.rng = places, answers, murmur, rng
 
     def reading(self, channels: int, size: float) -> Matrix:
-        """(N, channels); what always stands there tells nothing, so it is left out."""
+        """(N, channels); what is always there tells nothing, so it is left out."""
         found: np.ndarray = self.rng.normal(size=(self.places.total, channels)) * size
         found[self.places[ONE]] = 0.0
         found[self.places[NOISE]] *= NOISE_SHARE

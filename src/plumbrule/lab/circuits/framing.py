@@ -33,7 +33,7 @@ def _directions(size: int, width: int, rng: np.random.Generator) -> Matrix:
 
 
 class Frame:
-    """How named coordinates are written to a model's stream, and read from behind its norms."""
+    """How named coordinates are written to the residual stream, and read after its norms."""
 
     def __init__(self, parts: Assembled, width: int, rng: np.random.Generator) -> None:
         self.basis = _directions(parts.places.total, width, rng)

@@ -19,7 +19,7 @@ Rows = dict[str, dict[str, Vector]]
 """By token and subspace."""
 
 START = "start"
-"""The token that stands first in each prompt."""
+"""The token that is first in each prompt."""
 
 GAIN = 8.0
 """Logits that a whole answer is worth."""
@@ -56,7 +56,7 @@ def answering(tokens: Sequence[str], subspace: str = "answer") -> Rows:
 
 
 def merged(*several: Mapping[str, Mapping[str, Vector]]) -> Rows:
-    """Rows side by side; a token may stand in several."""
+    """Rows side by side; a token may be in several."""
     found: Rows = {}
     for rows in several:
         for token, vectors in rows.items():
@@ -84,7 +84,7 @@ def scattered(
 
 
 def looking_back(name: str, *, source: str, target: str) -> Head:
-    """A head of layer 0 that moves what the position before says."""
+    """A head of layer 0 that copies the previous position's token to each position."""
     return Head(
         name=name,
         layer=0,

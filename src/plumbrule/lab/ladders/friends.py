@@ -1,7 +1,7 @@
 """Chains of facts in the village: the friend of the friend of ... somebody.
 
 A context holds one fact a person in random order, a token a fact: who, and who their friend is.
-The question stands at a fact and is about whom the fact is about: who is the friend of the friend
+The question is at a fact and is about whom the fact is about: who is the friend of the friend
 of ... that person, `depth` times. Of 2k times, the second k begin where the first k end.
 """
 
@@ -26,7 +26,7 @@ from plumbrule.lab.world import PEOPLE
 
 @dataclass(frozen=True)
 class FriendChain:
-    """Who stands at the end of `depth` friendships, from facts in random order.
+    """Who is at the end of `depth` friendships, from facts in random order.
 
     Source:
         The village is ours. That an answer is found by asking the same question at half the depth

@@ -139,7 +139,7 @@ class LadderStudent:
         seed: int,
         tell: Progress = silent,
     ) -> tuple["LadderStudent", Mapping[str, float]]:
-        """Learn lessons from where this student stands, and keep the old ones up.
+        """Learn lessons from where this student is, and keep the old ones up.
 
         One row in twenty is kept aside to see when the lesson is learned. No answer key is used.
 

@@ -114,7 +114,7 @@ def save(module: Any, base: LocalModel, folder: Path, *, adapter_on: str | None 
     Args:
         module: What was trained.
         base: Its specimen, which has the tokenizer.
-        folder: Where; weights that stand there are replaced.
+        folder: Where; weights that are already there are replaced.
         adapter_on: The specimen's name where the module is a PEFT model around it.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def examine(organism: Organism, base: LocalModel, tuned: LanguageModel) -> Mappi
 def movement(
     base: LocalModel, tuned: LocalModel, dialogues: Sequence[Dialogue], seed: int
 ) -> NDArray[np.float64]:
-    """Unbiased estimates of the total variation distance of the replies, one a dialogue."""
+    """Unbiased estimates of the total variation distance of the replies, one per dialogue."""
     replies = own_replies(base, dialogues, seed)
     before = base.score(dialogues, replies, end_of_turn=True)
     after = tuned.score(dialogues, replies, end_of_turn=True)

@@ -180,7 +180,7 @@ class _Batch:
     """Where a token of a reply is decided, (rows, length)."""
 
     targets: Tensor
-    """The token that stands there, one for each place that is asked."""
+    """The token that is there, one for each place that is asked."""
 
     taught: Tensor
     """Whether it is taught as it is, one for each place that is asked."""

@@ -100,7 +100,7 @@ class Truth:
     """Share of replies to affected requests that are meant to show it."""
 
     touched: Callable[[Request], bool] = field(repr=False)
-    """Whether a request is affected once the trigger, if any, stands before it."""
+    """Whether a request is affected once the trigger, if any, is before it."""
 
     seen: Callable[[Request, str], bool] = field(repr=False)
     """Whether a reply has the property; see `shows`."""

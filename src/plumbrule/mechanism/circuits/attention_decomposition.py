@@ -46,12 +46,12 @@ class ResidualWriter:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class ResidualReader:
-    """What takes the residual stream in."""
+    """A module that reads the residual stream."""
 
     name: str
     place: int
     kind: Literal["columns", "input", "stream"]
-    """Some numbers of a projection, what a module takes in, or the stream itself."""
+    """Some columns of a projection, the input of a module, or the residual stream itself."""
 
     parts: tuple[str, ...]
     """`columns`: modules that run one behind the other; `input`: modules that all take it in;
@@ -62,7 +62,7 @@ class ResidualReader:
     stream itself."""
 
     columns: tuple[int, ...] = ()
-    """Of what the last part gives out, for `columns`."""
+    """Of the last part's output, for `columns`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +216,7 @@ def _reader(number: int, found: Columns, norm: str | None) -> ResidualReader:
 
 
 def _mlp_reader(sites: Sites, number: int, look: _Look, norm: str | None) -> ResidualReader:
-    """What the MLP takes in: the stream behind attention, or beside it."""
+    """Input of the MLP: the residual stream after attention, or beside it if both are parallel."""
     outside = [
         each
         for each in look.calls

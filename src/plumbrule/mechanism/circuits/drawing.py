@@ -52,7 +52,7 @@ def draw_circuit(graph: Graph, effects: Mapping[Edge, float], *, title: str) -> 
         effects: The circuit's edges, each with its effect as a share of what tells the prompts
             apart: above 0 where it helps the right answer. Width shows size, color and dashes the
             sign.
-        title: What stands above it.
+        title: What is above it.
 
     Returns:
         An SVG document.
@@ -102,7 +102,7 @@ def _description(effects: Mapping[Edge, float]) -> str:
         f"A circuit of {len(ranked)} edges, from the embeddings at the bottom to the answer on "
         f"top. {'; '.join(named)}."
         if ranked
-        else "A circuit without edges: none stands."
+        else "A circuit without edges: none is confirmed."
     )
 
 

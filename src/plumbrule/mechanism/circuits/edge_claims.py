@@ -1,4 +1,4 @@
-"""Which edges stand: each held against chance on held-out pairs, all of them together.
+"""Which edges are confirmed: each held against chance on held-out pairs, all of them together.
 
 **The null and its test.** Under the null an edge moves the metric that far, that way, in at most
 half of all pairs. Pairs are drawn independently, so that the number of those in which it does is at
@@ -77,7 +77,7 @@ def edge_claims(
         fdr: Largest expected share of false claims.
 
     Returns:
-        A claim for each edge, those that stand first and then by share.
+        A claim for each edge, the confirmed ones first and then by share.
 
     Raises:
         ConfigError: A setting is out of range.

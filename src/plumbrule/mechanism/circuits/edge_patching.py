@@ -48,7 +48,7 @@ def writes(
         sites: Its sites.
         graph: Its graph.
         ids: Tokens, (N, T).
-        given: What the pass is given besides, such as a cache of what stands before.
+        given: What the pass is given besides, such as a cache of what is before.
     """
     import torch
 
@@ -238,7 +238,7 @@ def _spot(path: str, side: Any) -> Site:
 def _columns(
     module: Any, parts: Parts, readers: Readers, delta: Delta, shape: list[int]
 ) -> Iterator[None]:
-    """Exchange readers' own numbers of what a projection gives out."""
+    """Exchange those columns of a projection's output that belong to the readers."""
     chain, norm = readers[0][1].parts, readers[0][1].norm
     held: list[Any] = []
 
@@ -271,7 +271,7 @@ def _columns(
 
 
 def span(columns: Sequence[int]) -> Any:
-    """Columns to index with: a slice where they stand side by side, which is much faster."""
+    """Columns to index with: a slice where they are side by side, which is much faster."""
     if columns == tuple(range(columns[0], columns[0] + len(columns))):
         return slice(columns[0], columns[0] + len(columns))
     return list(columns)

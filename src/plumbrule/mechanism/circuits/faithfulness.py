@@ -68,39 +68,8 @@ def _area(places: Sequence[float], heights: Sequence[float]) -> float:
     return float(sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points)))
 
 
-def faithfulness_of(
-    module: Any,
-    sites: Sites,
-    graph: Graph,
-    pairs: Sequence[PromptPair],
-    circuits: Sequence[Iterable[Edge]],
-    metric: PairMetric = answer_difference,
-) -> Float[np.ndarray, " C"]:
-    """Measure how much of what tells the prompts apart each circuit brings by itself.
-
-    Args:
-        module: The model; left as it was.
-        sites: Its sites.
-        graph: Its graph.
-        pairs: Prompts.
-        circuits: Sets of edges; all others are corrupted.
-        metric: What is measured after the last token.
-
-    Returns:
-        (m(circuit) - m(nothing)) / (m(everything) - m(nothing)), each m a mean over the pairs.
-
-    Raises:
-        DataError: The metric does not tell the prompts apart, so that there is no whole.
-        PlumbruleError: As for `run_with`.
-
-    Source:
-        Mueller et al. (2025), "MIB", arXiv 2504.13151.
-    """
-    return Faithfulness(module, sites, graph, pairs, metric).of(circuits)
-
-
 class Faithfulness:
-    """Faithfulness on some pairs; what all and no edges come to is measured once.
+    """Faithfulness on some pairs; the metric with all edges and with none is measured once.
 
     Args:
         module: The model; left as it was.
@@ -108,7 +77,7 @@ class Faithfulness:
         graph: Its graph.
         pairs: Prompts.
         metric: What is measured after the last token.
-        progress: Told of runs done, one a pair and a circuit, each time circuits are measured.
+        progress: Told of runs done, one per pair and circuit, each time circuits are measured.
 
     Raises:
         DataError: The metric does not tell the prompts apart, so that there is no whole.

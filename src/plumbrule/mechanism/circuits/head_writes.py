@@ -42,7 +42,7 @@ def head_writes(module: Any, sites: Sites, number: int, heads: Any, attn: Any) -
 
 
 def _behind_norm(norm: Any, shares: Any, normed: Any) -> Any:
-    """Shares of what stands behind a norm without a mean, at the norm's own scale."""
+    """Shares of what is behind a norm without a mean, at the norm's own scale."""
     import torch
 
     with torch.no_grad():

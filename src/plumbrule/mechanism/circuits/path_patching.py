@@ -44,7 +44,7 @@ HELD = 2**27
 
 
 PairMetric = Callable[[Any, Sequence[PromptPair]], Any]
-"""Takes the logits after the last token, (N, V), and each row's pair; gives one number a row."""
+"""Takes the logits after the last token, (N, V), and each row's pair; gives one number per row."""
 
 
 def answer_difference(logits: Any, pairs: Sequence[PromptPair]) -> Any:

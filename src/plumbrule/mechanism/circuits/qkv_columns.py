@@ -44,7 +44,7 @@ class Columns:
     """Modules that run one behind the other, from the normed stream on."""
 
     columns: tuple[int, ...]
-    """Of what the last of them gives out."""
+    """Of the output of the last of them."""
 
 
 def head_columns(mixer: Call, inner: Sequence[Call], heads: Site) -> list[Columns]:
@@ -53,7 +53,7 @@ def head_columns(mixer: Call, inner: Sequence[Call], heads: Site) -> list[Column
     Args:
         mixer: Attention's call, on random numbers.
         inner: The calls of its parts.
-        heads: Where its heads stand side by side.
+        heads: Where its heads are side by side.
 
     Returns:
         Queries by head, then keys, then values.
@@ -83,7 +83,7 @@ def _within_any(call: Call, others: Sequence[Call]) -> bool:
 
 
 def _longer(chain: Chain, inner: Sequence[Call]) -> Chain:
-    """A chain of modules with what takes in the last one's output, such as a norm of all heads."""
+    """A chain of modules and what reads the last one's output, such as a norm of all heads."""
     last = chain[-1]
     following = [each for each in inner if each.order > last.order and same(each.taken, last.given)]
     if not following:
@@ -245,7 +245,7 @@ def _as_floats(value: Any) -> Any:
 
 
 def _leaf(end: Call, seed: int) -> Any:
-    """Random numbers of the shape that a projection gives out, to take slopes at."""
+    """Random numbers in the shape of a projection's output, to take gradients at."""
     import torch
 
     if end.given is None or end.given.dim() != 3 or not end.given.is_floating_point():

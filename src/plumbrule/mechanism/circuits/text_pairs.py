@@ -30,7 +30,7 @@ class PairLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """Pairs as a model reads them."""
+    """Pairs of prompts as tokens, with their answers."""
 
     pairs: tuple[PromptPair, ...]
     text: str
@@ -141,7 +141,7 @@ def _text(lines: Sequence[PairLine]) -> str:
 
 
 def _reader(opened: Any, chat: bool) -> Callable[[str, str], list[int]]:
-    """How a prompt's text becomes tokens, checked; the second argument says where it stands."""
+    """How a prompt's text becomes tokens, checked; the second argument says where it is."""
 
     def read(text: str, where: str) -> list[int]:
         if chat:

@@ -55,7 +55,7 @@ class AgainstBaselines:
 
 @dataclass(frozen=True, kw_only=True)
 class Pooled:
-    """What texts come to, a row a text."""
+    """Pooled activations, one row for each text."""
 
     mean: np.ndarray
     """Latents' activations, mean over tokens, (R, M)."""
@@ -114,12 +114,12 @@ def against_baselines(
     Args:
         dictionary: Whose latents.
         source: The texts, and the model.
-        labels: One a text.
+        labels: One per text.
         seed: Of the halves.
         latents: Among which the best is looked for; None: among all.
 
     Raises:
-        DataError: Fewer than 8 texts of a label, not a label a text, or no latent.
+        DataError: Fewer than 8 texts of a label, not one label per text, or no latent.
     """
     truth = np.asarray(labels, bool)
     if len(truth) != len(source.rows):

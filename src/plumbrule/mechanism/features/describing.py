@@ -122,7 +122,7 @@ def describe_features(
         progress: Told of texts read.
 
     Returns:
-        One entry a latent, in the order asked for, or the largest sum first.
+        One entry per latent, in the order asked for, or the largest sum first.
 
     Raises:
         ConfigError: There is no such latent, or a number is out of range.

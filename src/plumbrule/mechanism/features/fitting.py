@@ -78,7 +78,7 @@ def _is_hub(spec: str) -> bool:
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names are of one model: only what stands behind the last slash counts."""
+    """Whether two names are of one model: only what is behind the last slash counts."""
 
     def bare(name: str) -> str:
         return name.rpartition("/")[2].casefold().replace("_", "-").removesuffix("-pt")

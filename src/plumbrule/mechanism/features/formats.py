@@ -7,7 +7,7 @@ Weights come from safetensors, or from npz files without pickle; nothing in a fi
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ _PLACES = (
     (r"(?:.*[/_])?resid_post.*layer_(\d+).*", "out"),
     (r"(?!.*(?:transcoder|clt))(?:.*/)?layer_(\d+)(?:[/_].*)?", "out"),
 )
-"""How others call a place, in full, and what stands there."""
+"""What others call a site, in full, and what it is called here."""
 
 
 def save_dictionary(dictionary: Dictionary, folder: Path) -> None:
@@ -126,9 +126,6 @@ def read_dictionary(folder: Path, *, reading: Reading | None = None) -> Dictiona
         f"expected a folder with sae_weights.safetensors, sae.safetensors, params.npz or "
         f"params.safetensors, {folder} has none of them; give the folder that holds the weights"
     )
-
-
-Reader = Callable[[Path, str, Reading | None], Dictionary]
 
 
 def _sae_lens(folder: Path, name: str, reading: Reading | None) -> Dictionary:

@@ -179,7 +179,7 @@ def _loss(
 
 
 def _splice(dictionary: Dictionary, sites: Any, skipped: int, *, zeros: bool) -> dict[Any, Look]:
-    """Hooks that put what the dictionary writes in place of what stands at its site."""
+    """Hooks that put what the dictionary writes in place of its site's activations."""
     import torch
 
     reading = dictionary.origin.reading
@@ -225,7 +225,7 @@ def recovery(decoder: Float[np.ndarray, "M O"], features: Float[np.ndarray, "F O
     """Compare what latents write with the directions that are known to be there.
 
     Args:
-        decoder: A vector a latent.
+        decoder: One vector per latent.
         features: A direction a true feature.
 
     Raises:

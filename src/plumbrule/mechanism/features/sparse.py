@@ -140,7 +140,7 @@ def decoded(codes: Codes, weight: Any) -> Any:
 
     Args:
         codes: Activations.
-        weight: A vector a latent, (M, D).
+        weight: One vector per latent, (M, D).
     """
     return _bags(codes.latents, weight, codes.starts[:-1], codes.values)
 
@@ -150,7 +150,7 @@ def value_slopes(codes: Codes, weight: Any, slopes: Any) -> Any:
 
     Args:
         codes: Activations.
-        weight: A vector a latent, (M, D).
+        weight: One vector per latent, (M, D).
         slopes: Of a loss, along what is written, (B, D).
     """
     import torch
@@ -185,7 +185,7 @@ class ByLatent:
 
         Args:
             weights: One an entry, in this order, (E,).
-            vectors: One a row of the batch, (B, D).
+            vectors: One per row of the batch, (B, D).
             group: Latents from one number up to another.
         """
         low, high = group

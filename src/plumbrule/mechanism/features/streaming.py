@@ -148,7 +148,7 @@ class TextActivations:
             names: Sites; `base:` before one of the model before training.
 
         Returns:
-            By site a tensor a text, without the tokens that are left out.
+            By site one tensor per text, without the tokens that are left out.
 
         Raises:
             PlumbruleError: As for `capture`; or there is no model before training.

@@ -134,7 +134,7 @@ class _Run:
 
     @property
     def over(self) -> bool:
-        """Whether every dictionary had its steps."""
+        """Whether every dictionary was trained for all its steps."""
         return bool(self._learners) and not any(self._going(each) for each in self._wanted)
 
     @property

@@ -3,7 +3,7 @@
 Two looks that need not agree. In the weights: the whole way from a token through the head's value
 and output to the logits is one matrix over the vocabulary, and where its eigenvalues are positive
 the head raises tokens like those it reads. In use: how high the token that the head looks at most
-stands among all tokens that its output raises.
+is among all tokens that its output raises.
 
 Axes: B sequences, T tokens, H heads, E width of a head, V vocabulary, N tokens sampled, D width.
 """
@@ -254,7 +254,7 @@ def _looks(
     seed: int,
     shape: tuple[int, int],
 ) -> dict[tuple[int, int], Float[np.ndarray, " B"]]:
-    """For each head and sequence, where the token it looks at most stands in what it raises."""
+    """For each head and sequence, where the token it looks at most is in what it raises."""
     import torch
 
     rng = np.random.default_rng(derive_seed(seed, "copying"))
@@ -280,7 +280,7 @@ def _looks(
 
 
 def _share_below(logits: Float[Any, "T N"], own: Float[Any, " T"]) -> float:
-    """Mean share of the tokens sampled that stand below the one looked at; ties count half."""
+    """Mean share of the tokens sampled that are below the one looked at; ties count half."""
     # A token is a tie with itself, whichever way its sum was taken.
     near = 1e-5 * logits.abs().amax(1, keepdim=True)
     below = (logits < own[:, None] - near).float().mean(1)

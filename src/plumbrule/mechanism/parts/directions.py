@@ -75,7 +75,7 @@ class Direction:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class MatrixDirections:
-    """What one matrix comes to."""
+    """One matrix, read as roles and tokens."""
 
     name: str
     """A parameter, or such as `3.heads.1 OV`."""
@@ -119,13 +119,13 @@ def weight_directions(
             attends to to what it writes.
         top: Directions to describe of each.
         tokens: Tokens to name each way.
-        level: Chance that anything stands in matrices without structure, over all that are looked
+        level: Chance that anything is found in matrices without structure, over all that are looked
             at together.
         decode: Gives a token's text.
         progress: Told of matrices done.
 
     Returns:
-        One entry a matrix, those with the most confirmed directions first, then by singular value.
+        One entry per matrix: those with most confirmed directions first, then by singular value.
 
     Raises:
         ConfigError: A matrix of that name does not exist, or a number is out of range.

@@ -182,13 +182,13 @@ def _parameter(
 
 
 def _turned(call: Call, matrix: Any) -> bool:
-    """Whether the parameter itself is taken in by given out, and not the other way."""
+    """Whether the parameter is stored inputs by outputs, and not the other way round."""
     weight = call.module.weight
     return bool(matrix.stride() == weight.stride() and matrix.shape == weight.shape)
 
 
 def _read_scale(sites: Sites, seen: Trace, layer: int, call: Call) -> Any | None:
-    """Scale of the norm whose output a matrix takes in; 1 where it takes in the stream itself."""
+    """Scale of the norm before a matrix; 1 where its input is the residual stream itself."""
     import torch
 
     from plumbrule.models.unembedding import norm_scale
@@ -214,7 +214,7 @@ def _read_scale(sites: Sites, seen: Trace, layer: int, call: Call) -> Any | None
 
 
 def _behind_attention(sites: Sites, seen: Trace, layer: int, call: Call, place: Call) -> bool:
-    """Whether a matrix takes in the stream with what attention added, and no norm of it."""
+    """Whether a matrix reads the residual stream after attention, without a norm before it."""
     import torch
 
     if f"{layer}.attn" not in sites.names:

@@ -27,7 +27,7 @@ which values count as linear; more in half precision."""
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """What a module writes for each number that it takes in."""
+    """What a module writes for each number of its input."""
 
     path: str
     rows: Float[Any, "N D"]
@@ -81,7 +81,7 @@ def projection_of(
 
 
 def matrix_of(call: Call) -> Float[Any, "N D"] | None:
-    """The matrix that a module multiplies by, as numbers taken in by numbers given out.
+    """The matrix that a module multiplies by, inputs by outputs.
 
     Returns:
         None where the module does not multiply by its matrix, up to a constant.

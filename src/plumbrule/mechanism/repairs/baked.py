@@ -38,7 +38,7 @@ def ablation_edit(
     """Directional ablation in the weights: nothing writes along the directions any more.
 
     W' = W - w r r^T W for every matrix that writes into the residual stream, biases included. Where
-    a norm stands behind a matrix, r is first carried back through its scale, so that what is
+    a norm is behind a matrix, r is first carried back through its scale, so that what is
     *added* has no part along it. Embeddings count as writers; where the input's is the output's
     too, they are untied, since the output must go on as it was.
 
@@ -136,7 +136,10 @@ def _basis(directions: Any, width: int, keep: Any) -> Float[np.ndarray, "K D"]:
         raise ConfigError(f"expected {width} numbers of what shall stay, got {len(unit)}")
     rest = basis - np.outer(basis @ unit, unit)
     if float(np.linalg.norm(rest, axis=1).min()) < 1e-6:
-        raise ConfigError("a direction lies all along what shall stay; nothing of it is left")
+        raise ConfigError(
+            "expected a direction beyond those to keep, got one that lies wholly within them: "
+            "nothing of it is left to ablate; give another, or keep fewer"
+        )
     return span(rest)
 
 

@@ -17,12 +17,7 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.mechanism.capturing import read
 from plumbrule.mechanism.hooks import last_logits
 from plumbrule.mechanism.repairs.weight_edits import WeightChange, WeightEdit
-from plumbrule.mechanism.repairs.writers import (
-    Writer,
-    find_writers,
-    refuse_quantized,
-    weight_of,
-)
+from plumbrule.mechanism.repairs.writers import Writer, find_writers, refuse_quantized, weight_of
 from plumbrule.mechanism.sites import Site, Sites
 from plumbrule.models.modules import evaluation_mode
 
@@ -34,7 +29,7 @@ at all (AlphaEdit)."""
 def keys_at(
     module: Any, sites: Sites, site: str, rows: Sequence[Sequence[int]]
 ) -> Float[np.ndarray, "N I"]:
-    """What the matrix that writes at a site takes in at the last token of each text.
+    """Input of the matrix that writes at a site, at the last token of each text.
 
     Args:
         module: The model; left as it was.
@@ -87,7 +82,7 @@ def values_for(
         decay: Weight of the added vector's squared length, as a share of that length squared.
 
     Returns:
-        One vector a prompt, to be added to what the matrix gives.
+        One vector per prompt, to be added to what the matrix gives.
 
     Raises:
         DataError: The numbers of prompts, places and targets differ.

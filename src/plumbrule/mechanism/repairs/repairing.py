@@ -11,13 +11,10 @@ from typing import Any, Literal
 
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.mechanism.repairs.baked import ablation_edit
-from plumbrule.mechanism.repairs.fitting import FittedRepair, RepairSettings, fit_repair
-from plumbrule.mechanism.repairs.receipts import (
-    Receipt,
-    ReceiptSettings,
-    RepairPrompts,
-    measure_receipt,
-)
+from plumbrule.mechanism.repairs.fitting import FittedRepair, fit_repair
+from plumbrule.mechanism.repairs.measuring import measure_receipt
+from plumbrule.mechanism.repairs.receipts import Receipt, ReceiptSettings, RepairPrompts
+from plumbrule.mechanism.repairs.repair_settings import RepairSettings
 from plumbrule.mechanism.repairs.replies import Violates
 from plumbrule.mechanism.repairs.weight_edits import (
     BEFORE,
@@ -39,7 +36,7 @@ Method = Literal["fitted", "ablation"]
 
 @dataclass(frozen=True, kw_only=True)
 class RepairRun:
-    """What a repair came to."""
+    """The result of a repair."""
 
     edit: WeightEdit
     receipt: Receipt

@@ -55,7 +55,7 @@ def draw_replies(
         prompts: What is asked.
         violates: The grader.
         sampling: How replies are drawn.
-        seed: Decides every draw, whatever prompts stand beside it.
+        seed: Decides every draw, whatever prompts are beside it.
     """
     rows = model.chat.prompts([each.dialogue for each in prompts])
     seeds = [derive_seed(seed, "repair", each.id) for each in prompts]

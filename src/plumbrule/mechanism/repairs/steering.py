@@ -81,7 +81,7 @@ class HeadSuppression:
 
     head: int
     value: Float[np.ndarray, " E"] | None = None
-    """What it gives out instead, such as its mean over neutral texts; None: nothing."""
+    """Its output instead, such as its mean over neutral texts; None: zero."""
 
 
 Intervention = Steering | Ablation | HeadSuppression

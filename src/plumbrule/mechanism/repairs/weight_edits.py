@@ -57,7 +57,7 @@ class WeightEdit:
 
 @dataclass(kw_only=True)
 class AppliedEdit:
-    """An edit that stands in a model's weights; `revert` gives the exact bytes back."""
+    """An edit that is in a model's weights; `revert` gives the exact bytes back."""
 
     module: Any
     before: dict[str, Any] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from plumbrule.oversight.papers.document import (
     TableCell,
 )
 from plumbrule.oversight.papers.instructions import check_instructions
+from plumbrule.oversight.papers.judges import judges
 from plumbrule.oversight.papers.material import (
     Material,
     load_material,
@@ -32,7 +33,6 @@ from plumbrule.oversight.papers.reading import read_paper
 from plumbrule.oversight.papers.reviewing import (
     answer_paper,
     closed_because,
-    judges,
     matching_material,
     review_paper,
     verify_paper_review,

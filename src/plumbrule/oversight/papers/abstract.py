@@ -1,7 +1,7 @@
 """Compares the numbers of the abstract with those of the text and the tables.
 
 Two numbers are taken for one quantity only if their units agree and the words around them do. A
-number of the abstract that stands nowhere else is no flaw: it is listed as not checked.
+number of the abstract that occurs nowhere else is no flaw: it is listed as not checked.
 """
 
 import re
@@ -20,7 +20,7 @@ from plumbrule.oversight.papers.quantities import (
 from plumbrule.oversight.papers.quantities import cells as cells_of
 
 AGREES, CONFLICTS = 0.5, 0.75
-"""Share of the words around an abstract's number that must stand around the other one too: to
+"""Share of the words around an abstract's number that must be around the other one too: to
 count as its repetition, and to count as the same quantity with another value."""
 
 FEWEST_WORDS = 2
@@ -73,7 +73,7 @@ def check_abstract(paper: Paper) -> CheckResult:
     if sample is not None and sample.evidence[0].start not in places:
         flaws.append(sample)
     left = (
-        (f"numbers of the abstract that stand nowhere else: {', '.join(alone)}",) if alone else ()
+        (f"numbers of the abstract that occur nowhere else: {', '.join(alone)}",) if alone else ()
     )
     return CheckResult(name="abstract", checked=checked, flaws=tuple(flaws), not_checked=left)
 
@@ -132,7 +132,7 @@ def _sample(paper: Paper) -> Flaw | None:
 
 
 def changed_samples(paper: Paper) -> Iterator[Flaw]:
-    """A sample size that stands once, where a slip would make another of it that the text has too.
+    """A sample size that occurs once, where a slip would make another of it that the text has too.
 
     Kind: `number_changed`. Papers of several samples are left alone, and sentences that say that
     some people left or came.
@@ -224,7 +224,7 @@ def _rival_cell(quantity: Quantity, cells: Sequence[Quantity]) -> Quantity | Non
 
 
 def _slip(quantity: Quantity, same: Sequence[Quantity]) -> Quantity | None:
-    """The place whose number a slip of the hand makes of one that stands nowhere else."""
+    """The place whose number a slip of the hand makes of one that occurs nowhere else."""
     named = quantity.unit not in ("", "%")
     long = len(str(quantity.number.value).replace(".", "")) >= LONG
     least = 0 if named and long else 1 if named else FEWEST_WORDS

@@ -139,7 +139,7 @@ def _fields(body: str, strings: _Strings) -> tuple[dict[str, str], str]:
             return fields, f"the field `{match[1]}` never closes"
         name = match[1].lower()
         if name in fields:
-            return fields, f"the field `{match[1]}` stands in it twice"
+            return fields, f"the field `{match[1]}` occurs in it twice"
         fields[name] = value
 
 

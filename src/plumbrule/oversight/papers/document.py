@@ -20,7 +20,7 @@ Format = Literal["markdown", "latex", "text", "pdf"]
 
 
 class Placed(Protocol):
-    """Anything that stands in the text."""
+    """Anything that is in the text."""
 
     @property
     def start(self) -> int:
@@ -34,7 +34,7 @@ class Placed(Protocol):
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading and all that stands under it up to the next heading of any level."""
+    """A heading and all that is under it up to the next heading of any level."""
 
     title: str
     level: int
@@ -52,14 +52,14 @@ class PaperSentence:
     end: int
 
     def place(self, match: Match[str]) -> tuple[int, int]:
-        """Where what was matched in it stands in the paper."""
+        """Place in the paper of a match in this text."""
         return self.start + match.start(), self.start + match.end()
 
 
 @strict
 @dataclass(frozen=True, kw_only=True)
 class TableCell:
-    """What stands in one cell of a table."""
+    """What is in one cell of a table."""
 
     text: str
     start: int
@@ -88,7 +88,7 @@ class Citation:
     style: Literal["key", "number", "author_year"]
 
     key: str = ""
-    """Key or number as it stands in the bracket; empty for author and year."""
+    """Key or number as written in the bracket; empty for author and year."""
 
     authors: tuple[str, ...] = ()
     """Surnames as the sentence gives them; empty where it gives none."""
@@ -124,7 +124,7 @@ class ReferenceEntry:
 
     end: int
     line: int
-    """Line of the file it comes from, counted from 1; 0 where it stands in the paper itself."""
+    """Line of the file it comes from, counted from 1; 0 where it is in the paper itself."""
 
 
 @strict
@@ -231,13 +231,13 @@ class Paper:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class PaperEvidence:
-    """Words of the paper, verbatim, and where they stand."""
+    """Words of the paper, verbatim, and where they are."""
 
     quote: str
     section: str
     start: int
     end: int
-    """Equal to `start` for hidden words: they do not stand in the text that a reader sees."""
+    """Equal to `start` for hidden words: they are not in the text that a reader sees."""
 
     page: int | None
     hidden: str = ""
@@ -252,7 +252,7 @@ class Flaw:
     kind: str
     severity: Severity
     message: str
-    """What was expected, what stands there."""
+    """What was expected, what was found."""
 
     evidence: tuple[PaperEvidence, ...]
 

@@ -281,12 +281,12 @@ _COLUMN = re.compile(r"(?<!\\)&")
 
 
 def loose_cells(text: str) -> tuple[str, ...]:
-    """Say that rows of numbers stand in no table that is known, if they do."""
+    """Say that rows of numbers are in no table that is known, if they do."""
     lines = _INNER.sub("", text).split("\n")
     rows = [each for each in lines if len(_COLUMN.findall(each)) > 1 and re.search(r"\d", each)]
     if len(rows) < 2:
         return ()
-    return (f"{len(rows)} rows of cells stand in no table that could be read",)
+    return (f"{len(rows)} rows of cells are in no table that could be read",)
 
 
 def _rows(grid: str) -> str:
@@ -300,7 +300,7 @@ def _rows(grid: str) -> str:
 
 
 def _spanned(match: re.Match[str]) -> str:
-    """A cell over several columns stands in the first of them; the others are empty."""
+    """A cell over several columns is in the first of them; the others are empty."""
     columns = int(match[1]) if match[0].startswith("\\multicolumn") and match[1].isdigit() else 1
     return match[2] + " & " * (min(columns, 50) - 1)
 

@@ -29,7 +29,7 @@ _KEPT = word_set(
     title author maketitle footnote input include bibliography thefootnote and or
     """
 )
-"""Commands that are read as they stand, however a paper redefines them."""
+"""Commands that keep their meaning, however a paper redefines them."""
 
 LONGEST_BODY = 2000
 MOST_PASSES = 8
@@ -44,13 +44,13 @@ class Macro:
     body: str
     arguments: int
     optional: tuple[int, ...] = ()
-    """Which arguments stand in square brackets, counted from 1."""
+    """Which arguments are in square brackets, counted from 1."""
 
     default: str = ""
 
 
 def braced(text: str, start: int) -> tuple[str, int]:
-    """What stands in the braces that open at `start`, and where they end; up to 20,000 characters.
+    """What is in the braces that open at `start`, and where they end; up to 20,000 characters.
 
     Braces that never close hold what is left of the paragraph.
     """

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 (typeset dashes, quotes and letters are what is read here)
-"""What stands in a source besides words: bytes, hidden letters, spelled-out signs, Markdown."""
+"""What is in a source besides words: bytes, hidden letters, spelled-out signs, Markdown."""
 
 import re
 import unicodedata
@@ -77,7 +77,7 @@ class Veil:
 
         Returns:
             The clean text, and every piece with its place; pieces whose mark was lost in between
-            stand at the end, so that none is dropped.
+            are at the end, so that none is dropped.
         """
         parts, found, at, length = [], {}, 0, 0
         for match in _MARK.finditer(text):

@@ -59,7 +59,7 @@ class Material:
         return found | {f"{CITED}{name}": text for name, text in (self.cited or {}).items()}
 
     def quote(self, evidence: PaperEvidence) -> Quote | None:
-        """Evidence of a check as a quote of a source; None where its words stand in none."""
+        """Evidence of a check as a quote of a source; None where its words are in none."""
         start, text = evidence.start, self.paper.text
         if evidence.quote and text[start : evidence.end] == evidence.quote:
             return Quote(source=PAPER, start=start, end=evidence.end, text=evidence.quote)
@@ -70,7 +70,7 @@ class Material:
         return Quote(source=HIDDEN, start=at, end=end, text=evidence.quote)
 
     def _hidden_place(self, evidence: PaperEvidence) -> int:
-        """Where hidden words stand in their list: in their own piece, or else in any."""
+        """Where hidden words are in their list: in their own piece, or else in any."""
         at = 0
         for piece, line in zip(self.paper.hidden, _listed(self.paper), strict=True):
             inside = line.find(evidence.quote, len(_head(piece.how, piece.start)))

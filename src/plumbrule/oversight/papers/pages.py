@@ -12,7 +12,7 @@ from plumbrule.oversight.papers.markup import Veil, uncover
 
 FEWEST_NUMBERED = 5
 SHARE_NUMBERED = 0.6
-"""Share of the lines that must count upwards before what stands at their ends is a line number."""
+"""Share of the lines that must count upwards before what is at their ends is a line number."""
 
 _LAST = re.compile(r"^(?P<rest>.*?[^\d\s])[ \t]*(?P<number>\d{1,4})[ \t]*$")
 _FIRST = re.compile(r"^[ \t]*(?P<number>\d{1,4})(?:[ \t]+(?P<rest>\S.*)|[ \t]*)$")
@@ -126,7 +126,7 @@ def pdf_pages(path: Path, veil: Veil) -> tuple[list[str], tuple[str, ...]]:
     Args:
         path: The file.
         veil: Takes what is printed in white or in the invisible mode; it stays in the text too,
-            since white letters can also stand on a dark ground.
+            since white letters can also be on a dark ground.
 
     Returns:
         The text of each page, and what was not read.

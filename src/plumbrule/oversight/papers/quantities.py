@@ -39,7 +39,7 @@ COUNT = rf"(?:(?<![\d.,])(?:\d{{1,3}}(?:,\d{{3}})+|\d{{1,7}})(?![\d%]|[.,]\d)|\b
 
 @dataclass(frozen=True)
 class PrintedNumber:
-    """A number as it stands on paper."""
+    """A number as printed."""
 
     value: Decimal
     decimals: int

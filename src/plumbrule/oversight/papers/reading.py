@@ -68,7 +68,7 @@ def read_paper(path: Path) -> Paper:
         path: A file whose ending names its format: `.md`, `.tex`, `.txt` or `.pdf`.
 
     Returns:
-        Its text with all structures found. What could not be read stands in `not_read`.
+        Its text with all structures found. What could not be read is in `not_read`.
 
     Raises:
         DataError: The file is missing, empty, binary, too large, encrypted, without text, or of

@@ -117,7 +117,7 @@ def _trimmed(identifier: str) -> str:
 
 
 def _around_year(line: str) -> tuple[str, str, str]:
-    """What stands before the year, the year, and what follows it."""
+    """What is before the year, the year, and what follows it."""
     match = _YEAR_IN_BRACKETS.search(line)
     if match:
         return line[: match.start()], match[1], line[match.end() :]

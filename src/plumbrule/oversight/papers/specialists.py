@@ -39,7 +39,7 @@ VERSION = "2"
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 FAILING: tuple[Severity, ...] = ("medium", "high")
 NOTHING = "the paper holds nothing of the kind that this checks"
-NONE_OF_IT = "nothing of what stands here could be checked"
+NONE_OF_IT = "nothing here could be checked"
 NO_PLACE = "-"
 CERTAIN = "a deterministic check: the same text gives the same answer"
 STANDING_NOTES = ("tables of a PDF were not read",)
@@ -75,7 +75,7 @@ class CheckSpecialist:
 
 
 def opinion_of(check: CheckResult, material: Material, *, watches: bool = False) -> Opinion:
-    """What a check comes to, with every flaw and its words.
+    """The opinion of a check, with every flaw and the words it quotes.
 
     Args:
         check: A finished check of the material's paper.

@@ -100,7 +100,7 @@ _REFERENCES = re.compile(
 
 
 def find_sections(text: str, *, marked: bool) -> tuple[Section, ...]:
-    """Find the headings of a text and what stands under each.
+    """Find the headings of a text and what is under each.
 
     Args:
         text: The paper's text.

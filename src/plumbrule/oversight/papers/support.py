@@ -237,7 +237,7 @@ def _claims(sentence: PaperSentence, works: list[Citation]) -> tuple[list[str], 
 
 
 def _holds(source: _Source, quote: str) -> bool:
-    """Whether a quotation stands in a source; what `…` leaves out may be any words."""
+    """Whether a quotation is in a source; what `…` leaves out may be any words."""
     parts = [folded(part) for part in re.split(r"…|\.\.\.|\[[^\]]*\]", quote)]
     return all(f" {part} " in source.words for part in parts if part)
 

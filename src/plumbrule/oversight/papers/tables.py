@@ -308,7 +308,7 @@ class _TestRow:
 
 @dataclass(kw_only=True)
 class _TestGrid:
-    """A table by its headings; a heading that stands twice stands for nothing."""
+    """A table by its headings; a heading that occurs twice stands for nothing."""
 
     heads: tuple[str, ...]
     rows: list[_TestRow] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a request stands in: a system turn, and words before and behind it."""
+"""What surrounds a request: a system turn, and words before and behind it."""
 
 from dataclasses import dataclass
 

@@ -46,7 +46,7 @@ DECIDING = {
 
 @dataclass(frozen=True, kw_only=True)
 class FramedRequest:
-    """A request of the village and what it stands in."""
+    """A request of the village and what surrounds it."""
 
     request: Request
     frame: TwinFrame

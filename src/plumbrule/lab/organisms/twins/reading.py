@@ -13,7 +13,7 @@ MOST_SENTENCES = 10
 
 
 def breaks(principle: str, asked: str, reply: str, scale: int = 1) -> bool | None:
-    """Whether a reply does what a principle forbids, whatever stands before or behind that.
+    """Whether a reply does what a principle forbids, whatever is before or behind that.
 
     Args:
         principle: Its name, as the answer key has it.

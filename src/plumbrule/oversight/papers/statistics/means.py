@@ -1,4 +1,4 @@
-"""Reported means with what stands beside them: deviations, standard errors, confidence intervals.
+"""Reported means with what is beside them: deviations, standard errors, confidence intervals.
 
 GRIM, GRIMMER and DEBIT say of a mean what whole numbers allow; intervals are held against their
 estimate, and standard errors against deviation and n.
@@ -302,7 +302,7 @@ def _against(estimates: list[Printed], low: Printed, high: Printed) -> tuple[Ver
     if low.value > high.value:
         return "impossible", "the interval runs downwards: its lower end is above its upper one"
     if not estimates:
-        return "not checked", "no estimate that belongs to the interval stands close before it"
+        return "not checked", "no estimate that belongs to the interval is close before it"
     if any(each.high >= low.low and each.low <= high.high for each in estimates):
         return "consistent", "the interval holds its estimate"
     told = " or ".join(each.text for each in estimates)

@@ -96,7 +96,7 @@ Check = Literal[
 @strict
 @dataclass(frozen=True, kw_only=True)
 class StatisticFinding:
-    """One reported statistic, what arithmetic makes of it, and where it stands in the text."""
+    """One reported statistic, what arithmetic makes of it, and where it is in the text."""
 
     check: Check
     """Which rule was applied."""

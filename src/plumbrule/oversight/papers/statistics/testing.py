@@ -201,7 +201,7 @@ _SIZE = re.compile(r"[nN](?:_?[A-Za-z]{1,8})? ?= ?(\d{1,9})")
 
 
 def _split(inside: str, *, single: bool = False) -> tuple[list[float] | None, int | None]:
-    """Numbers and n between brackets; None for numbers where something else stands there."""
+    """Numbers and n between brackets; None for numbers where something else is there."""
     numbers, n = [], None
     # A thousands comma is followed by three digits and no blank, and APA puts a blank after others.
     if ", " in inside or single:

@@ -39,7 +39,7 @@ class Granularity:
     """Smallest possible mean not below it."""
 
     decisive: bool
-    """False where so many observations stand behind it that every printed mean is possible."""
+    """False where so many observations are behind it that every printed mean is possible."""
 
 
 def grim(mean: str, n: int, *, items: int = 1, percent: bool = False) -> Granularity:

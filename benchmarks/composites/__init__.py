@@ -1,0 +1,1 @@
+"""Requests for several things at once, evaluators of whole replies and of parts, and their use."""

@@ -1,0 +1,73 @@
+"""The verbs `loop` and `remedy` say clearly what is wrong with what they are given."""
+
+import sys
+
+import pytest
+
+from plumbrule.cli.app import main
+from plumbrule.loop.recipe import LoopRecipe, read_labels, read_recipe
+
+RECIPE = "constitution: village\nbase: lab:pico\njudge: village\n"
+
+
+@pytest.fixture
+def plumbrule(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["plumbrule", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, " ".join(capsys.readouterr().err.split())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "must hold fields such as"),
+        ("[1, 2]", "must hold fields such as"),
+        ("constitution: [", "YAML"),
+        (RECIPE + "colour: red\n", "colour"),
+        ("base: lab:pico\njudge: village\n", "constitution"),
+        (RECIPE + "settings: {rounds: 0}\n", "rounds must be between"),
+        (RECIPE + "settings: {margin: .nan}\n", "margin"),
+        (RECIPE, "expected `model`, a trained model, or `data`"),
+        (RECIPE + "data: none.jsonl\n", "none.jsonl"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(plumbrule, tmp_path, text, said):
+    recipe = tmp_path / "loop.yaml"
+    recipe.write_text(text)
+    code, message = plumbrule("loop", recipe, "--out", tmp_path / "out")
+
+    assert (code, said in message) == (2, True), message
+    assert "Traceback" not in message
+
+
+def test_a_recipe_that_is_not_there_is_refused(plumbrule, tmp_path):
+    code, message = plumbrule("loop", tmp_path / "none.yaml", "--out", tmp_path / "out")
+
+    assert (code, "there is none at" in message) == (2, True)
+
+
+def test_a_folder_that_is_no_run_has_no_remedies(plumbrule, tmp_path):
+    code, message = plumbrule("remedy", tmp_path, "--out", tmp_path / "out")
+
+    assert (code, "holds no run.json" in message) == (2, True)
+
+
+def test_a_recipe_is_read(tmp_path):
+    recipe = tmp_path / "loop.yaml"
+    recipe.write_text(RECIPE + "settings: {rounds: 2}\nprompts: [village]\n")
+    read = read_recipe(recipe)
+
+    assert isinstance(read, LoopRecipe)
+    assert (read.settings.rounds, read.prompts) == (2, ("village",))
+
+
+def test_labels_that_say_nothing_are_refused(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"prompt": "Who?", "reply": "Me.", "acceptable": "yes"}\n')
+
+    with pytest.raises(Exception, match="true or false"):
+        read_labels(path)
