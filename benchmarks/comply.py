@@ -55,7 +55,7 @@ FIXED = replies_needed(BOUND, BOUND + DIFFERENCE, level=1 - 2 * FDR / CLAIMS)
 """Replies of a test of fixed size that sees five points above the bound in 4 of 5 cases, and that
 promises the same of all claims together: each has its share of what may be false."""
 
-LAB_BUDGET, REAL_BUDGET = 100, 80
+LAB_BUDGET, REAL_BUDGET = 100, 24
 
 
 @dataclass
