@@ -131,6 +131,7 @@ if __name__ == "__main__":
         ("scale", "scale"),
         ("lab", "mechanism_verdict"),
         ("lab", "loop_gaps"),
+        ("loop", "loop"),
         ("comply", "comply"),
         ("redteam", "redteam"),
         ("watch", "monitoring"),
