@@ -14,6 +14,12 @@ from plumbrule.version import __version__
 SHOWN = 12
 """Examples of a patch that the page shows."""
 
+UNSEEN = 0.2
+"""Share of broken replies from which on it is said that they would not have been noticed."""
+
+NAMED = 5
+"""Principles that are named as such."""
+
 CAUSES = {
     "no principle": "the constitution lacks a principle",
     "constitution": "the constitution asks for it as it is written",
@@ -73,7 +79,28 @@ def summary_of(result: LoopResult) -> list[str]:
         else f"The gates do not hold ({result.ending}); left: "
         + " ".join(each.finding.claim for each in result.left)
     )
-    return said
+    return [*said, *_unseen(result)]
+
+
+def _unseen(result: LoopResult) -> list[str]:
+    """What could not have been found, because too few requests speak of it."""
+    hard = {
+        name: "no request speaks of it"
+        if not count
+        else f"any of {count}"
+        if least is None
+        else f"up to {least - 1} of {count}"
+        for name, (count, least) in result.seen.items()
+        if not count or least is None or least - 1 >= UNSEEN * count
+    }
+    if not hard:
+        return []
+    said = [f"`{name}` ({which})" for name, which in hard.items()]
+    more = f" and {len(said) - NAMED} more" if len(said) > NAMED else ""
+    return [
+        f"For want of requests a fault could stay unseen in {UNSEEN:.0%} of the replies and more: "
+        f"{', '.join(said[:NAMED])}{more}."
+    ]
 
 
 def _count(number: int, noun: str) -> str:

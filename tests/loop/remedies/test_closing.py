@@ -121,6 +121,10 @@ def test_a_fault_is_closed_and_an_interruption_changes_nothing(model, tmp_path):
     )
     assert whole == broken
     assert done.content == again.content
+    assert {name: count > 0 for name, (count, _) in done.result.seen.items()} == {
+        "no-coins": True,
+        "be-helpful": True,
+    }
 
 
 def test_a_base_that_changed_meanwhile_is_refused(model, tmp_path):

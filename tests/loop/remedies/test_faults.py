@@ -13,8 +13,14 @@ from tests.loop.remedies.ground_sample import (
     prompt,
 )
 
-from plumbrule.loop.remedies import PersonsWord, WordsAround
-from plumbrule.loop.remedies.faults import find_behind, find_broken, find_missing, too_often
+from plumbrule.loop.remedies import LoopSettings, PersonsWord, WordsAround
+from plumbrule.loop.remedies.faults import (
+    find_behind,
+    find_broken,
+    find_missing,
+    least_confirmed,
+    too_often,
+)
 from plumbrule.loop.remedies.looking import JudgedLook, ReadReply
 from plumbrule.loop.remedies.surroundings import recurring, telling
 
@@ -140,3 +146,21 @@ def test_evidence_is_an_e_value():
     values = [too_often(rng.random(40) < 0.05, 0.05) for _ in range(2000)]
 
     assert np.mean(values) <= 1.05
+
+
+@pytest.mark.parametrize("count", [8, 24, 60])
+def test_what_is_surely_confirmed_is_known_beforehand(tmp_path, count):
+    least = least_confirmed(count, len(LAW.principles), LoopSettings())
+    assert least is not None
+
+    def found(broken):
+        return find_broken(
+            look(["red"] * broken + ["white"] * (count - broken)), LAW, looker(tmp_path)
+        )
+
+    assert found(least)
+    assert not found(least // 2)
+
+
+def test_of_one_reply_nothing_can_be_confirmed():
+    assert least_confirmed(1, 10, LoopSettings()) is None

@@ -14,6 +14,7 @@ from plumbrule.loop.remedies.faults import (
     find_behind,
     find_broken,
     find_missing,
+    least_confirmed,
 )
 from plumbrule.loop.remedies.ground import (
     Accepted,
@@ -24,7 +25,7 @@ from plumbrule.loop.remedies.ground import (
     part_prompts,
 )
 from plumbrule.loop.remedies.lessons import audit
-from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
+from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker, flags
 from plumbrule.loop.remedies.surroundings import OFTEN, recurring, swept, switching, telling
 from plumbrule.loop.remedies.trials import BranchTrial
 from plumbrule.models import LocalModel
@@ -100,6 +101,10 @@ class LoopResult:
     ending: Ending
     prompts: LoopPrompts
 
+    seen: Mapping[str, tuple[int, int | None]]
+    """By principle: replies that it spoke of when faults were looked for, and how many of them must
+    be broken to be called too many; None: even all would not do."""
+
     @property
     def gates_hold(self) -> bool:
         """Whether nothing is left that was found."""
@@ -173,7 +178,21 @@ def close_loop(
         stands=stands,
         ending=ending,
         prompts=prompts,
+        seen=_seen(work, stands),
     )
+
+
+def _seen(work: BranchWork, stands: Accepted) -> dict[str, tuple[int, int | None]]:
+    """What could have been confirmed of each principle, with the prompts that find."""
+    law = stands.constitution
+    model = work.open(stands.model)
+    looked = work.looker.look(model, work.prompts.find, law.principles, "finding")
+    counts = {each.id: len(flags([looked], each.id)[0]) for each in law.principles}
+    spoken = sum(count > 0 for count in counts.values())
+    return {
+        name: (count, least_confirmed(count, spoken, work.settings))
+        for name, count in counts.items()
+    }
 
 
 def _begin(work: BranchWork) -> Accepted:

@@ -8,7 +8,7 @@ import numpy as np
 
 from plumbrule.compliance import above_bound
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.loop.remedies.ground import PersonsWord
+from plumbrule.loop.remedies.ground import LoopSettings, PersonsWord
 from plumbrule.loop.remedies.looking import UNIT, Flags, JudgedLook, ModelLooker, flags
 from plumbrule.records import Finding, Guarantee, Message, Prompt, strict
 from plumbrule.statistics import e_bh, paired_e_value, paired_proportions, wilson
@@ -111,8 +111,28 @@ def find_broken(looked: JudgedLook, law: Constitution, looker: ModelLooker) -> l
 
 
 def too_often(broken: Flags, bound: float) -> float:
-    """FaultEvidence, as an e-value, that replies break a principle more often than a bound."""
+    """Evidence, as an e-value, that replies break a principle more often than a bound."""
     return above_bound(broken.astype(float), bound)
+
+
+def least_confirmed(count: int, claims: int, settings: LoopSettings) -> int | None:
+    """Broken replies, of so many, from which on `find_broken` is sure that these are too many.
+
+    Args:
+        count: Replies that a principle speaks of.
+        claims: Principles that are claimed about beside each other.
+        settings: Hold the bound and the share of false claims.
+
+    Returns:
+        A number that is enough whatever else is found, though fewer of one kind of request may be;
+        None where even all of them would not do.
+    """
+    # Half of the evidence is what all prompts together show.
+    needed = 2 * claims / settings.false_share
+    for broken in range(1, count + 1):
+        if too_often(np.arange(count) < broken, settings.most_broken) >= needed:
+            return broken
+    return None
 
 
 def find_missing(
