@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.files import absent
 from plumbrule.local_pages import PageHandler, listen
 from plumbrule.serving.finding import folder_named, work_in
 from plumbrule.serving.watching import Shelf
@@ -71,7 +70,10 @@ class LivePage:
             ConfigError: The address or the port cannot be used, or the token is too short.
         """
         if not root.is_dir():
-            raise DataError(f"expected a folder of runs: {absent(root)}")
+            what = "which is a file" if root.exists() else "where there is nothing"
+            raise DataError(
+                f"expected a folder of runs, got {root}, {what}; give the folder that holds them"
+            )
         if token is not None and not _TOKEN.fullmatch(token):
             raise ConfigError(
                 f"expected a token of at least {FEWEST_SIGNS} letters, digits, `-` and `_`; got "
