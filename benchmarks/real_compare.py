@@ -43,6 +43,9 @@ READ = 8
 """Fresh pairs that are kept with each finding for a reader."""
 
 PARTS = ("organisms", "aa", "naive", "rare", "time", "exhaustive", "judge")
+GUIDED = ("looking", "exploring", "trigger_share")
+"""Settings of the guided comparison alone."""
+
 RARE, COMMON = 0.02, 0.1
 """Shares of the pool that a change touches."""
 
@@ -54,11 +57,13 @@ def measured(
     organism: Organism, settings: CompareSettings, size: int, part: str, judge: str = ""
 ) -> Any:
     """One comparison of one organism with its base, held against the truth, and kept."""
-    key = {
+    key: dict[str, Any] = {
         "name": f"{organism.name}-{settings.method}-{size}-{settings.seed}",
         "settings": to_json(settings),
         "size": size,
     }
+    if settings.method == "exhaustive":  # it reads nothing of how the guided one spends its texts
+        key["settings"] = {k: v for k, v in key["settings"].items() if k not in GUIDED}
     if judge:
         key["judge"] = judge
     return real_trials.kept(part, key, lambda: _measured(organism, settings, size, judge))
