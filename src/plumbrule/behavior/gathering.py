@@ -28,6 +28,10 @@ the rest needs for the change to be said of all prompts instead."""
 FAR_MORE = 0.2
 """Difference of rates from which the subgroup where a change is strongest is named besides."""
 
+MOST_PLACES = 3
+"""Subgroups named besides for what changed on all prompts, each where those before leave moves
+unexplained."""
+
 MOST_RULES = 3
 """Subgroups in one name: a longer list is no name any more."""
 
@@ -195,7 +199,6 @@ class Groups:
         left: Bool[np.ndarray, " N"],
         cost: float,
         least: float,
-        places: int,
     ) -> list[Proposal]:
         """Where one property changed: one or several subgroups in one name, or all prompts."""
         towards = sign * moved
@@ -233,7 +236,7 @@ class Groups:
             speaks = total + outside if everywhere else outside
         one = self._proposal([0], wanted, sign, moved, self.inside[0], speaks)
         if everywhere:
-            return [one, *self._most(wanted, sign, moved, left, least, places)]
+            return [one, *self._most(wanted, sign, moved, left, least)]
         some = self.inside[chosen].any(0) & left
         named = [self._proposal(chosen, wanted, sign, moved, some, total)]
         named += [
@@ -263,32 +266,57 @@ class Groups:
         moved: Float[np.ndarray, " N"],
         left: Bool[np.ndarray, " N"],
         least: float,
-        places: int,
     ) -> list[Proposal]:
         """Of what changed on all prompts, the subgroups where it changed far more.
 
-        Two rates must explain the moves better than one does, by more than the name costs.
+        Each must explain moves that those before it leave unexplained, by more than its name costs;
+        beside the first its rivals.
         """
         towards = np.clip(sign * moved, 0, None)
-        inside = self.inside[1:] & left
-        sizes, total = inside.sum(1), int(left.sum())
-        here, there = inside @ towards, (left * towards).sum()
-        rate, rest = here / np.maximum(sizes, 1), (there - here) / np.maximum(total - sizes, 1)
-        whole = np.full_like(rate, there / max(total, 1))
-        nats = sizes * _kl(rate, whole) + (total - sizes) * _kl(1 - rest, 1 - whole)
-        worth = np.where(
-            (sizes >= LEAST_MEMBERS) & (rate - rest >= FAR_MORE),
-            nats - self.costs[1:],
-            -np.inf,
-        )
-        worth = np.concatenate([[-np.inf], worth])
-        order = np.argsort(-worth, kind="stable")[:places].tolist()
-        order += [at for at in self._rivals(worth, order[:1]) if at not in order]
+        found: dict[int, float] = {}
+        parts = [left]
+        for number in range(MOST_PLACES):
+            worth = self._parting(towards, parts)
+            at = int(worth.argmax())
+            if worth[at] < least:
+                break
+            found.setdefault(at, float(worth[at]))
+            for rival in self._rivals(worth, [at]) if number == 0 else ():
+                if worth[rival] >= least:
+                    found.setdefault(rival, float(worth[rival]))
+            here = self.inside[at]
+            parts = [part & side for part in parts for side in (here, ~here)]
         return [
-            self._proposal([at], wanted, sign, moved, self.inside[at] & left, float(worth[at]))
-            for at in order
-            if worth[at] >= least
+            self._proposal([at], wanted, sign, moved, self.inside[at] & left, nats)
+            for at, nats in found.items()
         ]
+
+    def _parting(
+        self, towards: Float[np.ndarray, " N"], parts: Sequence[Bool[np.ndarray, " N"]]
+    ) -> Float[np.ndarray, " S"]:
+        """Nats by which two rates in each part explain the moves better than one, less the cost.
+
+        Args:
+            towards: Moves, none below 0.
+            parts: Pairs that count, parted by the subgroups that are named already.
+        """
+        nats = -self.costs.copy()
+        lift, members = np.zeros_like(nats), np.zeros_like(nats)
+        for part in parts:
+            inside = self.inside & part
+            sizes, total = inside.sum(1), int(part.sum())
+            here, all_here = inside @ towards, float((part * towards).sum())
+            rate = here / np.maximum(sizes, 1)
+            rest = (all_here - here) / np.maximum(total - sizes, 1)
+            whole = np.full_like(rate, all_here / max(total, 1))
+            nats += sizes * _kl(rate, whole) + (total - sizes) * _kl(1 - rest, 1 - whole)
+            both = (sizes > 0) & (sizes < total)
+            lift += np.where(both, sizes * (rate - rest), 0.0)
+            members += np.where(both, sizes, 0)
+        clear = (members >= LEAST_MEMBERS) & (lift >= FAR_MORE * np.maximum(members, 1))
+        clear[0] = False
+        found: np.ndarray = np.where(clear, nats, -np.inf)
+        return found
 
     def _proposal(
         self,

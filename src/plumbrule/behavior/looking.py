@@ -45,9 +45,6 @@ OPENING = 10
 SUSPECTED = 0.0
 """Worth, in nats, from which a subgroup is looked at further; it is less than a test asks for."""
 
-PLACES = 4
-"""Subgroups that are looked at further for one change that shows on all prompts."""
-
 ALIKE = 0.5
 """Share of tokens that two surprising openings have in common from which on one is enough."""
 
@@ -231,7 +228,7 @@ class Looker:
         apart = [other.log_prob - one.log_prob for one, other in zip(before, after, strict=True)]
         return float(np.median([-np.expm1(min(0.0, value)) for value in apart]))
 
-    def propose(self, *, least: float = LEAST_WORTH, places: int = 1) -> list[Proposal]:
+    def propose(self, *, least: float = LEAST_WORTH) -> list[Proposal]:
         """What the pairs seen so far suggest; arguments as of `propose`."""
         usable = [at for at, pair in enumerate(self.pairs) if pair.usable]
         return propose(
@@ -245,7 +242,6 @@ class Looker:
             ),
             most=self.settings.most_proposals,
             least=least,
-            places=places,
         )
 
     def draw(self, name: str, rows: Sequence[int], *, blind: bool) -> None:
@@ -364,7 +360,7 @@ class Looker:
         Half of the rows are members of the suspected subgroups, which doubts them; the other half
         are neighbors of the prompts that speak for them, which widens them.
         """
-        proposals = self.propose(least=SUSPECTED, places=PLACES)
+        proposals = self.propose(least=SUSPECTED)
         asked = Counter(self.rows)
         rng = np.random.default_rng(derive_seed(self.recorder.seed, "following", len(self.rows)))
         queues: list[list[int]] = []

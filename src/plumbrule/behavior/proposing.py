@@ -61,7 +61,6 @@ def propose(
     weighed: Weighed = NOTHING_WEIGHED,
     most: int,
     least: float = LEAST_WORTH,
-    places: int = 1,
 ) -> list[Proposal]:
     """Say what differs between two models' replies, and where.
 
@@ -77,7 +76,6 @@ def propose(
             hardly have written that.
         most: Proposals.
         least: Worth, in nats, of a proposal.
-        places: Subgroups named for what changed on all prompts and far more there.
 
     Returns:
         The most worthwhile first; no two of which say the same of these replies.
@@ -132,7 +130,6 @@ def propose(
             left[:, chosen],
             float(costs[chosen]),
             least,
-            places,
         )
         # A pair in which one of them moved needs no further explanation, of either property or
         # any other: the declined reply is shorter, too.
