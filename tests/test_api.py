@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from benchmarks.synthetic_papers import make_paper
 from tests.fakes import ScriptedModel
 
 import plumbrule as pr
@@ -14,7 +15,6 @@ from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.lab import village_prompts
 from plumbrule.lab.circuits import TASKS, save_circuit
-from plumbrule.lab.papers import make_paper
 from plumbrule.loop.verifying import page_problems
 from plumbrule.mechanism import capture, find_sites
 from plumbrule.oversight.papers import verify_paper_review
