@@ -24,7 +24,8 @@ import numpy as np
 
 from benchmarks import organism_trials, real_ground, real_organisms, real_trials
 from benchmarks.organism_trials import Clock
-from benchmarks.real_catalog import ALL, Organism
+from benchmarks.real_catalog import ALL
+from benchmarks.real_declared import Organism
 from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
 from benchmarks.rows import Row, estimated, show, single, spread, with_earlier
 from plumbrule.behavior import CompareSettings, Comparison, compare_models
