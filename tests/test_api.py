@@ -156,9 +156,14 @@ def test_patching_and_circuits_take_texts(nano):
 
 
 def finds_all_well(exchanges):
-    verdicts = {each.id: "pass" for each in load_constitution("village").principles}
+    names = [each.id for each in load_constitution("village").principles]
     return [
-        OracleJudgment(exchange_id=each.id, manner="helps", right=True, verdicts=verdicts)
+        OracleJudgment(
+            exchange_id=each.id,
+            manner="helps",
+            right=True,
+            verdicts=dict.fromkeys(names, "pass"),
+        )
         for each in exchanges
     ]
 
