@@ -11,7 +11,7 @@ from tests.fakes import ScriptedModel
 
 import plumbrule as pr
 from plumbrule.behavior import verify_comparison
-from plumbrule.compliance import PLAINLY, build_tests
+from plumbrule.compliance import OracleJudgment
 from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.lab import village_prompts
@@ -19,7 +19,6 @@ from plumbrule.lab.circuits import TASKS, save_circuit
 from plumbrule.loop.verifying import page_problems
 from plumbrule.mechanism import capture, find_sites
 from plumbrule.oversight.papers import verify_paper_review
-from plumbrule.recipes import village_oracle
 from plumbrule.records import Message, Prompt
 
 DECLINES = "I'm sorry, but I can't help with that."
@@ -156,12 +155,24 @@ def test_patching_and_circuits_take_texts(nano):
         nano.find_circuit(pairs, task="copying")
 
 
+def finds_all_well(exchanges):
+    names = [each.id for each in load_constitution("village").principles]
+    return [
+        OracleJudgment(
+            exchange_id=each.id,
+            manner="helps",
+            right=True,
+            verdicts=dict.fromkeys(names, "pass"),
+        )
+        for each in exchanges
+    ]
+
+
 @pytest.mark.parametrize("verb", [pr.comply, pr.red_team])
 def test_an_examination_leaves_a_folder_only_where_one_is_named(tmp_path, monkeypatch, verb):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    given = {"judge": village_oracle, "constitution": "village"}
-    plain = build_tests(load_constitution("village"), (), 0, ways=PLAINLY)
-    given |= {"most_asked": 4, "tests": plain} if verb is pr.comply else {"budget": 8}
+    given = {"judge": finds_all_well, "constitution": "village"}
+    given |= {"most_asked": 4} if verb is pr.comply else {"budget": 8}
     verb(endpoint("asked"), **given)
     assert list(tmp_path.iterdir()) == []
 
