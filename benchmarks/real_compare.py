@@ -229,6 +229,12 @@ def organism_rows(names: Sequence[str]) -> list[Row]:
             met=float(np.mean(shares)) <= 0.05,
         ),
     ]
+    for kind, here in (
+        ("earlier ones, looked at since", [one for one in found if not _later(one)]),
+        ("later ones, sealed until this version was done", [one for one in found if _later(one)]),
+    ):
+        if here:
+            rows.append(_share(f"of {kind}", [one["found"] for one in here], unit="of organisms"))
     for name, low, high in (
         ("rare", 0.0, RARE),
         ("some", RARE, COMMON),
@@ -258,6 +264,10 @@ def organism_rows(names: Sequence[str]) -> list[Row]:
         ),
     ]
     return rows
+
+
+def _later(one: Mapping[str, Any]) -> bool:
+    return str(one["organism"]).startswith("later-")
 
 
 def aa_rows(names: Sequence[str], seeds: Sequence[int]) -> list[Row]:

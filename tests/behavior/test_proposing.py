@@ -284,3 +284,20 @@ def test_where_a_change_on_all_prompts_is_far_greater_is_named_with_its_rivals()
 
     assert naming(found)[0] == "any prompt"
     assert set(naming(found)[1:]) == {"prompts about pets and dogs", "prompts about farms and cows"}
+
+
+def test_a_feature_comes_before_one_of_its_phrases_that_replies_given_alone_speak_for():
+    """Of the questions two in three are put in one phrase, and so are 40 replies given alone."""
+    prompts = pool(200)
+    ends = ("Zumba kelp?", "Zumba kale?", "Onyx?")
+    found = pairs(
+        prompts[:120],
+        lambda one, reply: f"{reply} {ends[int(one.id) % 3]}" if int(one.id) % 5 < 2 else reply,
+    )
+    alone = tuple((at, "Zumba kelp?" if at % 2 else "") for at in range(120, 200))
+    told = Weighed(runs=("Zumba kelp?",) * 9, alone=alone)
+
+    first = propose(found, range(120), SelectorTable.of(prompts), most=8, weighed=told)[0]
+
+    assert (first.property.kind, first.property.text) == ("feature", "question")
+    assert first.subgroup == EVERYWHERE

@@ -110,8 +110,7 @@ def propose(
 
     proposals: list[Proposal] = []
     while len(proposals) < most and properties:
-        sides = [(sign, groups.worth(sign * moved, left).max(0) - costs) for sign in (1, -1)]
-        sign, worth = max(sides, key=lambda side: float(side[1].max()))
+        sign, worth = _strongest(groups, moved, left, costs, pairs=len(pairs), least=least)
         at = int(worth.argmax())
         if worth[at] < least:
             break
@@ -172,6 +171,31 @@ def _costs(
             for one in properties
         ]
     )
+
+
+def _strongest(
+    groups: Groups,
+    moved: Float[np.ndarray, "N F"],
+    left: Bool[np.ndarray, "N F"],
+    costs: Float[np.ndarray, " F"],
+    *,
+    pairs: int,
+    least: float,
+) -> tuple[int, Float[np.ndarray, " F"]]:
+    """Whether gains or losses are explained best, and what each property is worth in that.
+
+    Pairs come first, because every property can show on them; replies given alone speak for
+    phrases only, and would put a phrase before the feature that it is an instance of. They count
+    where no pair says enough.
+    """
+    paired = left.copy()
+    paired[pairs:] = False
+    for some in (paired, left):
+        sides = [(sign, groups.worth(sign * moved, some).max(0) - costs) for sign in (1, -1)]
+        best = max(sides, key=lambda side: float(side[1].max()))
+        if best[1].max() >= least:
+            break
+    return best
 
 
 def _together(
