@@ -103,6 +103,15 @@ def test_the_ledger_is_sound_and_names_every_stage(finished):
     assert found.entries >= 20
 
 
+def test_a_finished_run_that_is_given_again_tells_of_the_most_memory_it_took(
+    finished, report, monkeypatch
+):
+    monkeypatch.setattr("plumbrule.loop.content.peak_rss_bytes", lambda: 1)
+    again = run(finished.report.parent)
+
+    assert again.content["peak_rss_bytes"] == report["peak_rss_bytes"] > 1
+
+
 def test_the_final_model_is_an_ordinary_checkpoint(finished):
     from transformers import AutoModelForCausalLM
 

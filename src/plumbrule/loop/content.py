@@ -1,6 +1,8 @@
 """What a report says: every number of it is computed here, once, from records."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from plumbrule.constitution import Constitution
@@ -95,7 +97,7 @@ def report_content(
         **found,
         **who_by_what(constitution, models),
         "seconds": sum(cost.seconds for cost in run.costs.values()),
-        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_rss_bytes": _peak_memory(run.folder / "report" / "report.json"),
         "stages": [_cost(name, run) for name in run.costs],
         "held_out_judge": beside,
         "judge_certificate": certified,
@@ -113,6 +115,18 @@ def report_content(
     }
     written: dict[str, Any] = to_json(plain(content))
     return written
+
+
+def _peak_memory(report: Path) -> int:
+    """Most memory that a process of the run took, as far as the report before this one tells.
+
+    A finished run that is given again does little, and must not say that it never took more.
+    """
+    try:
+        told = json.loads(report.read_text(encoding="utf-8"))["peak_rss_bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        told = None
+    return max(peak_rss_bytes(), told if isinstance(told, int) else 0)
 
 
 def _tried(jury: Jury, held_out: HeldOutExamination | None) -> list[tuple[str, Standing]]:
