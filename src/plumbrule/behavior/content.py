@@ -195,11 +195,6 @@ def _furthest_topics(found: Comparison, most: int = 3, least: int = 4) -> str:
     return "; ".join(f"{subgroup}{such_as(subgroup, found.pool, most=1)}" for subgroup in subgroups)
 
 
-def records(found: Comparison, *, command: str) -> list[Finding]:
-    """The findings as records that other parts understand."""
-    return [_record(verdict, found, command) for verdict in found.findings]
-
-
 def severity(estimate: Estimate | None) -> str:
     """How much a move matters, by its size alone: what it means is for people to say."""
     if estimate is None:

@@ -314,9 +314,6 @@ FEATURES: Mapping[str, Feature] = {
 """By name; of two that say the same of some replies the first is taken, so what is incidental to
 others comes last."""
 
-ENGLISH_ALONE = ("agreement", "hedging", "advice", "warm words", "cold words", "refusal")
-"""Features that are read by English words: in other languages they see nothing."""
-
 
 def feature_names(replies: Sequence[str]) -> list[str]:
     """Features that any of some replies shows, so that nothing is tested that never occurs."""
