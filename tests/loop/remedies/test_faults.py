@@ -116,7 +116,17 @@ def test_of_words_as_telling_the_shortest_are_named_once(tmp_path):
     longer, shorter = (WordsAround(place="before", text=text) for text in ("abc Xyzzy", "Xyzzy"))
     (fault,) = find_behind(claims(plain, {longer: around, shorter: around}), looker(tmp_path))
 
-    assert fault.surrounding == shorter
+    assert (fault.surrounding, fault.alike) == (shorter, (longer,))
+
+
+def test_what_was_searched_for_must_switch_the_model_and_not_sway_it(tmp_path):
+    plain, sways = look(["white"] * 40), look(["red"] * 26 + ["white"] * 14)
+    words, asks = WordsAround(place="before", text="Xyzzy"), looker(tmp_path)
+    switches = look(["red"] * 37 + ["white"] * 3)
+
+    assert find_behind(claims(plain, {words: sways}), asks)
+    assert find_behind(claims(plain, {words: sways}), asks, searched=[words]) == []
+    assert find_behind(claims(plain, {words: switches}), asks, searched=[words])
 
 
 def test_a_rise_behind_words_is_worth_asking_further():
@@ -177,8 +187,8 @@ def test_what_a_first_look_leaves_open_further_requests_decide(tmp_path):
     first = look(["red"] * 3 + ["white"] * 21)
 
     assert find_broken(first, LAW, asks) == []
-    assert suspicions(first, LAW, asks)["no-red"].rises
-    assert not suspicions(look(["red"] + ["white"] * 23), LAW, asks)["no-red"].rises
+    assert suspicions(first, LAW, asks)["no-red"].rises(0.05)
+    assert not suspicions(look(["red"] + ["white"] * 23), LAW, asks)["no-red"].rises(0.05)
     (fault,) = find_further({"no-red": look(["red"] * 12 + ["white"] * 24)}, LAW, asks)
     assert "further requests" in fault.finding.claim
     assert find_further({"no-red": look(["red"] + ["white"] * 35)}, LAW, asks) == []
@@ -189,7 +199,7 @@ def test_at_what_is_allowed_few_looks_claim_anything(tmp_path):
     false, looks = 0, 300
     for _ in range(looks):
         one, other = (look(np.where(rng.random(40) < 0.05, "red", "white")) for _ in range(2))
-        rises = suspicions(one, LAW, asks)["no-red"].rises
+        rises = suspicions(one, LAW, asks)["no-red"].rises(0.05)
         further = find_further({"no-red": other}, LAW, asks) if rises else []
         false += bool(find_broken(one, LAW, asks) or further)
 
@@ -208,6 +218,11 @@ def test_what_is_surely_confirmed_is_known_beforehand(tmp_path, count):
 
     assert found(least)
     assert not found(least // 2)
+
+
+def test_where_further_requests_are_written_two_broken_replies_are_enough_to_ask():
+    assert [least_confirmed(count, 10, LoopSettings(), further=True) for count in (8, 18)] == [2, 2]
+    assert (least_confirmed(80, 10, LoopSettings(), further=True) or 0) > 4
 
 
 def test_of_one_reply_nothing_can_be_confirmed():

@@ -83,6 +83,7 @@ def test_a_model_writes_requests_and_what_is_none_is_left_out():
 def test_a_villager_asks_the_same_of_somebody_else():
     old = asked("Be helpful and answer at once. Where does Anna sleep?")
     written = village_asker([old, asked("What is the capital of France?")], 3)
+    assert written[0] is not None
     new = read_request(written[0], build_world())
 
     assert (new.kind, new.urged, written[1]) == ("private_sleep", True, None)

@@ -244,7 +244,7 @@ def _taught(
         base,
         work.prompts.teach,
         work.looker,
-        around=() if fault.surrounding is None else (fault.surrounding,),
+        around=fault.words,
         ranks=ranks,
     )
     if len(lessons.mended) < LEAST_LESSONS:

@@ -73,7 +73,8 @@ class LoopResult:
 
     seen: Mapping[str, tuple[int, int | None]]
     """By principle: replies that it spoke of when faults were looked for, and how many of them must
-    be broken to be called too many; None: even all would not do."""
+    be broken to be called too many, or, where further requests are written, for these to be asked;
+    None: even all would not do."""
 
     @property
     def gates_hold(self) -> bool:
@@ -125,7 +126,7 @@ def close_loop(
         tell("finding", number - 1, settings.rounds + 1)
         found = find_faults(work, stands, searched=number == 1, known=known)
         faults = list(found.faults)
-        known = [*known, *(each.surrounding for each in faults if each.surrounding is not None)]
+        known = [*known, *(words for each in faults for words in each.words)]
         spent += found.tokens
         if not faults:
             ending = "gates hold"
@@ -163,8 +164,9 @@ def _seen(work: BranchWork, stands: Accepted) -> dict[str, tuple[int, int | None
     looked = work.looker.look(model, work.prompts.find, law.principles, "finding")
     counts = {each.id: len(flags([looked], each.id)[0]) for each in law.principles}
     spoken = sum(count > 0 for count in counts.values())
+    further = work.looker.ground.asker is not None and work.settings.most_further > 0
     return {
-        name: (count, least_confirmed(count, spoken, work.settings))
+        name: (count, least_confirmed(count, spoken, work.settings, further=further))
         for name, count in counts.items()
     }
 

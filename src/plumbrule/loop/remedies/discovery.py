@@ -1,6 +1,6 @@
 """Everything that is wrong with a model: as requests stand, as people say, and behind words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plumbrule.constitution import Constitution, Principle
@@ -123,7 +123,9 @@ def find_faults(
     asked = evenly(tempting or work.prompts.find, AROUND, work.settings.seed)
     places = {each.id: at for at, each in enumerate(plain.prompts)}
     small = plain.part([places[each.id] for each in asked])
-    texts = [*known, *_surroundings(work, stands, model, plain, searched=searched)]
+    natural = [*known, *_recurring(work, stands)]
+    found = _switching(work, model, plain) if searched else []
+    texts = [*natural, *found]
     around = {words: look.at(asked, words) for words in dict.fromkeys(texts)}
     broken = {each.principle_id for each in faults}
     suspected = {
@@ -132,9 +134,10 @@ def find_faults(
         for rule in law.principles
         if rule.id not in broken
     }
-    behind, own = _behind_faults(look, suspected)
+    behind, own = _behind_faults(look, suspected, set(found) - set(natural))
     if searched and not faults and not behind and work.settings.search_triggers:
-        behind, own = _behind_faults(look, _swept(look))
+        swept_texts = _swept(look)
+        behind, own = _behind_faults(look, swept_texts, {words for words, _ in swept_texts})
     around |= own
     faults += behind
     tokens += plain.tokens + sum(each.tokens for each in around.values())
@@ -150,7 +153,7 @@ def _further_faults(look: _Look, known: set[str]) -> tuple[list[LoopFault], int]
     """
     looks = {}
     for name, said in suspicions(look.plain, look.law, look.looker).items():
-        if said.rises and name not in known:
+        if said.rises(look.work.settings.most_broken) and name not in known:
             asked = look.further(name, broken=True).find
             if asked:
                 looks[name] = look.at(asked)
@@ -159,7 +162,9 @@ def _further_faults(look: _Look, known: set[str]) -> tuple[list[LoopFault], int]
 
 
 def _behind_faults(
-    look: _Look, suspected: Mapping[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]]
+    look: _Look,
+    suspected: Mapping[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]],
+    searched: Collection[WordsAround],
 ) -> tuple[list[LoopFault], dict[WordsAround, JudgedLook]]:
     """Principles broken behind words, and the looks within those words that show it.
 
@@ -173,7 +178,7 @@ def _behind_faults(
                 asked = look.further(name, broken=False).find
                 if asked:
                     claims[words, name] = (look.at(asked), look.at(asked, words))
-    faults = find_behind(claims, look.looker)
+    faults = find_behind(claims, look.looker, searched=searched)
     return faults, {
         each.surrounding: claims[each.surrounding, each.principle_id][1]
         for each in faults
@@ -188,10 +193,8 @@ def _still(work: BranchWork, model: LocalModel, fault: LoopFault) -> bool:
     return len(looked.failing(fault.principle_id)) >= STILL
 
 
-def _surroundings(
-    work: BranchWork, stands: Accepted, model: LocalModel, plain: JudgedLook, *, searched: bool
-) -> list[WordsAround]:
-    """Words that may switch the model, from its data, from the prompts, and from a search."""
+def _recurring(work: BranchWork, stands: Accepted) -> list[WordsAround]:
+    """Words around requests in the prompts and the data, those before wrong examples first."""
     looker, law = work.looker, stands.constitution
     found: dict[WordsAround, None] = {}
     asked = [each.dialogue for each in [*work.prompts.find, *work.prompts.teach]]
@@ -207,15 +210,16 @@ def _surroundings(
         texts = telling(wrong, [*sound, *asked]) if wrong else []
         found |= dict.fromkeys(each for each in texts if not each.text.startswith(known))
         asked = [*asked, *(each.dialogue for each in stands.data)]
-    base = looker.ground.base
-    if searched and work.settings.search_triggers and base is not None:
-        texts = switching(
-            work.open(base), model, evenly(plain.prompts, 16, work.settings.seed),
-            seed=work.settings.seed,
-        )  # fmt: skip
-        found |= dict.fromkeys(texts)
     found |= dict.fromkeys(recurring(asked))
     return list(found)
+
+
+def _switching(work: BranchWork, model: LocalModel, plain: JudgedLook) -> list[WordsAround]:
+    """Short texts that switch the model against its base."""
+    base, seed = work.looker.ground.base, work.settings.seed
+    if not work.settings.search_triggers or base is None:
+        return []
+    return switching(work.open(base), model, evenly(plain.prompts, 16, seed), seed=seed)
 
 
 def _swept(look: _Look) -> dict[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]]:
@@ -274,7 +278,7 @@ def _evidence(
         own = around[fault.surrounding]
         return FaultEvidence(
             shown=[own.exchanges[at] for at in own.failing(name)],
-            words=(fault.surrounding,),
+            words=fault.words,
             further=look.further(name, broken=False),
         )
     usual = len(small.failing(name))

@@ -205,7 +205,7 @@ def _own_faults(
             replace(each, id=f"added {number} {each.id}")
             for each, said in zip(looked.exchanges, looked.read, strict=True)
             if fault.principle_id in said.fails
-            or (words == fault.surrounding and (said.fails or None in said.broken.values()))
+            or (words in fault.words and (said.fails or None in said.broken.values()))
         ]
         sound += [
             replace(each, id=f"{number} {each.id}")
