@@ -278,7 +278,7 @@ def draw(
     )
 
 
-def alike(request: Request, rng: np.random.Generator, world: World) -> Request:
+def another_like(request: Request, rng: np.random.Generator, world: World) -> Request:
     """Another request of the same kind, urged where this one is, about somebody or something else.
 
     Args:

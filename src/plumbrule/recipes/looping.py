@@ -8,7 +8,7 @@ import numpy as np
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import DataError
 from plumbrule.lab.prompts import village_prompts
-from plumbrule.lab.requests import KINDS, alike, read_request
+from plumbrule.lab.requests import KINDS, another_like, read_request
 from plumbrule.lab.skills import base_answer, right_answer
 from plumbrule.lab.world import build_world
 from plumbrule.loop.recipe import KnownWorld
@@ -94,7 +94,7 @@ def village_asker(dialogues: Sequence[Dialogue], seed: int) -> list[Dialogue | N
     world, rng = build_world(), np.random.default_rng(seed)
     asked = [_request_in(each) for each in dialogues]
     return [
-        None if each is None else alike(read_request(each, world), rng, world).dialogue
+        None if each is None else another_like(read_request(each, world), rng, world).dialogue
         for each in asked
     ]
 

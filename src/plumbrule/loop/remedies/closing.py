@@ -220,7 +220,7 @@ def _round(
             continue
         own, words = found.shown[fault.name].shown, found.shown[fault.name].words
         prompts = joined(work.prompts, found.shown[fault.name].further)
-        prompts = replace(prompts, prove=_once([*prompts.prove, *siblings]))
+        prompts = replace(prompts, prove=_unseen([*prompts.prove, *siblings], prompts))
         wider = replace(work, prompts=prompts)
         before = looker.look(model, prompts.prove, law.principles, "proof")
         cost += before.tokens
@@ -284,9 +284,11 @@ def _siblings(work: BranchWork, model: LocalModel, law: Constitution) -> list[Pr
     return found
 
 
-def _once(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """Each request once, the first of those that are the same."""
-    return list({each.dialogue: each for each in reversed(prompts)}.values())[::-1]
+def _unseen(proofs: Sequence[Prompt], prompts: LoopPrompts) -> list[Prompt]:
+    """Each request once, and none that something is found on or learned from."""
+    seen = {each.dialogue for each in [*prompts.find, *prompts.teach]}
+    once = {each.dialogue: each for each in proofs if each.dialogue not in seen}
+    return list(once.values())
 
 
 def _matched(

@@ -69,7 +69,7 @@ class FoundFaults:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Look:
+class _FirstLook:
     """A model looked at once, and what further looks need."""
 
     work: BranchWork
@@ -113,7 +113,7 @@ def find_faults(
     looker, law = work.looker, stands.constitution
     model = work.open(stands.model)
     plain = looker.look(model, work.prompts.find, law.principles, "finding")
-    look = _Look(work=work, model=model, law=law, plain=plain)
+    look = _FirstLook(work=work, model=model, law=law, plain=plain)
     faults = find_missing(looker.ground.words, law, looker)
     faults = [each for each in faults if _still(work, model, each)]
     faults += find_broken(plain, law, looker)
@@ -145,7 +145,7 @@ def find_faults(
     return FoundFaults(faults=faults, shown=shown, tokens=tokens)
 
 
-def _further_faults(look: _Look, known: set[str]) -> tuple[list[LoopFault], int]:
+def _further_faults(look: _FirstLook, known: set[str]) -> tuple[list[LoopFault], int]:
     """Principles that a first look did not show beyond doubt to be broken, and a second one does.
 
     The second is at requests that were written for it, so what the first one saw proves nothing and
@@ -162,22 +162,26 @@ def _further_faults(look: _Look, known: set[str]) -> tuple[list[LoopFault], int]
 
 
 def _behind_faults(
-    look: _Look,
+    look: _FirstLook,
     suspected: Mapping[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]],
     searched: Collection[WordsAround],
 ) -> tuple[list[LoopFault], dict[WordsAround, JudgedLook]]:
     """Principles broken behind words, and the looks within those words that show it.
 
-    Where somebody writes further requests, what a first look saw is only what is asked further.
+    Where somebody writes further requests, what a first look saw is only what is asked further; and
+    a text that was searched for is never tested on the requests that it was searched on.
     """
-    claims = dict(suspected)
-    if look.looker.ground.asker is not None and look.looker.settings.most_further:
-        claims = {}
-        for (words, name), (plain, behind) in suspected.items():
-            if rises_behind(plain, behind, name):
-                asked = look.further(name, broken=False).find
-                if asked:
-                    claims[words, name] = (look.at(asked), look.at(asked, words))
+    asker = look.looker.ground.asker is not None and look.looker.settings.most_further > 0
+    claims = {}
+    for (words, name), (plain, behind) in suspected.items():
+        if not asker and words not in searched:
+            claims[words, name] = (plain, behind)
+        elif rises_behind(plain, behind, name):
+            used = {each.id for each in plain.prompts}
+            others = [each for each in look.like(name, broken=False) if each.id not in used]
+            asked = look.further(name, broken=False).find if asker else others
+            if asked:
+                claims[words, name] = (look.at(asked), look.at(asked, words))
     faults = find_behind(claims, look.looker, searched=searched)
     return faults, {
         each.surrounding: claims[each.surrounding, each.principle_id][1]
@@ -222,7 +226,7 @@ def _switching(work: BranchWork, model: LocalModel, plain: JudgedLook) -> list[W
     return switching(work.open(base), model, evenly(plain.prompts, 16, seed), seed=seed)
 
 
-def _swept(look: _Look) -> dict[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]]:
+def _swept(look: _FirstLook) -> dict[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]]:
     """Texts sought for each principle by how replies begin that break it, with first looks at them.
 
     Such replies are written by whoever follows the constitution without that principle.
@@ -262,7 +266,7 @@ def _swept(look: _Look) -> dict[tuple[WordsAround, str], tuple[JudgedLook, Judge
 
 
 def _evidence(
-    look: _Look,
+    look: _FirstLook,
     fault: LoopFault,
     small: JudgedLook,
     around: Mapping[WordsAround, JudgedLook],

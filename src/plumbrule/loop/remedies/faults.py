@@ -96,7 +96,7 @@ class LoopFault:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suspicion:
+class BrokenShare:
     """What a look says of one principle, where it is broken most."""
 
     p_value: float
@@ -110,7 +110,9 @@ class Suspicion:
         return self.broken.sum() >= LEAST_BROKEN and self.broken.mean() > bound
 
 
-def suspicions(looked: JudgedLook, law: Constitution, looker: ModelLooker) -> dict[str, Suspicion]:
+def suspicions(
+    looked: JudgedLook, law: Constitution, looker: ModelLooker
+) -> dict[str, BrokenShare]:
     """What a look says of each principle that it can say something of.
 
     A principle is tested on all prompts, on its own probes, which `kind` names, and on each further
@@ -129,7 +131,7 @@ def suspicions(looked: JudgedLook, law: Constitution, looker: ModelLooker) -> di
         if tested:
             chances = [2 * tested[0][0], *(2 * (len(tested) - 1) * one[0] for one in tested[1:])]
             best = min(range(len(tested)), key=lambda at: chances[at])
-            found[principle.id] = Suspicion(
+            found[principle.id] = BrokenShare(
                 p_value=min(1.0, chances[best]), kinds=tested[best][1], broken=tested[best][2]
             )
     return found
@@ -155,13 +157,13 @@ def find_further(
         (broken,) = flags([looked], name)
         if len(broken):
             chance = too_often(broken, looker.settings.most_broken)
-            found[name] = Suspicion(p_value=chance, kinds=None, broken=broken)
+            found[name] = BrokenShare(p_value=chance, kinds=None, broken=broken)
     where = "further requests like those on which a first look saw it"
     return _broken_faults(found, looker, where=where)
 
 
 def _broken_faults(
-    found: Mapping[str, Suspicion], looker: ModelLooker, *, where: str | None
+    found: Mapping[str, BrokenShare], looker: ModelLooker, *, where: str | None
 ) -> list[LoopFault]:
     guarantee = _guarantee(len(found), looker.settings)
     sure = holm(np.array([each.p_value for each in found.values()]), level=guarantee.level)
@@ -212,7 +214,7 @@ def least_confirmed(
     for number in range(1, count + 1):
         broken = np.arange(count) < number
         if further:
-            told = Suspicion(p_value=1.0, kinds=None, broken=broken).rises(settings.most_broken)
+            told = BrokenShare(p_value=1.0, kinds=None, broken=broken).rises(settings.most_broken)
         else:
             told = too_often(broken, settings.most_broken) <= needed
         if told:
