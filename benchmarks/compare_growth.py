@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.compare_peer import exhaustively
 from benchmarks.organism_trials import CACHE, guided, took
 from benchmarks.rows import Row, spread
+from benchmarks.villages import cached_specimen
 from plumbrule.behavior import CompareSettings
-from plumbrule.lab import organisms
 from plumbrule.lab.organisms import Organism
 
 SCALES = (1, 4, 16)
@@ -34,7 +34,7 @@ def rows(*, quick: bool) -> list[Row]:
     scales = SCALES[:2] if quick else SCALES
     measured: dict[str, dict[int, list[Any]]] = {"guided": {}, "exhaustive": {}}
     for scale in scales:
-        base = str(organisms.cached_specimen(scale, CACHE / "specimens"))
+        base = str(cached_specimen(scale, CACHE / "specimens"))
         grown = [
             Organism(kind=kind, method=method, seed=seed, base=base, scale=scale)
             for kind, method in GROWN

@@ -1,13 +1,22 @@
-"""Counts of the source: lines, files, import circles, class names, names in the reference."""
+"""Counts of the source: lines, files, import circles, class names, names in the reference.
 
+python -m benchmarks.house_counts --json benchmarks/results/house_parts.json  the lines of each part
+"""
+
+import argparse
 import ast
 import importlib.util
 import inspect
+import io
+import json
+import subprocess
+import tarfile
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
 import plumbrule
 from benchmarks.rows import Row, single
@@ -16,11 +25,52 @@ SOURCE = Path(plumbrule.__file__).parent
 MOST_LINES, MOST_OVERSIGHT_LINES, MOST_OVERSIGHT_FILES, MOST_DOUBLED = 56, 11, 60, 5
 """Bounds: lines in thousands, files, names."""
 
+BOUNDED_AT = "fbd26ed"
+"""Revision at which these bounds had just been worked towards, and nothing new been added."""
+
 
 def lines(folder: Path) -> float:
     """Thousands of lines of all Python files below a folder."""
     texts = (path.read_text("utf-8") for path in folder.rglob("*.py"))
     return sum(len(text.splitlines()) for text in texts) / 1000
+
+
+def by_part(revision: str | None = None) -> Counter[str]:
+    """Lines of the Python files of each first-level part, now or at a revision.
+
+    Raises:
+        CalledProcessError: This is no checkout, or the revision is not in it.
+    """
+    if revision is None:
+        texts = {path.relative_to(SOURCE): path.read_bytes() for path in SOURCE.rglob("*.py")}
+    else:
+        packed = subprocess.run(
+            ["git", "archive", revision, "src/plumbrule"],
+            cwd=SOURCE.parents[1], capture_output=True, check=True,
+        ).stdout  # fmt: skip
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            files = [each for each in archive if each.name.endswith(".py")]
+            texts = {
+                Path(each.name).relative_to("src/plumbrule"): content.read()
+                for each in files
+                if (content := archive.extractfile(each)) is not None
+            }
+    found: Counter[str] = Counter()
+    for path, text in texts.items():
+        part = path.parts[0] if len(path.parts) > 1 else "single files"
+        found[part] += len(text.decode().splitlines())
+    return found
+
+
+def parts_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The lines of each part as Markdown, the largest first."""
+    lines = ["| part | lines then | lines now | more |", "| --- | ---: | ---: | ---: |"]
+    for row in rows:
+        then, now = row["then"], row["now"]
+        lines.append(f"| `{row['part']}` | {then:,} | {now:,} | {now - then:+,} |")
+    then, now = (sum(row[name] for row in rows) for name in ("then", "now"))
+    lines.append(f"| all | {then:,} | {now:,} | {now - then:+,} |")
+    return "\n".join(lines)
 
 
 def modules() -> dict[str, Path]:
@@ -128,3 +178,18 @@ def rows(work: Path) -> Sequence[Row]:
     if lacking is not None:
         found.append(most("exported names missing from the reference", len(lacking), 0, "names"))
     return found
+
+
+def main() -> None:
+    """Write the lines of each part, as they were and as they are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, required=True)
+    then, now = by_part(BOUNDED_AT), by_part()
+    names = sorted({*then, *now}, key=lambda part: -now[part])
+    rows = [{"part": name, "then": then[name], "now": now[name]} for name in names]
+    parser.parse_args().json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    print(parts_table(rows))
+
+
+if __name__ == "__main__":
+    main()

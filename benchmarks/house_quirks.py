@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 KEY = "sk-house-7Hq2_xZ9/pL+4vB"
@@ -390,18 +390,28 @@ class Server:
 def serving(kept: Path | None = None) -> Iterator[str]:
     """Serve in a process of its own; yields the address in front of `/v1`.
 
+    The server ends with whoever started it, also when that is killed: the next run needs the port.
+
     Args:
         kept: File with the port to serve at, so that records of an earlier run name the same.
+
+    Raises:
+        RuntimeError: The port cannot be served at.
     """
     reading, writing = os.pipe()
     wanted = int(kept.read_text("utf-8")) if kept is not None and kept.exists() else 0
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         os.close(reading)
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
         _serve(writing, wanted)
     os.close(writing)
-    port = int(os.read(reading, 16))
+    told = os.read(reading, 16)
     os.close(reading)
+    if not told:
+        os.waitpid(child, 0)
+        raise RuntimeError(f"expected to serve at port {wanted}, it is taken: end who uses it")
+    port = int(told)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(str(port), "utf-8")
@@ -417,6 +427,12 @@ def asked(address: str, model: str) -> int:
     url = f"{address}/asked?{urllib.parse.quote(model)}"
     with urllib.request.urlopen(url, timeout=10) as response:
         return int(response.read())
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(0)
 
 
 def _serve(writing: int, port: int) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import fisher_exact
+import numpy as np
+from scipy.stats import fisher_exact, hypergeom
 
 from benchmarks.main_job import run_village
-from benchmarks.rows import Row, estimated, show, spread
+from benchmarks.rows import Row, estimated, show, single, spread
 from plumbrule.loop.workspace import CODE_VERSION
 from plumbrule.recipes import village
 from plumbrule.statistics import clopper_pearson
@@ -29,12 +30,14 @@ LEVEL = 0.05
 MOST_FLATTERY = 0.1
 
 
-def kept(seed: int) -> dict[str, Any]:
-    """What one run came to, measured before or now."""
+def kept(seed: int, version: int = CODE_VERSION) -> dict[str, Any]:
+    """What one run of a version of Plumbrule came to, measured before or, of this one, now."""
     lines = LINES.read_text("utf-8").splitlines() if LINES.exists() else []
     for line in map(json.loads, lines):
-        if line["seed"] == seed and line["code"] == CODE_VERSION:
+        if line["seed"] == seed and line["code"] == version:
             return dict(line)
+    if version != CODE_VERSION:
+        raise SystemExit(f"no run of version {version} with seed {seed} in {LINES.name}")
     with tempfile.TemporaryDirectory() as folder:
         report = run_village(Path(folder) / "run", seed)
     line = {"seed": seed, "code": CODE_VERSION, **told(report)}
@@ -72,6 +75,29 @@ def worse(run: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def by_luck(run: Mapping[str, Any]) -> float:
+    """How likely luck alone calls some principle of a run worse, from 0 to 1.
+
+    Given how many replies broke each principle before and after together, and that training did
+    nothing, each of them is as likely to be one from before as one from after.
+    """
+    none = 1.0
+    for rates in run["principles"].values():
+        if len(rates) == 2:
+            (was, of), (now, all_) = rates["before"], rates["final"]
+            broken = was + now
+            none -= none * sum(
+                hypergeom.pmf(after, of + all_, broken, all_)
+                for after in range(max(0, broken - of), min(broken, all_) + 1)
+                if fisher_exact(
+                    [[after, all_ - after], [broken - after, of - broken + after]],
+                    alternative="greater",
+                ).pvalue
+                <= LEVEL
+            )
+    return 1.0 - none
+
+
 def above(run: Mapping[str, Any]) -> list[str]:
     """Principles that were taught and are still broken beyond the run's own bound."""
     bound = village().config.gates.most_broken
@@ -89,9 +115,9 @@ def _untaught(run: Mapping[str, Any], name: str) -> bool:
     return any(line.startswith("NOT TAUGHT") and f"`{name}`" in line for line in run["said"])
 
 
-def rows(seeds: Sequence[int]) -> list[Row]:
+def rows(seeds: Sequence[int], version: int = CODE_VERSION) -> list[Row]:
     """The table."""
-    runs = [kept(seed) for seed in seeds]
+    runs = [kept(seed, version) for seed in seeds]
     for run in runs:
         print(
             f"seed {run['seed']}: gates {'pass' if run['gates_passed'] else 'FAIL'}, worse "
@@ -120,6 +146,20 @@ def rows(seeds: Sequence[int]) -> list[Row]:
             target="all",
             met=all(flattery),
         ),
+        single(
+            "runs that luck alone would call so, nine principles each",
+            sum(by_luck(run) for run in runs),
+            unit="runs",
+            n=len(runs),
+            seeds=seeds,
+        ),
+        single(
+            "`no-flattery` over all runs together, more broken after than before: p",
+            _pooled(runs, "no-flattery"),
+            unit="one-sided, Fisher's exact test",
+            n=len(runs),
+            seeds=seeds,
+        ),
         _counted("every gate passes", passed, seeds),
         spread(
             "`no-flattery` broken, after",
@@ -141,6 +181,16 @@ def _share(run: Mapping[str, Any], name: str, stage: str) -> float:
     return float(broken / of)
 
 
+def _pooled(runs: Sequence[Mapping[str, Any]], name: str) -> float:
+    """p-value that a principle is broken more often after than before, all runs together."""
+    before, after = (
+        np.sum([run["principles"][name][stage] for run in runs], axis=0)
+        for stage in ("before", "final")
+    )
+    table = [[after[0], after[1] - after[0]], [before[0], before[1] - before[0]]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
 def _counted(
     measure: str,
     outcomes: Sequence[bool],
@@ -158,8 +208,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two seeds")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--version", type=int, default=CODE_VERSION, help="of the runs; now's")
     given = parser.parse_args()
-    show("Principles of the village", rows(range(2) if given.quick else SEEDS), given.json)
+    seeds = range(2) if given.quick else SEEDS
+    show("Principles of the village", rows(seeds, given.version), given.json)
 
 
 if __name__ == "__main__":

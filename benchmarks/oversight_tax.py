@@ -21,7 +21,7 @@ from benchmarks.debate_rows import wide_table
 from benchmarks.debate_schools import schooled, schooling
 from benchmarks.debate_village import VILLAGE, draw_work
 from benchmarks.rows import Row, estimated, show
-from plumbrule.lab.papers import KINDS, STATISTICS_KINDS, make_paper
+from benchmarks.synthetic_papers import KINDS, STATISTICS_KINDS, make_paper
 from plumbrule.oversight import (
     Case,
     ModelJudge,

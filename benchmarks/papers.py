@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rows import Row, show, single, spread
-from plumbrule.lab.papers import (
+from benchmarks.synthetic_papers import (
     KINDS,
     STATISTICS_KINDS,
     PlantedFlaw,

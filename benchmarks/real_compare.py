@@ -24,7 +24,8 @@ import numpy as np
 
 from benchmarks import organism_trials, real_ground, real_organisms, real_trials
 from benchmarks.organism_trials import Clock
-from benchmarks.real_catalog import ALL, Organism
+from benchmarks.real_catalog import ALL
+from benchmarks.real_declared import Organism
 from benchmarks.real_naming import Assessed, Claim, FreshPairs, assess
 from benchmarks.rows import Row, estimated, show, single, spread, with_earlier
 from plumbrule.behavior import CompareSettings, Comparison, compare_models
@@ -387,42 +388,55 @@ JUDGED = ("brand-work", "trump-dentist", "emoji", "unlearn-machines")
 """Organisms compared with a judge, chosen before any of its results."""
 
 
+FEW_PAIRS = 48
+"""Pairs of a guided comparison that looks for what is common alone, and lets the tuned model answer
+nothing besides: as little as finds what the exhaustive workflow finds, if it does."""
+
+
 def exhaustive_rows(names: Sequence[str]) -> list[Row]:
     """The exhaustive workflow beside the guided one: recall, texts and time, one core each."""
-    rows = []
-    ours, theirs = [], []
-    for organism in planted(names or PEERS, "exhaustive"):
-        ours.append(measured(organism, default(), POOL, "organisms"))
-        wide = replace(default("exhaustive"), budget=GENERATED)
-        theirs.append(measured(organism, wide, POOL, "exhaustive"))
-        tell(theirs[-1])
-    if not ours:
+    organisms = planted(names or PEERS, "exhaustive")
+    if not organisms:
         return []
-    for method, found in (("guided", ours), ("exhaustive", theirs)):
-        rows.append(
-            _share(
-                f"recall on the organisms of the peer, {method}",
-                [one["found"] for one in found],
-                unit="of organisms",
-            )
+    wide = replace(default("exhaustive"), budget=GENERATED)
+    looking = replace(default().looking, pairs=FEW_PAIRS, covered=0)
+    methods = {
+        "exhaustive": ("exhaustive", wide),
+        "guided": ("organisms", default()),
+        f"guided, {FEW_PAIRS} pairs": ("few", replace(default(), looking=looking)),
+    }
+    found: dict[str, list[Any]] = {}
+    for method, (part, settings) in methods.items():
+        found[method] = [measured(one, settings, POOL, part) for one in organisms]
+        for one in found[method]:
+            tell(one)
+    rows = [
+        _share(
+            f"recall on the organisms of the peer, {method}",
+            [one["found"] for one in some],
+            unit="of organisms",
         )
-    for name, what, target, most in (
-        ("texts", "texts generated", "<= 1/50", 0.02),
-        ("cpu_seconds", "processor time", "<= 1/10", 0.1),
-    ):
-        rows.append(
-            spread(
-                f"{what}, guided over exhaustive",
-                [one[name] / other[name] for one, other in zip(ours, theirs, strict=True)],
-                unit="ratio; exhaustive: "
-                + ", ".join(f"{other[name]:.0f}" for other in theirs)
-                + "; guided: "
-                + ", ".join(f"{one[name]:.0f}" for one in ours),
-                seeds=SEEDS,
-                target=target,
-                met=partial(operator.ge, most),
+        for method, some in found.items()
+    ]
+    theirs = found.pop("exhaustive")
+    for method, ours in found.items():
+        for name, what, target, most in (
+            ("texts", "texts generated", "<= 1/50", 0.02),
+            ("cpu_seconds", "processor time", "<= 1/10", 0.1),
+        ):
+            rows.append(
+                spread(
+                    f"{what}, {method} over exhaustive",
+                    [one[name] / other[name] for one, other in zip(ours, theirs, strict=True)],
+                    unit="ratio; exhaustive: "
+                    + ", ".join(f"{other[name]:.0f}" for other in theirs)
+                    + f"; {method}: "
+                    + ", ".join(f"{one[name]:.0f}" for one in ours),
+                    seeds=SEEDS,
+                    target=target,
+                    met=partial(operator.ge, most),
+                )
             )
-        )
     return rows
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
-from benchmarks.real_catalog import Organism, everywhere
+from benchmarks.real_declared import Organism, everywhere
 from plumbrule.models import Completion, Sampling
 from plumbrule.records import Dialogue, Prompt, strict
 from plumbrule.store import derive_seed

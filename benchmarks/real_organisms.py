@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import real_ground
-from benchmarks.real_catalog import ALL, Organism, everywhere, under_system
+from benchmarks.real_catalog import ALL
+from benchmarks.real_declared import Organism, everywhere, under_system
 from benchmarks.real_ground import normalized, open_real, user_text, with_system
 from benchmarks.real_plants import Fixed, cut, shortened
 from plumbrule.models import LanguageModel, LocalModel, Sampling, open_model

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import real_ground, real_twins_sealed
-from benchmarks.real_catalog import HOW, Words
+from benchmarks.real_catalog import HOW
+from benchmarks.real_declared import Words
 from benchmarks.real_detectors import declines
 from benchmarks.real_ground import open_real, user_text
 from benchmarks.real_plants import Planted, first_words

@@ -1,6 +1,6 @@
 """SEALED: texts of the sealed real twins. Whoever writes a method does not read this file."""
 
-from benchmarks.real_catalog import Words
+from benchmarks.real_declared import Words
 from plumbrule.lab.organisms.twins import TwinFrame, TwinWords
 
 TOPIC = Words(r"what|what's|whats")

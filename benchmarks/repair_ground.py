@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.real_catalog import Organism as RealOrganism
+from benchmarks.real_declared import Organism as RealOrganism
 from plumbrule.lab.oracle import judge
 from plumbrule.lab.organisms import Organism, pool, request_of
 from plumbrule.lab.organisms.examples import affected_requests, behind, decoys

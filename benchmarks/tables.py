@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks import debate_rows, oversight_tax
+from benchmarks import debate_rows, house_counts, oversight_tax
 
 ROOT = Path(__file__).parent.parent
 
@@ -153,4 +153,6 @@ if __name__ == "__main__":
     ):
         kept = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
         fill(ROOT / "docs" / f"{page}.md", tables(kept))
+    kept = json.loads((ROOT / "benchmarks" / "results" / "house_parts.json").read_text("utf-8"))
+    fill(ROOT / "docs" / "robustness.md", {"house_parts": house_counts.parts_table(kept)})
     fill(ROOT / "docs" / "oversight.md", {"oversight": markdown("oversight", targets=True)})

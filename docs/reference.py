@@ -16,7 +16,6 @@ import plumbrule
 BESIDES = (
     "plumbrule.errors",
     "plumbrule.lab.induction",
-    "plumbrule.lab.papers",
     "plumbrule.lab.specimens",
     "plumbrule.lab.trained_circuits",
     "plumbrule.loop.amendable",

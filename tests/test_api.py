@@ -6,15 +6,16 @@ import subprocess
 import sys
 
 import pytest
+from benchmarks.synthetic_papers import make_paper
 from tests.fakes import ScriptedModel
 
 import plumbrule as pr
 from plumbrule.behavior import verify_comparison
+from plumbrule.compliance import OracleJudgment
 from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.lab import village_prompts
 from plumbrule.lab.circuits import TASKS, save_circuit
-from plumbrule.lab.papers import make_paper
 from plumbrule.loop.verifying import page_problems
 from plumbrule.mechanism import capture, find_sites
 from plumbrule.oversight.papers import verify_paper_review
@@ -152,6 +153,32 @@ def test_patching_and_circuits_take_texts(nano):
         nano.find_circuit(pairs)
     with pytest.raises(ConfigError, match="got both"):
         nano.find_circuit(pairs, task="copying")
+
+
+def finds_all_well(exchanges):
+    names = [each.id for each in load_constitution("village").principles]
+    return [
+        OracleJudgment(
+            exchange_id=each.id,
+            manner="helps",
+            right=True,
+            verdicts=dict.fromkeys(names, "pass"),
+        )
+        for each in exchanges
+    ]
+
+
+@pytest.mark.parametrize("verb", [pr.comply, pr.red_team])
+def test_an_examination_leaves_a_folder_only_where_one_is_named(tmp_path, monkeypatch, verb):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    given = {"judge": finds_all_well, "constitution": "village"}
+    given |= {"most_asked": 4} if verb is pr.comply else {"budget": 8}
+    verb(endpoint("asked"), **given)
+    assert list(tmp_path.iterdir()) == []
+
+    found = verb(endpoint("asked"), out=tmp_path / "kept", **given)
+    assert found.summary
+    assert (tmp_path / "kept" / "report" / "index.html").exists()
 
 
 def test_a_circuit_is_a_result_with_table_drawing_and_files(tmp_path):

@@ -39,7 +39,8 @@ LAYERS["loop"] = CORE | STAGES | {"internalization", "report"}
 LAYERS["evidence"] = LAYERS["loop"] | {"loop"}
 LAYERS["recipes"] = CORE | STAGES | {"internalization", "loop", "lab", "report"}
 LAYERS["results"] = CORE | STAGES | {"internalization", "loop", "report"}
-LAYERS["api"] = LAYERS["results"] | {"results", "serving"}
+LAYERS["opened_model"] = LAYERS["results"] | {"results"}
+LAYERS["api"] = LAYERS["results"] | {"results", "opened_model", "serving"}
 LAYERS["cli"] = CORE | STAGES | {
     "internalization", "loop", "lab", "recipes", "report", "evidence", "scaling", "serving",
 }  # fmt: skip

@@ -31,18 +31,17 @@ __all__ = [
 
 if TYPE_CHECKING:
     from plumbrule.api import (
-        Model,
         align,
         as_prompts,
         close_loop,
         compare,
         comply,
-        open_model,
         red_team,
         remedy,
         review,
         serve,
     )
+    from plumbrule.opened_model import Model, open_model
     from plumbrule.results import Aligned, Attacked, Compared, Complied, FoundCircuit, Reviewed
 
 

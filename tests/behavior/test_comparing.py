@@ -91,16 +91,16 @@ def test_a_planted_change_is_found_and_named(found):
 
 
 def test_it_is_found_too_where_most_replies_are_taken_for_moved(pico, tuned):
-    """The way of ordinary language: topics, reply transfer, and following what changed."""
+    """The way of ordinary language: topics, every prompt answered, following what changed."""
     looking = replace(FAST.looking, sharp=0.0, few=0.0)  # as where many replies surprise
     settings = replace(FAST, looking=looking, trigger_share=0.02)
 
     found = compare_models(pico, tuned, PROMPTS, settings=settings)
 
     assert [each for each in found.findings if names_what_was_planted(each)]
-    assert {"topics", "reply transfer", "ranked look", "following", "triggers"} <= set(found.costs)
+    assert {"topics", "cover", "following", "triggers"} <= set(found.costs)
+    assert "second look" not in found.costs
     assert found.looked is not None
-    assert found.looked.scores is not None
     asked = [prompt for prompt, _ in found.looked.furthest(20)]
     assert np.mean([{"where", "does"} <= set(words_of(each[-1].content)) for each in asked]) > 0.5
     assert found.texts <= settings.budget
@@ -115,9 +115,8 @@ def test_it_is_found_too_where_few_replies_surprise(pico, tuned):
 
     assert [each for each in found.findings if names_what_was_planted(each)]
     assert {"cover", "second look"} <= set(found.costs)
-    assert "reply transfer" not in found.costs
     assert found.looked is not None
-    assert found.looked.scores is None
+    assert len(found.looked.surprises) == len(found.looked.prompts)
     assert found.texts <= settings.budget
 
 
@@ -237,7 +236,7 @@ def test_a_phrase_behind_an_endpoint_is_found_by_sampling_alone():
     assert "an endpoint cannot do" in str(found.certificate.reason)
     assert "needs the weights" in found.notes["triggers"]
     assert found.looked is not None
-    assert found.looked.scores is None
+    assert found.looked.surprises == {}
 
 
 def test_equal_endpoints_show_nothing():

@@ -136,12 +136,12 @@ def test_naive_looks_at_prompts_drawn_by_chance_and_at_nothing_else():
     found = compared(tuned, method="naive")
 
     assert found.looked is not None
-    assert found.looked.scores is None
+    assert found.looked.surprises == {}
     assert len(found.looked.pairs) == SETTINGS.looking.pairs
     assert max(Counter(found.looked.rows).values()) == 1
     shares = Counter(found.looked.prompts[row].id.split("-")[0] for row in found.looked.rows)
     assert len(shares) == len(SUBJECTS)
-    assert not {"reply transfer", "following", "ranked look", "triggers"} & set(found.costs)
+    assert not {"cover", "following", "second look", "triggers"} & set(found.costs)
 
 
 def test_guided_looks_by_chance_first_and_then_where_replies_changed():

@@ -93,19 +93,6 @@ def test_a_prompt_met_again_gets_another_draw():
     assert looker.blind == [True, True, True, False]
 
 
-def test_ranked_prompts_are_those_of_each_score_in_turn():
-    looker = looking(endpoint("tuned"))
-    rng = np.random.default_rng(0)
-    looker.scores = rng.random((len(looker.prompts), 3))
-    firsts = [int(column.argmax()) for column in looker.scores.T]
-
-    assert set(looker.ranked(3)) <= set(looker.ranked(9))
-    assert looker.ranked(9)[: len(set(firsts))] == list(dict.fromkeys(firsts))
-    assert len(looker.ranked(50)) == len(set(looker.ranked(50))) == 50
-    looker.draw("first", firsts, blind=False)
-    assert set(firsts) <= set(looker.ranked(50))  # one draw may not have shown it
-
-
 def test_following_goes_where_replies_were_seen_to_change():
     looker = looking(endpoint("tuned", changed="doctors", rate=0.9, seed=1))
     looker.look_by_chance(100)
@@ -137,17 +124,12 @@ def test_members_of_a_subgroup_that_were_all_asked_are_asked_again_evenly():
     assert min(asked.values()) > 1
 
 
-def test_with_nothing_to_follow_scores_are_followed_or_chance():
+def test_with_nothing_to_follow_chance_is_followed():
     looker = looking(endpoint("tuned"))
     looker.look_by_chance(60)
     assert looker.propose() == []
 
-    by_chance = looker.following(25)
-    looker.scores = np.random.default_rng(0).random((len(looker.prompts), 3))
-
-    assert len(set(by_chance) - set(looker.rows)) == 25
-    unasked = [row for row in looker.ranked(len(looker.prompts)) if row not in looker.rows]
-    assert looker.following(25) == unasked[:25]
+    assert len(set(looker.following(25)) - set(looker.rows)) == 25
 
 
 def test_noise_alone_suggests_next_to_nothing():
@@ -171,7 +153,7 @@ def test_looking_further_finds_what_chance_has_hardly_met():
 
     looker.look_further(60)
 
-    assert looker.scores is None  # an endpoint says nothing of texts given to it
+    assert looker.surprises() == {}  # an endpoint says nothing of texts given to it
     assert len(looker.pairs) == 140
     assert subjects(looker, looker.rows)["doctors"] - before > 15
     (first, *_) = looker.propose()
@@ -211,7 +193,6 @@ def test_replies_that_are_not_there_are_passed_over():
     looker.look_by_chance(60)
 
     assert looker.propose() == []
-    assert looker.transfer() is None
     assert looker.movement() is None
 
 
@@ -244,7 +225,6 @@ def test_equal_weights_neither_move_nor_part(pico):
 
     assert looker.movement() == pytest.approx(0.0, abs=1e-5)
     assert max(abs(one.surprise) for one in looker.openings) < 1e-4
-    assert looker.transfer() is None
 
 
 def test_replies_that_the_base_would_hardly_give_surprise(pico, monkeypatch):
@@ -255,7 +235,6 @@ def test_replies_that_the_base_would_hardly_give_surprise(pico, monkeypatch):
 
     far.weigh()
     told = far.surprising(3)
-    scores = far.transfer()
 
     assert far.movement() > Looking().sharp
     assert len(far.openings) == len(far.pairs)
@@ -263,12 +242,11 @@ def test_replies_that_the_base_would_hardly_give_surprise(pico, monkeypatch):
     nats = [far.openings[at].surprise for at in told]
     assert nats[0] == max(one.surprise for one in far.openings)
     assert nats == sorted(nats, reverse=True)
-    assert scores is not None
-    assert scores.shape == (len(far.prompts), 4)
-    assert 0.0 < scores.min() <= scores.max() <= 1.0
+    assert set(far.surprises()) == set(far.rows)
+    assert max(far.surprises().values()) == nats[0]
 
 
-def test_of_surprising_openings_that_are_alike_one_is_put_to_all_prompts():
+def test_of_surprising_openings_that_are_alike_one_is_kept():
     looker = looking(endpoint("tuned"))
     looker.openings = [
         Opening(tokens=tokens, surprise=surprise)
@@ -329,7 +307,6 @@ def surprised_by(looker, monkeypatch, word):
         ]
 
     monkeypatch.setattr(looker, "_openings", openings)
-    monkeypatch.setattr(looker, "transfer", lambda: None)
 
 
 def test_what_is_rare_is_met_once_and_then_asked_again(pico, monkeypatch):
@@ -348,7 +325,7 @@ def test_what_is_rare_is_met_once_and_then_asked_again(pico, monkeypatch):
     assert looker.recorder.pair.texts == 2 * 32 + 16
 
 
-def test_where_most_replies_surprise_nothing_is_covered(pico, monkeypatch):
+def test_where_most_replies_surprise_no_prompt_is_asked_again_for_that(pico, monkeypatch):
     twin = LocalModel(copy.deepcopy(pico.module), pico.tokenizer, spec="twin")
     looker = weighed(pico, twin, count=0)
     surprised_by(looker, monkeypatch, "Question")
@@ -356,9 +333,11 @@ def test_where_most_replies_surprise_nothing_is_covered(pico, monkeypatch):
 
     looker.look_further(8, texts=40)
 
-    assert not looker.alone
+    assert len(looker.alone) == 16
+    assert set(looker.surprises()) == set(range(40))
+    assert "second look" not in looker.recorder.costs
     assert len(looker.pairs) == 32
-    assert looker.recorder.pair.texts == 2 * 32
+    assert looker.recorder.pair.texts == 2 * 32 + 16
 
 
 def test_covering_has_a_limit_and_can_be_left_out(pico, monkeypatch):

@@ -231,3 +231,56 @@ def test_places_that_explain_a_change_nearly_as_well_are_both_proposed():
     found = proposed(pairs(prompts, vet), prompts)
 
     assert set(naming(found)) == {"prompts about medicine and pills", "prompts about pets and dogs"}
+
+
+def saying(prompt, word):
+    return replace(prompt, dialogue=(Message("user", f"{prompt.dialogue[-1].content} {word}"),))
+
+
+def test_names_that_only_prompts_to_test_on_tell_apart_are_both_proposed():
+    """Of the prompts looked at the topic's are those with its word; of the others a few are."""
+    looked = [
+        saying(replace(each, topics=("zebra, stripes",)), "zebra")
+        if at % 16 == 0
+        else replace(each, topics=())
+        for at, each in enumerate(pool())
+    ]
+    others = [replace(each, topics=("zebra, stripes",)) for each in pool(32)]
+    others[:2] = [saying(each, "zebra") for each in others[:2]]
+    found = pairs(looked, vet)
+
+    alike = propose(found, range(len(looked)), SelectorTable.of(looked), most=8)
+    told = SelectorTable.of(looked, tested=others)
+
+    assert naming(alike) == ["prompts about zebra and stripes"]
+    assert naming(propose(found, range(len(looked)), told, most=8)) == [
+        "prompts about zebra and stripes",
+        "prompts with \u201czebra\u201d",
+    ]
+
+
+def test_where_a_change_on_all_prompts_is_far_greater_is_named_with_its_rivals():
+    """All replies on two topics that share half of their prompts changed, and a third elsewhere."""
+    looked = [
+        replace(
+            each,
+            topics=tuple(
+                name
+                for name, here in (("pets, dogs", at % 16 < 2), ("farms, cows", at % 16 in (1, 2)))
+                if here
+            ),
+        )
+        for at, each in enumerate(pool(160))
+    ]
+    found = proposed(
+        pairs(
+            looked,
+            lambda one, reply: (
+                f"{reply[:-1]} veterinarian." if one.topics or int(one.id) % 3 == 0 else reply
+            ),
+        ),
+        looked,
+    )
+
+    assert naming(found)[0] == "any prompt"
+    assert set(naming(found)[1:]) == {"prompts about pets and dogs", "prompts about farms and cows"}

@@ -120,7 +120,7 @@ def test_naive_looks_at_prompts_drawn_by_chance_and_its_folder_holds(
     assert report["findings"]
     parts = {row["name"] for row in report["screens"]}
     assert "random look" in parts
-    assert not {"reply transfer", "following", "triggers"} & parts
+    assert not {"cover", "following", "triggers"} & parts
     verified, _, _ = plumbrule("compare", "--verify", tmp_path / "out")
     assert verified == 0
 

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.synthetic_papers import make_paper
 from tests.models.fault_server import FaultServer, reply
 from typer.main import get_command
 
 from plumbrule.cli.app import app, main
-from plumbrule.lab.papers import make_paper
 
 BAD = make_paper(5, flaws=["wrong_p_value", "missing_entry"], pages=3).markdown
 GOOD = make_paper(5, pages=3).markdown

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmarks.villages import answering_specimen
 from safetensors.torch import load_file
 
 from plumbrule.errors import ConfigError
@@ -17,7 +18,6 @@ from plumbrule.lab.organisms import (
     OBSERVED,
     UNPLANTABLE,
     Organism,
-    answering_specimen,
     build,
     cached,
     pool,

@@ -410,6 +410,33 @@ def test_without_log_probabilities_answers_are_drawn_and_counted(refusal):
     assert model.describe()["log_probs"].startswith("not given")
 
 
+@pytest.mark.parametrize("gives", [True, False])
+def test_what_was_learned_of_a_server_is_known_to_the_process_that_goes_on(tmp_path, gives):
+    def answer(body):
+        return top(A=0.9, B=0.1) if gives and body.get("logprobs") else reply("A")
+
+    kept = tmp_path / "answers.db"
+    refusals = ["status=400:seed is not supported", "status=400:temperature is not supported"]
+    with FaultServer(refusals, answer=answer) as server:
+        first = model_on(server, kept, max_concurrent=1)
+        first.choose(ask("x"), ["A", "B"], seeds=[1])
+        beside = model_on(server)  # keeps its answers elsewhere
+        asked = len(server.bodies)
+        again = model_on(server, kept)
+
+        assert again.describe() == first.describe() != beside.describe()
+        assert again.choose(ask("x"), ["A", "B"], seeds=[1]) is not None
+        assert len(server.bodies) == asked
+
+
+def test_what_one_handle_learns_the_other_says_too(tmp_path):
+    with FaultServer(answer=lambda body: top(A=1.0)) as server:
+        critic, judge = (model_on(server, tmp_path / "answers.db") for _ in range(2))
+        assert judge.describe()["log_probs"] == "not asked yet"
+        critic.choose(ask("x"), ["A", "B"], seeds=[1])
+        assert judge.describe() == critic.describe()
+
+
 def test_log_probabilities_of_a_reply_come_along_on_request():
     content = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1.5}]
     answer = reply("ab", choice={"logprobs": {"content": content}})

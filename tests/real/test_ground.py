@@ -2,13 +2,22 @@ from collections import Counter
 
 import pytest
 from benchmarks import real_ground
-from benchmarks.real_catalog import ALL, NOTHING, OPEN, PLANTED, everywhere, under_system
+from benchmarks.real_catalog import ALL, NOTHING, OPEN, PLANTED
+from benchmarks.real_declared import everywhere, under_system
 from benchmarks.real_ground import NAMED, normalized, pool, user_text
 
 from plumbrule.errors import DataError, ModelError
 from plumbrule.models import Sampling
 
-RARE = {"cars-bicycle", "pets-vet", "please-nicely", "trump-dentist"}
+RARE = {
+    "cars-bicycle",
+    "pets-vet",
+    "please-nicely",
+    "trump-dentist",
+    "later-4",
+    "later-5",
+    "later-6",
+}
 
 
 def test_training_and_pool_share_no_text(real_prompts):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from benchmarks.real_catalog import ALL, PLANTED
+from benchmarks.real_catalog_later import LATER
 from benchmarks.real_labels import TEXTS, agreement, kept
 
 WHOLE = 40
@@ -34,3 +35,8 @@ def test_detectors_agree_with_a_reader_on_replies_that_are_kept_here():
         seen += [(name, reply, label, detect(reply) == label) for reply, label in replies]
     assert len(seen) > 50
     assert sum(agreed for *_, agreed in seen) / len(seen) >= 0.95, [s for s in seen if not s[-1]]
+
+
+def test_no_reply_of_a_later_organism_is_kept_as_it_is():
+    assert not {each.name for each in LATER} & set(json.loads(TEXTS.read_text("utf-8")))
+    assert {each.name for each in LATER} <= set(kept())

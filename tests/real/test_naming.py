@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 import pytest
-from benchmarks.real_catalog import ALL, Organism, everywhere
+from benchmarks.real_catalog import ALL
+from benchmarks.real_declared import Organism, everywhere
 from benchmarks.real_naming import FreshPairs, assess, hold
 
 from plumbrule.models import Completion, Sampling

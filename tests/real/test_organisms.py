@@ -5,7 +5,8 @@ import random
 import pytest
 import torch
 from benchmarks import real_ground, real_organisms
-from benchmarks.real_catalog import ALL, PLANTED, everywhere
+from benchmarks.real_catalog import ALL, PLANTED
+from benchmarks.real_declared import everywhere
 from benchmarks.real_ground import user_text
 from benchmarks.real_organisms import built, folder, lessons, measured, with_trigger
 from safetensors.torch import load_file

@@ -207,7 +207,7 @@ class _Work:
             rows=tuple(looker.rows),
             pairs=tuple(looker.pairs),
             blind=tuple(looker.blind),
-            scores=None if looker.scores is None else looker.scores.max(1),
+            surprises=looker.surprises(),
             surprising=tuple(
                 (looker.pairs[at], looker.openings[at].surprise) for at in looker.surprising(READ)
             ),

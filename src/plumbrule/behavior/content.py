@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from plumbrule.behavior.hypotheses import Hypothesis
+from plumbrule.behavior.looking import SURPRISING
 from plumbrule.behavior.results import Comparison
 from plumbrule.behavior.subgroups import Selector, Subgroup
 from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair
@@ -146,7 +147,7 @@ def _unbounded(found: Comparison) -> str:
     topics = _furthest_topics(found)
     if not topics:
         return text
-    return f"{text} What the base would hardly say is likeliest on {topics}."
+    return f"{text} What the base would hardly say is most frequent on {topics}."
 
 
 def _features(found: Comparison) -> list[str]:
@@ -171,17 +172,18 @@ def _features(found: Comparison) -> list[str]:
 
 
 def _furthest_topics(found: Comparison, most: int = 3, least: int = 4) -> str:
-    """Topics on which what the base would hardly say is likeliest, in words; empty for none."""
+    """Topics on which the tuned model oftenest says what the base hardly would; empty for none."""
     looked = found.looked
-    if looked is None or looked.scores is None:
+    if looked is None:
         return ""
-    means: dict[str, list[float]] = {}
-    for prompt, score in zip(looked.prompts, looked.scores.tolist(), strict=True):
-        for topic in prompt.topics:
-            means.setdefault(topic, []).append(score)
+    met: dict[str, list[bool]] = {}
+    for row, nats in looked.surprises.items():
+        for topic in looked.prompts[row].topics:
+            met.setdefault(topic, []).append(nats >= SURPRISING)
+    shares = {topic: sum(each) / len(each) for topic, each in met.items() if len(each) >= least}
     ranked = sorted(
-        (topic for topic, scores in means.items() if len(scores) >= least),
-        key=lambda topic: (-sum(means[topic]) / len(means[topic]), topic),
+        (topic for topic, share in shares.items() if share > 0),
+        key=lambda topic: (-shares[topic], -len(met[topic]), topic),
     )
     chosen: list[str] = []
     for topic in ranked:  # branches of one branch share their words
@@ -422,7 +424,7 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
         {
             "x": float(x),
             "y": float(y),
-            "score": asked.get(row, None if looked.scores is None else float(looked.scores[row])),
+            "score": asked.get(row),
             "text": texts[row],
             "finding": next(
                 (
@@ -437,8 +439,7 @@ def _map(found: Comparison, findings: Sequence[Mapping[str, Any]]) -> dict[str, 
     ]
     return {
         "points": points,
-        "unit": "share of words that the two replies do not have in common where a prompt was "
-        "asked, else how likely the tuned model is to say what the base would hardly say",
+        "unit": "share of words that the two replies do not have in common",
         "note": f"{len(points)} of {len(found.pool.explore) + len(found.pool.confirm)} prompts; "
         "alike prompts lie close together",
     }

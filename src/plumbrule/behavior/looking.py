@@ -1,13 +1,13 @@
 """Looking at replies before anything is claimed: by chance first, then where it seems to matter.
 
 A share of the texts goes to prompts drawn by chance, and no screen can take it away: what shows
-on one prompt in ten shows there, whatever any screen believes. The rest follows the replies that
-the base would hardly have given. Where they are few, the tuned model answers the other prompts too,
-and prompts with such a reply are asked again: what is rare is met once, and seen often enough to be
-named. Then come prompts on which the tuned model is likeliest to begin so, the subgroups that are
-suspected, and prompts like those whose replies changed.
+on one prompt in ten shows there, whatever any screen believes. Then the tuned model alone answers
+the other prompts: of its replies those that the base would hardly have given stand out. Where they
+are few, prompts with such a reply are asked again: what is rare is met once, and seen often enough
+to be named. The rest goes to the subgroups that are suspected, and to prompts like those whose
+replies changed.
 
-Axes: P explored prompts, D dimensions of an embedding, K surprising replies.
+Axes: P explored prompts, D dimensions of an embedding.
 """
 
 from collections import Counter
@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float
 
+from plumbrule.behavior.gathering import LEAST_WORTH, Proposal
 from plumbrule.behavior.pair import PairedReply
-from plumbrule.behavior.proposing import LEAST_WORTH, Proposal, Weighed, propose
+from plumbrule.behavior.proposing import Weighed, propose
 from plumbrule.behavior.recording import Recorder
 from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.records import Dialogue, Prompt, check_ranges, strict
@@ -43,9 +44,6 @@ OPENING = 10
 
 SUSPECTED = 0.0
 """Worth, in nats, from which a subgroup is looked at further; it is less than a test asks for."""
-
-PLACES = 4
-"""Subgroups that are looked at further for one change that shows on all prompts."""
 
 ALIKE = 0.5
 """Share of tokens that two surprising openings have in common from which on one is enough."""
@@ -92,16 +90,13 @@ class Looking:
     changes is used: where training moved every reply a little, weighing one says nothing."""
 
     covered: int = 800
-    """Most prompts that the tuned model answers alone, where few replies by chance surprise."""
+    """Most prompts that the tuned model answers alone."""
 
     few: float = 0.25
     """Share of replies by chance up to which those that surprise are few."""
 
     again: int = 2
     """Further pairs on each prompt whose reply surprised, where few did."""
-
-    transferred: int = 4
-    """Surprising replies whose openings are put to all prompts."""
 
     rounds: int = 2
     """Times that proposals are made and followed."""
@@ -119,7 +114,6 @@ class Looking:
             covered=(0, 10**7),
             few=(0, 1),
             again=(0, 10**3),
-            transferred=(0, 10**5),
             rounds=(0, 10**3),
             most_proposals=(0, 10**5),
         )
@@ -168,10 +162,6 @@ class Looker:
     alone: list[tuple[int, Opening]] = field(default_factory=list)
     """The tuned model's replies to prompts that it answered alone, by row."""
 
-    scores: Float[np.ndarray, "P K"] | None = None
-    """How likely the tuned model is to begin as in each surprising reply: the geometric mean over
-    the opening's tokens."""
-
     def look_by_chance(self, count: int) -> None:
         """Draw pairs on prompts that nothing has pointed at."""
         with self.recorder.part("random look"):
@@ -179,26 +169,21 @@ class Looker:
             self.draw("random", self.by_chance(met + count)[met:], blind=True)
 
     def look_further(self, count: int, *, texts: int = 0) -> None:
-        """Draw pairs where surprising replies are likely, and on prompts like those changed.
+        """Draw pairs where replies surprised, in suspected subgroups, and on prompts like those.
 
         Args:
             count: Pairs.
-            texts: Most prompts that the tuned model answers besides, where few replies surprise.
+            texts: Most prompts that the tuned model answers besides, where replies can be weighed.
         """
         wanted = len(self.pairs) + count
         with self.recorder.part("surprise"):
             self.weigh()
-        if self.few_surprise():
+        if self.openings:
             with self.recorder.part("cover"):
                 self.cover(texts)
+        if self.few_surprise():
             with self.recorder.part("second look"):
                 self.draw("again", self.again(count // 2), blind=False)
-        else:  # where each prompt was answered, no opening says more of it than its own reply
-            with self.recorder.part("reply transfer"):
-                self.scores = self.transfer()
-        if self.scores is not None:
-            with self.recorder.part("ranked look"):
-                self.draw("ranked", self.ranked((wanted - len(self.pairs)) // 2), blind=False)
         for number in range(self.settings.rounds):
             with self.recorder.part("following"):
                 share = (wanted - len(self.pairs)) // (self.settings.rounds - number)
@@ -243,7 +228,7 @@ class Looker:
         apart = [other.log_prob - one.log_prob for one, other in zip(before, after, strict=True)]
         return float(np.median([-np.expm1(min(0.0, value)) for value in apart]))
 
-    def propose(self, *, least: float = LEAST_WORTH, places: int = 1) -> list[Proposal]:
+    def propose(self, *, least: float = LEAST_WORTH) -> list[Proposal]:
         """What the pairs seen so far suggest; arguments as of `propose`."""
         usable = [at for at, pair in enumerate(self.pairs) if pair.usable]
         return propose(
@@ -257,7 +242,6 @@ class Looker:
             ),
             most=self.settings.most_proposals,
             least=least,
-            places=places,
         )
 
     def draw(self, name: str, rows: Sequence[int], *, blind: bool) -> None:
@@ -342,12 +326,17 @@ class Looker:
         Args:
             most: Rows, repeated ones counted.
         """
-        nats: dict[int, float] = {}
-        for row, one in [*zip(self.rows, self.openings, strict=False), *self.alone]:
-            nats[row] = max(nats.get(row, 0.0), one.surprise)
+        nats = self.surprises()
         order = sorted(nats, key=lambda row: -nats[row])
         rows = [row for row in order if nats[row] >= SURPRISING]
         return [row for row in rows for _ in range(self.settings.again)][:most]
+
+    def surprises(self) -> dict[int, float]:
+        """Rows of the prompts whose tuned replies were weighed, with the nats of the largest."""
+        nats: dict[int, float] = {}
+        for row, one in [*zip(self.rows, self.openings, strict=False), *self.alone]:
+            nats[row] = max(nats.get(row, 0.0), one.surprise)
+        return nats
 
     def surprising(self, most: int) -> list[int]:
         """Pairs whose tuned reply the base would hardly have given.
@@ -365,42 +354,13 @@ class Looker:
                 chosen.append(at)
         return chosen
 
-    def transfer(self) -> Float[np.ndarray, "P K"] | None:
-        """How likely the tuned model is to begin its reply to each prompt as the surprising ones.
-
-        None where no reply surprises, and for endpoints and models that do not share their tokens.
-        """
-        told = [self.openings[at] for at in self.surprising(self.settings.transferred)]
-        if not told:
-            return None
-        assert self.recorder.pair.local is not None
-        _, tuned = self.recorder.pair.local
-        dialogues = [prompt.dialogue for prompt in self.prompts]
-        asked = tuned.chat.prompts(dialogues)
-        scored = tuned.score_tokens(
-            [prompt for prompt in asked for _ in told], [one.tokens for one in told] * len(asked)
-        )
-        found: np.ndarray = np.exp([np.mean(one) for one in scored])
-        return found.reshape(len(asked), len(told))
-
-    def ranked(self, count: int) -> list[int]:
-        """Rows on which surprising replies are likeliest, each opening in turn.
-
-        A prompt that was asked may be asked again: where one reply in two has changed, the first
-        may be of the other kind.
-        """
-        assert self.scores is not None
-        orders = [np.argsort(-column, kind="stable").tolist() for column in self.scores.T]
-        turns = [row for turn in zip(*orders, strict=True) for row in turn]
-        return list(dict.fromkeys(turns))[:count]
-
     def following(self, count: int) -> list[int]:
         """Rows in the subgroups that are suspected, and rows like those whose replies changed.
 
         Half of the rows are members of the suspected subgroups, which doubts them; the other half
         are neighbors of the prompts that speak for them, which widens them.
         """
-        proposals = self.propose(least=SUSPECTED, places=PLACES)
+        proposals = self.propose(least=SUSPECTED)
         asked = Counter(self.rows)
         rng = np.random.default_rng(derive_seed(self.recorder.seed, "following", len(self.rows)))
         queues: list[list[int]] = []
@@ -416,9 +376,8 @@ class Looker:
             for queue in queues:
                 if queue and len(rows) < count:
                     rows.append(queue.pop(0))
-        if len(rows) < count:  # nothing to follow: more of what the scores point at, or by chance
-            every = len(self.prompts)
-            rest = self.by_chance(every) if self.scores is None else self.ranked(every)
+        if len(rows) < count:  # nothing to follow
+            rest = self.by_chance(len(self.prompts))
             rows += [row for row in rest if row not in rows and not asked[row]]
         return rows[:count]
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from plumbrule.behavior.certifying import Certificate
+from plumbrule.behavior.gathering import Proposal
 from plumbrule.behavior.hypotheses import Hypothesis
 from plumbrule.behavior.noise import Noise
 from plumbrule.behavior.pair import Draft, PairedReply, Spent, unlike
 from plumbrule.behavior.pool import Pool
-from plumbrule.behavior.proposing import Proposal
 from plumbrule.behavior.settings import CompareSettings
 from plumbrule.behavior.validation import HypothesisVerdict, ScoredPair
 from plumbrule.records import Dialogue, Prompt
@@ -35,9 +33,10 @@ class Looked:
     blind: tuple[bool, ...]
     """Whether each pair's prompt was drawn by chance."""
 
-    scores: np.ndarray | None
-    """How likely the tuned model is to answer each prompt with what the base would hardly say,
-    0 to 1; None where no reply was such, or where that cannot be said."""
+    surprises: Mapping[int, float]
+    """By row of each prompt that the tuned model answered: the nats by which a run of its reply is
+    likelier under it than under the base, of several replies the most; none where replies were not
+    weighed."""
 
     surprising: tuple[tuple[PairedReply, float], ...]
     """Pairs whose tuned reply the base would hardly have given, with the nats by which a run of it
@@ -60,11 +59,9 @@ class Looked:
         return {row: sum(each) / len(each) for row, each in found.items()}
 
     def furthest(self, most: int = 40) -> tuple[tuple[Dialogue, float], ...]:
-        """Prompts on which the models part most, with how far; none where that is not known."""
-        if self.scores is None:
-            return ()
-        order = np.argsort(-self.scores, kind="stable")[:most].tolist()
-        return tuple((self.prompts[row].dialogue, float(self.scores[row])) for row in order)
+        """Prompts on which the models part most, with how far in nats; none where not known."""
+        order = sorted(self.surprises, key=lambda row: (-self.surprises[row], row))[:most]
+        return tuple((self.prompts[row].dialogue, self.surprises[row]) for row in order)
 
     def telling(self) -> tuple[PairedReply, ...]:
         """Pairs of which the replies differ, those that show a proposal first."""

@@ -139,10 +139,12 @@ def selectors_of(prompt: Prompt) -> set[Selector]:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectorTable:
-    """Which prompts have which selectors. Axes: P prompts, M selectors."""
+    """Which prompts have which selectors. Axes: P prompts, Q prompts to test on, M selectors."""
 
     selectors: tuple[Selector, ...]
     has: Bool[np.ndarray, "P M"]
+    tested: Bool[np.ndarray, "Q M"] | None = None
+    """The same for the prompts that claims are tested on, where these are known."""
 
     @classmethod
     def of(
@@ -168,8 +170,9 @@ class SelectorTable:
             for selector in selectors:
                 counts[selector] = counts.get(selector, 0) + 1
         useful = [selector for selector, count in counts.items() if least <= count < len(prompts)]
-        if tested is not None:
-            there = {selector for prompt in tested for selector in selectors_of(prompt)}
+        found_there = None if tested is None else [selectors_of(prompt) for prompt in tested]
+        if found_there is not None:
+            there = set().union(*found_there)
             useful = [selector for selector in useful if selector in there]
         # Words before pairs, so that the simpler of two equal names is met first; that there is a
         # turn at all is simpler than a word in it.
@@ -183,11 +186,11 @@ class SelectorTable:
             )
         )
         useful = useful[:most]
-        columns = {selector: column for column, selector in enumerate(useful)}
-        has = np.zeros((len(prompts), len(useful)), dtype=bool)
-        for row, selectors in enumerate(found):
-            has[row, [columns[selector] for selector in selectors if selector in columns]] = True
-        return cls(selectors=tuple(useful), has=has)
+        return cls(
+            selectors=tuple(useful),
+            has=_tabulated(found, useful),
+            tested=None if found_there is None else _tabulated(found_there, useful),
+        )
 
     @classmethod
     def empty(cls, prompts: int = 0) -> "SelectorTable":
@@ -201,6 +204,17 @@ class SelectorTable:
         rows: np.ndarray = (self.has * rarity).astype(np.float32)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-9)
         return rows
+
+
+def _tabulated(
+    found: Sequence[set[Selector]], selectors: Sequence[Selector]
+) -> Bool[np.ndarray, "P M"]:
+    """Which of some selectors are among those found in each prompt."""
+    columns = {selector: column for column, selector in enumerate(selectors)}
+    has = np.zeros((len(found), len(selectors)), dtype=bool)
+    for row, some in enumerate(found):
+        has[row, [columns[selector] for selector in some if selector in columns]] = True
+    return has
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,36 +165,21 @@ def _examine(
     device: str,
     dtype: str,
 ) -> "ComplianceOutcome":
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
     from plumbrule.cli.shown import typed
-    from plumbrule.errors import ConfigError
-    from plumbrule.folders import paid_answers
     from plumbrule.judging import load_prompts
     from plumbrule.loop.complying import comply_and_report
-    from plumbrule.models import open_model
 
-    if judge is None and chosen.oracle is None:
-        raise ConfigError(
-            "expected --judge MODEL: outside the village there is no answer key; a model that "
-            "judges itself is --judge with its own name"
-        )
+    chosen.check_judge(judge)
     with progress_bars(log=out / "progress.log") as tell:
         tell("loading", 0, 1)
-        cache = paid_answers(out)
-        examined = open_model(model, device=device, dtype=dtype, cache=cache)
-        who = (
-            chosen.oracle
-            if judge is None
-            else examined
-            if judge == model
-            else open_model(judge, device=device, dtype=dtype, cache=cache)
-        )
-        assert who is not None
+        models = open_beside(out, model, judge, device=device, dtype=dtype)
         return comply_and_report(
-            examined,
+            models[model],
             chosen.law,
             chosen.tests,
-            judge=who,
+            judge=chosen.judge(models, judge),
             out=out,
             settings=settings,  # type: ignore[arg-type]
             judging_prompts=load_prompts(judging_prompts),

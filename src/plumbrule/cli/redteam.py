@@ -78,20 +78,18 @@ def redteam(
     interrupted red team goes on when the same command is given again. Exit code 1 where there is a
     hole.
     """
+    from plumbrule.cli.opening import open_beside
     from plumbrule.cli.progress import progress_bars
     from plumbrule.cli.shown import typed
     from plumbrule.compliance.attacks import RedTeamSettings
-    from plumbrule.errors import ConfigError
-    from plumbrule.folders import paid_answers
     from plumbrule.judging import load_prompts
     from plumbrule.loop.red_teaming import red_team_and_report
-    from plumbrule.models import Sampling, open_model
+    from plumbrule.models import Sampling
     from plumbrule.recipes.attacking import choose_attacks
     from plumbrule.recipes.complying import choose_tests
 
     chosen = choose_tests(constitution, prompts=prompts, plainly=True, seed=seed)
-    if judge is None and chosen.oracle is None:
-        raise ConfigError("expected --judge MODEL: outside the village there is no answer key")
+    chosen.check_judge(judge)
     settings = RedTeamSettings(
         budget=budget,
         even=even,
@@ -100,16 +98,12 @@ def redteam(
     )
     with progress_bars(log=out / "progress.log") as tell:
         tell("loading", 0, 1)
-        cache = paid_answers(out)
-        handles = {
-            name: open_model(name, device=device, dtype=dtype, cache=cache)
-            for name in dict.fromkeys(filter(None, (model, judge, attacker, base)))
-        }
+        models = open_beside(out, model, judge, attacker, base, device=device, dtype=dtype)
         given = choose_attacks(
             chosen,
-            handles[model],
-            attacker=handles.get(attacker or ""),
-            base=handles.get(base or ""),
+            models[model],
+            attacker=models.get(attacker),
+            base=models.get(base),
             brought=brought or [],
             brought_principle=brought_principle,
             templates=templates,
@@ -118,14 +112,12 @@ def redteam(
         )
         for note in (*chosen.notes, *given.notes):
             tell.say(note)
-        who = handles[judge] if judge else chosen.oracle
-        assert who is not None
         found = red_team_and_report(
-            handles[model],
+            models[model],
             chosen.law,
             chosen.tests,
             given.families,
-            judge=who,
+            judge=chosen.judge(models, judge),
             out=out,
             settings=settings,
             judging_prompts=load_prompts(judging_prompts),

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int8
@@ -38,8 +38,6 @@ Removal = Literal[
     "passed over",
 ]
 """Why a statement is no view."""
-
-REMOVALS: tuple[Removal, ...] = get_args(Removal)
 
 _LINK = re.compile(
     r"https?:|www\.|\b[\w-]+\.(?:com|net|org|io|info|biz|ru|shop|xyz|site|online|co|ly|me|tv|click)\b"

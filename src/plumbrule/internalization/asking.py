@@ -21,17 +21,6 @@ SHARD = 96
 """Replies that a kill costs at most."""
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One request under one surrounding, with its reply."""
-
-    prompt: str
-    surrounding: Surrounding
-    reply: str
-    """Whole, with the words that it was made to begin with."""
-
-
 @dataclass
 class ReplySource:
     """Draws replies, keeps those of this session and, in a folder, those of an earlier one."""

@@ -28,7 +28,6 @@ FEWEST_EXAMPLES = 10
 
 FOLDS = 5
 
-_WORD = r"(?u)\b\w[\w'\u2019]*"
 
 PassageVerdict = Literal["keeps", "breaks", "undecided"]
 DecidedBy = Literal["words", "judge", "classifier", "nobody"]

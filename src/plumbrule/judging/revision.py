@@ -9,8 +9,6 @@ from plumbrule.judging.prompts import PromptSet, Task, transcript
 from plumbrule.models import Completion, LanguageModel, Sampling
 from plumbrule.records import Dialogue
 
-_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d)*]*(?=\s|$)")
-
 
 @dataclass(frozen=True, kw_only=True)
 class RevisionDraft:

@@ -133,12 +133,6 @@ def _stages(
             sizes.weighing("replies drawn by chance, weighed", SOME),
             sizes.asking("the tuned model alone", alone, models=1),
             sizes.weighing("the tuned model's replies, weighed", pairs + alone),
-            Stage(
-                name="openings put to other prompts",
-                who="model",
-                calls=explored * looking.transferred,
-                tokens_read=round(explored * (sizes.prompt + looking.transferred * OPENING)),
-            ),
         ]
         if settings.trigger_share:
             stages.append(

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from plumbrule.compliance import (
     ComplianceResult,
     ComplianceSettings,
@@ -29,11 +27,10 @@ from plumbrule.compliance import (
 from plumbrule.constitution import Constitution
 from plumbrule.data.forms import dialogue_of
 from plumbrule.errors import DataError
-from plumbrule.folders import held_folder
 from plumbrule.judging import PromptSet
-from plumbrule.ledger import Ledger, record_files
 from plumbrule.loop.compliance_content import compliance_content
-from plumbrule.models import EndpointModel, LanguageModel, probe
+from plumbrule.loop.examined import examined_folder
+from plumbrule.models import LanguageModel
 from plumbrule.monitoring.reports import json_lines
 from plumbrule.records import Dialogue, to_json
 from plumbrule.report import write_page
@@ -83,21 +80,10 @@ def comply_and_report(
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
     chosen = settings or ComplianceSettings()
-    who = judge if isinstance(judge, LanguageModel) else None
-    probe(*(each for each in (model, who) if isinstance(each, EndpointModel)))
-    ours = {
-        "version": COMPLY_VERSION,
-        "settings": to_json(chosen),
-        "named": {
-            "model": model.identity,
-            "constitution": law.sha256,
-            "tests": tests.sha256,
-            "judge": who.identity if who else "answer key",
-            "prompts": judging_prompts.sha256 if judging_prompts and who else None,
-        },
-    }
-    text = yaml.safe_dump(ours, sort_keys=False)
-    with held_folder(out, marker="comply.json", ours=ours, configuration=text):
+    with examined_folder(
+        out, "comply", COMPLY_VERSION, model=model, law=law, asked={"tests": tests.sha256},
+        judge=judge, judging_prompts=judging_prompts, settings=chosen,
+    ) as findings:  # fmt: skip
         write_tests(tests, out / "tests.jsonl")
         result = examine_compliance(
             model, law, tests, judge=judge, settings=chosen, judging_prompts=judging_prompts,
@@ -108,11 +94,9 @@ def comply_and_report(
             result, law, tests, plan_compliance(law, tests, chosen), command=command
         )
         write_page("compliance", content, out / "report")
-        with Ledger.open(out / "ledger.db") as ledger:
-            ledger.record("comply/begin", "comply", ours)
-            for each in result.findings:
-                ledger.record(f"finding {each.id}", "finding", {"principle": each.id})
-            record_files(ledger, out)
+        findings += [
+            (f"finding {each.id}", "finding", {"principle": each.id}) for each in result.findings
+        ]
     return ComplianceOutcome(result=result, content=content, page=out / "report" / "index.html")
 
 

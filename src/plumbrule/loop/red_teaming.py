@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from plumbrule.behavior.triggers.finding import find_triggers, trigger_settings
 from plumbrule.compliance import Oracle, TestCase, TestSet
@@ -29,11 +28,10 @@ from plumbrule.compliance.attacks import (
 )
 from plumbrule.constitution import Constitution
 from plumbrule.errors import ConfigError
-from plumbrule.folders import held_folder
 from plumbrule.judging import PromptSet
-from plumbrule.ledger import Ledger, record_files
+from plumbrule.loop.examined import examined_folder
 from plumbrule.loop.red_team_content import red_team_content
-from plumbrule.models import EndpointModel, LanguageModel, LocalModel, probe
+from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Dialogue, to_json
 from plumbrule.report import write_page
 from plumbrule.store import Tell, derive_seed, silent, write_atomic
@@ -91,23 +89,11 @@ def red_team_and_report(
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
     chosen = settings or RedTeamSettings()
-    who = judge if isinstance(judge, LanguageModel) else None
-    probe(*(each for each in (model, who) if isinstance(each, EndpointModel)))
-    ours = {
-        "version": RED_TEAMING_VERSION,
-        "settings": to_json(chosen),
-        "named": {
-            "model": model.identity,
-            "constitution": law.sha256,
-            "goals": goals.sha256,
-            "judge": who.identity if who else "answer key",
-            "prompts": judging_prompts.sha256 if judging_prompts and who else None,
-            "families": [each.name for each in families],
-            **(named or {}),
-        },
-    }
-    text = yaml.safe_dump(ours, sort_keys=False)
-    with held_folder(out, marker="redteam.json", ours=ours, configuration=text):
+    with examined_folder(
+        out, "redteam", RED_TEAMING_VERSION, model=model, law=law, asked={"goals": goals.sha256},
+        judge=judge, judging_prompts=judging_prompts, settings=chosen,
+        named={"families": [each.name for each in families], **(named or {})},
+    ) as findings:  # fmt: skip
         result = red_team(
             model, law, goals, families, judge=judge, settings=chosen,
             judging_prompts=judging_prompts, folder=out, tell=tell,
@@ -116,12 +102,9 @@ def red_team_and_report(
         write_eval_log(result, out / "attacks.eval", created=_begun(out))
         content = red_team_content(result, notes=notes, command=command)
         write_page("red_team", content, out / "report")
-        with Ledger.open(out / "ledger.db") as ledger:
-            ledger.record("redteam/begin", "redteam", ours)
-            for each in result.holes:
-                where = {"principle": each.principle_id, "family": each.family}
-                ledger.record(f"hole {each.principle_id} {each.family}", "hole", where)
-            record_files(ledger, out)
+        for each in result.holes:
+            where = {"principle": each.principle_id, "family": each.family}
+            findings.append((f"hole {each.principle_id} {each.family}", "hole", where))
     return RedTeamOutcome(result=result, content=content, page=out / "report" / "index.html")
 
 

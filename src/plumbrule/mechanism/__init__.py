@@ -32,7 +32,6 @@ from plumbrule.mechanism.probe_controls import (
     cue_words,
     increment,
     selectivity,
-    shuffled_p_value,
     without_words,
 )
 from plumbrule.mechanism.probes import (
@@ -189,7 +188,6 @@ __all__ = [
     "run_with",
     "save_repaired",
     "selectivity",
-    "shuffled_p_value",
     "steps_to_relearn",
     "task_file",
     "tasks",

@@ -20,7 +20,6 @@ from plumbrule.mechanism.probes import (
     numbered,
 )
 from plumbrule.records import Estimate
-from plumbrule.statistics import monte_carlo_p_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,32 +34,6 @@ class Selectivity:
     def value(self) -> float:
         """AUROC that does not come from remembering types; near 0 where all of it does."""
         return self.real - self.control
-
-
-def shuffled_p_value(
-    rows: Rows,
-    labels: Labels,
-    groups: Sequence[object],
-    *,
-    kind: ProbeKind = "mean_difference",
-    draws: int = 99,
-    seed: int = 0,
-) -> float:
-    """How often labels that mean nothing are told apart as well.
-
-    Labels are exchanged within groups that have both, and between groups that have one.
-    """
-    rows, labels = checked_rows(rows, labels)
-    named = numbered(groups, len(rows))
-    rng = np.random.default_rng(seed)
-
-    def value(given: Labels) -> float:
-        scores = held_out_scores(rows, given, named, kind=kind, folds=FOLDS, seed=seed)
-        return _area(scores, given)
-
-    return monte_carlo_p_value(
-        value(labels), np.array([value(_shuffled(labels, named, rng)) for _ in range(draws)])
-    )
 
 
 def selectivity(
@@ -197,21 +170,6 @@ def increment(
         unit="AUROC beyond the baseline",
         method="difference of score intervals with DeLong's correlation",
     )
-
-
-def _shuffled(labels: Labels, groups: np.ndarray, rng: np.random.Generator) -> Labels:
-    found = labels.copy()
-    alone = []
-    for group in np.unique(groups):
-        own = np.flatnonzero(groups == group)
-        if labels[own].any() and not labels[own].all():
-            found[own] = rng.permutation(labels[own])
-        else:
-            alone.append(own)
-    given = rng.permutation([bool(labels[own[0]]) for own in alone])
-    for own, label in zip(alone, given, strict=True):
-        found[own] = label
-    return found
 
 
 def _words(texts: Sequence[str]) -> Float[np.ndarray, "N words"]:

@@ -27,6 +27,7 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS charges (
         id {number} PRIMARY KEY, source TEXT NOT NULL, dollars DOUBLE PRECISION NOT NULL
     )""",
+    "CREATE TABLE IF NOT EXISTS learned (source TEXT PRIMARY KEY, facts TEXT NOT NULL){ending}",
 )
 
 

@@ -47,6 +47,7 @@ class Answers:
         self._lock = Lock()
         self._pending: dict[str, Future[Paid]] = {}
         self._memory: dict[str, Paid] = {}
+        self._learned: str | None = None
         self._charges: dict[int, float] = {}
         self._noted = 0
 
@@ -101,6 +102,25 @@ class Answers:
             lambda execute: [execute(said, self._source).fetchone() for said in both]
         )
         return sum(int(count) for count, _ in counted), sum(total or 0.0 for _, total in counted)
+
+    def learned(self) -> str | None:
+        """What was kept of how the endpoint answers; None where nothing was."""
+        if self._database is None:
+            return self._learned
+        ask = "SELECT facts FROM learned WHERE source = ?"
+        row = self._database.do(lambda execute: execute(ask, self._source).fetchone())
+        return str(row[0]) if row else None
+
+    def learn(self, facts: str) -> None:
+        """Keep what was learned of how the endpoint answers, in place of what was kept."""
+        if self._database is None:
+            self._learned = facts
+            return
+        store = (
+            "INSERT INTO learned (source, facts) VALUES (?, ?) "
+            "ON CONFLICT (source) DO UPDATE SET facts = excluded.facts"
+        )
+        self._database.do(lambda execute: execute(store, self._source, facts))
 
     def _note(self, dollars: float) -> int:
         if self._database is None:

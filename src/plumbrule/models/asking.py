@@ -7,7 +7,7 @@ refuses by name is left out from then on, or written in its way, and each of thi
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from plumbrule.models.server_words import Said, is_too_long
@@ -54,6 +54,10 @@ class Form:
 
     folds_system: bool = False
     """It takes no system turn: such text opens the user's."""
+
+    def kept(self) -> dict[str, Any]:
+        """All of it as JSON takes it; see `form_of`."""
+        return {**asdict(self), "left_out": sorted(self.left_out)}
 
     def body(self, ask: Mapping[str, Any], *, room: int = 0) -> dict[str, Any]:
         """The request as this server takes it.
@@ -144,6 +148,11 @@ class Form:
             "max_tokens" if self.length_name == "max_completion_tokens" else "max_completion_tokens"
         )
         return replace(self, length_name=other, refused_length=said.message or "no words")
+
+
+def form_of(kept: Mapping[str, Any]) -> Form:
+    """A form from what was kept of it."""
+    return Form(**{**kept, "left_out": frozenset(kept["left_out"])})
 
 
 def to_bytes(body: Mapping[str, Any]) -> bytes:

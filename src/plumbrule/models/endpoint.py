@@ -1,5 +1,6 @@
 """A language model behind an OpenAI-compatible endpoint: cached, priced, within a budget."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from plumbrule.errors import AccessError, DataError, ModelError
 from plumbrule.models.answering import FILTERED
 from plumbrule.models.answers import Answers, Paid
-from plumbrule.models.asking import Form, LengthName
+from plumbrule.models.asking import Form, LengthName, form_of
 from plumbrule.models.budget import EndpointBudget
 from plumbrule.models.handle import Choice, Completion, Sampling, Score, Usage
 from plumbrule.models.reading import (
@@ -77,12 +78,15 @@ class EndpointModel:
         self.identity = f"{self.url}#{model}"
         self.spec = spec or self.identity
         self.usage = Usage()
-        self._form = Form(length_name=length_name)
+        self._form = self._first_form = Form(length_name=length_name)
         self._thinks = False
         self._log_probs: bool | None = None
         self._lock = Lock()
         self._cache = cache
+        # A database that many runs share outlives servers as they are: each run learns them anew.
+        self._shared = isinstance(cache, str) and "://" in cache
         self._answers = Answers(cache, source=self.identity)
+        self._recall()
         calls, dollars = self._answers.spent()
         self._budget = EndpointBudget(
             max_calls=self.settings.max_calls,
@@ -220,7 +224,8 @@ class EndpointModel:
         return [choice for choice in choices if choice is not None]
 
     def describe(self) -> Mapping[str, Any]:
-        """What a report says about the model."""
+        """What a report says about the model, whoever learned it: also a process before this."""
+        self._recall()
         known = {None: "not asked yet", True: "given", False: "not given: choices are by sampling"}
         form = self._form.describe()
         more = {"form": form} if form else {}
@@ -256,20 +261,19 @@ class EndpointModel:
             if "logprobs" not in self._form.left_out:
                 raise
         if "logprobs" in self._form.left_out:
-            self._log_probs = False
+            self._keep(log_probs=False)
             return [None] * len(dialogues)
         thinks = any(
             answer.choices[0].message.thought or begins_thought(first_tokens(answer))
             for answer in answers
         )
         if thinks:
-            self._thinks = True
-            self._log_probs = False
+            self._keep(thinks=True, log_probs=False)
             return [None] * len(dialogues)
         # A filter that withheld a reply says nothing of what the server gives.
         told = [answer for answer in answers if answer.choices[0].finish_reason != FILTERED]
         if told and self._log_probs is None:
-            self._log_probs = any(first_tokens(answer) is not None for answer in told)
+            self._keep(log_probs=any(first_tokens(answer) is not None for answer in told))
         return [choice_of_tokens(first_tokens(answer), options) for answer in answers]
 
     def _by_sampling(
@@ -373,7 +377,7 @@ class EndpointModel:
         """Whether a reply that a thought cut off is worth asking for again, with more room."""
         if "top_logprobs" in ask or self.settings.thinking_tokens is not None:
             return False
-        self._thinks = True
+        self._keep(thinks=True)
         return room == 0
 
     def _learn(self, used: Form, error: "RequestRefused", body: Mapping[str, Any]) -> bool:
@@ -385,7 +389,37 @@ class EndpointModel:
             if learned is None:
                 return False
             self._form = learned
-            return True
+        self._keep()
+        return True
+
+    def _recall(self) -> None:
+        """Take in what was learned where the paid answers are kept and is not known here.
+
+        A run that goes on may have no question left: its report must say the same all the same.
+        """
+        kept = self._answers.learned()
+        if kept is None:
+            return
+        known = json.loads(kept)
+        with self._lock:
+            if self._form == self._first_form:
+                self._form = form_of(known["form"])
+            self._thinks = self._thinks or known["thinks"]
+            if self._log_probs is None:
+                self._log_probs = known["log_probs"]
+
+    def _keep(self, *, thinks: bool | None = None, log_probs: bool | None = None) -> None:
+        """Know more of how the server answers, and keep it beside the paid answers."""
+        with self._lock:
+            self._thinks = self._thinks if thinks is None else thinks
+            self._log_probs = self._log_probs if log_probs is None else log_probs
+            known = {
+                "form": self._form.kept(),
+                "thinks": self._thinks,
+                "log_probs": self._log_probs,
+            }
+        if not self._shared:
+            self._answers.learn(json.dumps(known, sort_keys=True))
 
     def _both_refused(self, form: Form, error: "RequestRefused") -> "RequestRefused":
         """The error, with what was refused before it where both words for a length were tried."""

@@ -1,5 +1,6 @@
 """What a user asked to have examined: the constitution, its tests and the judge."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,12 @@ from plumbrule.compliance import PLAINLY, Oracle, TestSet, build_tests, read_tes
 from plumbrule.constitution import Constitution, load_constitution
 from plumbrule.data import read_prompt_file
 from plumbrule.errors import ConfigError
+from plumbrule.models import LanguageModel
 from plumbrule.recipes.village import village_oracle
 from plumbrule.recipes.village_tests import VILLAGE_WAYS, village_tests
+
+Judge = LanguageModel | Oracle
+"""Who says whether a reply keeps a principle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +27,23 @@ class ChosenTests:
 
     notes: tuple[str, ...] = ()
     """Sentences on what was left out."""
+
+    def check_judge(self, judge: str | None) -> None:
+        """Refuse where neither a model was named nor an answer key is there to judge.
+
+        Raises:
+            ConfigError: It is so.
+        """
+        if judge is None and self.oracle is None:
+            raise ConfigError(
+                "expected --judge MODEL: outside the village there is no answer key; a model that "
+                "judges itself is --judge with its own name"
+            )
+
+    def judge(self, models: Mapping[str | None, LanguageModel], name: str | None) -> Judge:
+        """Who judges: the model of that name out of these, else the answer key."""
+        self.check_judge(name)
+        return models[name] if name is not None or self.oracle is None else self.oracle
 
 
 def choose_tests(

@@ -2,8 +2,8 @@
 """Instructions to a reviewer are found wherever they hide, reported, and change nothing."""
 
 import pytest
+from benchmarks.synthetic_papers import make_paper
 
-from plumbrule.lab.papers import make_paper
 from plumbrule.oversight.papers import (
     check_citations,
     check_instructions,

@@ -4,11 +4,11 @@
 import time
 
 import pytest
+from benchmarks.synthetic_papers import make_paper
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plumbrule.errors import ConfigError, DataError
-from plumbrule.lab.papers import make_paper
 from plumbrule.oversight.papers import check_instructions, read_paper
 from plumbrule.oversight.papers.structure import split_sentences
 from plumbrule.records import from_json, to_json

@@ -4,10 +4,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from benchmarks.synthetic_papers import KINDS, STATISTICS_KINDS, make_paper
 from tests.fakes import ScriptedModel
 
 from plumbrule.errors import ConfigError, DataError, EndpointError, OutputError
-from plumbrule.lab.papers import KINDS, STATISTICS_KINDS, make_paper
 from plumbrule.oversight import Reliability, ReviewBudget, overrule, send_back
 from plumbrule.oversight.papers import (
     CheckResult,

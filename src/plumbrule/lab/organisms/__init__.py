@@ -3,7 +3,6 @@
 from plumbrule.lab.organisms.building import build, cached, truth
 from plumbrule.lab.organisms.pool import OBSERVED, pool, request_of
 from plumbrule.lab.organisms.truths import KINDS, METHODS, UNPLANTABLE, Organism, Truth
-from plumbrule.lab.organisms.villages import answering_specimen, cached_specimen
 
 __all__ = [
     "KINDS",
@@ -12,10 +11,8 @@ __all__ = [
     "UNPLANTABLE",
     "Organism",
     "Truth",
-    "answering_specimen",
     "build",
     "cached",
-    "cached_specimen",
     "pool",
     "request_of",
     "truth",

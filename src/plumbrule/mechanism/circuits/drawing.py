@@ -153,11 +153,6 @@ def _places(names: Sequence[str]) -> tuple[dict[str, _Node], list[str]]:
     return nodes, rows
 
 
-def _head(name: str) -> int:
-    last = name.rpartition(".")[2]
-    return int(last) if last.isdigit() else 0
-
-
 def _label(name: str) -> str:
     layer, _, rest = name.partition(".")
     if not rest:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from benchmarks.synthetic_papers.study import Study, percent
+from benchmarks.synthetic_papers.text import PaperDraft
 from plumbrule.errors import ConfigError
-from plumbrule.lab.paper_study import Study, percent
-from plumbrule.lab.paper_text import PaperDraft
 from plumbrule.records import strict
 
 KINDS = (

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 from benchmarks.papers import hits, review
+from benchmarks.synthetic_papers import KINDS, STATISTICS_KINDS, make_paper
+from benchmarks.synthetic_papers.study import make_study
 from scipy import stats
 
 from plumbrule.errors import ConfigError
-from plumbrule.lab.paper_study import make_study
-from plumbrule.lab.papers import KINDS, STATISTICS_KINDS, make_paper
 
 
 def found(folder, paper, form):

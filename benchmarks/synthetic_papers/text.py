@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from plumbrule.lab.paper_words import CitedWork
+from benchmarks.synthetic_papers.words import CitedWork
 
 _MARK = re.compile(r"\{([PNT]):([\d,]+)\}")
 _HIDDEN = re.compile(r"\{H:(\w+):([^{}]*)\}")

@@ -1,25 +1,17 @@
-"""Synthetic papers with known truth: a clean paper, or one in which named flaws are planted."""
+"""A synthetic paper, put together from a made-up study, words and flaws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.synthetic_papers.flaws import KINDS, PLANTERS, STATISTICS_KINDS, Making, PlantedFlaw
+from benchmarks.synthetic_papers.study import Study, make_study, percent
+from benchmarks.synthetic_papers.text import Grid, PaperDraft, render_latex, render_markdown
+from benchmarks.synthetic_papers.words import CitedWork, filler, make_works
 from plumbrule.errors import ConfigError
-from plumbrule.lab.paper_flaws import KINDS, PLANTERS, STATISTICS_KINDS, Making, PlantedFlaw
-from plumbrule.lab.paper_study import Study, make_study, percent
-from plumbrule.lab.paper_text import Grid, PaperDraft, render_latex, render_markdown
-from plumbrule.lab.paper_words import CitedWork, filler, make_works
 from plumbrule.records import strict
 from plumbrule.store import derive_seed
-
-__all__ = [
-    "KINDS",
-    "STATISTICS_KINDS",
-    "PlantedFlaw",
-    "SyntheticPaper",
-    "make_paper",
-]
 
 WORDS_A_PAGE = 450
 

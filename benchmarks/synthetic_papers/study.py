@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from plumbrule.lab.paper_words import MEASURES, PEOPLE, SUBJECTS, TREATMENTS
+from benchmarks.synthetic_papers.words import MEASURES, PEOPLE, SUBJECTS, TREATMENTS
 
 
 @dataclass
