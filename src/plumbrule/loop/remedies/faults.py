@@ -107,7 +107,7 @@ class BrokenShare:
 
     def rises(self, bound: float) -> bool:
         """Whether more replies than may be break it, which is worth asking further."""
-        return self.broken.sum() >= LEAST_BROKEN and self.broken.mean() > bound
+        return int(self.broken.sum()) >= LEAST_BROKEN and float(self.broken.mean()) > bound
 
 
 def suspicions(
