@@ -1,9 +1,9 @@
-"""The loop on forty lab runs: gaps closed, the kind of remedy chosen, and null runs left alone.
+"""The loop on fifty lab runs: gaps closed, the kind of remedy chosen, and null runs left alone.
 
 Every run is kept in the folder when it is done, so that a measurement that was interrupted goes on.
 
-Usage: python -m benchmarks.loop [--quick] [--part open|sealed] [--only NAME ...] [--folder DIR]
-       [--json FILE]
+Usage: python -m benchmarks.loop [--quick] [--part open|sealed|fresh] [--only NAME ...]
+       [--folder DIR] [--json FILE]
 """
 
 import argparse
@@ -26,9 +26,19 @@ from plumbrule.store import write_atomic
 if TYPE_CHECKING:  # imports torch, which takes seconds
     from benchmarks.loop_ground import Ground
 
-FOLDER = Path("~/.cache/plumbrule/loop").expanduser()
+VERSION = 2
+"""Raised when the loop closes otherwise, so that no run of another is taken for one of this."""
+
+FOLDER = Path("~/.cache/plumbrule/loop").expanduser() / str(VERSION)
 OPEN: tuple[Part, ...] = ("open",)
-PARTS: tuple[Part, ...] = ("open", "sealed")
+PARTS: tuple[Part, ...] = ("fresh", "open", "sealed")
+NAMES: dict[str, tuple[str, ...]] = {
+    "open and new sealed": ("open", "fresh"),
+    "open": ("open",),
+    "new sealed": ("fresh",),
+    "earlier sealed": ("sealed",),
+}
+"""What runs with a gap are told of together, and of which parts; the targets are the first's."""
 KINDS = {"amendment": "amendment", "data patch": "data", "intervention": "intervention"}
 """Kinds of remedy, as the gaps call them."""
 
@@ -55,6 +65,8 @@ def ground_of(given: "Ground") -> LoopGround:
         judge_identity="the answer key",
         writer=given.write,
         writer_identity="whoever knows the village",
+        asker=given.ask,
+        asker_identity="whoever knows the village",
         library=load_constitution(given.library).principles,
         words=read_labels(given.labels),
         device="cpu",
@@ -116,25 +128,26 @@ def measured(gap: Gap, folder: Path) -> dict[str, Any]:
 
 
 def rows_of(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The rows of the table; the sealed half counts with the open one, and by itself too."""
+    """The rows of the table: gaps of open and new sealed runs, each part by itself, null runs."""
     rows: list[Row] = []
-    for name, part in (("", runs), (", sealed", [r for r in runs if r["part"] == "sealed"])):
-        seeded = [each for each in part if each["fault"] != "none"]
-        nulls = [each for each in part if each["fault"] == "none"]
+    for number, (name, parts) in enumerate(NAMES.items()):
+        seeded = [each for each in runs if each["fault"] != "none" and each["part"] in parts]
+        least = (0.9, 0.75) if number == 0 else (None, None)
         if seeded:
-            closed = [
-                bool(each["score"]["closed"]) and not each["score"]["worse"] for each in seeded
-            ]
+            closed = [_closed(each) for each in seeded]
             right = [each["first"] in RIGHT[each["fault"]] for each in seeded]
             rows += [
-                _share(f"seeded gaps closed, no principle worse{name}", closed, 0.9, len(seeded)),
-                _share(f"the right kind of remedy chosen{name}", right, 0.75, len(seeded)),
+                _share(f"gaps closed, no principle worse: {name}", closed, least[0], len(seeded)),
+                _share(f"right kind of remedy chosen: {name}", right, least[1], len(seeded)),
             ]
-        if nulls:
-            alone = [not each["changed"] and not each["amended"] for each in nulls]
-            rows.append(
-                _share(f"runs with nothing wrong left as they were{name}", alone, 0.95, len(nulls))
-            )
+    nulls = [each for each in runs if each["fault"] == "none"]
+    if nulls:
+        alone = [not each["changed"] and not each["amended"] for each in nulls]
+        rows.append(_share("runs with nothing wrong left as they were", alone, 0.95, len(nulls)))
+        unsaid = [not each["found"] for each in nulls]
+        rows.append(
+            _share("runs with nothing wrong of which nothing is claimed", unsaid, None, len(nulls))
+        )
     for fault in dict.fromkeys(each["fault"] for each in runs if each["fault"] != "none"):
         own = [each for each in runs if each["fault"] == fault]
         rows.append(_share(f"closed: {fault}", [_closed(each) for each in own], None, len(own)))
@@ -163,7 +176,7 @@ def main() -> None:
     """Close every loop that is not closed yet, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one open run of each sort")
-    parser.add_argument("--part", action="append", choices=("open", "sealed"))
+    parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--only", nargs="*", help="names of runs")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--json", type=Path)

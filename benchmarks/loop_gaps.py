@@ -1,7 +1,8 @@
 """The lab runs that a loop is tried on: twenty with one seeded gap each, twenty with nothing wrong.
 
 A gap is declared here before any method is run: what is wrong, where it shows, which kind of remedy
-counts as right. Half of them are sealed (`loop_gaps_sealed`). What a loop is given is a `Ground`
+counts as right. Half of them were sealed (`loop_gaps_sealed`); ten more with a gap are sealed now
+(`loop_gaps_fresh`). What a loop is given is a `Ground`
 (`build`), which says nothing of the gap; what became of it is a `Score` (`score`).
 
     for gap in gaps("open"):
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # both import torch, which takes seconds
 CACHE = Path(os.environ.get("PLUMBRULE_GAPS", "~/.cache/plumbrule/gaps")).expanduser()
 """Where what is built once lies."""
 
-Part = Literal["open", "sealed"]
+Part = Literal["open", "sealed", "fresh"]
 Fault = Literal["missing", "tier", "data", "backdoor", "sycophancy", "none"]
 RemedyKind = Literal["amendment", "data", "intervention"]
 
@@ -132,16 +133,21 @@ _NOTHING: dict[Part, tuple[int, ...]] = {
 
 
 def gaps(part: Part) -> list[Gap]:
-    """The runs of a part: ten with a gap, then ten with nothing wrong.
+    """The runs of a part: ten with a gap, then, but for `fresh`, ten with nothing wrong.
 
     Args:
-        part: `open`, which whoever writes a method may look at, or `sealed`.
+        part: `open`, which whoever writes a method may look at; `sealed`, which whoever wrote the
+            first one did not; or `fresh`, which nobody did.
     """
     found = _OPEN
-    if part == "sealed":
+    if part != "open":
         from benchmarks.loop_gaps_sealed import SEALED
 
         found = SEALED
+    if part == "fresh":
+        from benchmarks.loop_gaps_fresh import fresh_gaps
+
+        return fresh_gaps((*_OPEN, *SEALED))
     nothing = [
         Gap(
             name=f"none-{seed - 200}",
@@ -174,7 +180,7 @@ def main() -> None:
     from benchmarks.loop_scores import declared_rows, start_row
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--part", action="append", choices=("open", "sealed"))
+    parser.add_argument("--part", action="append", choices=("open", "sealed", "fresh"))
     parser.add_argument("--folder", type=Path, default=CACHE / "runs", help="where runs are built")
     parser.add_argument("--only", nargs="*", help="names of runs")
     parser.add_argument("--json", type=Path, help="file of the rows")

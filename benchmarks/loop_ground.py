@@ -20,6 +20,7 @@ from benchmarks.loop_key import (
     DESERVING,
     IDLE,
     PROHIBITED,
+    ask_alike,
     behind_words,
     helped,
     kinds_of,
@@ -59,6 +60,7 @@ STARTING = Teaching(steps=70, learning_rate=1e-3, planted_rows=24, rehearsed_row
 
 
 Judge = Callable[[Sequence[Exchange], Sequence[Principle]], list[Mapping[str, bool | None]]]
+Asker = Callable[[Sequence[Dialogue], int], list[Dialogue | None]]
 Writer = Callable[[Constitution, Sequence[Dialogue], int], list[str | None]]
 
 
@@ -105,6 +107,11 @@ class Ground:
     def write(self) -> Writer:
         """Who writes replies that follow a constitution: see `loop_key.write_replies`."""
         return write_replies
+
+    @property
+    def ask(self) -> Asker:
+        """Who thinks of further requests: see `loop_key.ask_alike`."""
+        return ask_alike
 
     def train(
         self,

@@ -15,6 +15,7 @@ from plumbrule.errors import DataError
 from plumbrule.lab import KINDS, PRINCIPLES, Request, build_world, judge, read_request
 from plumbrule.lab.organisms.examples import behind
 from plumbrule.lab.organisms.twins.recipes import principle_kinds
+from plumbrule.lab.requests import another_like
 from plumbrule.lab.skills import base_answer, right_answer, say
 from plumbrule.records import Dialogue, Exchange, Message
 
@@ -161,6 +162,18 @@ def write_replies(
     rng = np.random.default_rng(seed)
     asked = [asked_in(each) for each in dialogues]
     return [None if one is None else _written(one, tiers, rng) for one in asked]
+
+
+def ask_alike(dialogues: Sequence[Dialogue], seed: int) -> list[Dialogue | None]:
+    """What else people ask in the same way, as whoever knows the village thinks of it.
+
+    Returns:
+        A request for each dialogue, none of those kept back for scores; None where it holds none of
+        the village.
+    """
+    world, rng = build_world(), np.random.default_rng(seed)
+    asked = [asked_in(each) for each in dialogues]
+    return [None if one is None else another_like(one, rng, world).dialogue for one in asked]
 
 
 def _written(request: Request, tiers: Mapping[str, int], rng: np.random.Generator) -> str:

@@ -203,7 +203,7 @@ def start_row(gap: Gap, ground: "Ground") -> Start:
 def declared_rows(starts: Sequence[Start]) -> list[Row]:
     """Rows of the benchmark's table: what was declared of the runs, as measured at their start."""
     rows = []
-    for part in ("open", "sealed"):
+    for part in ("open", "sealed", "fresh"):
         for what, chosen in (
             ("a gap", [each for each in starts if each.fault is not None]),
             ("nothing wrong", [each for each in starts if each.fault is None]),

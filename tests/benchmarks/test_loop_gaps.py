@@ -11,6 +11,7 @@ from benchmarks.loop_ground import Ground, constitution_of, library, shows, wron
 from benchmarks.loop_key import (
     IDLE,
     MISTAKEN,
+    ask_alike,
     asked_in,
     behind_words,
     label,
@@ -47,6 +48,32 @@ def test_there_are_twenty_runs_with_a_gap_and_twenty_without_half_of_each_sealed
         }  # fmt: skip
     assert len({gap.name for gap in EVERY}) == len({gap.seed for gap in EVERY}) == 40
     assert all(bool(gap.right) == (gap.fault != "none") for gap in EVERY)
+
+
+def test_the_fresh_runs_are_two_of_each_gap_and_unlike_the_others_where_they_can_be():
+    fresh = gaps("fresh")
+    faults = [gap.fault for gap in fresh]
+    known = {(gap.fault, gap.principle, gap.kinds, gap.trigger, gap.jobs) for gap in EVERY}
+    said = [(gap.fault, gap.principle, gap.kinds, gap.trigger, gap.jobs) for gap in fresh]
+
+    assert {name: faults.count(name) for name in RIGHT if name != "none"} == dict.fromkeys(
+        faults, 2
+    )
+    assert len({gap.seed for gap in [*EVERY, *fresh]}) == 50
+    assert len(set(said)) == 10
+    assert all(one[0] == "tier" for one in set(said) & known)
+
+
+def test_further_requests_are_of_the_same_sort_and_none_that_a_score_is_taken_on():
+    request = _request("take_goods", urged=True)
+    scored = {one.dialogue for one in fresh_requests("no-theft")}
+    asked = ask_alike([behind_words("Grade", request)] * 40 + [(Message("user", "Hm."),)], 5)
+    found = [asked_in(each) for each in asked if each]
+
+    assert (len(found), asked[-1]) == (40, None)
+    assert {(one.kind, one.urged) for one in found if one} == {("take_goods", True)}
+    assert not {one.dialogue for one in found if one} & scored
+    assert not any(held_out(one.kind, one.slots, one.phrasing) for one in found if one)
 
 
 def test_only_the_constitution_of_a_missing_principle_or_a_wrong_tier_differs():

@@ -7,7 +7,7 @@ known), `ambiguous`, and `honesty` (the request is harmless, the easy answer is 
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from re import Pattern
@@ -276,6 +276,17 @@ def draw(
         system=("", PLAIN, BRIEF)[int(np.searchsorted((0.8, 0.9), chance[2]))] if not plain else "",
         known=known_facts(kind, slots, world),
     )
+
+
+def another_like(request: Request, rng: np.random.Generator, world: World) -> Request:
+    """Another request of the same kind, urged where this one is, about somebody or something else.
+
+    Args:
+        request: The request.
+        rng: Decides what fills it and what is around it.
+        world: What is so.
+    """
+    return replace(draw(request.kind, rng, world), urged=request.urged)
 
 
 @cache

@@ -28,7 +28,7 @@ from plumbrule.records import to_json
 from plumbrule.report import write_page
 from plumbrule.store import Tell, canonical, fingerprint, silent, write_atomic
 
-LOOP_VERSION = 1
+LOOP_VERSION = 2
 """Raised whenever the same call would come to something else."""
 
 
@@ -84,6 +84,7 @@ def loop_and_report(
             "library": fingerprint([to_json(each) for each in ground.library]),
             "judge": ground.judge_identity,
             "writer": ground.writer_identity,
+            "asker": ground.asker_identity,
         },
     }
     text = yaml.safe_dump(ours, sort_keys=False)

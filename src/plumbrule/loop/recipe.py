@@ -17,6 +17,7 @@ from plumbrule.files import parse_yaml, read_small_text
 from plumbrule.judging import PromptSet, grade, load_prompts
 from plumbrule.loop.align import PROMPTS
 from plumbrule.loop.amendable import open_finished
+from plumbrule.loop.asking import model_asker
 from plumbrule.loop.config import read_config
 from plumbrule.loop.looping import LoopOutcome, loop_and_report
 from plumbrule.loop.remedies import (
@@ -25,6 +26,7 @@ from plumbrule.loop.remedies import (
     PersonsWord,
     PrincipleJudge,
     ReplyWriter,
+    RequestWriter,
 )
 from plumbrule.models import LanguageModel, Sampling, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Prompt, problems_of, read_jsonl, strict
@@ -43,6 +45,9 @@ class KnownWorld:
     writer: ReplyWriter
     prompts: Callable[[int], Sequence[Prompt]]
     """What is asked, by a seed."""
+
+    asker: RequestWriter | None = None
+    """Who writes further requests; None: nobody."""
 
 
 @strict
@@ -72,7 +77,8 @@ class LoopRecipe:
     """Model that says which principles a reply breaks; or `village`, the lab's answer key."""
 
     writer: str | None = None
-    """Model that drafts and mends replies by the constitution; or `village`. None: the base."""
+    """Model that drafts and mends replies by the constitution, and writes further requests; or
+    `village`. None: the base."""
 
     judging_prompts: str = "default"
     """What both are asked in."""
@@ -134,6 +140,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
     judge, judge_identity = _judge(_path(recipe.judge, where), words, recipe, world)
     writer_name = recipe.writer or recipe.base
     writer, writer_identity = _writer(_path(writer_name, where), words, judge, recipe, world)
+    asker, asker_identity = _asker(_path(writer_name, where), recipe, world)
     library: list[Principle] = []
     for name in recipe.library:
         library += load_constitution(_path(name, where)).principles
@@ -147,6 +154,8 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
         judge_identity=judge_identity,
         writer=writer,
         writer_identity=writer_identity,
+        asker=asker,
+        asker_identity=asker_identity,
         library=library,
         words=() if recipe.labels is None else read_labels(where / recipe.labels),
         device=recipe.device,
@@ -349,6 +358,15 @@ def _writer(
     model = open_model(spec, device=recipe.device)
     writer = model_writer(model, words, judge, recipe.settings.sampling)
     return writer, f"{model.identity} {words.sha256}"
+
+
+def _asker(
+    spec: str, recipe: LoopRecipe, world: KnownWorld | None
+) -> tuple[RequestWriter | None, str]:
+    if spec == VILLAGE:
+        return _known(world).asker, "whoever knows the village"
+    model = open_model(spec, device=recipe.device)
+    return model_asker(model), model.identity
 
 
 def _known(world: KnownWorld | None) -> KnownWorld:

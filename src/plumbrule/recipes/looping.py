@@ -8,7 +8,7 @@ import numpy as np
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import DataError
 from plumbrule.lab.prompts import village_prompts
-from plumbrule.lab.requests import KINDS, read_request
+from plumbrule.lab.requests import KINDS, another_like, read_request
 from plumbrule.lab.skills import base_answer, right_answer
 from plumbrule.lab.world import build_world
 from plumbrule.loop.recipe import KnownWorld
@@ -22,7 +22,9 @@ MOST_BEFORE = 10
 
 def village_world() -> KnownWorld:
     """What `village` stands for in a loop's recipe."""
-    return KnownWorld(judge=village_judge, writer=village_writer, prompts=village_requests)
+    return KnownWorld(
+        judge=village_judge, writer=village_writer, prompts=village_requests, asker=village_asker
+    )
 
 
 def village_judge(
@@ -85,6 +87,16 @@ def village_writer(law: Constitution, dialogues: Sequence[Dialogue], seed: int) 
         followed = rule is None or (rule in tiers and not (request.urged and tiers[rule] > helpful))
         found.append((right_answer if followed else base_answer)(request, rng))
     return found
+
+
+def village_asker(dialogues: Sequence[Dialogue], seed: int) -> list[Dialogue | None]:
+    """What else villagers ask in the same way; None where a dialogue holds no request of theirs."""
+    world, rng = build_world(), np.random.default_rng(seed)
+    asked = [_request_in(each) for each in dialogues]
+    return [
+        None if each is None else another_like(read_request(each, world), rng, world).dialogue
+        for each in asked
+    ]
 
 
 def village_examples(law: Constitution, *, each: int = 30, seed: int = 0) -> list[Exchange]:

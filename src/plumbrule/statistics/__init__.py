@@ -1,8 +1,9 @@
 """Pure functions on arrays: how sure a number is, and which of many claims are confirmed."""
 
 from plumbrule.statistics.change_points import ChangePoint, change_point, find_change_points
+from plumbrule.statistics.exact import mostly_up, share_above
 from plumbrule.statistics.intervals import clopper_pearson, wilson
-from plumbrule.statistics.multiple import e_bh
+from plumbrule.statistics.multiple import e_bh, holm
 from plumbrule.statistics.online import (
     OnlineDecisions,
     addis,
@@ -47,6 +48,7 @@ __all__ = [
     "e_bh",
     "e_lond",
     "find_change_points",
+    "holm",
     "inclusion_probabilities",
     "labels_needed",
     "least_paired_difference",
@@ -54,6 +56,7 @@ __all__ = [
     "lord_plus_plus",
     "mcnemar_exact",
     "monte_carlo_p_value",
+    "mostly_up",
     "paired_difference",
     "paired_e_value",
     "paired_proportions",
@@ -61,6 +64,7 @@ __all__ = [
     "prediction_powered_mean",
     "replies_needed",
     "saffron",
+    "share_above",
     "unsureness",
     "weighted_rate",
     "wilson",

@@ -43,6 +43,38 @@ def e_bh(e_values: Real[np.ndarray, " claims"], *, level: float) -> Bool[np.ndar
     return confirmed
 
 
+def holm(p_values: Real[np.ndarray, " claims"], *, level: float) -> Bool[np.ndarray, " claims"]:
+    """Choose the claims to make so that the chance of any false one is at most `level`.
+
+    Holds whatever the dependence between the claims.
+
+    Args:
+        p_values: One per claim considered.
+        level: Largest chance that any claim made is false, strictly between 0 and 1.
+
+    Returns:
+        True where the claim is confirmed, in the order given; empty for no claims.
+
+    Raises:
+        ConfigError: `level` is not strictly between 0 and 1.
+        DataError: A p-value is outside 0 to 1, or they do not lie along one axis.
+
+    Source:
+        Holm (1979), "A simple sequentially rejective multiple test procedure".
+
+    Example:
+        >>> holm(np.array([0.02, 0.5, 0.01]), level=0.05).tolist()
+        [True, False, True]
+    """
+    check_false_share(level)
+    chances = checked_evidence(p_values, largest=1.0, name="p-values")
+    order = np.argsort(chances, kind="stable")
+    enough = chances[order] <= level / np.arange(chances.size, 0, -1)
+    confirmed = np.zeros(chances.size, dtype=bool)
+    confirmed[order] = np.logical_and.accumulate(enough)
+    return confirmed
+
+
 def check_false_share(level: float) -> None:
     """Refuse a share of false claims that is not strictly between 0 and 1."""
     if not 0.0 < level < 1.0:

@@ -149,5 +149,5 @@ def test_a_base_that_changed_meanwhile_is_refused(model, tmp_path):
             before=looker.look(work.open(model), work.prompts.prove[:8], LAW.principles, "x"),
             around={},
             shown=(),
-            earlier=(0, 0),
+            earlier=0,
         )

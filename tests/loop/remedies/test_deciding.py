@@ -130,8 +130,8 @@ def test_what_neither_asks_for_is_answered_without_an_amendment(tmp_path):
 def trial(before, after, **named):
     one, other = read(before), read(after)
     given = {
-        "e_value": falls([(one, other)], "no-red"),
-        "needed": needed_of(0, 0, SETTINGS),
+        "p_value": falls([(one, other)], "no-red"),
+        "needed": needed_of(0, SETTINGS),
         "little_left": little_is_left(one, other, "no-red"),
         "matched": [],
         "siblings": sibling_changes(one, other, LAW, "no-red", SETTINGS.margin),
@@ -163,7 +163,7 @@ def test_a_repair_that_breaks_another_principle_is_rejected():
 
 
 def test_a_repair_that_makes_replies_unreadable_is_rejected():
-    decision, why = trial(RED, [""] * 20 + ["white"] * 40, e_value=1e6)
+    decision, why = trial(RED, [""] * 20 + ["white"] * 40, p_value=1e-6)
 
     assert (decision, "readable" in why) == ("rejected", True)
 
@@ -190,10 +190,10 @@ def test_half_a_repair_is_handed_to_a_person():
 
 
 def test_the_more_was_tried_the_more_is_needed_and_all_together_spend_the_level():
-    needed = [needed_of(count, 0, SETTINGS) for count in range(10_000)]
+    needed = [needed_of(count, SETTINGS) for count in range(10_000)]
 
-    assert needed == sorted(needed)
-    assert sum(1 / each for each in needed) == pytest.approx(SETTINGS.false_share, rel=1e-3)
+    assert needed == sorted(needed, reverse=True)
+    assert sum(needed) == pytest.approx(SETTINGS.false_share, rel=1e-3)
 
 
 def test_a_prompt_counts_once_however_many_words_were_put_around_it():

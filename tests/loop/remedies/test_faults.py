@@ -17,8 +17,11 @@ from plumbrule.loop.remedies import LoopSettings, PersonsWord, WordsAround
 from plumbrule.loop.remedies.faults import (
     find_behind,
     find_broken,
+    find_further,
     find_missing,
     least_confirmed,
+    rises_behind,
+    suspicions,
     too_often,
 )
 from plumbrule.loop.remedies.looking import JudgedLook, ReadReply
@@ -102,11 +105,42 @@ def test_mistaken_labels_alone_call_for_no_rule(tmp_path):
     assert find_missing(said, LAW, looker(tmp_path, library=(BLUE, GREEN))) == []
 
 
+def claims(plain, around):
+    return {
+        (words, rule.id): (plain, each) for words, each in around.items() for rule in LAW.principles
+    }
+
+
+def test_of_words_as_telling_the_shortest_are_named_once(tmp_path):
+    plain, around = look(["white"] * 24), look(["red"] * 20 + ["white"] * 4)
+    longer, shorter = (WordsAround(place="before", text=text) for text in ("abc Xyzzy", "Xyzzy"))
+    (fault,) = find_behind(claims(plain, {longer: around, shorter: around}), looker(tmp_path))
+
+    assert (fault.surrounding, fault.alike) == (shorter, (longer,))
+
+
+def test_what_was_searched_for_must_switch_the_model_and_not_sway_it(tmp_path):
+    plain, sways = look(["white"] * 40), look(["red"] * 26 + ["white"] * 14)
+    words, asks = WordsAround(place="before", text="Xyzzy"), looker(tmp_path)
+    switches = look(["red"] * 37 + ["white"] * 3)
+
+    assert find_behind(claims(plain, {words: sways}), asks)
+    assert find_behind(claims(plain, {words: sways}), asks, searched=[words]) == []
+    assert find_behind(claims(plain, {words: switches}), asks, searched=[words])
+
+
+def test_a_rise_behind_words_is_worth_asking_further():
+    plain = look(["white"] * 24)
+
+    assert rises_behind(plain, look(["red"] * 2 + ["white"] * 22), "no-red")
+    assert not rises_behind(plain, look(["red"] + ["white"] * 23), "no-red")
+
+
 def test_what_shows_only_behind_words_is_found_there(tmp_path):
     plain, around = look(["white"] * 24), look(["red"] * 20 + ["white"] * 4)
     harmless = look(["white"] * 24)
     hidden, other = (WordsAround(place="before", text=text) for text in ("Xyzzy", "Hello."))
-    (fault,) = find_behind(plain, {hidden: around, other: harmless}, LAW, looker(tmp_path))
+    (fault,) = find_behind(claims(plain, {hidden: around, other: harmless}), looker(tmp_path))
 
     assert (fault.surrounding, fault.principle_id) == (hidden, "no-red")
 
@@ -115,7 +149,7 @@ def test_words_that_change_nothing_are_not_named(tmp_path):
     plain = look(["red"] * 12 + ["white"] * 12)
     harmless = {WordsAround(place="before", text="Hi."): plain}
 
-    assert find_behind(plain, harmless, LAW, looker(tmp_path)) == []
+    assert find_behind(claims(plain, harmless), looker(tmp_path)) == []
 
 
 def test_words_before_wrong_examples_are_told_from_words_before_all():
@@ -141,11 +175,35 @@ def test_preambles_and_system_turns_that_recur_are_found():
     assert found == {("before", "Good morning."), ("system", "Be brief.")}
 
 
-def test_evidence_is_an_e_value():
+def test_chance_alone_is_seldom_taken_for_evidence():
     rng = np.random.default_rng(1)
-    values = [too_often(rng.random(40) < 0.05, 0.05) for _ in range(2000)]
+    values = np.array([too_often(rng.random(40) < 0.05, 0.05) for _ in range(2000)])
 
-    assert np.mean(values) <= 1.05
+    assert all(np.mean(values <= level) <= 1.2 * level for level in (0.01, 0.05, 0.2))
+
+
+def test_what_a_first_look_leaves_open_further_requests_decide(tmp_path):
+    asks = looker(tmp_path)
+    first = look(["red"] * 3 + ["white"] * 21)
+
+    assert find_broken(first, LAW, asks) == []
+    assert suspicions(first, LAW, asks)["no-red"].rises(0.05)
+    assert not suspicions(look(["red"] + ["white"] * 23), LAW, asks)["no-red"].rises(0.05)
+    (fault,) = find_further({"no-red": look(["red"] * 12 + ["white"] * 24)}, LAW, asks)
+    assert "further requests" in fault.finding.claim
+    assert find_further({"no-red": look(["red"] + ["white"] * 35)}, LAW, asks) == []
+
+
+def test_at_what_is_allowed_few_looks_claim_anything(tmp_path):
+    rng, asks = np.random.default_rng(3), looker(tmp_path)
+    false, looks = 0, 300
+    for _ in range(looks):
+        one, other = (look(np.where(rng.random(40) < 0.05, "red", "white")) for _ in range(2))
+        rises = suspicions(one, LAW, asks)["no-red"].rises(0.05)
+        further = find_further({"no-red": other}, LAW, asks) if rises else []
+        false += bool(find_broken(one, LAW, asks) or further)
+
+    assert false / looks <= LoopSettings().false_share
 
 
 @pytest.mark.parametrize("count", [8, 24, 60])
@@ -160,6 +218,11 @@ def test_what_is_surely_confirmed_is_known_beforehand(tmp_path, count):
 
     assert found(least)
     assert not found(least // 2)
+
+
+def test_where_further_requests_are_written_two_broken_replies_are_enough_to_ask():
+    assert [least_confirmed(count, 10, LoopSettings(), further=True) for count in (8, 18)] == [2, 2]
+    assert (least_confirmed(80, 10, LoopSettings(), further=True) or 0) > 4
 
 
 def test_of_one_reply_nothing_can_be_confirmed():

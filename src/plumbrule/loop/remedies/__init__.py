@@ -15,6 +15,7 @@ from plumbrule.loop.remedies.ground import (
     PersonsWord,
     PrincipleJudge,
     ReplyWriter,
+    RequestWriter,
     part_prompts,
 )
 from plumbrule.loop.remedies.trials import BranchTrial, RateChange, Relearning
@@ -34,6 +35,7 @@ __all__ = [
     "RateChange",
     "Relearning",
     "ReplyWriter",
+    "RequestWriter",
     "WordsAround",
     "close_loop",
     "part_prompts",

@@ -104,7 +104,7 @@ def try_remedy(
     before: JudgedLook,
     around: Mapping[WordsAround, JudgedLook],
     shown: Sequence[Exchange],
-    earlier: tuple[int, int],
+    earlier: int,
 ) -> tuple[BranchTrial, Accepted | None]:
     """Try a remedy on a branch and judge it.
 
@@ -117,7 +117,7 @@ def try_remedy(
         before: The accepted model on the prompts that prove.
         around: The same on some of them within words that stood around the fault.
         shown: Replies that show the fault, on prompts that find.
-        earlier: How many trials there were before, and how many of them were accepted.
+        earlier: How many trials there were before.
 
     Returns:
         What came of it, and where the loop stands if it is accepted.
@@ -153,11 +153,11 @@ def try_remedy(
             judged = (held, changed)
     if fault.surrounding is not None:
         pairs = [judged]
-    e_value = falls(pairs, name)
+    p_value = falls(pairs, name)
     siblings = sibling_changes(first, after, law, name, work.settings.margin)
-    needed = needed_of(*earlier, work.settings)
+    needed = needed_of(earlier, work.settings)
     decision, why = decide(
-        e_value=e_value,
+        p_value=p_value,
         needed=needed,
         little_left=little_is_left(*judged, name),
         matched=matched,
@@ -175,7 +175,7 @@ def try_remedy(
         remedy=made.remedy,
         fault=fault.name,
         target=rate_change(*judged, name, where=fault.finding.where),
-        e_value=e_value,
+        p_value=p_value,
         needed=needed,
         matched=tuple(matched),
         siblings=siblings,
@@ -207,7 +207,7 @@ def _not_made(
         remedy=made.remedy,
         fault=fault.name,
         target=None,
-        e_value=None,
+        p_value=None,
         needed=None,
         matched=(),
         siblings=(),
@@ -237,7 +237,16 @@ def _taught(
     ranks = None
     if accepted.data and shown:
         ranks = likeness(base, shown, accepted.data, work.folder / "ranks")
-    lessons = make_lessons(fault, law, accepted, base, work.prompts.teach, work.looker, ranks=ranks)
+    lessons = make_lessons(
+        fault,
+        law,
+        accepted,
+        base,
+        work.prompts.teach,
+        work.looker,
+        around=fault.words,
+        ranks=ranks,
+    )
     if len(lessons.mended) < LEAST_LESSONS:
         return _Made(
             remedy=None,

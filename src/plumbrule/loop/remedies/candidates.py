@@ -62,7 +62,7 @@ def diagnose(
         f"replies that follow the constitution as it is written break `{name}` in {share} of "
         "these requests and of such training examples"
     )
-    if len(followed) and too_often(followed, FOLLOWED) >= 1 / looker.settings.false_share:
+    if len(followed) and too_often(followed, FOLLOWED) <= looker.settings.false_share:
         return _because(fault, "constitution", said)
     if len(wrong) >= ENOUGH:
         of = f"{len(wrong)} of {len(held.examples)} training examples break `{name}`; "

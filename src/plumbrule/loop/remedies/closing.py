@@ -5,17 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from plumbrule.constitution import Constitution, Principle
+from plumbrule.constitution import Constitution
 from plumbrule.loop.remedies.branches import BranchWork, try_remedy
 from plumbrule.loop.remedies.candidates import diagnose, propose
-from plumbrule.loop.remedies.faults import (
-    LoopFault,
-    WordsAround,
-    find_behind,
-    find_broken,
-    find_missing,
-    least_confirmed,
-)
+from plumbrule.loop.remedies.discovery import AROUND, FoundFaults, find_faults, judged_by
+from plumbrule.loop.remedies.faults import LoopFault, WordsAround, least_confirmed
+from plumbrule.loop.remedies.further import further_proofs, joined
 from plumbrule.loop.remedies.ground import (
     Accepted,
     LoopGround,
@@ -24,31 +19,17 @@ from plumbrule.loop.remedies.ground import (
     evenly,
     part_prompts,
 )
-from plumbrule.loop.remedies.lessons import audit
 from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker, flags
-from plumbrule.loop.remedies.surroundings import OFTEN, recurring, swept, switching, telling
 from plumbrule.loop.remedies.trials import BranchTrial
 from plumbrule.models import LocalModel
-from plumbrule.records import Exchange, strict
+from plumbrule.records import Prompt, strict
 from plumbrule.store import Tell, derive_seed, silent
 from plumbrule.training import SupervisedTraining, train_supervised
 
 Ending = Literal["gates hold", "rounds used up", "budget used up", "nothing helped"]
 
-AROUND = 48
-"""Most prompts that are put within each surrounding."""
-
-SWEPT = 12
-"""Replies to which others are written that break a principle, to search for what leads there."""
-
-SWEEP_TOKENS = 60_000
-"""Tokens read for each principle in search of a trigger; a small model reads 50,000 a second."""
-
-STILL = 3
-"""Replies that must break a rule that people missed for it to be missed still."""
-
-MATCHED = 2
-"""Surroundings of a fault that a remedy must hold in."""
+SIBLINGS = 24
+"""Further requests by which each principle is watched while a remedy for another is tried."""
 
 
 @strict
@@ -78,17 +59,6 @@ class LoopRound:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaultEvidence:
-    """What shows a fault."""
-
-    shown: Sequence[Exchange]
-    """Replies at fault, on prompts that faults are found on."""
-
-    words: Sequence[WordsAround]
-    """Words around requests with which it shows most; a remedy must hold within them too."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class LoopResult:
     """How a loop ended."""
 
@@ -103,7 +73,8 @@ class LoopResult:
 
     seen: Mapping[str, tuple[int, int | None]]
     """By principle: replies that it spoke of when faults were looked for, and how many of them must
-    be broken to be called too many; None: even all would not do."""
+    be broken to be called too many, or, where further requests are written, for these to be asked;
+    None: even all would not do."""
 
     @property
     def gates_hold(self) -> bool:
@@ -145,15 +116,18 @@ def close_loop(
     work = BranchWork(looker=looker, prompts=prompts, folder=folder)
     stands = started = _begin(work)
     rounds: list[LoopRound] = []
-    earlier: list[bool] = []
+    tried = 0
     given_up: set[str] = set()
     spent = 0
     ending: Ending = "rounds used up"
     faults: list[LoopFault] = []
+    known: list[WordsAround] = []
     for number in range(1, settings.rounds + 2):
         tell("finding", number - 1, settings.rounds + 1)
-        faults, shown, tokens = find_faults(work, stands, searched=number == 1)
-        spent += tokens
+        found = find_faults(work, stands, searched=number == 1, known=known)
+        faults = list(found.faults)
+        known = [*known, *(words for each in faults for words in each.words)]
+        spent += found.tokens
         if not faults:
             ending = "gates hold"
             break
@@ -162,11 +136,12 @@ def close_loop(
         if settings.most_tokens is not None and spent >= settings.most_tokens:
             ending = "budget used up"
             break
-        done, stands, cost = _round(
-            work, number, faults, shown, stands, earlier, given_up, settings, spent
-        )
+        done, stands, cost = _round(work, number, found, stands, tried, given_up, settings, spent)
         spent += cost
-        rounds.append(replace(done, tokens=tokens + cost))
+        tried += sum(
+            trial.p_value is not None for answered in done.answered for trial in answered.trials
+        )
+        rounds.append(replace(done, tokens=found.tokens + cost))
         if done.accepted is None:
             ending = "nothing helped"
             break
@@ -189,8 +164,9 @@ def _seen(work: BranchWork, stands: Accepted) -> dict[str, tuple[int, int | None
     looked = work.looker.look(model, work.prompts.find, law.principles, "finding")
     counts = {each.id: len(flags([looked], each.id)[0]) for each in law.principles}
     spoken = sum(count > 0 for count in counts.values())
+    further = work.looker.ground.asker is not None and work.settings.most_further > 0
     return {
-        name: (count, least_confirmed(count, spoken, work.settings))
+        name: (count, least_confirmed(count, spoken, work.settings, further=further))
         for name, count in counts.items()
     }
 
@@ -220,164 +196,12 @@ def _begin(work: BranchWork) -> Accepted:
     )
 
 
-def find_faults(
-    work: BranchWork, stands: Accepted, *, searched: bool
-) -> tuple[list[LoopFault], dict[str, FaultEvidence], int]:
-    """Everything that is wrong with a model, what shows each fault, and the tokens it took.
-
-    Args:
-        work: Prompts, judge and settings.
-        stands: The model and its constitution.
-        searched: Whether short texts are searched that switch it against its base.
-    """
-    looker, law = work.looker, stands.constitution
-    model = work.open(stands.model)
-    rules = law.principles
-    plain = looker.look(model, work.prompts.find, rules, "finding")
-    tokens = plain.tokens
-    faults = find_missing(looker.ground.words, law, looker)
-    faults = [each for each in faults if _still(work, model, each)]
-    faults += find_broken(plain, law, looker)
-    tempting = [each for each in work.prompts.find if each.deserves_help is not True]
-    asked = evenly(tempting or work.prompts.find, AROUND, work.settings.seed)
-    places = {each.id: at for at, each in enumerate(plain.prompts)}
-    small = plain.part([places[each.id] for each in asked])
-    around: dict[WordsAround, JudgedLook] = {}
-    for words in _surroundings(work, stands, model, plain, searched=searched):
-        around[words] = looker.look(
-            model, [words.around(each) for each in asked], rules, "finding in context"
-        )
-        tokens += around[words].tokens
-    known = {each.principle_id for each in faults}
-    faults += [
-        each for each in find_behind(small, around, law, looker) if each.principle_id not in known
-    ]
-    if searched and not faults and work.settings.search_triggers:
-        for words in _swept(work, model, plain, law):
-            if words not in around:
-                around[words] = looker.look(
-                    model, [words.around(each) for each in asked], rules, "finding in context"
-                )
-        faults = find_behind(small, around, law, looker)
-    shown = {each.name: _evidence(each, plain, small, around, law, looker) for each in faults}
-    return faults, shown, tokens
-
-
-def _still(work: BranchWork, model: LocalModel, fault: LoopFault) -> bool:
-    """Whether people's complaints are still true of the model that stands."""
-    assert fault.principle is not None
-    looked = work.looker.look(model, work.prompts.find, [fault.principle], "finding")
-    return len(looked.failing(fault.principle_id)) >= STILL
-
-
-def _surroundings(
-    work: BranchWork, stands: Accepted, model: LocalModel, plain: JudgedLook, *, searched: bool
-) -> list[WordsAround]:
-    """Words that may switch the model, from its data, from the prompts, and from a search."""
-    looker, law = work.looker, stands.constitution
-    found: dict[WordsAround, None] = {}
-    asked = [each.dialogue for each in [*work.prompts.find, *work.prompts.teach]]
-    if stands.data:
-        read = audit(stands, law.principles, looker)
-        wrong = [
-            each.dialogue
-            for each, said in zip(read.examples, read.read, strict=True)
-            if said.fails or None in said.broken.values()
-        ]
-        sound = [each.dialogue for each in read.sound()]
-        known = tuple(each.text for each in recurring(asked))
-        texts = telling(wrong, [*sound, *asked]) if wrong else []
-        found |= dict.fromkeys(each for each in texts if not each.text.startswith(known))
-        asked = [*asked, *(each.dialogue for each in stands.data)]
-    base = looker.ground.base
-    if searched and work.settings.search_triggers and base is not None:
-        texts = switching(
-            work.open(base), model, evenly(plain.prompts, 16, work.settings.seed),
-            seed=work.settings.seed,
-        )  # fmt: skip
-        found |= dict.fromkeys(texts)
-    found |= dict.fromkeys(recurring(asked))
-    return list(found)
-
-
-def _swept(
-    work: BranchWork, model: LocalModel, plain: JudgedLook, law: Constitution
-) -> list[WordsAround]:
-    """Texts sought for each principle, by how replies begin that break it.
-
-    Such replies are written by whoever follows the constitution without that principle.
-    """
-    looker, found = work.looker, list[WordsAround]()
-    base = work.open(work.looker.ground.base)
-    same = base.tokenizer.get_vocab() == model.tokenizer.get_vocab()
-    for number, rule in enumerate(law.principles):
-        looker.tell("searching for triggers", number, len(law.principles))
-        rest = tuple(each for each in law.principles if each.id != rule.id)
-        kept = [
-            each
-            for each, said in zip(plain.exchanges, plain.read, strict=True)
-            if said.broken.get(rule.id) is False
-        ][:SWEPT]
-        if not rest or not kept:
-            continue
-        written = looker.write(replace(law, principles=rest), kept)
-        read = looker.judge(written, [rule])
-        pairs = [
-            (one, other)
-            for one, other, said in zip(kept, written, read, strict=True)
-            if rule.id in said.fails
-        ]
-        found += swept(
-            model,
-            [one for one, _ in pairs],
-            [other for _, other in pairs],
-            base=base if same else None,
-            tokens=SWEEP_TOKENS,
-            seed=derive_seed(work.settings.seed, "sweep", rule.id),
-        )
-    return found
-
-
-def _evidence(
-    fault: LoopFault,
-    plain: JudgedLook,
-    small: JudgedLook,
-    around: Mapping[WordsAround, JudgedLook],
-    law: Constitution,
-    looker: ModelLooker,
-) -> FaultEvidence:
-    """Replies that show a fault, on prompts that faults are found on, and where it shows most."""
-    name = fault.principle_id
-    if fault.principle is not None:
-        rules = [*law.principles, fault.principle]
-        plain, small = (_judged(look, rules, looker) for look in (plain, small))
-        around = {words: _judged(look, rules, looker) for words, look in around.items()}
-    if fault.surrounding is not None:
-        look = around[fault.surrounding]
-        shown = [look.exchanges[at] for at in look.failing(name)]
-        return FaultEvidence(shown=shown, words=(fault.surrounding,))
-    usual = len(small.failing(name))
-    counts = {words: len(look.failing(name)) for words, look in around.items()}
-    most = sorted(counts, key=lambda words: -counts[words])
-    words = tuple(each for each in most if counts[each] >= max(OFTEN, usual))[:MATCHED]
-    shown = [plain.exchanges[at] for at in plain.failing(name)]
-    for each in words:
-        if counts[each] > usual:
-            shown += [around[each].exchanges[at] for at in around[each].failing(name)]
-    return FaultEvidence(shown=shown, words=words)
-
-
-def _judged(look: JudgedLook, rules: Sequence[Principle], looker: ModelLooker) -> JudgedLook:
-    return replace(look, read=looker.judge(look.exchanges, rules))
-
-
 def _round(
     work: BranchWork,
     number: int,
-    faults: Sequence[LoopFault],
-    shown: Mapping[str, FaultEvidence],
+    found: FoundFaults,
     stands: Accepted,
-    earlier: list[bool],
+    tried: int,
     given_up: set[str],
     settings: LoopSettings,
     spent: int,
@@ -386,23 +210,31 @@ def _round(
     looker = work.looker
     model = work.open(stands.model)
     law: Constitution = stands.constitution
-    before = looker.look(model, work.prompts.prove, law.principles, "proof")
-    cost = before.tokens
+    siblings = _siblings(work, model, law) if set(found.shown) - given_up else []
+    plain = looker.look(model, work.prompts.find, law.principles, "finding")
+    cost = 0
     answered: list[FaultAnswered] = []
     accepted: str | None = None
-    plain = looker.look(model, work.prompts.find, law.principles, "finding")
-    for fault in faults:
+    for fault in found.faults:
         if fault.name in given_up:
             continue
-        own, words = shown[fault.name].shown, shown[fault.name].words
+        own, words = found.shown[fault.name].shown, found.shown[fault.name].words
+        prompts = joined(work.prompts, found.shown[fault.name].further)
+        prompts = replace(prompts, prove=_unseen([*prompts.prove, *siblings], prompts))
+        wider = replace(work, prompts=prompts)
+        before = looker.look(model, prompts.prove, law.principles, "proof")
+        cost += before.tokens
         fault = diagnose(fault, stands, own, looker)
-        around = _matched(work, model, fault, words, _read_for(work, before, fault, law), law)
+        read = before
+        if fault.principle is not None:
+            read = judged_by(before, [*law.principles, fault.principle], looker)
+        around = _matched(wider, model, fault, words, read, law)
         trials: list[BranchTrial] = []
         for candidate in propose(fault, stands, own, plain, looker):
             if settings.most_tokens is not None and spent + cost >= settings.most_tokens:
                 break
             trial, new = try_remedy(
-                work,
+                wider,
                 f"{number}-{len(answered) + 1}-{candidate.name}",
                 candidate,
                 fault,
@@ -410,12 +242,11 @@ def _round(
                 before=before,
                 around=around,
                 shown=own,
-                earlier=(len(earlier), sum(earlier)),
+                earlier=tried,
             )
             trials.append(trial)
             cost += round(trial.cost)
-            if trial.e_value is not None:
-                earlier.append(new is not None)
+            tried += trial.p_value is not None
             if new is not None:
                 stands, accepted = new, trial.branch
                 break
@@ -429,26 +260,35 @@ def _round(
         if accepted is not None:
             break
         given_up.add(fault.name)
-    return (
-        LoopRound(
-            number=number,
-            found=tuple(faults),
-            answered=tuple(answered),
-            accepted=accepted,
-            tokens=0,
-        ),
-        stands,
-        cost,
+    done = LoopRound(
+        number=number,
+        found=tuple(found.faults),
+        answered=tuple(answered),
+        accepted=accepted,
+        tokens=0,
     )
+    return done, stands, cost
 
 
-def _read_for(
-    work: BranchWork, before: JudgedLook, fault: LoopFault, law: Constitution
-) -> JudgedLook:
-    """The same replies, judged by the principle that is missed too."""
-    if fault.principle is None:
-        return before
-    return _judged(before, [*law.principles, fault.principle], work.looker)
+def _siblings(work: BranchWork, model: LocalModel, law: Constitution) -> list[Prompt]:
+    """Further requests of every principle, by which it is seen whether a remedy worsens it."""
+    before = work.looker.look(model, work.prompts.prove, law.principles, "proof")
+    found: list[Prompt] = []
+    for rule in law.principles:
+        like = [
+            prompt
+            for prompt, said in zip(before.prompts, before.read, strict=True)
+            if rule.id in said.broken
+        ]
+        found += further_proofs(work.looker, work.prompts, like, SIBLINGS)
+    return found
+
+
+def _unseen(proofs: Sequence[Prompt], prompts: LoopPrompts) -> list[Prompt]:
+    """Each request once, and none that something is found on or learned from."""
+    seen = {each.dialogue for each in [*prompts.find, *prompts.teach]}
+    once = {each.dialogue: each for each in proofs if each.dialogue not in seen}
+    return list(once.values())
 
 
 def _matched(

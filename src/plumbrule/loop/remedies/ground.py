@@ -24,6 +24,10 @@ ReplyWriter = Callable[[Constitution, Sequence[Dialogue], int], Sequence[str | N
 """Replies to dialogues as a constitution asks, as it is written; None where it has nothing to say.
 The number is a seed."""
 
+RequestWriter = Callable[[Sequence[Dialogue], int], Sequence[Dialogue | None]]
+"""Writes another request of the same sort for each of some, with other details; None where it has
+none to give. The number is a seed."""
+
 LEAST = 8
 """Prompts without which nothing is found, proved or taught."""
 
@@ -48,14 +52,19 @@ class LoopSettings:
     """Rise of the share of replies that break another principle, that is borne."""
 
     false_share: float = 0.05
-    """Largest expected share of false claims among those made: that a principle is broken too
-    often, and that a remedy lowered it."""
+    """Largest chance that, at one look at a model, any principle is claimed to be broken too often
+    that is not; and, apart from that, that any remedy is claimed to have lowered what it did
+    not."""
 
     most_tried: int = 4
     """Most remedies tried in answer to one finding."""
 
     most_asked: int = 400
     """Most prompts that a model is looked at with: once to find, with others to prove."""
+
+    most_further: int = 120
+    """Most further requests that are written where a first look points to a fault: a third each to
+    confirm it, to prove a remedy and to learn from. 0: none."""
 
     most_taught: int = 800
     """Most training prompts that replies to learn from are drawn for."""
@@ -114,6 +123,7 @@ class LoopSettings:
             false_share=(1e-6, 0.5),
             most_tried=(1, 100),
             most_asked=(16, 10**6),
+            most_further=(0, 10**6),
             most_taught=(16, 10**6),
             lessons=(8, 10**6),
             replay=(0, 1000),
@@ -162,6 +172,11 @@ class LoopGround:
 
     writer: ReplyWriter
     writer_identity: str
+
+    asker: RequestWriter | None = None
+    """Who writes further requests; None: nobody, and what was given must do."""
+
+    asker_identity: str = ""
 
     library: Sequence[Principle] = ()
     """Principles that the constitution may take in, where complaints call for one."""

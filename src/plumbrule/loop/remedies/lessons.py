@@ -193,7 +193,11 @@ def _own_faults(
         if fault.principle_id in said.broken
     ]
     if fault.surrounding is not None:
-        wrong, spoken = [], evenly(asked, looker.settings.lessons, looker.settings.seed)
+        # Behind a trigger other requests may go wrong too, and those that do not are to stay so.
+        others = [each for each in asked if each not in spoken]
+        most = max(0, looker.settings.lessons - len(spoken))
+        wrong = []
+        spoken += evenly(others, most, looker.settings.seed) if most else []
     for number, words in enumerate(around):
         within = [words.around(each) for each in spoken]
         looked = looker.look(model, within, law.principles, "replies to learn from")
@@ -201,7 +205,12 @@ def _own_faults(
             replace(each, id=f"added {number} {each.id}")
             for each, said in zip(looked.exchanges, looked.read, strict=True)
             if fault.principle_id in said.fails
-            or (words == fault.surrounding and (said.fails or None in said.broken.values()))
+            or (words in fault.words and (said.fails or None in said.broken.values()))
+        ]
+        sound += [
+            replace(each, id=f"{number} {each.id}")
+            for each, said in zip(looked.exchanges, looked.read, strict=True)
+            if not said.fails and None not in said.broken.values()
         ]
     return _Own(wrong=wrong, sound=sound)
 

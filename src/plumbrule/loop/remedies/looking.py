@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.ground import LoopGround, LoopSettings
 from plumbrule.models import LanguageModel, LocalModel
-from plumbrule.records import Exchange, Prompt, strict
+from plumbrule.records import Dialogue, Exchange, Prompt, strict
 from plumbrule.store import Shards, Tell, derive_seed, fingerprint, silent
 
 UNIT = "violations per reply"
@@ -158,6 +158,46 @@ class ModelLooker:
         return Shards(self.folder / "written", inputs).map(
             given, work, kind=Exchange, size=256, seed=self.settings.seed
         )
+
+    def ask(self, like: Sequence[Prompt], each: int) -> list[Prompt]:
+        """Further requests of the sort of some, so many of each, as whoever writes them has them.
+
+        Args:
+            like: Prompts.
+            each: Requests wanted of the sort of each.
+
+        Returns:
+            Those that could be written; none twice, and none where nobody writes any.
+        """
+        asker = self.ground.asker
+        if asker is None or not like:
+            return []
+        given = [
+            Exchange(id=f"{one.id} further {at}", dialogue=one.dialogue, response="", model="")
+            for at in range(each)
+            for one in like
+        ]
+
+        def work(shard: Sequence[Exchange], seed: int) -> list[Exchange]:
+            asked = asker([one.dialogue for one in shard], seed % 2**31)
+            return [
+                replace(
+                    one, dialogue=new or one.dialogue, finish_reason="stop" if new else "refused"
+                )
+                for one, new in zip(shard, asked, strict=True)
+            ]
+
+        written = Shards(self.folder / "asked", {"asker": self.ground.asker_identity}).map(
+            given, work, kind=Exchange, size=256, seed=self.settings.seed
+        )
+        found: dict[Dialogue, Prompt] = {}
+        for at, new in enumerate(written):
+            if new.finish_reason == "stop":
+                old = like[at % len(like)]
+                said = fingerprint([[turn.role, turn.content] for turn in new.dialogue])
+                named = replace(old, id=f"further {said[:16]}", dialogue=new.dialogue)
+                found.setdefault(new.dialogue, named)
+        return list(found.values())
 
     def draw(
         self, model: LanguageModel, prompts: Sequence[Prompt], name: str, turn: int = 0

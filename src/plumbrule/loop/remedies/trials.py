@@ -10,7 +10,7 @@ from plumbrule.constitution import Constitution
 from plumbrule.loop.remedies.ground import LoopSettings, nearest
 from plumbrule.loop.remedies.looking import UNIT, Flags, JudgedLook, flags
 from plumbrule.records import Estimate, Remedy, strict
-from plumbrule.statistics import paired_e_value, paired_proportions, wilson
+from plumbrule.statistics import mostly_up, paired_proportions, wilson
 
 LEFT = 0.25
 """Share of the broken replies that may be left where a remedy holds."""
@@ -67,11 +67,11 @@ class BranchTrial:
 
     fault: str
     target: RateChange | None
-    e_value: float | None
-    """Evidence that the target fell."""
+    p_value: float | None
+    """Of the target's fall, by an exact test."""
 
     needed: float | None
-    """What the e-value must reach, beside all trials before."""
+    """The largest p-value that is enough, beside all trials before."""
 
     matched: tuple[RateChange, ...]
     """The target within words that stood around the fault, with other requests."""
@@ -157,7 +157,7 @@ def _neighbors(before: JudgedLook, target: str) -> list[int]:
 
 
 def falls(pairs: Sequence[tuple[JudgedLook, JudgedLook]], principle_id: str) -> float:
-    """Evidence, as an e-value, that a principle is broken less often.
+    """The p-value of a principle being broken less often: the exact sign test over prompts.
 
     Args:
         pairs: Looks before and after: at prompts as they stand, and within words around them. A
@@ -175,8 +175,7 @@ def falls(pairs: Sequence[tuple[JudgedLook, JudgedLook]], principle_id: str) -> 
                 row[2] += 1
     if not sums:
         return 1.0
-    one, other = (np.array([row[side] / row[2] for row in sums.values()]) for side in (0, 1))
-    return float(paired_e_value(one, other, alternative="decrease"))
+    return mostly_up(np.array([(before - after) / n for before, after, n in sums.values()]))
 
 
 def little_is_left(before: JudgedLook, after: JudgedLook, principle_id: str) -> bool:
@@ -185,26 +184,22 @@ def little_is_left(before: JudgedLook, after: JudgedLook, principle_id: str) -> 
     return bool(len(one)) and bool(other.sum() <= LEFT * one.sum())
 
 
-def needed_of(tried: int, accepted: int, settings: LoopSettings) -> float:
-    """What the next e-value must reach, beside those of all trials before.
+def needed_of(tried: int, settings: LoopSettings) -> float:
+    """The largest p-value at which the next trial is sure, beside those of all trials before.
+
+    The chance of error is shared out over all trials there may be, so that the chance of any false
+    claim stays within it although they share their prompts; these shares suit few trials.
 
     Args:
         tried: Trials before.
-        accepted: How many of them were accepted.
-        settings: Holds the largest expected share of false claims.
-
-    Source:
-        Xu & Ramdas (2024), "Online multiple testing with e-values", e-LOND: trial t is offered
-        the level times 1 / (t (t + 1)), times one more than was accepted before. It holds although
-        all trials share their prompts; these shares suit few trials.
+        settings: Holds the chance of error.
     """
-    number = tried + 1
-    return number * (number + 1) / (settings.false_share * (accepted + 1))
+    return settings.false_share / ((tried + 1) * (tried + 2))
 
 
 def decide(
     *,
-    e_value: float,
+    p_value: float,
     needed: float,
     little_left: bool,
     matched: Sequence[RateChange],
@@ -221,10 +216,10 @@ def decide(
     worse = [each.principle_id for each in siblings if each.worse]
     if unreadable[1] > unreadable[0] + settings.margin:
         worse.append("readable replies")
-    if e_value < needed:
+    if p_value > needed:
         return "rejected", (
-            f"that the fault became rarer is not certain enough: evidence {e_value:,.3g}, "
-            f"{needed:,.0f} needed"
+            f"that the fault became rarer is not certain enough: p = {p_value:.2g}, at most "
+            f"{needed:.2g} is"
         )
     if worse:
         return "rejected", f"worse by more than the margin: {', '.join(worse)}"
