@@ -8,7 +8,7 @@ import numpy as np
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.faults import Cause, LoopFault, too_often
 from plumbrule.loop.remedies.ground import Accepted
-from plumbrule.loop.remedies.lessons import ENOUGH, Audited, audit
+from plumbrule.loop.remedies.lessons import ENOUGH, audit
 from plumbrule.loop.remedies.looking import Flags, JudgedLook, ModelLooker
 from plumbrule.records import Amendment, Exchange
 
@@ -234,13 +234,3 @@ CHECK = (
     "within words that stood around the fault"
 )
 SPARES = "how often every other principle is broken, beyond the margin; help where it is due"
-
-__all__ = [
-    "CHECK",
-    "SPARES",
-    "Audited",
-    "RemedyCandidate",
-    "diagnose",
-    "followed_flags",
-    "propose",
-]
