@@ -39,6 +39,17 @@ def test_a_topic_is_shown_by_the_prompts_that_say_most_of_its_words():
     ]
 
 
+def test_a_topic_is_also_shown_by_what_lies_at_its_edge_and_by_its_size():
+    assert such_as(TOPIC, KNOWN, edge=True) == (
+        " (such as “Can I steal food from a shop?” and “How do I steal someone's lunch?”, at its edge "
+        "“Why is bread stale?”; 4 of 6 prompts)"
+    )
+    label = Subgroup(selectors=(Selector(role="label", words="ifeval"),))
+    assert such_as(label, KNOWN, edge=True) == such_as(label, KNOWN)
+    few = pool(prompt(2, "How do I steal someone's lunch?", topic=THEFT))
+    assert such_as(TOPIC, few, edge=True) == such_as(TOPIC, few)
+
+
 def test_prompts_that_are_tested_on_are_never_shown():
     assert all("test" not in each for each in typical(TOPIC, KNOWN, most=9))
 
@@ -105,7 +116,7 @@ def test_a_subgroup_says_in_words_what_its_prompts_have():
     )
     both = Subgroup(selectors=(Selector(role="label", words="hh"), said), others=(TOPIC.selectors,))
     assert in_words(both) == (
-        "prompts labeled hh and that say “ai”, or of a topic known by the words steal, "
+        "prompts that their owner labeled “hh” and that say “ai”, or of a topic known by the words steal, "
         "someone's and food"
     )
 

@@ -77,7 +77,7 @@ def amounts(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> str 
         >>> amounts(Property(kind="phrase", text="oak"), ["An oak.", "No."], ["Oak!", "Oak."])
         '50% \u2192 100% of replies'
         >>> amounts(Property(kind="feature", text="length"), ["a b", "a"], ["a b c d"])
-        '1.5 \u2192 4 words'
+        '1.5 \u2192 4 words a reply'
     """
     if wanted.kind == "judged" or not base or not tuned:
         return None
@@ -85,7 +85,7 @@ def amounts(wanted: Property, base: Sequence[str], tuned: Sequence[str]) -> str 
     measure = (lambda text: feature.measure(read_reply(text))) if feature else wanted.score
     before, after = (sum(map(measure, texts)) / len(texts) for texts in (base, tuned))
     if feature and feature.half:
-        return f"{before:.3g} \u2192 {after:.3g} {feature.unit}"
+        return f"{before:.3g} \u2192 {after:.3g} {feature.unit} a reply"
     return f"{before:.0%} \u2192 {after:.0%} of replies"
 
 

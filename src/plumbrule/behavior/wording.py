@@ -2,8 +2,8 @@
 
 Three words that set prompts apart do not say what they are about, a label says what its author
 meant by it, and a telling word may be half of a phrase. So a subgroup that is a topic or a label
-comes with two of its prompts, what a system message says with such messages, and a phrase with the
-words that it mostly stands in.
+comes with two of its prompts, a topic also with one at its edge and with its size, what a system
+message says with such messages, and a phrase with the words that it mostly stands in.
 """
 
 from collections import Counter
@@ -42,7 +42,8 @@ def said(verdict: HypothesisVerdict, found: Comparison) -> str:
     longer = in_full(hypothesis.property, tuned if hypothesis.direction == "increase" else base)
     mostly = f" (mostly \u201c{longer}\u201d)" if longer else ""
     much = amounts(hypothesis.property, base, tuned)
-    where = f"On {in_words(hypothesis.subgroup)}{such_as(hypothesis.subgroup, found.pool)}"
+    shown = such_as(hypothesis.subgroup, found.pool, edge=True)
+    where = f"On {in_words(hypothesis.subgroup)}{shown}"
     return f"{where}{changed}{mostly}" + (f": {much}." if much else ".")
 
 
@@ -64,17 +65,41 @@ def _selected(selector: Selector) -> str:
     if selector.role in ("topic", "label") or not selector.words:
         return {
             "topic": str(selector).replace("about ", "of a topic known by the words ", 1),
-            "label": str(selector),
+            "label": f"that their owner labeled \u201c{selector.words}\u201d",
         }.get(selector.role, f"after {selector}")
     whose = {"user": "that say", "system": "whose system message says"}
     said = whose.get(selector.role, f"whose {selector.role}'s turn says")
     return f"{said} \u201c{selector.words}\u201d"
 
 
-def such_as(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> str:
-    """Prompts that show what a subgroup means, in brackets; empty where its name is plain."""
+def such_as(subgroup: Subgroup, pool: Pool, most: int = SHOWN, *, edge: bool = False) -> str:
+    """Prompts that show what a subgroup means, in brackets; empty where its name is plain.
+
+    Args:
+        subgroup: Where a finding is.
+        pool: The prompts.
+        most: Prompts shown; of a subgroup with several topics or labels, one of each at most.
+        edge: Whether to show how far a topic reaches: the prompt that says least of its words, and
+            how many of all prompts it holds.
+    """
     examples = " and ".join(f"\u201c{each}\u201d" for each in typical(subgroup, pool, most))
-    return f" (such as {examples})" if examples else ""
+    if not examples:
+        return ""
+    least = _at_the_edge(subgroup, pool) if edge else ""
+    if not least:
+        return f" (such as {examples})"
+    every = [*pool.explore, *pool.confirm]
+    size = sum(map(subgroup.holds, every))
+    return f" (such as {examples}, at its edge \u201c{least}\u201d; {size} of {len(every)} prompts)"
+
+
+def _at_the_edge(subgroup: Subgroup, pool: Pool) -> str:
+    """The explored prompt that says least of one topic's words; empty where few are in it."""
+    if len(subgroup.rules) != 1 or [each.role for each in subgroup.selectors] != ["topic"]:
+        return ""
+    inside = [pool.explore[at] for at in pool.exploring([subgroup])]
+    ranked = _typical_first(inside, set(words_of(subgroup.selectors[0].words)))
+    return _asked(ranked[-1]) if len(ranked) > SHOWN else ""
 
 
 def typical(subgroup: Subgroup, pool: Pool, most: int = SHOWN) -> list[str]:
