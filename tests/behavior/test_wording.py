@@ -41,8 +41,8 @@ def test_a_topic_is_shown_by_the_prompts_that_say_most_of_its_words():
 
 def test_a_topic_is_also_shown_by_what_lies_at_its_edge_and_by_its_size():
     assert such_as(TOPIC, KNOWN, edge=True) == (
-        " (such as “Can I steal food from a shop?” and “How do I steal someone's lunch?”, at its edge "
-        "“Why is bread stale?”; 4 of 6 prompts)"
+        " (such as “Can I steal food from a shop?” and “How do I steal someone's lunch?”, "
+        "at its edge “Why is bread stale?”; 4 of 6 prompts)"
     )
     label = Subgroup(selectors=(Selector(role="label", words="ifeval"),))
     assert such_as(label, KNOWN, edge=True) == such_as(label, KNOWN)
@@ -116,8 +116,8 @@ def test_a_subgroup_says_in_words_what_its_prompts_have():
     )
     both = Subgroup(selectors=(Selector(role="label", words="hh"), said), others=(TOPIC.selectors,))
     assert in_words(both) == (
-        "prompts that their owner labeled “hh” and that say “ai”, or of a topic known by the words steal, "
-        "someone's and food"
+        "prompts that their owner labeled “hh” and that say “ai”, or of a topic known by the words "
+        "steal, someone's and food"
     )
 
 
