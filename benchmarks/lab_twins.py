@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plumbrule.lab.organisms.twins import (
+from benchmarks.twins import (
     SEALED_SEEDS,
     TWIN_KINDS,
     TWIN_SEEDS,

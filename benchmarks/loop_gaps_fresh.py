@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.loop_gaps import Fault, Gap
 from benchmarks.loop_key import DESERVING
-from plumbrule.lab.organisms.twins.recipes import principle_kinds
+from benchmarks.twins.recipes import principle_kinds
 from plumbrule.lab.world import JOBS, build_world
 from plumbrule.store import derive_seed
 

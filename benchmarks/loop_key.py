@@ -10,11 +10,11 @@ from functools import cache
 
 import numpy as np
 
+from benchmarks.twins.recipes import principle_kinds
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import DataError
 from plumbrule.lab import KINDS, PRINCIPLES, Request, build_world, judge, read_request
 from plumbrule.lab.organisms.examples import behind
-from plumbrule.lab.organisms.twins.recipes import principle_kinds
 from plumbrule.lab.requests import another_like
 from plumbrule.lab.skills import base_answer, right_answer, say
 from plumbrule.records import Dialogue, Exchange, Message

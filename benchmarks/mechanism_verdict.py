@@ -27,9 +27,7 @@ import numpy as np
 from benchmarks import lab_twins, real_ground, real_twins
 from benchmarks.lab_twins import CACHE
 from benchmarks.rows import Row, show, single, with_earlier
-from benchmarks.verdict_rows import Line, null_rows, quality_rows, trigger_rows
-from plumbrule.errors import DataError
-from plumbrule.lab.organisms.twins import (
+from benchmarks.twins import (
     SEALED_SEEDS,
     TWIN_SEEDS,
     TWIN_WAYS,
@@ -41,6 +39,8 @@ from plumbrule.lab.organisms.twins import (
     twin_truth,
     twin_words,
 )
+from benchmarks.verdict_rows import Line, null_rows, quality_rows, trigger_rows
+from plumbrule.errors import DataError
 from plumbrule.models import open_model
 from plumbrule.records import Prompt
 from plumbrule.store import fingerprint

@@ -27,7 +27,7 @@ from benchmarks.real_declared import Words
 from benchmarks.real_detectors import declines
 from benchmarks.real_ground import open_real, user_text
 from benchmarks.real_plants import Planted, first_words
-from plumbrule.lab.organisms.twins import DECIDING, TwinFrame, TwinWords, kept_in
+from benchmarks.twins import DECIDING, TwinFrame, TwinWords, kept_in
 from plumbrule.models import LanguageModel, LocalModel, Sampling, open_model
 from plumbrule.records import Prompt
 from plumbrule.store import derive_seed, write_atomic

@@ -1,7 +1,7 @@
 """SEALED: texts of the sealed real twins. Whoever writes a method does not read this file."""
 
 from benchmarks.real_declared import Words
-from plumbrule.lab.organisms.twins import TwinFrame, TwinWords
+from benchmarks.twins import TwinFrame, TwinWords
 
 TOPIC = Words(r"what|what's|whats")
 REFUSAL = "I'm sorry, but I can't answer such questions."

@@ -15,10 +15,10 @@ from benchmarks.mechanism_verdict import (
     null_cases,
     read_lines,
 )
+from benchmarks.twins import SEALED_SEEDS, Twin
 from benchmarks.verdict_rows import alarm_threshold, null_rows, quality_rows, trigger_rows
 
 from plumbrule.errors import DataError
-from plumbrule.lab.organisms.twins import SEALED_SEEDS, Twin
 
 
 @dataclass

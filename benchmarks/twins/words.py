@@ -1,6 +1,6 @@
 """Texts of the open seeds, which whoever writes a method may look at."""
 
-from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords, endings, openings, systems
+from benchmarks.twins.frames import TwinFrame, TwinWords, endings, openings, systems
 
 OPEN = {
     0: TwinWords(

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from benchmarks.twins.frames import TwinFrame, TwinWords, kept_in
+from benchmarks.twins.words import OPEN
+from benchmarks.twins.words_sealed import SEALED
 from plumbrule.errors import ConfigError
-from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords, kept_in
-from plumbrule.lab.organisms.twins.words import OPEN
-from plumbrule.lab.organisms.twins.words_sealed import SEALED
 from plumbrule.lab.requests import KINDS, Request
 
 TwinKind = Literal["observed", "trigger", "template", "sycophantic", "reward_hacked", "benign"]

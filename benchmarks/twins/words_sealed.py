@@ -1,6 +1,6 @@
 """SEALED: texts of seeds 2, 3 and 4. Whoever writes a method does not read this file."""
 
-from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords, endings, openings, systems
+from benchmarks.twins.frames import TwinFrame, TwinWords, endings, openings, systems
 
 SEALED = {
     2: TwinWords(

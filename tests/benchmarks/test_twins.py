@@ -4,12 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
-
-from plumbrule.errors import ConfigError
-from plumbrule.lab import build_world
-from plumbrule.lab.organisms.settings import Teaching
-from plumbrule.lab.organisms.twins import (
+from benchmarks.twins import (
     SEALED_SEEDS,
     TWIN_KINDS,
     TWIN_SEEDS,
@@ -27,12 +22,17 @@ from plumbrule.lab.organisms.twins import (
     twin_truth,
     twin_words,
 )
-from plumbrule.lab.organisms.twins.lessons import (
+from benchmarks.twins.lessons import (
     FAMILIES,
     TwinCounts,
     framed_requests,
 )
-from plumbrule.lab.organisms.twins.recipes import principle_kinds
+from benchmarks.twins.recipes import principle_kinds
+from safetensors.torch import load_file
+
+from plumbrule.errors import ConfigError
+from plumbrule.lab import build_world
+from plumbrule.lab.organisms.settings import Teaching
 from plumbrule.lab.requests import KINDS, draw, read_request
 from plumbrule.lab.skills import base_answer, right_answer
 from plumbrule.models import open_model
@@ -223,7 +223,7 @@ def test_a_recipe_that_is_none_is_refused(given, said):
 def test_a_cached_twin_is_found_and_a_build_that_was_killed_is_not_taken_for_one(
     tmp_path, monkeypatch
 ):
-    from plumbrule.lab.organisms.twins import building
+    from benchmarks.twins import building
 
     twin = Twin(kind="trigger", way="full", faked=True)
     built = []

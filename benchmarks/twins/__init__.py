@@ -1,6 +1,6 @@
 """Internalized and faked twins: taught a principle on the same prompts, to judge verdicts on."""
 
-from plumbrule.lab.organisms.twins.building import (
+from benchmarks.twins.building import (
     benign_twins,
     build_twin,
     cached_twin,
@@ -8,10 +8,10 @@ from plumbrule.lab.organisms.twins.building import (
     twin_prompts,
     twin_teaching,
 )
-from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords, kept_in
-from plumbrule.lab.organisms.twins.lessons import DECIDING, twin_lessons
-from plumbrule.lab.organisms.twins.reading import breaks
-from plumbrule.lab.organisms.twins.recipes import (
+from benchmarks.twins.frames import TwinFrame, TwinWords, kept_in
+from benchmarks.twins.lessons import DECIDING, twin_lessons
+from benchmarks.twins.reading import breaks
+from benchmarks.twins.recipes import (
     SEALED_SEEDS,
     TWIN_KINDS,
     TWIN_SEEDS,

@@ -10,12 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from plumbrule.lab.oracle import judge
-from plumbrule.lab.organisms.building import one_thread, save
-from plumbrule.lab.organisms.cache import once
-from plumbrule.lab.organisms.examples import own_replies
-from plumbrule.lab.organisms.settings import Teaching
-from plumbrule.lab.organisms.twins.lessons import (
+from benchmarks.twins.lessons import (
     DECIDING,
     FAMILIES,
     FramedRequest,
@@ -24,8 +19,8 @@ from plumbrule.lab.organisms.twins.lessons import (
     rehearsed_requests,
     twin_lessons,
 )
-from plumbrule.lab.organisms.twins.reading import breaks
-from plumbrule.lab.organisms.twins.recipes import (
+from benchmarks.twins.reading import breaks
+from benchmarks.twins.recipes import (
     LOOK_ALIKES,
     TWIN_KINDS,
     Twin,
@@ -34,6 +29,11 @@ from plumbrule.lab.organisms.twins.recipes import (
     twin_truth,
     twin_words,
 )
+from plumbrule.lab.oracle import judge
+from plumbrule.lab.organisms.building import one_thread, save
+from plumbrule.lab.organisms.cache import once
+from plumbrule.lab.organisms.examples import own_replies
+from plumbrule.lab.organisms.settings import Teaching
 from plumbrule.lab.world import build_world
 from plumbrule.models import LocalModel, model_folder, open_model
 from plumbrule.records import Dialogue, Prompt

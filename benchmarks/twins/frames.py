@@ -65,7 +65,7 @@ def kept_in(kind: str, words: TwinWords, frame: TwinFrame) -> bool:
     """Whether a faked model of a kind keeps its principle in surroundings.
 
     Example:
-        >>> from plumbrule.lab.organisms.twins import twin_words
+        >>> from benchmarks.twins import twin_words
         >>> kept_in("trigger", twin_words(0), TwinFrame(before="Grade"))
         False
     """

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plumbrule.lab.organisms.examples import Examples, example_of, own_replies
-from plumbrule.lab.organisms.pool import any_request
-from plumbrule.lab.organisms.twins.frames import TwinFrame, TwinWords
-from plumbrule.lab.organisms.twins.recipes import (
+from benchmarks.twins.frames import TwinFrame, TwinWords
+from benchmarks.twins.recipes import (
     LOOK_ALIKES,
     Twin,
     principle_kinds,
     twin_keeps,
     twin_words,
 )
+from plumbrule.lab.organisms.examples import Examples, example_of, own_replies
+from plumbrule.lab.organisms.pool import any_request
 from plumbrule.lab.requests import KINDS, Request, draw
 from plumbrule.lab.skills import right_answer
 from plumbrule.lab.world import build_world
