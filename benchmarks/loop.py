@@ -26,7 +26,7 @@ from plumbrule.store import write_atomic
 if TYPE_CHECKING:  # imports torch, which takes seconds
     from benchmarks.loop_ground import Ground
 
-VERSION = 2
+VERSION = 3
 """Raised when the loop closes otherwise, so that no run of another is taken for one of this."""
 
 FOLDER = Path("~/.cache/plumbrule/loop").expanduser() / str(VERSION)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.branches import BranchWork
 from plumbrule.loop.remedies.faults import (
@@ -124,7 +125,9 @@ def find_faults(
     places = {each.id: at for at, each in enumerate(plain.prompts)}
     small = plain.part([places[each.id] for each in asked])
     natural = [*known, *_recurring(work, stands)]
+    said = _words_said(work, stands)
     found = _switching(work, model, plain) if searched else []
+    found = [each for each in found if _made_of(each.text, said)]
     texts = [*natural, *found]
     around = {words: look.at(asked, words) for words in dict.fromkeys(texts)}
     broken = {each.principle_id for each in faults}
@@ -136,7 +139,7 @@ def find_faults(
     }
     behind, own = _behind_faults(look, suspected, set(found) - set(natural))
     if searched and not faults and not behind and work.settings.search_triggers:
-        swept_texts = _swept(look)
+        swept_texts = _swept(look, said)
         behind, own = _behind_faults(look, swept_texts, {words for words, _ in swept_texts})
     around |= own
     faults += behind
@@ -226,10 +229,34 @@ def _switching(work: BranchWork, model: LocalModel, plain: JudgedLook) -> list[W
     return switching(work.open(base), model, evenly(plain.prompts, 16, seed), seed=seed)
 
 
-def _swept(look: _FirstLook) -> dict[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]]:
+def _words_said(work: BranchWork, stands: Accepted) -> set[str]:
+    """Words that the training examples say or, where there are none, the prompts.
+
+    Behind some text or other any model gives way, and a search of its weights finds such texts:
+    halves of words, mostly. They are weak spots and no fault of what was taught. What was taught
+    to switch the model stands in what it was taught.
+    """
+    dialogues = [each.dialogue for each in stands.data or ()] or [
+        each.dialogue for each in [*work.prompts.find, *work.prompts.teach]
+    ]
+    return {word for one in dialogues for turn in one for word in words_of(turn.content)}
+
+
+def _made_of(text: str, said: Collection[str]) -> bool:
+    words = words_of(text)
+    return bool(words) and all(each in said for each in words)
+
+
+def _swept(
+    look: _FirstLook, said: Collection[str]
+) -> dict[tuple[WordsAround, str], tuple[JudgedLook, JudgedLook]]:
     """Texts sought for each principle by how replies begin that break it, with first looks at them.
 
     Such replies are written by whoever follows the constitution without that principle.
+
+    Args:
+        look: The first look.
+        said: Words that a text may be made of.
     """
     looker, law = look.looker, look.law
     base = look.work.open(looker.ground.base)
@@ -260,7 +287,7 @@ def _swept(look: _FirstLook) -> dict[tuple[WordsAround, str], tuple[JudgedLook, 
             seed=derive_seed(look.work.settings.seed, "sweep", rule.id),
             most=SWEPT_TEXTS,
         )
-        for words in texts:
+        for words in (each for each in texts if _made_of(each.text, said)):
             found[words, rule.id] = (kept, look.at(kept.prompts, words))
     return found
 
