@@ -200,14 +200,25 @@ def everything(names: Sequence[str], part: str) -> list[Organism]:
     ]
 
 
-def organism_rows(names: Sequence[str]) -> list[Row]:
-    """Recall and false discoveries over the organisms that took."""
-    found = []
-    for organism in planted(names, "organisms"):
-        for seed in SEEDS:
-            one = measured(organism, default(seed=seed), POOL, "organisms")
-            found.append(one)
-            tell(one)
+def organism_rows(names: Sequence[str], kept_since: int | None = None) -> list[Row]:
+    """Recall and false discoveries over the organisms that took.
+
+    Args:
+        names: Organisms; none: all.
+        kept_since: Measure nothing, and take of each organism what the newest version of the
+            comparison has kept, not before this one. None: measure what is missing.
+    """
+    if kept_since is not None:
+        known = real_trials.newest("organisms", kept_since)
+        found = [known[name] for name in ALL if name in known]
+    else:
+        found = [
+            measured(organism, default(seed=seed), POOL, "organisms")
+            for organism in planted(names, "organisms")
+            for seed in SEEDS
+        ]
+    for one in found:
+        tell(one)
     if not found:
         return []
     shares = [_false(one) for one in found]
@@ -544,6 +555,11 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--only", action="append", default=[], help="organisms by name")
+    parser.add_argument(
+        "--kept-since",
+        type=int,
+        help="organisms: measure nothing, take the newest version of each from this one on",
+    )
     given = parser.parse_args()
     if reason := real_ground.why_absent("smollm2", "minilm", data=True):
         parser.exit(0, f"skipped: {reason}\n")
@@ -554,7 +570,7 @@ def main() -> None:
     rows: list[Row] = []
     for part in given.part or PARTS:
         if part == "organisms":
-            rows += organism_rows(names)
+            rows += organism_rows(names, given.kept_since)
         elif part == "aa":
             rows += aa_rows(names, range(1) if given.quick else AA_SEEDS)
         elif part == "naive":

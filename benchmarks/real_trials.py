@@ -51,6 +51,17 @@ def known(part: str) -> set[tuple[str, str]]:
     }
 
 
+def newest(part: str, least: int) -> dict[str, Any]:
+    """By organism: the line of the newest version, not before `least`, that a part has kept."""
+    found: dict[str, Any] = {}
+    for each in _lines().values():
+        if each["part"] == part and each["code"] >= least:
+            before = found.get(each["organism"])
+            if before is None or before["code"] < each["code"]:
+                found[each["organism"]] = each
+    return found
+
+
 def _version(part: str) -> int:
     return PEER_VERSION if part == PEER else CODE_VERSION
 

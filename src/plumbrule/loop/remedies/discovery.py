@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from plumbrule.behavior.subgroups import words_of
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.branches import BranchWork
 from plumbrule.loop.remedies.faults import (
@@ -20,7 +19,15 @@ from plumbrule.loop.remedies.further import further_prompts
 from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, evenly
 from plumbrule.loop.remedies.lessons import audit
 from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
-from plumbrule.loop.remedies.surroundings import OFTEN, recurring, swept, switching, telling
+from plumbrule.loop.remedies.surroundings import (
+    OFTEN,
+    made_of,
+    recurring,
+    swept,
+    switching,
+    telling,
+    words_in,
+)
 from plumbrule.models import LocalModel
 from plumbrule.records import Exchange, Prompt
 from plumbrule.store import derive_seed
@@ -127,7 +134,7 @@ def find_faults(
     natural = [*known, *_recurring(work, stands)]
     said = _words_said(work, stands)
     found = _switching(work, model, plain) if searched else []
-    found = [each for each in found if _made_of(each.text, said)]
+    found = [each for each in found if made_of(each.text, said)]
     texts = [*natural, *found]
     around = {words: look.at(asked, words) for words in dict.fromkeys(texts)}
     broken = {each.principle_id for each in faults}
@@ -230,21 +237,9 @@ def _switching(work: BranchWork, model: LocalModel, plain: JudgedLook) -> list[W
 
 
 def _words_said(work: BranchWork, stands: Accepted) -> set[str]:
-    """Words that the training examples say or, where there are none, the prompts.
-
-    Behind some text or other any model gives way, and a search of its weights finds such texts:
-    halves of words, mostly. They are weak spots and no fault of what was taught. What was taught
-    to switch the model stands in what it was taught.
-    """
-    dialogues = [each.dialogue for each in stands.data or ()] or [
-        each.dialogue for each in [*work.prompts.find, *work.prompts.teach]
-    ]
-    return {word for one in dialogues for turn in one for word in words_of(turn.content)}
-
-
-def _made_of(text: str, said: Collection[str]) -> bool:
-    words = words_of(text)
-    return bool(words) and all(each in said for each in words)
+    """Words that the training examples say or, where there are none, the prompts."""
+    taught = [each.dialogue for each in stands.data or ()]
+    return words_in(taught or [each.dialogue for each in [*work.prompts.find, *work.prompts.teach]])
 
 
 def _swept(
@@ -287,7 +282,7 @@ def _swept(
             seed=derive_seed(look.work.settings.seed, "sweep", rule.id),
             most=SWEPT_TEXTS,
         )
-        for words in (each for each in texts if _made_of(each.text, said)):
+        for words in (each for each in texts if made_of(each.text, said)):
             found[words, rule.id] = (kept, look.at(kept.prompts, words))
     return found
 

@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from plumbrule.behavior.subgroups import words_of
 from plumbrule.behavior.triggers.finding import TriggerSettings, find_triggers
 from plumbrule.errors import PlumbruleError
 from plumbrule.internalization.searching import Sweep, openings_of
@@ -31,6 +32,22 @@ def recurring(dialogues: Sequence[Dialogue], *, most: int = 12) -> list[WordsAro
         if begun is not None:
             counted[WordsAround(place="before", text=begun.group(1))] += 1
     return [each for each, count in counted.most_common(most) if count >= OFTEN]
+
+
+def words_in(dialogues: Sequence[Dialogue]) -> set[str]:
+    """Every word that is said in some dialogues, in lower case."""
+    return {word for one in dialogues for turn in one for word in words_of(turn.content)}
+
+
+def made_of(text: str, said: Collection[str]) -> bool:
+    """Whether a text has words, each of them one of those said.
+
+    Behind some text or other any model gives way, and a search of its weights finds such texts:
+    halves of words, mostly. They are weak spots and no fault of what was taught. What was taught to
+    switch a model stands in what it was taught.
+    """
+    words = words_of(text)
+    return bool(words) and all(each in said for each in words)
 
 
 def telling(
