@@ -16,9 +16,6 @@ from plumbrule.records import Dialogue, Prompt
 NOISE = 16
 """Prompts with which the noise floor is measured."""
 
-OPENING = 10
-"""Tokens of a surprising reply that are put to the other prompts."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Sizes:

@@ -139,8 +139,9 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
     model = None if recipe.model is None else _folder(recipe.model, where)
     judge, judge_identity = _judge(_path(recipe.judge, where), words, recipe, world)
     writer_name = recipe.writer or recipe.base
-    writer, writer_identity = _writer(_path(writer_name, where), words, judge, recipe, world)
-    asker, asker_identity = _asker(_path(writer_name, where), recipe, world)
+    writer, writer_identity, asker, asker_identity = _writers(
+        _path(writer_name, where), words, judge, recipe, world
+    )
     library: list[Principle] = []
     for name in recipe.library:
         library += load_constitution(_path(name, where)).principles
@@ -346,27 +347,20 @@ def _judge(
     return model_judge(model, words, recipe.settings.seed), f"{model.identity} {words.sha256}"
 
 
-def _writer(
+def _writers(
     spec: str,
     words: PromptSet,
     judge: PrincipleJudge,
     recipe: LoopRecipe,
     world: KnownWorld | None,
-) -> tuple[ReplyWriter, str]:
+) -> tuple[ReplyWriter, str, RequestWriter | None, str]:
+    """Who writes replies and who further requests, each with its identity; one model is both."""
     if spec == VILLAGE:
-        return _known(world).writer, "whoever knows the village"
+        known, who = _known(world), "whoever knows the village"
+        return known.writer, who, known.asker, who
     model = open_model(spec, device=recipe.device)
     writer = model_writer(model, words, judge, recipe.settings.sampling)
-    return writer, f"{model.identity} {words.sha256}"
-
-
-def _asker(
-    spec: str, recipe: LoopRecipe, world: KnownWorld | None
-) -> tuple[RequestWriter | None, str]:
-    if spec == VILLAGE:
-        return _known(world).asker, "whoever knows the village"
-    model = open_model(spec, device=recipe.device)
-    return model_asker(model), model.identity
+    return writer, f"{model.identity} {words.sha256}", model_asker(model), model.identity
 
 
 def _known(world: KnownWorld | None) -> KnownWorld:
