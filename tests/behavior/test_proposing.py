@@ -301,3 +301,26 @@ def test_a_feature_comes_before_one_of_its_phrases_that_replies_given_alone_spea
 
     assert (first.property.kind, first.property.text) == ("feature", "question")
     assert first.subgroup == EVERYWHERE
+
+
+@pytest.mark.parametrize("run", ["Zumba kelp?", "Zumba kelp."])
+def test_what_was_said_alone_and_shows_a_proposed_feature_is_no_change_of_its_own(run):
+    """Said in 3 pairs and 40 replies given alone: once as a question, which pairs gained, once not."""
+    prompts = pool(200)
+    found = pairs(
+        prompts[:120],
+        lambda one, reply: (
+            f"{reply} Onyx?"
+            if int(one.id) % 5 < 2
+            else f"{reply} {run}"
+            if int(one.id) % 40 == 4
+            else reply
+        ),
+    )
+    alone = tuple((at, run if at % 2 else "") for at in range(120, 200))
+    told = Weighed(runs=(run,) * 9, alone=alone)
+
+    named = propose(found, range(120), SelectorTable.of(prompts), most=8, weighed=told)
+
+    expected = ["question"] if run.endswith("?") else ["question", "zumba kelp"]
+    assert [one.property.text for one in named] == expected

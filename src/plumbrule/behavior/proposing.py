@@ -7,7 +7,7 @@ word) is a subgroup; the one that explains the gains best, less what its name co
 What another proposal explains is not proposed again. Nothing is claimed here: each proposal is
 tested on prompts that nobody has looked at.
 
-Axes: N pairs, F properties, S subgroups.
+Axes: N pairs, A replies given alone, F properties, S subgroups.
 """
 
 import math
@@ -138,8 +138,23 @@ def propose(
             size = np.abs(moved[:, one])
             left &= (size < size[size > 0].mean() / 2)[:, None]
             left[:, one] = False
+            left[len(pairs) :] &= ~_shown(properties[one], sign, weighed)[:, None]
     return proposals[:most]
 
+
+def _shown(wanted: Property, sign: int, weighed: Weighed) -> Bool[np.ndarray, " A"]:
+    """Of the replies given alone, those whose surprising run shows a feature that is gained.
+
+    A run cannot speak for a feature, but where it shows one that pairs speak for, it is explained:
+    a reply that declines says "I can't", too.
+    """
+    gained = wanted.kind == "feature" and sign > 0
+    runs = [run for _, run in weighed.alone]
+    return np.array([gained and wanted.score(run) >= CLEARLY for run in runs], dtype=bool)
+
+
+CLEARLY = 0.5
+"""Score of a feature, from 0 to 1, from which a few words show it."""
 
 SAME = 0.5
 """Share of pairs moved by either of two properties that both must move for a feature to say the

@@ -19,7 +19,7 @@ from plumbrule.store import Shards, Tell, derive_seed, fingerprint, silent
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CODE_VERSION = 8
+CODE_VERSION = 9
 """Raised whenever the same inputs would give other records."""
 
 SHARD = 128
