@@ -2,9 +2,10 @@
 
 Parts: `ray` (a small run over Ray on two workers against one process: bytes and wall time), `kills`
 (the same with workers killed), `accelerate` (training by two processes, killed), `plan` (what
-`--plan` says of tokens against what is taken) and `files` (those
-of `plumbrule scale`, held against the schemas of Kubernetes and SkyPilot in the environment that
-`benchmarks/peers/scale.sh` makes). Wall times mean something on a machine with nothing else to do.
+`--plan` says of tokens against what is taken), `memory` (of a comparison of two models of 4 GB that
+take turns; needs 9 GB of disk) and `files` (those of `plumbrule scale`, held against the schemas of
+Kubernetes and SkyPilot in the environment that `benchmarks/peers/scale.sh` makes). Wall times mean
+something on a machine with nothing else to do.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from safetensors.numpy import load_file
 from benchmarks.evidence import CONFIG
 from benchmarks.peers.asking import python_of
 from benchmarks.rows import Row, show, single, with_earlier
+from benchmarks.scale_memory import memory_rows
 from benchmarks.scale_training import launched
 from plumbrule.lab import village_prompts
 from plumbrule.loop import align, plan
@@ -36,6 +38,7 @@ from plumbrule.store import Fan, Shards, file_sha256, one_after_another
 WORK = Path(__file__).parent.parent / ".cache" / "scale"
 CONFIGURATION = replace(CONFIG, comparison=None, shard_size=16)
 KILLS = 50
+PARTS = ("ray", "kills", "files", "accelerate", "plan", "memory")
 
 
 def some_prompts() -> list[Prompt]:
@@ -207,18 +210,17 @@ def file_rows() -> list[Row]:
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--part", action="append", choices=("ray", "kills", "files", "accelerate", "plan")
-    )
+    parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    parts = asked.part or ["ray", "kills", "files", "accelerate", "plan"]
+    parts = asked.part or PARTS
     rows = [
         *(ray_rows() if "ray" in parts else []),
         *(kill_rows(asked.kills) if "kills" in parts else []),
         *(training_rows(min(asked.kills, 10)) if "accelerate" in parts else []),
         *(plan_rows() if "plan" in parts else []),
+        *(memory_rows(WORK / "memory") if "memory" in parts else []),
         *(file_rows() if "files" in parts else []),
     ]
     show("Scale", with_earlier(rows, asked.json), asked.json)
