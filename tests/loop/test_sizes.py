@@ -7,7 +7,7 @@ import pytest
 
 from plumbrule.errors import ModelError
 from plumbrule.loop import RunConfig, settle_adapters, sizes
-from plumbrule.models import model_folder
+from plumbrule.models import LocalModel, model_folder
 from plumbrule.training import LoraSettings
 
 CONFIG = RunConfig(model="lab:nano", constitution="village", prompts="village")
@@ -112,7 +112,7 @@ def test_two_models_take_turns_where_memory_holds_one(monkeypatch, memory, takes
 
     *models, note = sizes.open_pair("lab:nano", "lab:pico", most_bytes=sizes._WORK + memory)
 
-    assert [one.resting for one in models] == [takes_turns, False]
+    assert [isinstance(one, LocalModel) and one.resting for one in models] == [takes_turns, False]
     assert (note is not None) == takes_turns
 
 

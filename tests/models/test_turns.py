@@ -5,7 +5,7 @@ import os
 import pytest
 
 from plumbrule.errors import ModelError
-from plumbrule.models import Sampling, open_model
+from plumbrule.models import LocalModel, Sampling, open_model
 from plumbrule.models.turns import Turns
 from plumbrule.records import Message
 
@@ -20,8 +20,10 @@ def two(folder):
     models = []
     for spec in (str(folder), "lab:pico"):
         turns.rest()
-        models.append(open_model(spec, dtype="float32", device="cpu"))
-        turns.join(models[-1])
+        model = open_model(spec, dtype="float32", device="cpu")
+        assert isinstance(model, LocalModel)
+        turns.join(model)
+        models.append(model)
     return models
 
 
@@ -64,6 +66,7 @@ def test_weights_that_changed_on_disk_meanwhile_are_refused(tmp_path, folder):
     for path in folder.iterdir():
         (copied / path.name).write_bytes(path.read_bytes())
     model = open_model(str(copied), dtype="float32")
+    assert isinstance(model, LocalModel)
     Turns().join(model)
     model.rest()
     os.utime(copied / "model.safetensors", (1, 1))

@@ -71,6 +71,7 @@ def compare(
         float | None,
         typer.Option(
             min=0,
+            max=1e6,
             help="Most memory to take, in GB; default: what is free. Where it does not hold both "
             "models, they take turns.",
         ),

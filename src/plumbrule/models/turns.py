@@ -4,10 +4,20 @@ Weights of 32 bits are mapped from their file, so that coming back takes moments
 converted anew.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from plumbrule.models.local import LocalModel
+
+class Rests(Protocol):
+    """A model that can let go of its weights, such as a `LocalModel` from disk."""
+
+    turns: "Turns | None"
+
+    @property
+    def resting(self) -> bool:
+        """Whether its weights are not in memory."""
+
+    def rest(self) -> None:
+        """Let go of the weights, until something needs them again."""
 
 
 class Turns:
@@ -19,9 +29,9 @@ class Turns:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._models: list[LocalModel] = []
+        self._models: list[Rests] = []
 
-    def join(self, model: "LocalModel") -> None:
+    def join(self, model: Rests) -> None:
         """Take in one that is in memory, and let the others go.
 
         Raises:
@@ -31,7 +41,7 @@ class Turns:
         model.turns = self
         self.rest(but=model)
 
-    def rest(self, *, but: "LocalModel | None" = None) -> None:
+    def rest(self, *, but: Rests | None = None) -> None:
         """Let all go, or all but one."""
         from plumbrule.models.packing import give_back
 
