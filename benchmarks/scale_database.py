@@ -28,19 +28,19 @@ RESTARTS = 5
 @contextmanager
 def server() -> Iterator[Any]:
     """A PostgreSQL server of its own, on the loopback."""
-    from tests.people.conftest import PostgresServer, postgres_binaries
+    from tests.people import conftest
 
-    binaries = postgres_binaries()
+    made_by: Any = conftest
+    binaries = made_by.postgres_binaries()
     if binaries is None:
         raise RuntimeError("expected a PostgreSQL server to be installed, found none")
     user = pwd.getpwnam("postgres") if os.getuid() == 0 else None  # it refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="plumbrule-postgres-"))
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    make: Any = PostgresServer
     made: Any = None
     try:
-        made = make(binaries, folder, user)
+        made = made_by.PostgresServer(binaries, folder, user)
         yield made
     finally:
         if made is not None:
