@@ -77,7 +77,7 @@ def compare(
         ),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it will take at most, and start nothing.")
+        bool, typer.Option("--plan", help="Say what it will take, and start nothing.")
     ] = False,
     verify: Annotated[
         Path | None,

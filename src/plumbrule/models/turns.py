@@ -4,6 +4,7 @@ Weights of 32 bits are mapped from their file, so that coming back takes moments
 converted anew.
 """
 
+import gc
 from typing import Protocol
 
 
@@ -48,4 +49,5 @@ class Turns:
         for each in self._models:
             if each is not but and not each.resting:
                 each.rest()
+        gc.collect()  # modules refer to themselves, so that their weights would stay for a while
         give_back()
