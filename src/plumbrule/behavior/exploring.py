@@ -233,8 +233,10 @@ class Explorer:
 
     def _transferred(self) -> dict[str, Float[np.ndarray, " P"]]:
         """Rank all prompts along replies transferred from those asked so far."""
-        local, known = self.recorder.pair.local, [row for row, _ in self.asked]
-        if local is None or not self.recorder.pair.same_tokens or not known:
+        pair, known = self.recorder.pair, [row for row, _ in self.asked]
+        local = pair.local
+        # Both models read each text in turn there, so both must be in memory.
+        if local is None or not pair.same_tokens or pair.takes_turns or not known:
             return {}
         from plumbrule.behavior.transfer import nearest, part_along, transfer
 
@@ -251,7 +253,7 @@ class Explorer:
                 *local,
                 [prompt.dialogue for prompt in self.prompts],
                 replies,
-                most_tokens=self.recorder.pair.sampling.max_new_tokens,
+                most_tokens=pair.sampling.max_new_tokens,
             )
         return {"reply transfer": scores[:, 1], "reply transfer, anywhere": scores[:, 2]}
 

@@ -181,7 +181,8 @@ def open_pair(
         f"The models take turns in memory, because together they need about "
         f"{(_WORK + sum(needs)) / 1e9:.1f} GB and {limit / 1e9:.1f} GB "
         f"{'are free' if most_bytes is None else 'may be taken'}: each is read from disk again "
-        "when it is its turn, and neither triggers nor layers are searched."
+        "when it is its turn, and what needs both at once (triggers, layers, transferred replies) "
+        "is left out."
     )
     return models[0], models[1], note
 

@@ -4,7 +4,6 @@ Weights of 32 bits are mapped from their file, so that coming back takes moments
 converted anew.
 """
 
-import gc
 from typing import Protocol
 
 
@@ -49,5 +48,4 @@ class Turns:
         for each in self._models:
             if each is not but and not each.resting:
                 each.rest()
-        gc.collect()  # modules refer to themselves, so that their weights would stay for a while
         give_back()
