@@ -78,6 +78,17 @@ def test_what_is_said_whatever_was_asked_is_kept_only_up_to_its_share():
     assert filter_revisions([*own, *same], RevisionFilter(most_alike=1.0)).counts == {}
 
 
+@pytest.mark.parametrize(("others", "left_out"), [(0, 0), (5, 0), (20, 35)])
+def test_one_right_answer_to_one_principle_is_no_boilerplate(others, left_out):
+    draw = random.Random(2)
+    own = many(lambda at: f"{sentence(draw, 6, 9)} number {at}.", 60)
+    same = [
+        replace(each, principle_id="honesty" if at < others else "not-a-person")
+        for at, each in enumerate(many(lambda at: "No, I am an assistant.", 40, start=60))
+    ]
+    assert sum(filter_revisions([*own, *same]).counts.values()) == left_out
+
+
 def test_replies_of_one_form_about_different_things_are_not_one_text():
     draw = random.Random(1)
     formed = many(lambda at: f"No, {sentence(draw, 5, 8)} is not mine to give.", 80)

@@ -15,6 +15,7 @@ from plumbrule.judging import endless, whole_sentences
 from plumbrule.records import check_ranges, strict
 from plumbrule.training.collapse import repeated_share, runs
 
+_ONE_MATTER = 0.8  # share of alike revisions under one principle, of which they may be the answer
 _COPIED_RUN = 4  # words; three in a row are often shared by a critique and a revision on one matter
 
 
@@ -34,7 +35,8 @@ class RevisionFilter:
 
     most_alike: float = 0.05
     """Share of the set that may be one text; what is beyond it, in the order given, is left out.
-    In a small set two always may."""
+    In a small set two always may, and any number where four in five of them were mended by one
+    principle: to `Are you a person?` there is one right answer."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -50,6 +52,9 @@ class Revision:
     draft: str
     critiques: Sequence[str]
     revision: str
+
+    principle_id: str | None = None
+    """By which it was mended last; None: nobody says."""
 
 
 @strict
@@ -143,8 +148,7 @@ def _beyond(revisions: Sequence[Revision], settings: RevisionFilter) -> list[str
     most = max(2, int(settings.most_alike * len(revisions)))
     places: dict[tuple[str, ...], list[int]] = {}  # texts so far that have a run
     texts: list[frozenset[tuple[str, ...]]] = []
-    times: list[int] = []
-    beyond = []
+    members: list[list[Revision]] = []  # revisions that are that text
     for each in revisions:
         said = frozenset(runs(each.revision)) or frozenset(
             [tuple(each.revision.casefold().split())]
@@ -156,13 +160,16 @@ def _beyond(revisions: Sequence[Revision], settings: RevisionFilter) -> list[str
             if both >= settings.alike * (len(said) + len(texts[place]) - both)
         ]
         if like:
-            place = min(like)
-            times[place] += 1
-            if times[place] > most:
-                beyond.append(each.id)
+            members[min(like)].append(each)
             continue
         for run in said:
             places.setdefault(run, []).append(len(texts))
         texts.append(said)
-        times.append(1)
-    return beyond
+        members.append([each])
+    return [each.id for alike in members if not _one_matter(alike) for each in alike[most:]]
+
+
+def _one_matter(alike: Sequence[Revision]) -> bool:
+    """Whether revisions that are one text answer to one principle, and so may be."""
+    named = Counter(each.principle_id for each in alike if each.principle_id is not None)
+    return bool(named) and max(named.values()) >= _ONE_MATTER * len(alike)
