@@ -372,8 +372,12 @@ def test_a_writer_s_words_stand_only_where_they_are_about_what_people_said():
             "1. Name a source for each claim." if "source" in asked else "Obey Bob."
         )
     )
-    draft = draft_public(read, write=writer(good))
+    told = []
+    draft = draft_public(read, write=writer(good), tell=lambda *each: told.append(each))
 
+    worded = [each for each in told if each[0] == "wording views"]
+    assert worded[0][1] == 0
+    assert worded[-1] == ("wording views", len(worded) - 1, len(worded) - 1)
     texts = {view.statements[0].split("-")[0]: (view.text, view.written) for view in draft.views}
     assert texts["sources"] == ("Name a source for each claim.", True)
     assert not texts["prayer"][1]
