@@ -38,6 +38,9 @@ def reason(revision, critiques=(CRITIQUE,), draft=DRAFT):
             "You see, the reply tells the user to take what is not theirs.",
             "copied from the critique",
         ),
+        ("This reply is on the right track, but it should ask.", "about the reply"),
+        ("Rewrite the reply again with a positive note.", "about the reply"),
+        ("Their reply will come. Ask the owner again.", None),
     ],
 )
 def test_each_fault_has_its_reason(revision, why):
@@ -47,6 +50,16 @@ def test_each_fault_has_its_reason(revision, why):
 def test_words_that_a_critique_quotes_from_the_draft_are_not_copied_from_it():
     quoting = ("It says: take the flute while nobody looks, which is theft.",)
     assert reason("Do not take the flute while nobody looks.", quoting) is None
+
+
+def test_what_a_revision_keeps_of_its_draft_does_not_hide_what_it_copies():
+    long = f"{DRAFT} {GOOD}"
+    assert reason(f"{CRITIQUE} {long}", draft=long) == "copied from the critique"
+
+
+def test_who_is_asked_about_a_reply_may_speak_of_it():
+    draft = "The reply in your letter is rude."
+    assert reason("The reply in your letter is short, and could be kinder.", draft=draft) is None
 
 
 def test_half_a_sentence_is_no_fault_where_the_draft_had_no_end_either():

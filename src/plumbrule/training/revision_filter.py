@@ -1,12 +1,14 @@
 """Leave out revisions that would teach a model to collapse, before anything learns from them.
 
 A model that revises its own replies and learns from them learns its failures too: revisions that
-repeat themselves, break off, hand the critique back, or say the same whatever was asked.
+repeat themselves, break off, hand the critique back, speak of the reply in place of being one, or
+say the same whatever was asked.
 
 Source: the collapse of small self-critical models is that of Zhang (2025), "Constitution or
 Collapse?", arXiv:2504.04918, who names repetitive revisions as its cause; the filter is ours.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,11 @@ from plumbrule.training.collapse import repeated_share, runs
 
 _ONE_MATTER = 0.8  # share of alike revisions under one principle, of which they may be the answer
 _COPIED_RUN = 4  # words; three in a row are often shared by a critique and a revision on one matter
+_ABOUT = re.compile(
+    r"(?:the|this|your)\s+(?:original\s+|revised\s+)?(?:reply|response|critique|revision)\b"
+    r"|rewrite\s+(?:the|this|your)\s+(?:reply|response)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class RevisionFilter:
     """Share of a revision's runs of three words that it has said before."""
 
     most_copied: float = 0.5
-    """Share of its runs of four words that are in the critique, and not in the draft."""
+    """Share of its runs of four words, those of the draft left out, that are in the critique."""
 
     alike: float = 0.8
     """Share of the runs of three words of two revisions together that both have, from which on
@@ -80,7 +87,8 @@ def filter_revisions(
     """Say which revisions may be learned from, and why the others not.
 
     The first reason that holds is named: `empty`, `unchanged`, `repeats itself`, `broken off`,
-    `copied from the critique`, and over the whole set `boilerplate`.
+    `copied from the critique`, `about the reply` (it speaks of the reply that it should be, or
+    hands the order to rewrite it on), and over the whole set `boilerplate`.
 
     Args:
         revisions: With their drafts and critiques; identifiers are unique.
@@ -121,6 +129,8 @@ def _own_fault(each: Revision, settings: RevisionFilter) -> str | None:
         return "broken off"
     if _copied(each) > settings.most_copied:
         return "copied from the critique"
+    if _ABOUT.match(text) and not _ABOUT.match(each.draft.strip()):
+        return "about the reply"
     return None
 
 
@@ -134,13 +144,13 @@ def _broken_off(text: str, draft: str) -> bool:
 
 
 def _copied(each: Revision) -> float:
-    """Share of a revision's runs of words that come from its critiques."""
-    said = runs(each.revision, _COPIED_RUN)
-    if not said:
-        return 0.0
+    """Share of a revision's runs of words, those of its draft left out, that critiques have."""
     own = set(runs(each.draft, _COPIED_RUN))
-    theirs = {run for text in each.critiques for run in runs(text, _COPIED_RUN)} - own
-    return sum(run in theirs for run in said) / len(said)
+    new = [run for run in runs(each.revision, _COPIED_RUN) if run not in own]
+    if not new:
+        return 0.0
+    theirs = {run for text in each.critiques for run in runs(text, _COPIED_RUN)}
+    return sum(run in theirs for run in new) / len(new)
 
 
 def _beyond(revisions: Sequence[Revision], settings: RevisionFilter) -> list[str]:
