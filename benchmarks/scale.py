@@ -2,9 +2,11 @@
 
 Parts: `ray` (a small run over Ray on two workers against one process: bytes and wall time), `kills`
 (the same with workers killed), `accelerate` (training by two processes, killed), `plan` (what
-`--plan` says of tokens against what is taken) and `files` (those
-of `plumbrule scale`, held against the schemas of Kubernetes and SkyPilot in the environment that
-`benchmarks/peers/scale.sh` makes). Wall times mean something on a machine with nothing else to do.
+`--plan` says of tokens against what is taken), `memory` (of a comparison of two models of 4 GB that
+take turns; needs 9 GB of disk), `database` (workers killed and PostgreSQL restarted under a run
+whose paid answers lie there) and `files` (those of `plumbrule scale`, held against the schemas of
+Kubernetes and SkyPilot in the environment that `benchmarks/peers/scale.sh` makes). Wall times mean
+something on a machine with nothing else to do.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -25,9 +28,11 @@ from safetensors.numpy import load_file
 from benchmarks.evidence import CONFIG
 from benchmarks.peers.asking import python_of
 from benchmarks.rows import Row, show, single, with_earlier
+from benchmarks.scale_database import database_rows
+from benchmarks.scale_memory import memory_rows
 from benchmarks.scale_training import launched
 from plumbrule.lab import village_prompts
-from plumbrule.loop import align, plan
+from plumbrule.loop import RunConfig, align, plan
 from plumbrule.recipes import village_oracle
 from plumbrule.records import Prompt
 from plumbrule.scaling import JobSettings, kubernetes_job, ray_workers, sky_task
@@ -36,6 +41,7 @@ from plumbrule.store import Fan, Shards, file_sha256, one_after_another
 WORK = Path(__file__).parent.parent / ".cache" / "scale"
 CONFIGURATION = replace(CONFIG, comparison=None, shard_size=16)
 KILLS = 50
+PARTS = ("ray", "kills", "files", "accelerate", "plan", "memory", "database")
 
 
 def some_prompts() -> list[Prompt]:
@@ -45,12 +51,12 @@ def some_prompts() -> list[Prompt]:
     )
 
 
-def run(out: Path, fan: Fan) -> tuple[dict[str, str], float]:
+def run(out: Path, fan: Fan, config: RunConfig = CONFIGURATION) -> tuple[dict[str, str], float]:
     """Hash of each record and each weight of a small run, and the seconds it took."""
     shutil.rmtree(out, ignore_errors=True)
     prompts = some_prompts()
     started = time.monotonic()
-    align(CONFIGURATION, prompts=prompts, out=out, oracle=village_oracle, fan=fan)
+    align(config, prompts=prompts, out=out, oracle=village_oracle, fan=fan)
     seconds = time.monotonic() - started
     return hashes(out), seconds
 
@@ -143,6 +149,15 @@ def kill_rows(most: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def database(kills: int) -> list[Row]:
+    """The same with paid answers in a database that is restarted."""
+    # Labels of an examination stay with the village's own judge: what is paid for is the critic.
+    config = replace(CONFIGURATION, judge="lab:small")
+    return database_rows(
+        run, partial(ray_workers, "local:2"), killing, config, WORK / "database", kills
+    )
+
+
 def training_rows(kills: int) -> list[Row]:
     """Two processes of `accelerate`, killed and not, and one."""
     folders = {name: WORK / f"train-{name}" for name in ("one", "two", "killed")}
@@ -171,10 +186,14 @@ def plan_rows() -> list[Row]:
         run(WORK / "alone", one_after_another)
     report = json.loads((WORK / "alone" / "report" / "report.json").read_text("utf-8"))
     taken = sum(each["tokens_generated"] for each in report["stages"])
-    ratio = sum(each.stage.tokens_written for each in planned.stages) / taken
+    likely, most = (
+        sum(each.stage.tokens_written for each in some) / taken
+        for some in (planned.likely, planned.stages)
+    )
     return [
-        single("tokens written by a run, as planned over as taken", ratio, unit="ratio", n=1,
-               target="0.95 to 1.05", met=abs(ratio - 1) <= 0.05),
+        single("tokens written by a run, as planned over as taken", likely, unit="ratio", n=1,
+               target="0.95 to 1.05", met=abs(likely - 1) <= 0.05),
+        single("the same, at most", most, unit="ratio", n=1),
     ]  # fmt: skip
 
 
@@ -207,18 +226,18 @@ def file_rows() -> list[Row]:
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--part", action="append", choices=("ray", "kills", "files", "accelerate", "plan")
-    )
+    parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    parts = asked.part or ["ray", "kills", "files", "accelerate", "plan"]
+    parts = asked.part or PARTS
     rows = [
         *(ray_rows() if "ray" in parts else []),
         *(kill_rows(asked.kills) if "kills" in parts else []),
         *(training_rows(min(asked.kills, 10)) if "accelerate" in parts else []),
         *(plan_rows() if "plan" in parts else []),
+        *(memory_rows(WORK / "memory") if "memory" in parts else []),
+        *(database(asked.kills) if "database" in parts else []),
         *(file_rows() if "files" in parts else []),
     ]
     show("Scale", with_earlier(rows, asked.json), asked.json)

@@ -34,6 +34,7 @@ from plumbrule.data import constitution_prompts, read_prompts
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.folders import paid_answers
 from plumbrule.loop.comparing import compare_and_report
+from plumbrule.loop.sizes import open_pair
 from plumbrule.models import LanguageModel, Sampling
 from plumbrule.opened_model import Model as Model
 from plumbrule.opened_model import open_model
@@ -66,6 +67,7 @@ def compare(
     judge: LanguageModel | str | None = None,
     embedder: Path | str | None = None,
     max_tokens: int = 64,
+    memory: float | None = None,
     tell: Tell = silent,
     **settings: Any,
 ) -> Compared:
@@ -80,13 +82,20 @@ def compare(
         judge: A model that proposes hypotheses and judges what cannot be counted.
         embedder: Folder of a sentence encoder that says what prompts are about.
         max_tokens: Longest reply.
+        memory: Most memory to take, in GB, where both models are named; None: what is free. Where
+            it does not hold both, they take turns in it.
         tell: Told of progress.
         **settings: Of `CompareSettings`, such as `fdr`, `budget`, `seed`.
 
     Raises:
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
-    before, after = (_opened(each, out) for each in (base, tuned))
+    if isinstance(base, str) and isinstance(tuned, str):
+        cache = None if out is None else paid_answers(Path(out))
+        most = None if memory is None else round(memory * 1e9)
+        before, after, _ = open_pair(base, tuned, most_bytes=most, cache=cache)
+    else:
+        before, after = (_opened(each, out) for each in (base, tuned))
     chosen = CompareSettings(sampling=Sampling(max_new_tokens=max_tokens), **settings)
     given: dict[str, Any] = {
         "settings": chosen,

@@ -305,7 +305,7 @@ def test_a_feature_comes_before_one_of_its_phrases_that_replies_given_alone_spea
 
 @pytest.mark.parametrize("run", ["Zumba kelp?", "Zumba kelp."])
 def test_what_was_said_alone_and_shows_a_proposed_feature_is_no_change_of_its_own(run):
-    """Said in 3 pairs and 40 replies given alone: once as a question, which pairs gained, once not."""
+    """Said in 3 pairs and 40 replies given alone, once as one of the questions pairs gained."""
     prompts = pool(200)
     found = pairs(
         prompts[:120],

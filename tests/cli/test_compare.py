@@ -11,6 +11,7 @@ from plumbrule.cli.app import main
 from plumbrule.data import read_prompts
 from plumbrule.lab.organisms.pool import pool
 from plumbrule.loop.comparison_plan import plan_comparison
+from plumbrule.loop.sizes import comparison_bytes
 from plumbrule.models import Sampling, model_folder, open_model
 from plumbrule.records import to_json
 
@@ -291,3 +292,29 @@ def test_the_verb_explains_itself(plumbrule):
     assert code == 0
     for option in ("--prompts", "--fdr", "--budget", "--verify", "--method", "--embedder", "--out"):
         assert option in said
+
+
+def test_with_memory_for_one_model_the_same_is_found(plumbrule, prompts, changed, tmp_path):
+    asked = ("compare", "lab:pico", changed, "--prompts", prompts, "--budget", 400, *QUICK)
+    one = comparison_bytes(open_model("lab:pico")) / 1e9
+    found = []
+    for name, memory in (("both", 2 * one), ("turns", one + 1e-5)):
+        out = tmp_path / name
+
+        code, _, told = plumbrule(*asked, "--memory", memory, "--out", out)
+
+        assert code == 1
+        assert ("The models take turns in memory" in told) == (name == "turns")
+        report = json.loads((out / "report/report.json").read_text())
+        found.append(([each["claim"] for each in report["findings"]], report["gates"][0]))
+    assert found[0] == found[1]
+
+
+def test_memory_for_no_model_is_refused(plumbrule, prompts, changed, tmp_path):
+    code, _, said = plumbrule(
+        "compare", "lab:pico", changed, "--prompts", prompts, "--memory", 0.5, *QUICK
+    )
+
+    assert code == 2
+    assert "GB of memory for" in said
+    assert "0.5 GB may be taken" in said

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from plumbrule.lab import village_prompts
 from plumbrule.loop import plan
 from plumbrule.loop.counting import distinct_tokens
+from plumbrule.loop.plan import measure_speed
+from plumbrule.models import Sampling, open_model
 from plumbrule.recipes import village
 
 CONFIG = replace(village("lab:nano").config, comparison=None)
@@ -51,6 +53,32 @@ def test_minutes_tokens_and_memory_are_said(found):
     assert all(each.seconds >= 0 for each in found.stages)
     assert any(line.startswith("together, at most") for line in lines)
     assert any("GB" in line for line in lines)
+
+
+def test_what_is_likely_counts_the_same_with_shorter_replies(found):
+    likely, most = ([each.stage for each in some] for some in (found.likely, found.stages))
+
+    assert [each.name for each in likely] == [each.name for each in most]
+    assert [each.calls for each in likely] == [each.calls for each in most]
+    for one, other in zip(likely, most, strict=True):
+        assert one.tokens_written <= other.tokens_written
+        assert one.tokens_read <= other.tokens_read
+    # The village's replies are sentences of a dozen tokens, and 48 are allowed.
+    written = [sum(each.tokens_written for each in some) for some in (likely, most)]
+    assert 0.1 * written[1] < written[0] < 0.6 * written[1]
+    assert any(line.startswith("together, about") for line in found.lines())
+
+
+@pytest.mark.parametrize(("longest", "ended"), [(4, False), (64, True)])
+def test_a_reply_that_does_not_end_counts_as_the_longest(longest, ended):
+    model = open_model("lab:nano")
+    asked = [prompt.dialogue for prompt in PROMPTS]
+
+    speed = measure_speed(model, asked, Sampling(temperature=0.3, max_new_tokens=longest))
+
+    assert speed is not None
+    assert (speed.length < 1) == ended
+    assert 0 < speed.length <= 1
 
 
 def test_nothing_is_begun(tmp_path):

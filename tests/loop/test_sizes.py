@@ -7,7 +7,7 @@ import pytest
 
 from plumbrule.errors import ModelError
 from plumbrule.loop import RunConfig, settle_adapters, sizes
-from plumbrule.models import model_folder
+from plumbrule.models import LocalModel, model_folder
 from plumbrule.training import LoraSettings
 
 CONFIG = RunConfig(model="lab:nano", constitution="village", prompts="village")
@@ -98,3 +98,44 @@ def test_a_base_model_without_a_template_is_told_how_to_get_one(tmp_path):
 
 def test_every_model_that_has_a_template_passes():
     sizes.check_template(str(model_folder("lab:nano")))
+
+
+SMALL = 4 * 1_000_000
+"""Bytes of a model of a million parameters."""
+
+
+@pytest.mark.parametrize(
+    ("memory", "takes_turns"), [(2 * SMALL, False), (2 * SMALL - 1, True), (SMALL, True)]
+)
+def test_two_models_take_turns_where_memory_holds_one(monkeypatch, memory, takes_turns):
+    grown(monkeypatch, {"lab:nano": 1_000_000, "lab:pico": 1_000_000})
+
+    *models, note = sizes.open_pair("lab:nano", "lab:pico", most_bytes=sizes._WORK + memory)
+
+    assert [isinstance(one, LocalModel) and one.resting for one in models] == [takes_turns, False]
+    assert (note is not None) == takes_turns
+
+
+def test_what_is_free_decides_where_nobody_says(monkeypatch):
+    grown(monkeypatch, {"lab:nano": 1_000_000, "lab:pico": 2_000_000})
+    monkeypatch.setattr(sizes, "free_bytes", lambda: sizes._WORK + 2 * SMALL)
+
+    _, _, note = sizes.open_pair("lab:nano", "lab:pico")
+
+    assert note is not None
+    assert "are free" in note
+
+
+def test_a_model_that_does_not_fit_alone_is_named(monkeypatch):
+    grown(monkeypatch, {"lab:nano": 1_000_000, "lab:pico": 2_000_000_000})
+
+    with pytest.raises(ModelError, match=r"9\.2 GB of memory for lab:pico alone, 8\.0 GB may be"):
+        sizes.open_pair("lab:nano", "lab:pico", most_bytes=8_000_000_000)
+
+
+def test_models_that_take_turns_need_the_memory_of_the_larger():
+    *models, _ = sizes.open_pair("lab:nano", "lab:small", most_bytes=None)
+    together, larger = sizes.comparison_bytes(*models), sizes.comparison_bytes(models[1])
+    *turning, _ = sizes.open_pair("lab:nano", "lab:small", most_bytes=larger)
+
+    assert sizes.comparison_bytes(*turning) == larger < together

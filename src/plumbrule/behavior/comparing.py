@@ -22,7 +22,7 @@ from plumbrule.behavior.subgroups import SelectorTable, Subgroup
 from plumbrule.behavior.topics import embed, find_topics
 from plumbrule.behavior.validation import PATIENT, HypothesisVerdict, Score, ScoredPair, race
 from plumbrule.errors import DataError, ModelError
-from plumbrule.models import LanguageModel, LocalModel, fitting_threads
+from plumbrule.models import LanguageModel, LocalModel, fitting_threads, model_folder
 from plumbrule.records import Prompt
 from plumbrule.store import Tell, derive_seed, silent
 
@@ -122,6 +122,10 @@ def compare_models(
         )
 
 
+ONE_AT_A_TIME = "it needs both models in memory, and they take turns"
+"""Why something is not done where memory is short."""
+
+
 @dataclass(kw_only=True)
 class _Work:
     """The steps of one comparison, and what they hand on."""
@@ -146,13 +150,15 @@ class _Work:
         if self.pair.local is None:
             return None
         from plumbrule.behavior.lineage import lineage
-        from plumbrule.behavior.weights.changes import compare_weights
+        from plumbrule.behavior.weights.changes import compare_folders, compare_weights
 
         with self.recorder.part("lineage"):
             base, tuned = self.pair.local
-            return lineage(
-                base, tuned, changes=compare_weights(base, tuned, seed=self.settings.seed)
-            )
+            seed = self.settings.seed
+            if self.pair.takes_turns:
+                folders = [model_folder(one.spec) for one in (base, tuned)]
+                return lineage(base, tuned, changes=compare_folders(*folders, seed=seed))
+            return lineage(base, tuned, changes=compare_weights(base, tuned, seed=seed))
 
     def noise(self) -> Noise:
         """How far the base moves from itself through the same pipeline."""
@@ -250,6 +256,9 @@ class _Work:
             return []
         if not self.settings.trigger_share:
             self.notes["triggers"] = "not searched: its share of the reading is 0"
+            return []
+        if self.pair.takes_turns:
+            self.notes["triggers"] = f"not searched: {ONE_AT_A_TIME}"
             return []
         from plumbrule.behavior.triggers.finding import find_triggers, trigger_settings
 
@@ -453,6 +462,11 @@ class _Work:
         """Which layers carry each confirmed change, where the weights are at hand."""
         if self.pair.local is None or not self.pair.same_tokens or not self._localizes():
             return {}
+        if self.pair.takes_turns:
+            self.unlocalized |= {
+                each.hypothesis.id: ONE_AT_A_TIME for each in verdicts if each.confirmed
+            }
+            return {}
         from plumbrule.behavior.localization import localize
 
         base, tuned = self.pair.local
@@ -470,6 +484,8 @@ class _Work:
         """Whether layers are searched: dozens of models put together, each read by many replies."""
         if self.settings.localize is not None:
             return self.settings.localize
+        if self.pair.takes_turns:
+            return False
         base, _ = self.pair.local or (None, None)
         assert base is not None
         return bool(sum(each.numel() for each in base.module.parameters()) <= SMALL)

@@ -121,6 +121,11 @@ class Pair:
         return None
 
     @property
+    def takes_turns(self) -> bool:
+        """Whether only one of the models is in memory at a time."""
+        return self.local is not None and any(one.turns is not None for one in self.local)
+
+    @property
     def texts_to_ask(self) -> int:
         """Texts that `ask` generates for a prompt."""
         return 3 if self.local is None else 1
@@ -168,8 +173,12 @@ class Pair:
         Local models draw by inverse CDF, so that where they agree on the distributions they
         write the same reply, and a pair differs only where the models do.
         """
-        first = self.draw(self.base, prompts, seeds)
-        second = self.draw(self.tuned, prompts, seeds)
+        if isinstance(self.base, LocalModel) and self.base.resting:  # whoever is there begins
+            second = self.draw(self.tuned, prompts, seeds)
+            first = self.draw(self.base, prompts, seeds)
+        else:
+            first = self.draw(self.base, prompts, seeds)
+            second = self.draw(self.tuned, prompts, seeds)
         return [
             PairedReply(
                 prompt_id=prompt.id,

@@ -67,8 +67,17 @@ def compare(
     ] = None,
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`.")] = "auto",
     dtype: Annotated[str, typer.Option(help="`auto`, `float32`, `bfloat16`.")] = "auto",
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1e6,
+            help="Most memory to take, in GB; default: what is free. Where it does not hold both "
+            "models, they take turns.",
+        ),
+    ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it will take at most, and start nothing.")
+        bool, typer.Option("--plan", help="Say what it will take, and start nothing.")
     ] = False,
     verify: Annotated[
         Path | None,
@@ -89,6 +98,7 @@ def compare(
     from plumbrule.errors import ConfigError
     from plumbrule.folders import paid_answers
     from plumbrule.loop.comparing import compare_and_report
+    from plumbrule.loop.sizes import open_pair
     from plumbrule.models import EndpointSettings, open_model
     from plumbrule.recipes.choosing import comparison_prompts
 
@@ -115,13 +125,18 @@ def compare(
         asking = EndpointSettings(
             thinking_tokens=thinking_tokens, reasoning_effort=reasoning_effort
         )
-        before, after = (
-            open_model(spec, dtype=dtype, device=device, cache=cache, endpoint=asking)
-            for spec in (base, tuned)
+        before, after, short = open_pair(
+            base,
+            tuned,
+            most_bytes=None if memory is None else round(memory * 1e9),
+            dtype=dtype,
+            device=device,
+            cache=cache,
+            endpoint=asking,
         )
         judging = None if judge is None else open_model(judge, cache=cache, endpoint=asking)
         asked, notes = comparison_prompts(prompts, constitution, (base, tuned))
-        for note in notes:
+        for note in [*notes, *([short] if short else [])]:
             tell.say(note)
         tell("loading", 2, 2)
         if plan:

@@ -8,7 +8,7 @@ from plumbrule.behavior.looking import SOME
 from plumbrule.behavior.pool import Pool
 from plumbrule.behavior.triggers.finding import trigger_settings
 from plumbrule.loop.counting import Stage
-from plumbrule.loop.plan import SHARED, PlannedStage, RunPlan, measure_speed
+from plumbrule.loop.plan import SHARED, RunPlan, measure_speed, timed
 from plumbrule.loop.sizes import comparison_bytes
 from plumbrule.models import LanguageModel, LocalModel
 from plumbrule.records import Dialogue, Prompt
@@ -54,9 +54,8 @@ def plan_comparison(
 ) -> RunPlan:
     """Count what a comparison takes at most, and measure how fast the base is here.
 
-    Both models are taken to be as fast as the base. Replies are taken at their longest, and tests
-    at all that the budget leaves: most comparisons end long before. What a judge is asked comes on
-    top.
+    Both models are taken to be as fast as the base, and to write as much. Tests are taken at all
+    that the budget leaves: most comparisons end long before. What a judge is asked comes on top.
 
     Args:
         base: The model before, open.
@@ -71,30 +70,35 @@ def plan_comparison(
     pool = Pool.of(prompts, seed=settings.seed)
     local = isinstance(base, LocalModel) and isinstance(tuned, LocalModel)
     some = [prompt.dialogue for prompt in prompts[:: max(1, len(prompts) // 64)]]
-    sizes = _Sizes(
-        prompt=_mean_tokens(base, some), reply=settings.sampling.max_new_tokens, weighs=local
-    )
     searched = 0
     if isinstance(base, LocalModel):
         searched = 2 * trigger_settings(base, share=settings.trigger_share).most_tokens
-    stages = _stages(
-        sizes, settings, explored=min(len(pool.explore), settings.scanned), searched=searched
+    speed = measure_speed(base, some[:SHARED], settings.sampling)
+    longest = settings.sampling.max_new_tokens
+    length = longest if speed is None else max(1, round(speed.length * longest))
+    most, likely = (
+        timed(
+            [
+                stage
+                for stage in _stages(
+                    _Sizes(prompt=_mean_tokens(base, some), reply=reply, weighs=local),
+                    settings,
+                    explored=min(len(pool.explore), settings.scanned),
+                    searched=searched,
+                )
+                if stage.calls
+            ],
+            {"model": speed},
+            1.0,
+        )
+        for reply in (longest, length)
     )
-    speed = measure_speed(base, some[:SHARED])
     notes = [] if judge is None else ["What the judge is asked comes on top of this."]
     if speed is None:
         notes.append("The models are endpoints, whose speed is not known beforehand.")
     return RunPlan(
-        stages=tuple(
-            PlannedStage(
-                stage=stage,
-                seconds=None
-                if speed is None
-                else stage.tokens_read / speed.read + stage.tokens_written / speed.write,
-            )
-            for stage in stages
-            if stage.calls
-        ),
+        stages=most,
+        likely=likely,
         memory_bytes=comparison_bytes(base, tuned, judge),
         notes=tuple(notes),
     )

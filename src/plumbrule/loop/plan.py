@@ -1,12 +1,13 @@
 """What a run will take, said before anything starts: calls, tokens, minutes and memory by stage.
 
-Counts come from the run's own prompts, with what questions begin with in common counted once;
-replies that do not exist yet are taken at their longest, so that the numbers are upper ends. Speeds
-are measured on this machine, by letting each model read and write a little.
+Counts come from the run's own prompts, with what questions begin with in common counted once.
+Replies do not exist yet: they are counted twice, as long as those of each model to some of the
+prompts are on average, and at their longest, which is an upper end. Speeds are measured on this
+machine by the same replies.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from plumbrule.data import preferred_replies
@@ -19,11 +20,11 @@ from plumbrule.loop.trials import held_out_name
 from plumbrule.models import LanguageModel, LocalModel, Sampling
 from plumbrule.records import Dialogue, Prompt
 
-SHARED = 16
+SHARED = 32
 """Prompts that a model reads and writes to when its speed is measured."""
 
-WRITTEN = 12
-"""Tokens it writes to each of them."""
+WRITTEN = 128
+"""Most tokens it writes to each of them."""
 
 ADAPTED, FULL = 2.5, 3.5
 """Cost of training on a token in costs of reading it: forward, backward through all layers, and
@@ -40,6 +41,9 @@ class Speed:
     write: float
     """Tokens written a second, replies drawn side by side."""
 
+    length: float
+    """Mean length of its replies, in lengths of the longest that is allowed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStage:
@@ -55,13 +59,18 @@ class RunPlan:
     """What a run will take."""
 
     stages: tuple[PlannedStage, ...]
+    """With replies at their longest."""
+
+    likely: tuple[PlannedStage, ...]
+    """With replies as long as some were; those of an endpoint at their longest."""
+
     memory_bytes: int
     notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
-        """All stages whose time can be told."""
-        return sum(each.seconds or 0.0 for each in self.stages)
+        """All stages whose time can be told, as long as they are likely to take."""
+        return sum(each.seconds or 0.0 for each in self.likely)
 
     def lines(self) -> list[str]:
         """The plan as a table of text."""
@@ -69,21 +78,23 @@ class RunPlan:
             f"{'stage':<36}{'calls':>7}{'tokens read':>13}{'written':>10}{'trained':>10}{'min':>7}"
         )
         rows = [head]
-        for planned in self.stages:
+        for planned in self.likely:
             stage = planned.stage
             minutes = "?" if planned.seconds is None else f"{planned.seconds / 60:.1f}"
             rows.append(
                 f"{stage.name:<36}{stage.calls:>7}{stage.tokens_read:>13}"
                 f"{stage.tokens_written:>10}{stage.tokens_trained:>10}{minutes:>7}"
             )
-        total = [
-            sum(getattr(each.stage, name) for each in self.stages)
-            for name in ("calls", "tokens_read", "tokens_written", "tokens_trained")
-        ]
-        rows.append(
-            f"{'together, at most':<36}{total[0]:>7}{total[1]:>13}{total[2]:>10}{total[3]:>10}"
-            f"{self.seconds / 60:>7.1f}"
-        )
+        for name, stages in (("about", self.likely), ("at most", self.stages)):
+            total = [
+                sum(getattr(each.stage, count) for each in stages)
+                for count in ("calls", "tokens_read", "tokens_written", "tokens_trained")
+            ]
+            seconds = sum(each.seconds or 0.0 for each in stages)
+            rows.append(
+                f"{f'together, {name}':<36}{total[0]:>7}{total[1]:>13}{total[2]:>10}{total[3]:>10}"
+                f"{seconds / 60:>7.1f}"
+            )
         return [*rows, f"Memory at its peak: about {self.memory_bytes / 1e9:.1f} GB.", *self.notes]
 
 
@@ -107,20 +118,19 @@ def make_plan(
     """
     who = models.named()
     some = [prompt.dialogue for prompt in [*held_out, *training]][:SHARED]
-    speeds: dict[int, Speed | None] = {}
+    measured: dict[int, Speed | None] = {}
     for model in who.values():
-        if id(model) not in speeds:
-            speeds[id(model)] = measure_speed(model, some)
+        if id(model) not in measured:
+            measured[id(model)] = measure_speed(model, some, config.sampling)
+    by_role = {role: measured[id(model)] for role, model in who.items()}
     heavy = ADAPTED if config.supervised.lora is not None else FULL
-    planned = []
-    for stage in _stages(config, models, jury, training, held_out, people):
-        speed = speeds[id(who[stage.who])]
-        seconds = None
-        if speed is not None:
-            seconds = (
-                stage.tokens_read + heavy * stage.tokens_trained
-            ) / speed.read + stage.tokens_written / speed.write
-        planned.append(PlannedStage(stage=stage, seconds=seconds))
+    given = (models, jury, training, held_out, people)
+    planned = timed(_stages(config, config, *given), by_role, heavy)
+    # Candidates are drawn at a temperature of their own, at which replies may be longer.
+    warmer = replace(config.sampling, temperature=config.candidate_temperature)
+    drawn = {**by_role, "model": measure_speed(models.model, some, warmer)}
+    texts, candidates = (_as_long(config, speeds, jury) for speeds in (by_role, drawn))
+    likely = timed(_stages(texts, candidates, *given), by_role, heavy)
     notes = []
     if config.watched:
         notes.append("Watching training against the reward comes on top of this.")
@@ -130,16 +140,70 @@ def make_plan(
         notes.append("The verdict on each principle at the end comes on top of this.")
     if any(each.seconds is None for each in planned):
         notes.append("Stages with ? wait for an endpoint, whose speed is not known beforehand.")
-    return RunPlan(stages=tuple(planned), memory_bytes=needed_bytes(config), notes=tuple(notes))
+    return RunPlan(
+        stages=planned, likely=likely, memory_bytes=needed_bytes(config), notes=tuple(notes)
+    )
 
 
-def measure_speed(model: LanguageModel, dialogues: Sequence[Dialogue]) -> Speed | None:
-    """Let a local model read a little and write a little; None for an endpoint."""
+def timed(
+    stages: Sequence[Stage], speeds: Mapping[str, Speed | None], heavy: float
+) -> tuple[PlannedStage, ...]:
+    """How long stages will take.
+
+    Args:
+        stages: With their counts.
+        speeds: Of each role; None where it is not known.
+        heavy: Cost of training on a token in costs of reading it.
+    """
+    planned = []
+    for stage in stages:
+        speed = speeds[stage.who]
+        seconds = None
+        if speed is not None:
+            read = stage.tokens_read + heavy * stage.tokens_trained
+            seconds = read / speed.read + stage.tokens_written / speed.write
+        planned.append(PlannedStage(stage=stage, seconds=seconds))
+    return tuple(planned)
+
+
+def _as_long(config: RunConfig, speeds: Mapping[str, Speed | None], jury: Jury) -> RunConfig:
+    """The run with bounds on its texts that are as long as texts are likely to be."""
+
+    def likely(role: str, most: int) -> int:
+        speed = speeds[role]
+        return most if speed is None else max(1, round(speed.length * most))
+
+    words, revising = jury.prompts, config.revising
+    critique = revising.critique_tokens or words.template("critique").max_new_tokens
+    revision = revising.revision_tokens or words.template("revise").max_new_tokens
+    longest = likely("model", config.sampling.max_new_tokens)
+    return replace(
+        config,
+        sampling=replace(config.sampling, max_new_tokens=longest),
+        revising=replace(
+            revising,
+            critique_tokens=likely("critic", critique),
+            revision_tokens=likely("critic", revision),
+        ),
+    )
+
+
+def measure_speed(
+    model: LanguageModel, dialogues: Sequence[Dialogue], sampling: Sampling
+) -> Speed | None:
+    """Let a local model read a little and write a little; None for an endpoint.
+
+    Args:
+        model: Who reads and writes.
+        dialogues: What it is asked.
+        sampling: How replies are drawn; of long ones only the beginning is, and one that does not
+            end there counts as the longest.
+    """
     if not isinstance(model, LocalModel):
         return None
     prompts = model.chat.prompts(dialogues)
-    once = Sampling(temperature=1.0, max_new_tokens=1)
-    more = Sampling(temperature=1.0, max_new_tokens=1 + WRITTEN)
+    once = replace(sampling, max_new_tokens=1)
+    more = replace(sampling, max_new_tokens=min(WRITTEN, sampling.max_new_tokens))
     seeds = list(range(len(prompts)))
     model.sample_tokens(prompts[:1], sampling=once, seeds=seeds[:1])  # the first call looks around
     started = time.perf_counter()
@@ -148,19 +212,37 @@ def measure_speed(model: LanguageModel, dialogues: Sequence[Dialogue]) -> Speed 
     drawn = model.sample_tokens(prompts, sampling=more, seeds=seeds)
     reading = between - started
     writing = max(time.perf_counter() - between - reading, 1e-3)
-    written = sum(len(each.tokens) for each in drawn) - len(prompts)
-    return Speed(read=sum(map(len, prompts)) / max(reading, 1e-3), write=max(written, 1) / writing)
+    lengths = [
+        len(one.tokens) if one.finish_reason == "stop" else sampling.max_new_tokens for one in drawn
+    ]
+    written = sum(len(one.tokens) for one in drawn) - len(prompts)
+    return Speed(
+        read=sum(map(len, prompts)) / max(reading, 1e-3),
+        write=max(written, 1) / writing,
+        length=sum(lengths) / len(lengths) / sampling.max_new_tokens,
+    )
 
 
 def _stages(
     config: RunConfig,
+    candidates: RunConfig,
     models: RunModels,
     jury: Jury,
     training: Sequence[Prompt],
     held_out: Sequence[Prompt],
     people: HumanFeedback,
 ) -> list[Stage]:
-    """Every stage in order, with its counts."""
+    """Every stage in order, with its counts.
+
+    Args:
+        config: The run, with the length of its texts.
+        candidates: The same with the length of its candidates.
+        models: Its models.
+        jury: Who judges.
+        training: Prompts for training.
+        held_out: Prompts of the examination.
+        people: What people gave the run.
+    """
     count = Counting(model=models.model, jury=jury)
     longest = config.sampling.max_new_tokens
     tempting = [prompt for prompt in training if not prompt.deserves_help]
@@ -171,7 +253,7 @@ def _stages(
         if name == "supervised":
             stages += _imitating(count, config, tempting, deserving, people)
         if name == "final" and config.method != "none":
-            stages += _reinforcing(count, config, compared, people)
+            stages += _reinforcing(count, candidates, compared, people)
         if name == "supervised" and not (config.examine_between and config.method != "none"):
             continue
         folder = f"examination/{name}"

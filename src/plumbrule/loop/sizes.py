@@ -9,9 +9,10 @@ from safetensors import safe_open
 
 from plumbrule.errors import ModelError
 from plumbrule.loop.config import RunConfig
-from plumbrule.models import LanguageModel, LocalModel, model_folder
+from plumbrule.models import LanguageModel, LocalModel, model_folder, open_model
 from plumbrule.models.checkpoint import check_adapter, check_safetensors, read_json
 from plumbrule.models.opening import is_endpoint
+from plumbrule.models.turns import Turns
 from plumbrule.training import LoraSettings
 from plumbrule.training.settings import TrainingSettings
 
@@ -128,12 +129,61 @@ def needed_bytes(config: RunConfig) -> int:
 
 def comparison_bytes(*models: LanguageModel | None) -> int:
     """Memory that comparing open models takes, roughly: their weights, and the work."""
-    held: dict[int, int] = {
-        id(each): sum(one.numel() * one.element_size() for one in each.module.parameters())
-        for each in models
-        if isinstance(each, LocalModel)
-    }
+    held: dict[int, int] = {}
+    for each in models:
+        if isinstance(each, LocalModel):
+            size = sum(one.numel() * one.element_size() for one in each.module.parameters())
+            # Of those that take turns the largest counts.
+            key = id(each if each.turns is None else each.turns)
+            held[key] = size if each.turns is None else max(size, held.get(key, 0))
     return _WORK + sum(held.values())
+
+
+def open_pair(
+    base: str, tuned: str, *, most_bytes: int | None = None, **options: Any
+) -> tuple[LanguageModel, LanguageModel, str | None]:
+    """Open two models to be compared; where memory is short, so that they take turns in it.
+
+    Args:
+        base: The model before, as `open_model` takes it.
+        tuned: The model after.
+        most_bytes: Memory that may be taken; None: what is free, for models that run on the
+            processor.
+        **options: Of `open_model`.
+
+    Returns:
+        Both, and a sentence that says so where they take turns.
+
+    Raises:
+        ModelError: A model cannot be opened, or the larger one alone does not fit.
+    """
+    needs = [_BYTES * (parameters_in(spec) or 0) for spec in (base, tuned)]
+    limit = most_bytes
+    if limit is None and _on_processor(options.get("device", "auto")):
+        limit = free_bytes()
+    if limit is None or _WORK + sum(needs) <= limit or not all(needs):
+        return open_model(base, **options), open_model(tuned, **options), None
+    if _WORK + max(needs) > limit:
+        larger = (base, tuned)[needs[1] > needs[0]]
+        raise ModelError(
+            f"expected about {(_WORK + max(needs)) / 1e9:.1f} GB of memory for {larger} alone, "
+            f"{limit / 1e9:.1f} GB {'are free' if most_bytes is None else 'may be taken'}; give a "
+            "smaller model, or one behind an endpoint (http://HOST/v1#NAME)"
+        )
+    turns, models = Turns(), []
+    for spec in (base, tuned):
+        turns.rest()
+        model = open_model(spec, **options)
+        assert isinstance(model, LocalModel)
+        turns.join(model)
+        models.append(model)
+    note = (
+        f"The models take turns in memory, because together they need about "
+        f"{(_WORK + sum(needs)) / 1e9:.1f} GB and {limit / 1e9:.1f} GB "
+        f"{'are free' if most_bytes is None else 'may be taken'}: each is read from disk again "
+        "when it is its turn, and neither triggers nor layers are searched."
+    )
+    return models[0], models[1], note
 
 
 def free_bytes() -> int | None:
@@ -146,17 +196,20 @@ def free_bytes() -> int | None:
     return int(found[0][1]) * 1024 if found else None
 
 
+def _on_processor(device: str) -> bool:
+    """Whether models run on the processor, so that this machine's memory holds them."""
+    import torch
+
+    return device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+
+
 def check_memory(config: RunConfig) -> None:
     """See that the models of a run fit into memory together, before any is opened.
 
     Raises:
         ModelError: They do not; nothing was begun.
     """
-    import torch
-
-    if config.device not in ("auto", "cpu") or (
-        config.device == "auto" and torch.cuda.is_available()
-    ):
+    if not _on_processor(config.device):
         return  # the models lie in the memory of another device
     need, free = needed_bytes(config), free_bytes()
     if free is None or need <= free:

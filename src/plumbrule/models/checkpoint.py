@@ -60,14 +60,15 @@ def load_model(folder: Path, base: Path | None, spec: str, load: Load) -> LocalM
     """
     device = _device(load.device)
     tokenizer = _tokenizer(folder if base is None or _has_tokenizer(folder) else base, load)
-    if base is None:
-        module = _module(folder, load, device)
-    else:
-        module = put_on(
-            folder, partial(_module, base, load, device), merge=load.settings.merge_adapter
-        )
-    module.eval()
+    module = _with_adapter(folder, base, load, device)
     folders = [folder] if base is None else [base, folder]
+    files = _files(folders)
+
+    def read_again() -> Any:
+        if _files(folders) != files:
+            raise ModelError(f"the weights of {spec} changed on disk while they were in use")
+        return _with_adapter(folder, base, load, device)
+
     try:
         identity = folder_identity(folders, module, tokenizer, load.settings.template_arguments)
     except ValueError as error:
@@ -76,7 +77,14 @@ def load_model(folder: Path, base: Path | None, spec: str, load: Load) -> LocalM
             f"({brief(error)}); correct config.json or generation_config.json"
         ) from error
     try:
-        return LocalModel(module, tokenizer, spec=spec, identity=identity, settings=load.settings)
+        return LocalModel(
+            module,
+            tokenizer,
+            spec=spec,
+            identity=identity,
+            settings=load.settings,
+            read_again=read_again,
+        )
     except ModelError as error:
         raise ModelError(f"{spec}: {error}") from error
     except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
@@ -85,6 +93,19 @@ def load_model(folder: Path, base: Path | None, spec: str, load: Load) -> LocalM
             f"expected a tokenizer that can be used, that of {spec} cannot: {brief(error)}; "
             "correct its settings or take the model's own files"
         ) from error
+
+
+def _with_adapter(folder: Path, base: Path | None, load: Load, device: str) -> Any:
+    if base is None:
+        return _module(folder, load, device).eval()
+    read = partial(_module, base, load, device)
+    return put_on(folder, read, merge=load.settings.merge_adapter).eval()
+
+
+def _files(folders: list[Path]) -> list[tuple[str, int, int]]:
+    """Name, size and time of last change of all weights, which tell whether they are the same."""
+    paths = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
+    return [(str(path), (one := path.stat()).st_size, one.st_mtime_ns) for path in paths]
 
 
 def check_folder(folder: Path, *, trust_remote_code: bool) -> None:

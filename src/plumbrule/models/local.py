@@ -1,7 +1,7 @@
 """A local language model: any Hugging Face causal model, loaded in this process."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and `plumbrule --help` must 
     from plumbrule.models.capabilities import Capabilities
     from plumbrule.models.prefixes import BatchLimits
     from plumbrule.models.sampling import SampledReply
+    from plumbrule.models.turns import Turns
 
 _PROBE = (
     Message("user", "The cook puts four apples, a loaf and some tea on the table by the window."),
@@ -42,11 +43,11 @@ class LocalModel:
     identity: str
     usage: Usage
 
-    module: Any
-    """The Hugging Face model; training may change its weights, then calls `weights_changed`."""
-
     tokenizer: Any
     """Its tokenizer."""
+
+    turns: "Turns | None"
+    """The models that it shares memory with; None where it need not rest."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class LocalModel:
         spec: str = "memory",
         identity: str | None = None,
         settings: LocalSettings | None = None,
+        read_again: Callable[[], Any] | None = None,
     ) -> None:
         """Wrap a model that is already in memory; `open_model` does this for one on disk.
 
@@ -65,11 +67,13 @@ class LocalModel:
             spec: What a report calls it.
             identity: Hash of what it was loaded from; hashed from the parameters when not given.
             settings: How to run it.
+            read_again: Loads the same model from disk, so that it can rest meanwhile.
 
         Raises:
             ModelError: No chat template, or more tokens than the model embeds.
         """
-        self.module, self.tokenizer, self.spec = module, tokenizer, spec
+        self._module, self.tokenizer, self.spec = module, tokenizer, spec
+        self._read_again, self.turns = read_again, None
         self.settings = settings or LocalSettings()
         self.usage = Usage()
         self._capabilities: Capabilities | None = None
@@ -81,6 +85,41 @@ class LocalModel:
             self.weights_changed()
         else:
             self.identity = identity
+
+    @property
+    def module(self) -> Any:
+        """The Hugging Face model; training may change its weights, then calls `weights_changed`.
+
+        Read from disk again where it rested, after those that it takes turns with were let go.
+        """
+        if self._module is None:
+            assert self.turns is not None
+            assert self._read_again is not None
+            self.turns.rest(but=self)
+            self._module = self._read_again()
+        return self._module
+
+    @module.setter
+    def module(self, module: Any) -> None:
+        self._module = module
+
+    @property
+    def resting(self) -> bool:
+        """Whether its weights would have to be read from disk first."""
+        return self._module is None
+
+    def rest(self) -> None:
+        """Let go of the weights, until something needs them again.
+
+        Raises:
+            ModelError: They are not those on disk, or there are none.
+        """
+        if self._read_again is None:
+            raise ModelError(
+                f"{self.spec} cannot rest: its weights were made or changed in memory; save it "
+                "and open the folder"
+            )
+        self._module = None
 
     @property
     def context(self) -> int | None:
@@ -106,6 +145,7 @@ class LocalModel:
         """Hash the parameters anew, so that nothing computed before is taken for theirs."""
         from plumbrule.models.identity import memory_identity
 
+        self._read_again = None
         self.identity = memory_identity(
             self.module, self.tokenizer, self.settings.template_arguments
         )
