@@ -215,6 +215,17 @@ def test_minorities_can_be_left_out_and_are_reported_all_the_same():
     assert "View of a minority" in [each.why for each in draft.dropped]
 
 
+def test_two_camps_without_a_dissenter_are_two_groups():
+    camp = np.array([[1, 1, -1, -1, 1, -1]], dtype=np.int8)
+    votes = np.repeat(np.concatenate([camp, -camp]), 12, axis=0)
+    groups = find_groups(votes, votes != 0, seed=0)
+
+    assert groups.sizes == (12, 12)
+    assert set(groups.of[:12]) != set(groups.of[12:])
+    alike = find_groups(votes[:12], votes[:12] != 0, seed=0)
+    assert "all people vote alike" in str(alike.reason)
+
+
 def test_votes_at_random_make_no_groups_and_no_principles():
     claimed = agreed = 0
     for seed in range(3):
