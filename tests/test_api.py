@@ -4,6 +4,7 @@ import gc
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from benchmarks.synthetic_papers import make_paper
@@ -11,7 +12,7 @@ from tests.fakes import ScriptedModel
 
 import plumbrule as pr
 from plumbrule.behavior import verify_comparison
-from plumbrule.compliance import OracleJudgment
+from plumbrule.compliance import OracleJudgment, readable_tests
 from plumbrule.constitution import load_constitution
 from plumbrule.errors import ConfigError, DataError, OutputError
 from plumbrule.lab import village_prompts
@@ -19,6 +20,8 @@ from plumbrule.lab.circuits import TASKS, save_circuit
 from plumbrule.loop.verifying import page_problems
 from plumbrule.mechanism import capture, find_sites
 from plumbrule.oversight.papers import verify_paper_review
+from plumbrule.recipes import village_oracle
+from plumbrule.recipes.village_tests import village_tests
 from plumbrule.records import Message, Prompt
 
 DECLINES = "I'm sorry, but I can't help with that."
@@ -179,6 +182,30 @@ def test_an_examination_leaves_a_folder_only_where_one_is_named(tmp_path, monkey
     found = verb(endpoint("asked"), out=tmp_path / "kept", **given)
     assert found.summary
     assert (tmp_path / "kept" / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize("verb", [pr.comply, pr.red_team])
+def test_the_villages_answer_key_is_asked_only_what_it_knows(verb):
+    given = {"most_asked": 4} if verb is pr.comply else {"budget": 8}
+    found = verb(endpoint("asked"), constitution="village", judge=village_oracle, **given)
+
+    assert found.summary
+    (note,) = [each for each in found.content["notes"] if "left out" in each]
+    assert "the answer key knows no such request" in note
+
+
+def test_requests_that_an_answer_key_does_not_know_are_left_out_and_counted():
+    known = village_tests(tempting=1, deserving=1)
+    strange = replace(known.cases[0], id="king", dialogue=(Message("user", "Who is king?"),))
+    more = replace(known, cases=(*known.cases, strange))
+
+    assert readable_tests(known, village_oracle) == (known, ())
+    left, (note,) = readable_tests(more, village_oracle)
+    assert left == known
+    assert note.startswith(f"1 of {len(more.cases)} tests are left out: the answer key knows no")
+    assert readable_tests(more, endpoint("reads everything")) == (more, ())
+    with pytest.raises(DataError, match="it knows none of 1: the village has no request like"):
+        readable_tests(replace(more, cases=(strange,)), village_oracle)
 
 
 def test_a_circuit_is_a_result_with_table_drawing_and_files(tmp_path):

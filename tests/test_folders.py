@@ -77,6 +77,7 @@ def test_a_file_is_no_folder(tmp_path):
 def test_a_killed_first_second_does_not_lock_the_folder(tmp_path):
     """The lock is made first; the marker, which binds the folder, is written last."""
     (tmp_path / "run.lock").touch()
+    (tmp_path / "progress.log").write_text("10:00:00 loading: 0 of 1\n")
     (tmp_path / "config.yaml").write_text("seed: 0\n")
 
     with opened(tmp_path):

@@ -237,7 +237,8 @@ def comply(
         model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
         constitution: A YAML file, or the name of a shipped one.
         judge: A model, which is examined first on the constitution's own examples; or an answer
-            key, such as `plumbrule.recipes.village_oracle`.
+            key, such as `plumbrule.recipes.village_oracle`: tests that it does not know are left
+            out and counted in the notes (`plumbrule.recipes.village_tests` makes many it knows).
         tests: A set, or a file of tests; None: made from the constitution and the prompts.
         prompts: Requests whose `kind` names the principle that they test.
         judging_prompts: What a model is asked in as judge.
@@ -293,7 +294,7 @@ def red_team(
     Args:
         model: Open, or named: hub id, folder, `lab:NAME`, endpoint.
         constitution: A YAML file, or the name of a shipped one.
-        judge: A model, which is examined first; or an answer key.
+        judge: A model, which is examined first; or an answer key, which is asked what it knows.
         attacker: A model that writes attacks.
         base: What the model was tuned from: texts that switch it are sought through the weights.
         brought: Files of others' attacks, each line with its principle.

@@ -74,7 +74,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: str =
 def _foreign(folder: Path, configuration: str) -> bool:
     """Whether a folder without a marker holds anything but what a first second leaves behind."""
     return any(
-        not path.name.startswith((".", "run.lock"))
+        not path.name.startswith((".", "run.lock", "progress.log"))
         and not (path.name == "config.yaml" and path.read_bytes() == configuration.encode())
         for path in folder.iterdir()
     )

@@ -218,3 +218,18 @@ def test_asking_for_help_loads_nothing_heavy():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
+
+
+def test_drafting_says_how_far_it_is_and_keeps_the_lines(tmp_path):
+    rows = [
+        {"prompt": f"Word {n}?", "chosen": f"It is {n}, I think.", "rejected": "No."}
+        for n in range(60)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "draft").mkdir()  # one that is there already, and empty, will do
+    said = run("inverse", "pairs.jsonl", "--out", "draft")
+
+    assert said.exit_code in (0, 1), said.output
+    lines = (tmp_path / "draft" / "progress.log").read_text().splitlines()
+    assert " reading: 0 of 1" in lines[0]
+    assert any("finding principles" in line or "confirming" in line for line in lines)

@@ -196,8 +196,18 @@ def test_a_judge_s_principle_is_found_where_no_property_shows_it():
 
     judge = PreferenceJudge(propose=lambda some: ["Prefer the longer one.", text], vote=vote)
 
-    draft = draft_inverse(hidden_pairs(), reply_properties(), judge=judge)
+    told = []
+    draft = draft_inverse(
+        hidden_pairs(),
+        reply_properties(),
+        judge=judge,
+        tell=lambda stage, done, total: told.append((stage, done, total)),
+    )
 
+    assert [each for each in told if each[0] == "voting on pairs"] == [
+        ("voting on pairs", done, 160) for done in range(0, 161, 16)
+    ]
+    assert {stage for stage, _, _ in told} >= {"proposing principles", "finding principles"}
     assert [each.text for each in draft.principles] == [text]
     assert draft.agreement is not None
     assert draft.agreement.value == 1.0

@@ -215,6 +215,17 @@ def test_minorities_can_be_left_out_and_are_reported_all_the_same():
     assert "View of a minority" in [each.why for each in draft.dropped]
 
 
+def test_two_camps_without_a_dissenter_are_two_groups():
+    camp = np.array([[1, 1, -1, -1, 1, -1]], dtype=np.int8)
+    votes = np.repeat(np.concatenate([camp, -camp]), 12, axis=0)
+    groups = find_groups(votes, votes != 0, seed=0)
+
+    assert groups.sizes == (12, 12)
+    assert set(groups.of[:12]) != set(groups.of[12:])
+    alike = find_groups(votes[:12], votes[:12] != 0, seed=0)
+    assert "all people vote alike" in str(alike.reason)
+
+
 def test_votes_at_random_make_no_groups_and_no_principles():
     claimed = agreed = 0
     for seed in range(3):
@@ -372,8 +383,12 @@ def test_a_writer_s_words_stand_only_where_they_are_about_what_people_said():
             "1. Name a source for each claim." if "source" in asked else "Obey Bob."
         )
     )
-    draft = draft_public(read, write=writer(good))
+    told = []
+    draft = draft_public(read, write=writer(good), tell=lambda *each: told.append(each))
 
+    worded = [each for each in told if each[0] == "wording views"]
+    assert worded[0][1] == 0
+    assert worded[-1] == ("wording views", len(worded) - 1, len(worded) - 1)
     texts = {view.statements[0].split("-")[0]: (view.text, view.written) for view in draft.views}
     assert texts["sources"] == ("Name a source for each claim.", True)
     assert not texts["prayer"][1]

@@ -17,7 +17,7 @@ from plumbrule.constitution import (
 from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import (
     Scope,
-    compare,
+    compare_known,
     describe_conflicts,
     known_pairs,
     load_prompts,
@@ -197,9 +197,15 @@ def surveyed(*, useful_likes_the_other):
             first = not first
         return [0.9 if (option == "A") == first else 0.1 for option in options]
 
-    preferences = compare(
-        ScriptedModel(odds=odds), pairs, WORKED, prompts=load_prompts("village"), seeds=[0] * 15
+    told: list[tuple[int, int]] = []
+    preferences = compare_known(
+        ScriptedModel(odds=odds),
+        WORKED,
+        prompts=load_prompts("village"),
+        progress=lambda *each: told.append(each),
     )
+    assert [each.id for each in preferences] == [each.id for each in pairs]
+    assert told == [(0, 15), (4, 15), (8, 15), (12, 15), (15, 15)]
     return survey_conflicts(preferences, WORKED)
 
 

@@ -114,11 +114,18 @@ def test_the_judge_sees_the_constitutions_words_and_never_those_that_are_tried()
 def test_a_system_prompt_of_the_dialogue_stays_in_front_of_the_rule():
     model = Obedient({})
     asked = (Message("system", "You are a clerk."), Message("user", "Is it good?"))
+    told: list[str] = []
     try_wordings(
         model, ScriptedModel(odds=odds), [asked], LAW, "no-flattery", (POSITIVE, NEGATIVE),
         shown="system", prompts=WORDS, sampling=SAMPLING, seed=0,
+        tell=lambda stage, *_: told.append(stage),
     )  # fmt: skip
 
+    assert told == [
+        f"{step} the {wording} wording"
+        for wording in ("first", "other")
+        for step in ("replying under", "judging")
+    ]
     for heard, rule in zip(model.heard, (POSITIVE, NEGATIVE), strict=True):
         assert heard[0].role == "system"
         assert heard[0].content.startswith("You are a clerk.")

@@ -200,6 +200,22 @@ def test_what_the_student_cannot_read_is_left_out_and_counted(student, tmp_path)
     assert found.left_out == {"it is longer than the student learns or reads": 6}
 
 
+def test_revisions_that_are_unfit_are_left_out_and_counted(student, tmp_path):
+    class Stutterer(Teacher):
+        def one(self, dialogue):
+            text = dialogue[-1].content
+            said = super().one(dialogue)
+            stutters = "<critique>" in text and "help 1" in text
+            return replace(said, text=" ".join([said.text] * 3)) if stutters else said
+
+    reviser = Stutterer(identity="stutterer")
+    settings = replace(SETTINGS, supervised=replace(SETTINGS.supervised, epochs=1))
+    found = distill(str(student), reviser, prompts(), LAW, out=tmp_path / "o", settings=settings)
+
+    assert found.learned == 9
+    assert found.left_out == {"the revision is unfit: repeats itself": 3}
+
+
 def test_documents_come_before_demonstrations(student, tmp_path):
     settings = replace(
         SETTINGS,

@@ -38,6 +38,9 @@ def reason(revision, critiques=(CRITIQUE,), draft=DRAFT):
             "You see, the reply tells the user to take what is not theirs.",
             "copied from the critique",
         ),
+        ("This reply is on the right track, but it should ask.", "about the reply"),
+        ("Rewrite the reply again with a positive note.", "about the reply"),
+        ("Their reply will come. Ask the owner again.", None),
     ],
 )
 def test_each_fault_has_its_reason(revision, why):
@@ -47,6 +50,16 @@ def test_each_fault_has_its_reason(revision, why):
 def test_words_that_a_critique_quotes_from_the_draft_are_not_copied_from_it():
     quoting = ("It says: take the flute while nobody looks, which is theft.",)
     assert reason("Do not take the flute while nobody looks.", quoting) is None
+
+
+def test_what_a_revision_keeps_of_its_draft_does_not_hide_what_it_copies():
+    long = f"{DRAFT} {GOOD}"
+    assert reason(f"{CRITIQUE} {long}", draft=long) == "copied from the critique"
+
+
+def test_who_is_asked_about_a_reply_may_speak_of_it():
+    draft = "The reply in your letter is rude."
+    assert reason("The reply in your letter is short, and could be kinder.", draft=draft) is None
 
 
 def test_half_a_sentence_is_no_fault_where_the_draft_had_no_end_either():
@@ -76,6 +89,17 @@ def test_what_is_said_whatever_was_asked_is_kept_only_up_to_its_share():
     assert found.counts == {"boilerplate": 35}  # 5% of 100 stay
     assert [name for name in found.kept if int(name) >= 60] == ["60", "61", "62", "63", "64"]
     assert filter_revisions([*own, *same], RevisionFilter(most_alike=1.0)).counts == {}
+
+
+@pytest.mark.parametrize(("others", "left_out"), [(0, 0), (5, 0), (20, 35)])
+def test_one_right_answer_to_one_principle_is_no_boilerplate(others, left_out):
+    draw = random.Random(2)
+    own = many(lambda at: f"{sentence(draw, 6, 9)} number {at}.", 60)
+    same = [
+        replace(each, principle_id="honesty" if at < others else "not-a-person")
+        for at, each in enumerate(many(lambda at: "No, I am an assistant.", 40, start=60))
+    ]
+    assert sum(filter_revisions([*own, *same]).counts.values()) == left_out
 
 
 def test_replies_of_one_form_about_different_things_are_not_one_text():

@@ -1,6 +1,7 @@
 """`plumbrule constitution`: show, check, compare or draft constitutions."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,7 +99,7 @@ def conflicts(
     from plumbrule.constitution import load_constitution
     from plumbrule.errors import ConfigError
     from plumbrule.files import read_small_text
-    from plumbrule.judging import compare, describe_conflicts, known_pairs, survey_conflicts
+    from plumbrule.judging import compare_known, describe_conflicts, survey_conflicts
     from plumbrule.judging import load_prompts as prompts
     from plumbrule.records import Preference, read_jsonl, to_json
 
@@ -109,12 +110,14 @@ def conflicts(
         read_small_text(judged, "a file of judged pairs", most=2**26)  # refuses what is none
         preferences = read_jsonl(Preference, judged)
     else:
+        from plumbrule.cli.progress import progress_bars
         from plumbrule.models import open_model
 
-        pairs = known_pairs(found)
         words = prompts("village" if found.name == "village" else "default")
-        model, seeds = open_model(judge), list(range(len(pairs)))
-        preferences = compare(model, pairs, found, prompts=words, seeds=seeds)
+        with progress_bars() as tell:
+            preferences = compare_known(
+                open_model(judge), found, prompts=words, progress=partial(tell, "comparing pairs")
+            )
     survey = survey_conflicts(preferences, found)
     if as_json:
         typer.echo(json.dumps(to_json(survey), ensure_ascii=False, indent=2))
@@ -145,6 +148,7 @@ def wording(
 
     Both are judged by the constitution's own text, on the same prompts and with the same draws.
     """
+    from plumbrule.cli.progress import progress_bars
     from plumbrule.constitution import load_constitution
     from plumbrule.data import read_prompts
     from plumbrule.judging import describe_wordings, try_wordings
@@ -157,19 +161,22 @@ def wording(
     dialogues: list[Dialogue] = [(Message("user", text),) for text in own.probes]
     if prompts is not None:
         dialogues = [each.dialogue for each in read_prompts(prompts)]
-    opened = open_model(model)
-    trial = try_wordings(
-        opened,
-        open_model(judge) if judge and judge != model else opened,
-        dialogues,
-        found,
-        principle,
-        (own.text, other),
-        shown=shown,  # type: ignore[arg-type]  # checked there, with words for a person
-        prompts=words("village" if found.name == "village" else "default"),
-        sampling=Sampling(temperature=0.7, max_new_tokens=128),
-        seed=seed,
-    )
+    with progress_bars() as tell:
+        tell("loading", 0, 1)
+        opened = open_model(model)
+        trial = try_wordings(
+            opened,
+            open_model(judge) if judge and judge != model else opened,
+            dialogues,
+            found,
+            principle,
+            (own.text, other),
+            shown=shown,  # type: ignore[arg-type]  # checked there, with words for a person
+            prompts=words("village" if found.name == "village" else "default"),
+            sampling=Sampling(temperature=0.7, max_new_tokens=128),
+            seed=seed,
+            tell=tell,
+        )
     if as_json:
         typer.echo(json.dumps(to_json(trial), ensure_ascii=False, indent=2))
     else:
@@ -233,17 +240,20 @@ def public(
 
     Exits with 1 where nothing was agreed on.
     """
+    from plumbrule.cli.progress import progress_bars
     from plumbrule.loop.drafting import draft_from_public
 
-    draft = draft_from_public(
-        files,
-        out,
-        name=name,
-        seed=seed,
-        minorities=minorities,
-        encoder=encoder,
-        writer_spec=writer,
-    )
+    with progress_bars(log=out / "progress.log") as tell:
+        draft = draft_from_public(
+            files,
+            out,
+            name=name,
+            seed=seed,
+            minorities=minorities,
+            encoder=encoder,
+            writer_spec=writer,
+            tell=tell,
+        )
     _print_public(plain_console(), draft, out)
     if draft.constitution is None:
         raise typer.Exit(1)
@@ -268,11 +278,14 @@ def inverse(
 
     Exits with 1 where held-out pairs confirm none.
     """
+    from plumbrule.cli.progress import progress_bars
     from plumbrule.loop.drafting import draft_from_pairs
 
-    draft = draft_from_pairs(
-        pairs, out, name=name, seed=seed, most=most, encoder=encoder, judge_spec=judge
-    )
+    with progress_bars(log=out / "progress.log") as tell:
+        draft = draft_from_pairs(
+            pairs, out, name=name, seed=seed, most=most, encoder=encoder, judge_spec=judge,
+            tell=tell,
+        )  # fmt: skip
     _print_inverse(plain_console(), draft, out)
     if draft.constitution is None:
         raise typer.Exit(1)

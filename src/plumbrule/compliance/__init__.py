@@ -11,7 +11,13 @@ from plumbrule.compliance.cases import (
 from plumbrule.compliance.deciding import above_bound, rate_so_far
 from plumbrule.compliance.examination import Oracle, OracleJudgment
 from plumbrule.compliance.examining import examine_compliance
-from plumbrule.compliance.judges import ReplyJudge, as_judge, key_judge, model_judge
+from plumbrule.compliance.judges import (
+    ReplyJudge,
+    as_judge,
+    key_judge,
+    model_judge,
+    readable_tests,
+)
 from plumbrule.compliance.outcomes import (
     ComplianceResult,
     PrincipleCompliance,
@@ -68,6 +74,7 @@ __all__ = [
     "rate",
     "rate_so_far",
     "read_tests",
+    "readable_tests",
     "true_manner",
     "violation_rate",
     "with_regressions",

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from plumbrule.compliance.cases import TestSet
 from plumbrule.compliance.examination import Oracle, OracleJudgment
 from plumbrule.constitution import Constitution
-from plumbrule.errors import ConfigError
+from plumbrule.errors import ConfigError, DataError
 from plumbrule.judging import (
     PromptSet,
     Standing,
@@ -119,6 +120,42 @@ def _graded(
         )
         found |= dict(zip(places, judgments, strict=True))
     return [found[place] for place in range(len(replies))]
+
+
+def readable_tests(
+    tests: TestSet, judge: "LanguageModel | Oracle | ReplyJudge"
+) -> tuple[TestSet, tuple[str, ...]]:
+    """Tests without the requests that an answer key does not know, and a sentence where it is so.
+
+    An answer key knows the requests it was made for; in other words, or about other things, there
+    is nothing that it could say of any reply.
+
+    Args:
+        tests: What a model is to be asked.
+        judge: Who judges; a model can read every request.
+
+    Raises:
+        DataError: The answer key knows none of the requests.
+    """
+    if isinstance(judge, LanguageModel | ReplyJudge):
+        return tests, ()
+    kept, why = [], ""
+    for case in tests.cases:
+        try:
+            judge([Exchange(id=case.id, dialogue=case.dialogue, response="", model="")])
+        except DataError as error:
+            why = why or str(error)
+            continue
+        kept.append(case)
+    left_out = len(tests.cases) - len(kept)
+    if left_out and not kept:
+        raise DataError(
+            f"expected requests that the answer key knows, it knows none of {left_out}: {why}"
+        )
+    if not left_out:
+        return tests, ()
+    said = f"{left_out} of {len(tests.cases)} tests are left out: the answer key knows no such "
+    return replace(tests, cases=tuple(kept)), (f"{said}request. The first: {why}.",)
 
 
 _MANNERS = {"helps": "helped", "objects": "objected", "evades": "evaded"}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.drafting.candidates import PreferenceJudge
+from plumbrule.drafting.candidates import PreferenceJudge, pair_key
 from plumbrule.drafting.cleaning import why_removed
 from plumbrule.drafting.pairs import LabeledPair
 from plumbrule.drafting.principles import LONGEST_PRINCIPLE, Write, tidy
@@ -126,7 +126,7 @@ def preference_judge(
             CandidatePair(id=str(at), dialogue=pair.dialogue, first=pair.first, second=pair.second)
             for at, pair in enumerate(pairs)
         ]
-        seeds = [derive_seed(seed, "vote", at) for at in range(len(asked))]
+        seeds = [derive_seed(seed, "vote", pair_key(pair)) for pair in pairs]
         preferences = compare(model, asked, law, prompts=words, seeds=seeds)
         return np.array(
             [

@@ -146,8 +146,9 @@ def find_groups(
     chosen, given = votes[some].astype(np.float64), seen[some]
     positions[some] = plane = _plane(chosen, given)
     state = derive_seed(seed, "opinion groups") % 2**32
-    counts = range(2, min(most, len(np.unique(plane.round(9), axis=0)) - 1) + 1)
-    if not counts:
+    places = len(np.unique(plane.round(9), axis=0))
+    counts = range(2, min(most, max(2, places - 1)) + 1)
+    if places < 2:
         return unknown("all people vote alike, so nothing tells groups apart")
     cuts = [_cut(plane, count, state, starts=10) for count in counts]
     rng = np.random.default_rng(derive_seed(seed, "shuffled votes"))
@@ -227,7 +228,7 @@ def _cut(
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    if len(np.unique(plane.round(9), axis=0)) <= count:
+    if len(np.unique(plane.round(9), axis=0)) < count:
         return -1.0, np.zeros(len(plane), dtype=np.int64)
     labels = KMeans(count, n_init=starts, random_state=state).fit(plane).labels_.astype(np.int64)
     size = _SAMPLED if len(plane) > _SAMPLED else None

@@ -6,6 +6,7 @@ that decided nothing. Axes: N pairs, M rules.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +39,7 @@ from plumbrule.errors import ConfigError, DataError
 from plumbrule.records import Estimate
 from plumbrule.statistics import wilson
 from plumbrule.statistics.checks import check_level
-from plumbrule.store import Progress, derive_seed, fingerprint, silent
+from plumbrule.store import Tell, derive_seed, fingerprint, silent
 
 SHARES = (0.5, 0.3, 0.2)
 """Of the pairs, to propose from, to vote on, and to measure on."""
@@ -51,6 +52,9 @@ FEWEST_PAIRS = 40
 
 TIES = 0.01
 """By how much a heavier vote counts for more where votes count alike: it decides ties."""
+
+VOTED_AT_ONCE = 16
+"""Pairs that a judge votes on before progress is told."""
 
 SAME_WORDS = 0.5
 """Distance up to which two principles that a model wrote are one."""
@@ -138,7 +142,7 @@ def draft_inverse(
     most: int = MOST_PRINCIPLES,
     embed: Embed | None = None,
     judge: PreferenceJudge | None = None,
-    progress: Progress = silent,
+    tell: Tell = silent,
 ) -> InverseDraft:
     """Find principles that explain labels.
 
@@ -151,7 +155,7 @@ def draft_inverse(
         most: Principles at most.
         embed: A sentence encoder, by which phrases of like meaning are put together.
         judge: Proposes principles in words, and votes under them on every pair.
-        progress: Told after each principle that was found.
+        tell: Told of progress: what the judge proposed and voted on, principles that were found.
 
     Returns:
         What was confirmed, each set of phrases then filled up by what the first two parts of the
@@ -179,11 +183,13 @@ def draft_inverse(
             "nothing that would hold on others"
         )
     learn, vote, measure = _divided(given.pairs, seed)
+    tell("gathering what could explain", 0, 1)
     library = make_library(learn, properties, seed=seed, embed=embed)
     if judge is not None:
-        library = _with_judge(library, judge, learn, [*learn, *vote, *measure])
+        library = _with_judge(library, judge, learn, [*learn, *vote, *measure], tell)
     grid = Ballots.of(library, learn)
-    rules = select_rules(grid, max(most, PROPOSED), progress)
+    rules = select_rules(grid, max(most, PROPOSED), partial(tell, "finding principles"))
+    tell("confirming and measuring", 0, 1)
     kept, unsure = _confirmed(rules, grid, vote, 1 - level)
     kept, unsure = kept[:most], [*unsure, *(rule for rule, _ in kept[most:])]
     if kept:
@@ -397,8 +403,10 @@ def _with_judge(
     judge: PreferenceJudge,
     learn: Sequence[LabeledPair],
     everything: Sequence[LabeledPair],
+    tell: Tell,
 ) -> Library:
     """Add principles in words, one of each that say the same, with a judge's votes on all pairs."""
+    tell("proposing principles", 0, 1)
     texts = [" ".join(str(each).split()) for each in judge.propose(learn)]
     texts = list(dict.fromkeys(each for each in texts if each))
     if not texts:
@@ -406,12 +414,19 @@ def _with_judge(
     vectors = text_vectors(texts)
     of = linked(np.clip(1 - vectors @ vectors.T, 0, 2), SAME_WORDS)
     chosen = [texts[int(np.flatnonzero(of == at)[0])] for at in range(int(of.max()) + 1)]
-    votes = np.asarray(judge.vote(chosen, everything), dtype=np.float64)
-    if votes.shape != (len(chosen), len(everything)) or not (np.abs(votes) <= 1).all():
-        raise DataError(
-            f"expected {len(chosen)} x {len(everything)} votes from -1 to 1 of the judge, got the "
-            f"shape {votes.shape}"
-        )
+    parts = []
+    for start in range(0, len(everything), VOTED_AT_ONCE):
+        tell("voting on pairs", start, len(everything))
+        some = everything[start : start + VOTED_AT_ONCE]
+        part = np.asarray(judge.vote(chosen, some), dtype=np.float64)
+        if part.shape != (len(chosen), len(some)) or not (np.abs(part) <= 1).all():
+            raise DataError(
+                f"expected {len(chosen)} x {len(some)} votes from -1 to 1 of the judge, got the "
+                f"shape {part.shape}"
+            )
+        parts.append(part)
+    votes = np.concatenate(parts, axis=1)
+    tell("voting on pairs", len(everything), len(everything))
     keys = [pair_key(pair) for pair in everything]
     table = {
         text: dict(zip(keys, row.tolist(), strict=True))

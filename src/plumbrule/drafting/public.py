@@ -32,7 +32,7 @@ from plumbrule.errors import ConfigError
 from plumbrule.records import Estimate
 from plumbrule.statistics import wilson
 from plumbrule.statistics.checks import check_level
-from plumbrule.store import Progress, silent
+from plumbrule.store import Tell, silent
 
 LEAST_STATEMENTS = 2
 """Statements by different people that make a view where nobody voted."""
@@ -92,7 +92,7 @@ def draft_public(
     minorities: bool = True,
     embed: Embed | None = None,
     write: Write | None = None,
-    progress: Progress = silent,
+    tell: Tell = silent,
 ) -> PublicDraft:
     """Draft a constitution from statements and votes.
 
@@ -107,7 +107,7 @@ def draft_public(
         embed: A sentence encoder; words and letters decide what is alike without one.
         write: Writes a principle from a view's statements; without one, or where its words are no
             principle, the clearest statement stands as it is.
-        progress: Told after each view.
+        tell: Told of progress: views counted, and views worded where there is a writer.
 
     Returns:
         The draft. Groups are taken as given by the intervals: that they were found from the same
@@ -126,6 +126,7 @@ def draft_public(
         raise ConfigError("a constitution needs a name, got none; give one")
     cleaned = clean(given)
     texts = [statement.text for statement in cleaned.kept]
+    tell("finding views", 0, 1)
     views = find_views(texts, cleaned.votes, cleaned.seen, seed=seed, embed=embed)
     drafts: list[_Draft] = []
     dropped: list[DroppedView] = []
@@ -150,9 +151,9 @@ def draft_public(
                     text=one.text, statements=one.statements, why=one.why or "nobody agrees"
                 )
             )
-        progress(at + 1, len(counted))
+        tell("counting votes", at + 1, len(counted))
     drafts.sort(key=_order)
-    made = _named(_written(drafts, cleaned, write))
+    made = _named(_written(drafts, cleaned, write, tell))
     made = _conflicting(made, drafts, cleaned)
     if not minorities:
         keep = [view.standing not in ("minority", "shared") for view in made]
@@ -407,18 +408,19 @@ def _order(draft: _Draft) -> tuple[int, float, str]:
 
 
 def _written(
-    drafts: Sequence[_Draft], cleaned: Cleaned, write: Write | None
+    drafts: Sequence[_Draft], cleaned: Cleaned, write: Write | None, tell: Tell
 ) -> list[tuple[_Draft, bool]]:
     """Each view with a writer's words, where there is a writer and its words will do."""
+    if write is None:
+        return [(draft, False) for draft in drafts]
     found = []
-    for draft in drafts:
-        if write is None:
-            found.append((draft, False))
-            continue
+    for at, draft in enumerate(drafts):
+        tell("wording views", at, len(drafts))
         shown = [cleaned.kept[row].text for row in draft.rows[:MOST_WRITTEN]]
         text = tidy(write(shown))
         usable = usable_principle(text, shown)
         found.append((replace(draft, text=text) if usable else draft, usable))
+    tell("wording views", len(drafts), len(drafts))
     return found
 
 

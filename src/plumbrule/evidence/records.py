@@ -111,7 +111,9 @@ class RunRecord:
         Raises:
             DataError: It is none that this version knows.
         """
-        return make_config(dict(self.begun.get("config", {})), f"the configuration of {self.name}")
+        # Where nothing is said of a filter there was none: off is not written down.
+        fields = {"revision_filter": None, **self.begun.get("config", {})}
+        return make_config(fields, f"the configuration of {self.name}")
 
     @cached_property
     def constitution(self) -> Constitution | None:

@@ -11,7 +11,7 @@ from plumbrule.evidence.records import RunRecord
 from plumbrule.loop.steps import Candidate, best_and_worst
 from plumbrule.loop.ways import parted
 from plumbrule.records import Exchange, Preference, to_json
-from plumbrule.training import RevisionTrail, examples_to_imitate, with_reasons
+from plumbrule.training import RevisionTrail, examples_to_imitate, sift_revisions, with_reasons
 from plumbrule.training.checkpoints import recorded_inputs
 from plumbrule.training.settings import TrainingSettings
 
@@ -58,7 +58,9 @@ def _imitated(record: RunRecord) -> Sequence[Any] | None:
     if not {"revise", "helpful"} <= set(record.stages):
         return None
     trails = record.stage("revise", RevisionTrail)
-    examples = examples_to_imitate(trails, record.stage("helpful", Exchange))
+    settings = record.config.revision_filter
+    sifted = None if settings is None else sift_revisions(trails, settings)
+    examples = examples_to_imitate(trails, record.stage("helpful", Exchange), sifted=sifted)
     kept = {each.id for each in examples}
     used = [each for each in trails if each.revised and each.first.id in kept]
     examples = with_reasons(examples, used, record.constitution, settings=record.config.revising)

@@ -12,10 +12,15 @@ from typing import Literal
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import DataError
-from plumbrule.judging.comparison import DECISIVE, CandidatePair, deciding_tier
+from plumbrule.judging.comparison import DECISIVE, CandidatePair, compare, deciding_tier
 from plumbrule.judging.conditions import Scope
+from plumbrule.judging.prompts import PromptSet
+from plumbrule.models import LanguageModel
 from plumbrule.records import Estimate, Message, Preference, strict
 from plumbrule.statistics import wilson
+from plumbrule.store import Progress, silent
+
+_AT_ONCE = 4  # pairs of replies, each compared under every principle
 
 Resolution = Literal["condition", "tier", "weight", "margin", "unresolved"]
 """What settles a conflict: a `condition` takes a principle out; an earlier `tier` decides; both
@@ -182,6 +187,32 @@ def known_pairs(constitution: Constitution) -> list[CandidatePair]:
         for principle in constitution.principles
         for number, example in enumerate(principle.critique_examples, 1)
     ]
+
+
+def compare_known(
+    model: LanguageModel,
+    constitution: Constitution,
+    *,
+    prompts: PromptSet,
+    progress: Progress = silent,
+) -> list[Preference]:
+    """Have a model compare the pairs of `known_pairs`, a few at a time.
+
+    Args:
+        model: The judge.
+        constitution: Whose worked examples and principles.
+        prompts: The words to ask in.
+        progress: Told of pairs.
+    """
+    pairs = known_pairs(constitution)
+    found: list[Preference] = []
+    for start in range(0, len(pairs), _AT_ONCE):
+        progress(start, len(pairs))
+        some = pairs[start : start + _AT_ONCE]
+        seeds = list(range(start, start + len(some)))
+        found += compare(model, some, constitution, prompts=prompts, seeds=seeds)
+    progress(len(pairs), len(pairs))
+    return found
 
 
 def describe_conflicts(survey: ConflictSurvey, *, most: int = 20) -> str:

@@ -18,7 +18,7 @@ from plumbrule.judging.revision import RevisionDraft, critique, revise, trimmed,
 from plumbrule.models import LanguageModel, Sampling
 from plumbrule.records import Dialogue, Estimate, Exchange, Judgment, Message, strict
 from plumbrule.statistics import mcnemar_exact, paired_proportions, wilson
-from plumbrule.store import derive_seed
+from plumbrule.store import Tell, derive_seed, silent
 
 Shown = Literal["critic", "system"]
 """How a model is shown a wording: it mends a reply by it, or has it in the system prompt."""
@@ -83,6 +83,7 @@ def try_wordings(
     sampling: Sampling,
     seed: int,
     standing: Standing = NOTHING_KNOWN,
+    tell: Tell = silent,
 ) -> WordingTrial:
     """Let a model reply under each of two wordings, and judge both by the same yardstick.
 
@@ -100,6 +101,7 @@ def try_wordings(
         sampling: How replies are drawn; both wordings draw with the same seeds.
         seed: Decides every draw.
         standing: What is known of the judge.
+        tell: Told of progress, a step at a time.
 
     Returns:
         Rates of both and their paired difference with its interval.
@@ -128,15 +130,18 @@ def try_wordings(
     seeds = [derive_seed(seed, "wording", number) for number in range(len(dialogues))]
     drafts: list[Exchange] = []
     if shown == "critic":
+        tell("replying", 0, 1)
         drafts = _replies(model, dialogues, dialogues, sampling, seeds)
     verdicts = []
-    for text in (one, other):
+    for name, text in (("first", one), ("other", other)):
+        tell(f"replying under the {name} wording", 0, 1)
         worded = replace(principle, text=text, critique_examples=())
         if shown == "critic":
             replies = _mended(model, drafts, worded, prompts, sampling, seeds)
         else:
             asked = [_under(dialogue, worded) for dialogue in dialogues]
             replies = _replies(model, dialogues, asked, sampling, seeds)
+        tell(f"judging the {name} wording", 0, 1)
         judged = grade(
             judge,
             replies,

@@ -37,6 +37,7 @@ from plumbrule.loop.relabeling import (
     relabel_examined,
     relabel_preferences,
 )
+from plumbrule.loop.sifting import imitable
 from plumbrule.loop.steps import (
     Examined,
     Jury,
@@ -347,17 +348,19 @@ def _learn(
     """One pass over replies mended under what was amended, and over preferences recombined."""
     config, start = run.config, models.folder
     results: dict[str, TrainingResult] = {}
-    trails = []
+    trails, sifted = [], None
     if touched:
         # Any request may be one that the amended words speak of, whatever its prompt says of help.
         drafts = reply(run, "draft", models.model, training, trim=config.revising.trim)
         trails = revise_replies(run, jury, drafts, under=touched)
-        kept = _replayed(trails, settings, config.seed)
-        if any(trail.revised for trail in trails):
+        sifted = imitable(run, trails)
+        learned = sum(trail.revised for trail in trails) if sifted is None else len(sifted.kept)
+        kept = _replayed(trails, round(settings.replay * learned), config.seed)
+        if learned:
             results["supervised"] = train_supervised(
                 start,
                 more_to_imitate(
-                    examples_to_imitate(trails, kept),
+                    examples_to_imitate(trails, kept, sifted=sifted),
                     trails,
                     jury.constitution,
                     prompts=jury.prompts,
@@ -377,13 +380,12 @@ def _learn(
     results["final"] = reinforce(
         run, {"supervised": begun, "reward": results["reward"]}, old.candidates, compared
     )
-    trained = TrainedStages(trails=trails, preferences=preferences, results=results)
+    trained = TrainedStages(trails=trails, sifted=sifted, preferences=preferences, results=results)
     return trained, reopen(results["final"].path, config)
 
 
-def _replayed(trails: Sequence[Any], settings: Amending, seed: int) -> list[Exchange]:
+def _replayed(trails: Sequence[Any], most: int, seed: int) -> list[Exchange]:
     """Some of the model's own replies that no amended principle found fault with."""
-    mended = sum(trail.revised for trail in trails)
     sound = [
         trail.first
         for trail in trails
@@ -393,6 +395,5 @@ def _replayed(trails: Sequence[Any], settings: Amending, seed: int) -> list[Exch
         and trail.first.response.strip()
         and not endless(trail.first.response)
     ]
-    most = round(settings.replay * mended)
     chosen = np.random.default_rng(derive_seed(seed, "replay")).permutation(len(sound))[:most]
     return [sound[at] for at in sorted(chosen)]

@@ -101,7 +101,7 @@ def amendment_content(
         "margin": settings.margin,
         "source": "oracle" if oracle else "judge",
         "principles": [to_json(row) for row in rows],
-        "mended": sum(trail.revised for trail in trained.trails),
+        "mended": trained.imitated,
     }
     summary = [*failed, *_said(changes, section, rows), *content["summary"]]
     plain: dict[str, Any] = {

@@ -30,6 +30,7 @@ def compliance_content(
     tests: TestSet,
     plan: CompliancePlan,
     *,
+    notes: Sequence[str] = (),
     command: str = "",
 ) -> dict[str, Any]:
     """Put the record of an examination together.
@@ -39,6 +40,7 @@ def compliance_content(
         law: The constitution.
         tests: What was asked.
         plan: What was said beforehand.
+        notes: What was left out of the tests.
         command: What makes it again.
     """
     return {
@@ -68,7 +70,7 @@ def compliance_content(
             }
             for each in result.regressions
         ],
-        "notes": _notes(result),
+        "notes": [*notes, *_notes(result)],
     }
 
 

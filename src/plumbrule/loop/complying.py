@@ -21,6 +21,7 @@ from plumbrule.compliance import (
     examine_compliance,
     plan_compliance,
     read_tests,
+    readable_tests,
     with_regressions,
     write_tests,
 )
@@ -69,7 +70,7 @@ def comply_and_report(
         model: Who is examined.
         law: The principles.
         tests: What it is asked.
-        judge: A model, or an answer key.
+        judge: A model, or an answer key; tests that a key does not know are left out and counted.
         out: Folder of the examination; one that was interrupted there goes on.
         settings: Bounds, levels and how replies are drawn.
         judging_prompts: What a model is asked in as judge; None: the default set.
@@ -80,6 +81,7 @@ def comply_and_report(
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
     chosen = settings or ComplianceSettings()
+    tests, notes = readable_tests(tests, judge)
     with examined_folder(
         out, "comply", COMPLY_VERSION, model=model, law=law, asked={"tests": tests.sha256},
         judge=judge, judging_prompts=judging_prompts, settings=chosen,
@@ -91,7 +93,7 @@ def comply_and_report(
         )  # fmt: skip
         _write_failures(result, out / "failures.jsonl")
         content = compliance_content(
-            result, law, tests, plan_compliance(law, tests, chosen), command=command
+            result, law, tests, plan_compliance(law, tests, chosen), notes=notes, command=command
         )
         write_page("compliance", content, out / "report")
         findings += [

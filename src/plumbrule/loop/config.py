@@ -19,6 +19,7 @@ from plumbrule.training import (
     GrpoTraining,
     PpoTraining,
     Revising,
+    RevisionFilter,
     RewardTraining,
     RlooTraining,
     SupervisedTraining,
@@ -147,6 +148,9 @@ class RunConfig:
 
     revising: Revising = field(default_factory=Revising)
     """Rounds of critique and revision."""
+
+    revision_filter: RevisionFilter | None = field(default_factory=RevisionFilter)
+    """What makes a revision unfit to be imitated; None: every revision is imitated."""
 
     supervised: SupervisedTraining = field(default_factory=SupervisedTraining)
     """Training on the revisions."""
@@ -312,10 +316,11 @@ def deciding(config: RunConfig) -> dict[str, Any]:
     return {
         name: value
         for name, value in to_mapping(config).items()
-        # What earlier versions had no name for, they did as the default has it.
+        # What earlier versions had no name for, they did as it stands in _SINCE.
         if name not in later
         and (name, value) not in _SINCE
         and (name not in ("rloo", "ppo") or name == config.method)
+        and (name != "revision_filter" or config.recipe != "rlhf")  # which revises nothing
     }
 
 
@@ -325,6 +330,7 @@ _SINCE = (
     ("demonstrations", None),
     ("person_accuracy", 0.95),
     ("watched", 0),
+    ("revision_filter", None),  # which earlier versions had not, so that off is what they did
 )
 
 

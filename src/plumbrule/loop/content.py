@@ -19,6 +19,7 @@ from plumbrule.loop.notes import (
     untaught_principles,
 )
 from plumbrule.loop.outcomes import labels_used
+from plumbrule.loop.sifting import counted, warn_of_sifted
 from plumbrule.loop.steps import Examined, Jury, TrainedStages
 from plumbrule.loop.talk import say_talk, talk_to_judge, warn_of_talk
 from plumbrule.loop.trials import say_trial, trial_rows
@@ -79,6 +80,7 @@ def report_content(
         "title": run.config.name,
         "summary": [
             *failing_principles(found["gates"]),
+            *warn_of_sifted(trained.sifted),
             *stopped_early(trained.results.get("final")),
             *warn_of_held_out(beside),
             *untaught_principles(found["principles"], jury.untaught, stages, source),
@@ -94,6 +96,7 @@ def report_content(
         "recipe": run.config.recipe,
         "method": run.config.method,
         "labels": labels_used(trained, people),
+        "revisions": None if trained.sifted is None else counted(trained.sifted),
         **found,
         **who_by_what(constitution, models),
         "seconds": sum(cost.seconds for cost in run.costs.values()),
@@ -221,8 +224,9 @@ def _examples(
                 }
             )
         rows.append(_example(prompt, said, ()))
-    revised = [trail for trail in trained.trails if trail.revised][:4]
-    for trail in revised:
+    left_out = trained.sifted.dropped if trained.sifted else {}
+    revised = [each for each in trained.trails if each.revised and each.first.id not in left_out]
+    for trail in revised[:4]:
         prompt = Prompt(id=trail.first.id, dialogue=trail.first.dialogue, kind="training prompt")
         said = [{"stage": "before", "text": trail.first.response, "verdict": None, "oracle": None}]
         rows.append(_example(prompt, said, trail.rounds))

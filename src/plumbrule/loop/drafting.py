@@ -31,7 +31,7 @@ from plumbrule.drafting import (
 from plumbrule.drafting.wordings import Embed
 from plumbrule.folders import held_folder
 from plumbrule.models import open_model
-from plumbrule.store import Progress, canonical, file_sha256, silent, write_atomic
+from plumbrule.store import Tell, canonical, file_sha256, silent, write_atomic
 
 _WORDED: Mapping[str, tuple[str, str]] = {
     "refusal": ("declines", "helps rather than declines"),
@@ -100,7 +100,7 @@ def draft_from_public(
     minorities: bool = True,
     encoder: Path | None = None,
     writer_spec: str = "",
-    progress: Progress = silent,
+    tell: Tell = silent,
 ) -> PublicDraft:
     """Draft a constitution from files of statements and votes, and write it with its numbers.
 
@@ -113,13 +113,14 @@ def draft_from_public(
         minorities: Whether views of some groups or of one become principles.
         encoder: Folder of a sentence encoder; words decide what is alike without one.
         writer_spec: Model that words the principles; people's own words stand without one.
-        progress: Told after each view.
+        tell: Told of progress.
 
     Raises:
         DataError: The files do not hold statements and votes.
         ModelError: The encoder or the model cannot be read.
         OutputError: The folder holds something else.
     """
+    tell("reading", 0, 1)
     given = read_public_input(files)
     ours = {
         "inputs": _hashes(files),
@@ -139,7 +140,7 @@ def draft_from_public(
             minorities=minorities,
             embed=None if encoder is None else sentence_encoder(encoder),
             write=writer(open_model(writer_spec), seed=seed) if writer_spec else None,
-            progress=progress,
+            tell=tell,
         )
         if draft.constitution is not None:
             write_atomic(out / "constitution.yaml", dump_constitution(draft.constitution))
@@ -156,7 +157,7 @@ def draft_from_pairs(
     most: int = 12,
     encoder: Path | None = None,
     judge_spec: str = "",
-    progress: Progress = silent,
+    tell: Tell = silent,
 ) -> InverseDraft:
     """Find principles that explain a file of labeled pairs, and write them with their numbers.
 
@@ -169,13 +170,14 @@ def draft_from_pairs(
         most: Principles at most.
         encoder: Folder of a sentence encoder, by which phrases of like meaning are put together.
         judge_spec: Model that proposes principles in words and votes under them.
-        progress: Told after each principle.
+        tell: Told of progress.
 
     Raises:
         DataError: The file does not hold labeled pairs, or too few.
         ModelError: The encoder or the model cannot be read.
         OutputError: The folder holds something else.
     """
+    tell("reading", 0, 1)
     given = read_pairs(file)
     ours = {
         "inputs": _hashes([file]),
@@ -196,7 +198,7 @@ def draft_from_pairs(
             most=most,
             embed=None if encoder is None else sentence_encoder(encoder),
             judge=preference_judge(open_model(judge_spec), seed=seed) if judge_spec else None,
-            progress=progress,
+            tell=tell,
         )
         if draft.constitution is not None:
             write_atomic(out / "constitution.yaml", dump_constitution(draft.constitution))

@@ -10,6 +10,7 @@ from plumbrule.judging import endless
 from plumbrule.judging.phrases import METHOD
 from plumbrule.loop.config import RunConfig
 from plumbrule.loop.findings import LEVEL
+from plumbrule.loop.sifting import say_sifted
 from plumbrule.loop.steps import Examined, TrainedStages
 from plumbrule.loop.workspace import RunWorkspace
 from plumbrule.records import Prompt
@@ -55,7 +56,9 @@ def _taught(config: RunConfig, trained: TrainedStages) -> list[str]:
     said = []
     if config.recipe != "rlhf":
         revised = sum(trail.revised for trail in trained.trails)
-        said.append(f"{revised} of {len(trained.trails)} replies were revised and imitated")
+        said.append(
+            f"{revised} of {len(trained.trails)} replies were revised" + say_sifted(trained.sifted)
+        )
     else:
         said.append(f"{trained.results['supervised'].examples} replies of people's were imitated")
     if config.method == "none":

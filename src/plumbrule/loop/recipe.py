@@ -31,7 +31,7 @@ from plumbrule.loop.remedies import (
 from plumbrule.models import LanguageModel, Sampling, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Prompt, problems_of, read_jsonl, strict
 from plumbrule.store import Tell, derive_seed, fingerprint, silent
-from plumbrule.training import Revising, critique_and_revise
+from plumbrule.training import Revising, RevisionTrail, critique_and_revise, sift_revisions
 
 VILLAGE = "village"
 """Names the lab's constitution, its prompts, its answer key and whoever knows its facts."""
@@ -398,22 +398,29 @@ def model_writer(
 ) -> ReplyWriter:
     """A model that drafts a reply and mends it under each principle that the judge finds broken.
 
-    The principle that decides first is mended last.
+    The principle that decides first is mended last. What came of it and is unfit to be imitated
+    (`sift_revisions`) is no reply.
     """
 
     def write(law: Constitution, dialogues: Sequence[Dialogue], seed: int) -> list[str | None]:
         seeds = [derive_seed(seed, "draft", at) % 2**31 for at in range(len(dialogues))]
         drawn = model.sample(list(dialogues), sampling=sampling, seeds=seeds)
-        drafts = [
-            Exchange(id=str(at), dialogue=dialogue, response=one.text, model=model.identity)
+        mended = [
+            RevisionTrail(
+                first=Exchange(
+                    id=str(at), dialogue=dialogue, response=one.text, model=model.identity
+                ),
+                rounds=(),
+            )
             for at, (dialogue, one) in enumerate(zip(dialogues, drawn, strict=True))
         ]
         for principle in sorted(law.principles, key=lambda each: -each.tier):
-            said = judge(drafts, [principle])
+            now = [replace(each.first, response=each.response) for each in mended]
+            said = judge(now, [principle])
             wrong = [at for at, each in enumerate(said) if each.get(principle.id)]
             trails = critique_and_revise(
                 model,
-                [drafts[at] for at in wrong],
+                [now[at] for at in wrong],
                 law,
                 prompts=words,
                 settings=Revising(rounds=1, temperature=0.7),
@@ -421,7 +428,8 @@ def model_writer(
                 under=[principle.id],
             )
             for at, trail in zip(wrong, trails, strict=True):
-                drafts[at] = replace(drafts[at], response=trail.response)
-        return [each.response or None for each in drafts]
+                mended[at] = replace(mended[at], rounds=(*mended[at].rounds, *trail.rounds))
+        unfit = sift_revisions(mended).dropped
+        return [None if each.first.id in unfit else each.response or None for each in mended]
 
     return write

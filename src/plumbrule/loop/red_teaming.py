@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from plumbrule.behavior.triggers.finding import find_triggers, trigger_settings
-from plumbrule.compliance import Oracle, TestCase, TestSet
+from plumbrule.compliance import Oracle, TestCase, TestSet, readable_tests
 from plumbrule.compliance.attacks import (
     Attack,
     AttackFamily,
@@ -76,7 +76,7 @@ def red_team_and_report(
         law: The principles.
         goals: What attacks try to get: the probes.
         families: The attacks.
-        judge: A model, or an answer key.
+        judge: A model, or an answer key; goals that a key does not know are left out and counted.
         out: Folder of the red team; one that was interrupted there goes on.
         settings: Budget and how replies are drawn.
         judging_prompts: What a model is asked in as judge.
@@ -89,6 +89,7 @@ def red_team_and_report(
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
     chosen = settings or RedTeamSettings()
+    goals, left_out = readable_tests(goals, judge)
     with examined_folder(
         out, "redteam", RED_TEAMING_VERSION, model=model, law=law, asked={"goals": goals.sha256},
         judge=judge, judging_prompts=judging_prompts, settings=chosen,
@@ -100,7 +101,7 @@ def red_team_and_report(
         )  # fmt: skip
         write_hits(result, out / "hits.jsonl")
         write_eval_log(result, out / "attacks.eval", created=_begun(out))
-        content = red_team_content(result, notes=notes, command=command)
+        content = red_team_content(result, notes=[*left_out, *notes], command=command)
         write_page("red_team", content, out / "report")
         for each in result.holes:
             where = {"principle": each.principle_id, "family": each.family}

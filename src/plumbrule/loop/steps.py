@@ -35,6 +35,7 @@ from plumbrule.records import (
 )
 from plumbrule.store import derive_seed, fingerprint
 from plumbrule.training import (
+    FilteredRevisions,
     PreferencePair,
     RevisionTrail,
     RewardModel,
@@ -68,8 +69,18 @@ class TrainedStages:
     preferences: Sequence[Preference]
     results: Mapping[str, TrainingResult]
 
+    sifted: FilteredRevisions | None = None
+    """Which of the revisions were imitated; None: every one."""
+
     notes: Sequence[str] = ()
     """What a reader must know of how labels came together."""
+
+    @property
+    def imitated(self) -> int:
+        """Revisions that were learned from."""
+        if self.sifted is None:
+            return sum(trail.revised for trail in self.trails)
+        return len(self.sifted.kept)
 
 
 @strict

@@ -21,6 +21,7 @@ from plumbrule.errors import DataError
 from plumbrule.judging import CandidatePair, transcript
 from plumbrule.loop.config import RecipeName, RunConfig
 from plumbrule.loop.feedback import HumanFeedback, MixedPreferences, mixed_preferences
+from plumbrule.loop.sifting import imitable, refuse_nothing_left
 from plumbrule.loop.steps import (
     Jury,
     RunModels,
@@ -41,6 +42,7 @@ from plumbrule.models import LocalModel, open_model
 from plumbrule.records import Exchange, Preference, Prompt
 from plumbrule.store import derive_seed, write_atomic
 from plumbrule.training import (
+    FilteredRevisions,
     Monitor,
     RevisionTrail,
     RewardModel,
@@ -92,6 +94,8 @@ class Imitated:
 
     examples: Sequence[Exchange]
     trails: Sequence[RevisionTrail] = ()
+    sifted: FilteredRevisions | None = None
+    """Which of the trails' revisions are among them; None: every one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +136,9 @@ def train(
     last = config.method == "none"
     results = {"supervised": _imitate(task, imitated.examples, "final" if last else "supervised")}
     if last:
-        trained = TrainedStages(trails=imitated.trails, preferences=(), results=results)
+        trained = TrainedStages(
+            trails=imitated.trails, sifted=imitated.sifted, preferences=(), results=results
+        )
         return trained, None, reopen(results["supervised"].path, config)
     supervised = reopen(results["supervised"].path, config)
     compared = draw_prompts(prompts, config.most_compared, config.seed, "compared")
@@ -145,6 +151,7 @@ def train(
     results["final"] = reinforce(run, results, drawn, compared, monitor)
     trained = TrainedStages(
         trails=imitated.trails,
+        sifted=imitated.sifted,
         preferences=labeled.preferences,
         results=results,
         notes=labeled.notes,
@@ -159,21 +166,23 @@ def _revisions(task: TrainingTask) -> Imitated:
     deserving = [prompt for prompt in task.prompts if prompt.deserves_help]
     drafts = reply(run, "draft", task.models.model, tempting, trim=trim)
     trails = revise_replies(run, task.jury, drafts)
-    helpful = reply(run, "helpful", task.models.model, deserving, trim=trim)
-    examples = more_to_imitate(
-        examples_to_imitate(trails, helpful),
-        trails,
-        task.jury.constitution,
-        prompts=task.jury.prompts,
-        settings=task.config.revising,
-    )
+    sifted = imitable(run, trails)
     if not any(trail.revised for trail in trails):
         raise DataError(
             f"none of {len(trails)} replies was revised, so there is nothing to learn: the critic "
             "found no problem or gave no usable revision. Look at stages/revise, and try another "
             "--critic or prompts that tempt the model."
         )
-    return Imitated(examples=examples, trails=trails)
+    refuse_nothing_left(sifted)
+    helpful = reply(run, "helpful", task.models.model, deserving, trim=trim)
+    examples = more_to_imitate(
+        examples_to_imitate(trails, helpful, sifted=sifted),
+        trails,
+        task.jury.constitution,
+        prompts=task.jury.prompts,
+        settings=task.config.revising,
+    )
+    return Imitated(examples=examples, trails=trails, sifted=sifted)
 
 
 def _peoples_replies(task: TrainingTask) -> Imitated:

@@ -71,6 +71,7 @@ def choose_tests(
     """
     law = load_constitution(constitution)
     village = law.name == load_constitution("village").name
+    ways = PLAINLY if plainly else VILLAGE_WAYS if village else None
     if tests is not None and prompts is not None:
         raise ConfigError("expected --tests or --prompts, got both; prompts become tests anew")
     if tests is not None:
@@ -78,8 +79,7 @@ def choose_tests(
             law=law, tests=read_tests(tests), oracle=village_oracle if village else None
         )
     if village and prompts is None:
-        ways = PLAINLY if plainly else VILLAGE_WAYS
-        made = village_tests(law, seed=seed, ways=ways)
+        made = village_tests(law, seed=seed, ways=ways or VILLAGE_WAYS)
         return ChosenTests(law=law, tests=made, oracle=village_oracle)
     given = read_prompt_file(prompts) if prompts else None
     asked = given.prompts if given else ()
@@ -93,7 +93,7 @@ def choose_tests(
         )
     return ChosenTests(
         law=law,
-        tests=build_tests(law, asked, seed, ways=PLAINLY if plainly else None, copies=copies),
+        tests=build_tests(law, asked, seed, ways=ways, copies=copies),
         oracle=village_oracle if village else None,
         notes=notes,
     )

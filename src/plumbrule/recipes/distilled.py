@@ -23,7 +23,13 @@ from plumbrule.records import (
 )
 from plumbrule.statistics import paired_proportions
 from plumbrule.store import fingerprint
-from plumbrule.training import DocumentTraining, LoraSettings, Revising, SupervisedTraining
+from plumbrule.training import (
+    DocumentTraining,
+    LoraSettings,
+    Revising,
+    RevisionFilter,
+    SupervisedTraining,
+)
 from plumbrule.version import __version__
 
 STUDENT, FINAL, TEACHER = "before", "final", "teacher"
@@ -40,6 +46,9 @@ class Distillation:
 
     revising: Revising = field(default_factory=lambda: Revising(rounds=1, trim=True))
     """Rounds of critique and revision by the teacher."""
+
+    revision_filter: RevisionFilter | None = field(default_factory=RevisionFilter)
+    """What makes a revision unfit to be learned; None: every revision is learned."""
 
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.7))
     """Of the teacher's replies, and of all replies in the examination."""

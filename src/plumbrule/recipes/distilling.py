@@ -42,6 +42,7 @@ from plumbrule.store import Shards, Tell, derive_seed, fingerprint, silent, writ
 from plumbrule.training import (
     RevisionTrail,
     critique_and_revise,
+    sift_revisions,
     spec_documents,
     train_documents,
     train_supervised,
@@ -324,6 +325,8 @@ def _chosen(
     left_out: Counter[str] = Counter()
     usable = []
     room = _room(student, work.settings.supervised.max_tokens)
+    limits = work.settings.revision_filter
+    unfit = {} if limits is None else sift_revisions(trails, limits).dropped
     for trail in trails:
         last = replace(
             trail.first,
@@ -336,6 +339,8 @@ def _chosen(
             left_out["the teacher's reply was empty"] += 1
         elif endless(last.response):
             left_out["the teacher's reply repeats for ever"] += 1
+        elif last.id in unfit:
+            left_out[f"the revision is unfit: {unfit[last.id]}"] += 1
         elif _tokens(student, last) > room:
             left_out["it is longer than the student learns or reads"] += 1
         elif not trail.revised and work.settings.unrevised == 0:

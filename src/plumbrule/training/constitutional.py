@@ -123,6 +123,12 @@ class RevisionTrail:
         return revisions[-1] if revisions else self.first.response
 
     @property
+    def mended_by(self) -> str | None:
+        """Principle of the round whose revision stands; None where none was taken."""
+        mended = [each.principle_id for each in self.rounds if each.revision is not None]
+        return mended[-1] if mended else None
+
+    @property
     def revised(self) -> bool:
         """Whether the last reply is another than the first."""
         return self.response != self.first.response
@@ -396,6 +402,7 @@ def sift_revisions(
                 draft=trail.first.response,
                 critiques=[each.critique for each in trail.rounds if each.critique is not None],
                 revision=trail.response,
+                principle_id=trail.mended_by,
             )
             for trail in trails
             if trail.revised

@@ -63,8 +63,9 @@ def with_reasons(
     if settings.reasons == "none":
         return list(examples)
     reasons = {
-        trail.first.id: _reason(constitution.principle(_last(trail).principle_id))
+        trail.first.id: _reason(constitution.principle(trail.mended_by))
         for trail in trails
+        if trail.mended_by is not None
     }
     found = []
     for example in examples:
@@ -151,11 +152,6 @@ def _exchanges(
         )
         for task, dialogue in parts
     ]
-
-
-def _last(trail: RevisionTrail) -> RevisionRound:
-    """The round whose revision stands."""
-    return [each for each in trail.rounds if each.revision is not None][-1]
 
 
 def _reason(principle: Principle) -> str:

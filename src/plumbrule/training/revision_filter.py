@@ -1,12 +1,14 @@
 """Leave out revisions that would teach a model to collapse, before anything learns from them.
 
 A model that revises its own replies and learns from them learns its failures too: revisions that
-repeat themselves, break off, hand the critique back, or say the same whatever was asked.
+repeat themselves, break off, hand the critique back, speak of the reply in place of being one, or
+say the same whatever was asked.
 
 Source: the collapse of small self-critical models is that of Zhang (2025), "Constitution or
 Collapse?", arXiv:2504.04918, who names repetitive revisions as its cause; the filter is ours.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,13 @@ from plumbrule.judging import endless, whole_sentences
 from plumbrule.records import check_ranges, strict
 from plumbrule.training.collapse import repeated_share, runs
 
+_ONE_MATTER = 0.8  # share of alike revisions under one principle, of which they may be the answer
 _COPIED_RUN = 4  # words; three in a row are often shared by a critique and a revision on one matter
+_ABOUT = re.compile(
+    r"(?:the|this|your)\s+(?:original\s+|revised\s+)?(?:reply|response|critique|revision)\b"
+    r"|rewrite\s+(?:the|this|your)\s+(?:reply|response)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +34,7 @@ class RevisionFilter:
     """Share of a revision's runs of three words that it has said before."""
 
     most_copied: float = 0.5
-    """Share of its runs of four words that are in the critique, and not in the draft."""
+    """Share of its runs of four words, those of the draft left out, that are in the critique."""
 
     alike: float = 0.8
     """Share of the runs of three words of two revisions together that both have, from which on
@@ -34,7 +42,8 @@ class RevisionFilter:
 
     most_alike: float = 0.05
     """Share of the set that may be one text; what is beyond it, in the order given, is left out.
-    In a small set two always may."""
+    In a small set two always may, and any number where four in five of them were mended by one
+    principle: to `Are you a person?` there is one right answer."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -50,6 +59,9 @@ class Revision:
     draft: str
     critiques: Sequence[str]
     revision: str
+
+    principle_id: str | None = None
+    """By which it was mended last; None: nobody says."""
 
 
 @strict
@@ -75,7 +87,8 @@ def filter_revisions(
     """Say which revisions may be learned from, and why the others not.
 
     The first reason that holds is named: `empty`, `unchanged`, `repeats itself`, `broken off`,
-    `copied from the critique`, and over the whole set `boilerplate`.
+    `copied from the critique`, `about the reply` (it speaks of the reply that it should be, or
+    hands the order to rewrite it on), and over the whole set `boilerplate`.
 
     Args:
         revisions: With their drafts and critiques; identifiers are unique.
@@ -116,6 +129,8 @@ def _own_fault(each: Revision, settings: RevisionFilter) -> str | None:
         return "broken off"
     if _copied(each) > settings.most_copied:
         return "copied from the critique"
+    if _ABOUT.match(text) and not _ABOUT.match(each.draft.strip()):
+        return "about the reply"
     return None
 
 
@@ -129,13 +144,13 @@ def _broken_off(text: str, draft: str) -> bool:
 
 
 def _copied(each: Revision) -> float:
-    """Share of a revision's runs of words that come from its critiques."""
-    said = runs(each.revision, _COPIED_RUN)
-    if not said:
-        return 0.0
+    """Share of a revision's runs of words, those of its draft left out, that critiques have."""
     own = set(runs(each.draft, _COPIED_RUN))
-    theirs = {run for text in each.critiques for run in runs(text, _COPIED_RUN)} - own
-    return sum(run in theirs for run in said) / len(said)
+    new = [run for run in runs(each.revision, _COPIED_RUN) if run not in own]
+    if not new:
+        return 0.0
+    theirs = {run for text in each.critiques for run in runs(text, _COPIED_RUN)}
+    return sum(run in theirs for run in new) / len(new)
 
 
 def _beyond(revisions: Sequence[Revision], settings: RevisionFilter) -> list[str]:
@@ -143,8 +158,7 @@ def _beyond(revisions: Sequence[Revision], settings: RevisionFilter) -> list[str
     most = max(2, int(settings.most_alike * len(revisions)))
     places: dict[tuple[str, ...], list[int]] = {}  # texts so far that have a run
     texts: list[frozenset[tuple[str, ...]]] = []
-    times: list[int] = []
-    beyond = []
+    members: list[list[Revision]] = []  # revisions that are that text
     for each in revisions:
         said = frozenset(runs(each.revision)) or frozenset(
             [tuple(each.revision.casefold().split())]
@@ -156,13 +170,16 @@ def _beyond(revisions: Sequence[Revision], settings: RevisionFilter) -> list[str
             if both >= settings.alike * (len(said) + len(texts[place]) - both)
         ]
         if like:
-            place = min(like)
-            times[place] += 1
-            if times[place] > most:
-                beyond.append(each.id)
+            members[min(like)].append(each)
             continue
         for run in said:
             places.setdefault(run, []).append(len(texts))
         texts.append(said)
-        times.append(1)
-    return beyond
+        members.append([each])
+    return [each.id for alike in members if not _one_matter(alike) for each in alike[most:]]
+
+
+def _one_matter(alike: Sequence[Revision]) -> bool:
+    """Whether revisions that are one text answer to one principle, and so may be."""
+    named = Counter(each.principle_id for each in alike if each.principle_id is not None)
+    return bool(named) and max(named.values()) >= _ONE_MATTER * len(alike)
