@@ -6,6 +6,7 @@ import pytest
 
 from plumbrule.cli.app import main
 from plumbrule.loop.recipe import LoopRecipe, read_labels, read_recipe
+from plumbrule.training import LoraSettings
 
 RECIPE = "constitution: village\nbase: lab:pico\njudge: village\n"
 
@@ -31,6 +32,8 @@ def plumbrule(monkeypatch, capsys):
         ("base: lab:pico\njudge: village\n", "constitution"),
         (RECIPE + "settings: {rounds: 0}\n", "rounds must be between"),
         (RECIPE + "settings: {margin: .nan}\n", "margin"),
+        (RECIPE + "settings: {lora: {rank: 0}}\n", "rank must be at least 1"),
+        (RECIPE + "settings: {micro_batch_size: 5}\n", "must divide batch_size"),
         (RECIPE, "expected `model`, a trained model, or `data`"),
         (RECIPE + "data: none.jsonl\n", "none.jsonl"),
     ],
@@ -58,11 +61,13 @@ def test_a_folder_that_is_no_run_has_no_remedies(plumbrule, tmp_path):
 
 def test_a_recipe_is_read(tmp_path):
     recipe = tmp_path / "loop.yaml"
-    recipe.write_text(RECIPE + "settings: {rounds: 2}\nprompts: [village]\n")
+    recipe.write_text(RECIPE + "settings: {rounds: 2, lora: {rank: 4}}\nprompts: [village]\n")
     read = read_recipe(recipe)
 
     assert isinstance(read, LoopRecipe)
     assert (read.settings.rounds, read.prompts) == (2, ("village",))
+    assert read.settings.training(3).lora == LoraSettings(rank=4)
+    assert read.settings.training(3).epochs == 3
 
 
 def test_labels_that_say_nothing_are_refused(tmp_path):

@@ -267,6 +267,9 @@ def remedy_run(
         usual |= {
             "learning_rate": config.supervised.learning_rate,
             "max_tokens": config.supervised.max_tokens,
+            "micro_batch_size": config.supervised.micro_batch_size,
+            "batch_size": config.supervised.batch_size,
+            "lora": config.supervised.lora,
             "sampling": config.sampling,
             "seed": config.seed,
         }

@@ -24,7 +24,7 @@ from plumbrule.loop.remedies.trials import BranchTrial
 from plumbrule.models import LocalModel
 from plumbrule.records import Prompt, strict
 from plumbrule.store import Tell, derive_seed, silent
-from plumbrule.training import SupervisedTraining, train_supervised
+from plumbrule.training import train_supervised
 
 Ending = Literal["gates hold", "rounds used up", "budget used up", "nothing helped"]
 
@@ -179,12 +179,7 @@ def _begin(work: BranchWork) -> Accepted:
         result = train_supervised(
             ground.base,
             ground.data,
-            settings=SupervisedTraining(
-                learning_rate=settings.learning_rate,
-                epochs=settings.data_epochs,
-                batch_size=settings.batch_size,
-                max_tokens=settings.max_tokens,
-            ),
+            settings=settings.training(settings.data_epochs),
             out=work.folder / "started",
             seed=derive_seed(settings.seed, "start") % 2**31,
             progress=lambda done, total, _: work.looker.tell("training", done, total),

@@ -13,6 +13,7 @@ from plumbrule.errors import DataError
 from plumbrule.models import Sampling
 from plumbrule.records import Dialogue, Exchange, Prompt, check_ranges, strict
 from plumbrule.store import derive_seed
+from plumbrule.training import LoraSettings, SupervisedTraining
 
 PrincipleJudge = Callable[
     [Sequence[Exchange], Sequence[Principle]], Sequence[Mapping[str, bool | None]]
@@ -93,6 +94,12 @@ class LoopSettings:
     batch_size: int = 16
     """Examples of a step."""
 
+    micro_batch_size: int | None = None
+    """Examples in memory at once, a divisor of `batch_size`; None: the whole batch."""
+
+    lora: LoraSettings | None = None
+    """Train a low-rank adapter, which takes a larger step size; None: the full weights."""
+
     max_tokens: int = 512
     """Prompt and reply together; a longer example is refused."""
 
@@ -133,6 +140,18 @@ class LoopSettings:
             data_epochs=(1, 1000),
             relearn_steps=(0, 10**5),
             most_tokens=(1, 10**15),
+        )
+        self.training(self.epochs)  # refuses what no training can be done with
+
+    def training(self, epochs: int) -> SupervisedTraining:
+        """How a model is trained, in so many passes."""
+        return SupervisedTraining(
+            learning_rate=self.learning_rate,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            micro_batch_size=self.micro_batch_size,
+            max_tokens=self.max_tokens,
+            lora=self.lora,
         )
 
 
