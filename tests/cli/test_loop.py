@@ -36,6 +36,7 @@ def plumbrule(monkeypatch, capsys):
         (RECIPE + "settings: {micro_batch_size: 5}\n", "must divide batch_size"),
         (RECIPE, "expected `model`, a trained model, or `data`"),
         (RECIPE + "data: none.jsonl\n", "none.jsonl"),
+        (RECIPE + "model: lab:pico\nfindings: [runs]\n", "expected findings as JSON lines"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(plumbrule, tmp_path, text, said):

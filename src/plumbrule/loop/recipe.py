@@ -28,6 +28,7 @@ from plumbrule.loop.remedies import (
     ReplyWriter,
     RequestWriter,
 )
+from plumbrule.loop.suspicions import read_suspicions
 from plumbrule.models import LanguageModel, Sampling, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Prompt, problems_of, read_jsonl, strict
 from plumbrule.store import Tell, derive_seed, fingerprint, silent
@@ -89,6 +90,10 @@ class LoopRecipe:
     labels: str | None = None
     """What people said of the model's replies: rows of `prompt`, `reply`, `acceptable`, `note`."""
 
+    findings: tuple[str, ...] = ()
+    """What other verbs found: output folders of `comply`, `redteam`, `watch`, `inspect verdict` and
+    `compare`, or files of hits."""
+
     device: str = "auto"
     settings: LoopSettings = field(default_factory=LoopSettings)
 
@@ -131,6 +136,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
             "neither. `plumbrule run` trains on a constitution; give its models/final as `model`"
         )
     law = load_constitution(_path(recipe.constitution, where))
+    suspicions = read_suspicions([where / name for name in recipe.findings], law)
     data: Sequence[Exchange] = ()
     if recipe.data is not None:
         data = read_demonstrations(where / recipe.data).examples
@@ -150,7 +156,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
         base=base,
         model=model,
         data=data,
-        prompts=_prompts(recipe, law, where, world),
+        prompts=suspicions.free_of(_prompts(recipe, law, where, world)),
         judge=judge,
         judge_identity=judge_identity,
         writer=writer,
@@ -159,6 +165,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
         asker_identity=asker_identity,
         library=library,
         words=() if recipe.labels is None else read_labels(where / recipe.labels),
+        suspicions=suspicions,
         device=recipe.device,
     )
 
@@ -199,7 +206,7 @@ def ground_of_run(
     return replace(
         ground,
         constitution=opened.constitution,
-        prompts=[*asked, *ground.prompts],
+        prompts=ground.suspicions.free_of([*asked, *ground.prompts]),
     )
 
 

@@ -80,7 +80,27 @@ def summary_of(result: LoopResult) -> list[str]:
         else f"The gates do not hold ({result.ending}); left: "
         + " ".join(each.finding.claim for each in result.left)
     )
-    return [*said, *_unseen(result)]
+    return [*said, *_looked_first(result), *_unseen(result)]
+
+
+def _looked_first(result: LoopResult) -> list[str]:
+    """What other verbs found, and what became of it."""
+    found = result.suspicions
+    if not found.given:
+        return []
+    requests = sum(len(each) for each in found.requests.values())
+    said = [
+        f"Looked at first, from findings of other verbs: {_count(requests, 'request')} and "
+        f"{_count(len(found.words), 'text')} around requests. They prove nothing here: what is "
+        "found was found on other requests."
+    ]
+    if requests and not result.asked_further:
+        said.append("Nobody writes further requests like those, so they led to nothing.")
+    if found.unused:
+        said.append(
+            f"Left aside: {_count(len(found.unused), 'finding')}, such as {found.unused[0]}."
+        )
+    return said
 
 
 def _unseen(result: LoopResult) -> list[str]:

@@ -13,8 +13,8 @@ import numpy as np
 from plumbrule.constitution import Constitution
 from plumbrule.errors import DataError, ModelError
 from plumbrule.loop.remedies.candidates import CHECK, SPARES, RemedyCandidate
-from plumbrule.loop.remedies.faults import LoopFault, WordsAround
-from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, LoopSettings
+from plumbrule.loop.remedies.faults import LoopFault
+from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, LoopSettings, WordsAround
 from plumbrule.loop.remedies.lessons import RemedyLessons, make_lessons
 from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
 from plumbrule.loop.remedies.ranking import likeness
