@@ -28,6 +28,7 @@ from plumbrule.loop.remedies import (
     ReplyWriter,
     RequestWriter,
 )
+from plumbrule.loop.sizes import settle_adapters
 from plumbrule.loop.suspicions import read_suspicions
 from plumbrule.models import LanguageModel, Sampling, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Prompt, problems_of, read_jsonl, strict
@@ -271,6 +272,7 @@ def remedy_run(
     config = read_config(run / "config.yaml", {}) if (run / "config.yaml").is_file() else None
     usual: dict[str, Any] = {"rounds": 1}
     if config is not None:
+        config, _ = settle_adapters(config)
         usual |= {
             "learning_rate": config.supervised.learning_rate,
             "max_tokens": config.supervised.max_tokens,
