@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from benchmarks.loop_real_limit import judge_rows, separation_rows
 from benchmarks.loop_real_world import LAW, SetsKey
 from benchmarks.real_ground import everything, model_path, open_real, root
 from benchmarks.real_run import kept
@@ -215,13 +216,17 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Few requests, short replies.")] = False,
     out: Annotated[Path | None, typer.Option("--json", help="Where rows are written.")] = None,
     folder: Annotated[Path | None, typer.Option("--folder", help="Folder that is kept.")] = None,
+    tried: Annotated[int, typer.Option(help="Most remedies tried for a finding.")] = 3,
+    judge: Annotated[bool, typer.Option("--judge", help="Try a small model as judge too.")] = False,
 ) -> None:
     """Close the loop, and score what it started from and what stands."""
     place = folder or root() / "loop_real"
     most = 96 if quick else None
     place.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
-    outcome = closed(place / "loop", QUICK if quick else SETTINGS, most)
+    settings = QUICK if quick else replace(SETTINGS, most_tried=tried)
+    loop = place / f"loop-{settings.most_tried}"
+    outcome = closed(loop, settings, most)
     print(f"loop: {outcome.result.ending}, {time.process_time() - began:.0f} s of a core")
     result = outcome.result
     before, after = (replies(place, each.model, most) for each in (result.started, result.stands))
@@ -230,10 +235,12 @@ def main(
         for trial in (one for answered in each.answered for one in answered.trials):
             name = f"{trial.branch.removeprefix('branches/')} ({trial.decision})"
             if trial.model is not None:
-                one = replies(place, place / "loop" / trial.model, most)
+                one = replies(place, loop / trial.model, most)
                 rows += [*proved(trial, name), *state(name, one), *changes(name, before, one)]
-    worked = time.process_time() - began
-    rows.append(single("time, as far as not kept from before", worked, unit="s of a core", n=1))
+    if not quick:
+        rows += separation_rows(seen_prompts(), place)
+    if judge:
+        rows += judge_rows(place, before, UNSAFE)
     show("The loop on SmolLM2", rows, out)
 
 
