@@ -29,7 +29,7 @@ def key():
         Prompt(id=text, dialogue=(Message("user", text),), deserves_help=safe)
         for text, safe in ASKED.items()
     ]
-    return SetsKey(prompts, Base(), Sampling())
+    return SetsKey(prompts, Base(), Sampling())  # type: ignore[arg-type]
 
 
 def exchange(request, reply):
