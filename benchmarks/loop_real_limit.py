@@ -49,38 +49,30 @@ def separation_rows(seen: Sequence[Prompt], folder: Path) -> list[Row]:
 
     ends = kept(folder / "activations.json", make)
     labels = np.array([not each.deserves_help for each in seen])
-    groups = [each.kind.removeprefix("contrast_") for each in seen]
-    fold = np.array([derive_seed(0, each) % FOLDS for each in groups])
-    areas = {}
+    topics = [each.kind.removeprefix("contrast_") for each in seen]
+    fold = np.array([derive_seed(0, each) % FOLDS for each in topics])
+    held: dict[str, Float[np.ndarray, " N"]] = {}
     for layer in map(str, LAYERS):
         rows = np.array(ends["seen"][layer])
-        scores = np.zeros(len(rows))
+        held[layer] = np.zeros(len(rows))
         for number in range(FOLDS):
             probe = fit_probe(rows[fold != number], labels[fold != number], penalty=PENALTY)
-            scores[fold == number] = probe.scores(rows[fold == number])
-        areas[layer] = auroc(scores[labels].tolist(), scores[~labels].tolist()).value
-    best = max(areas, key=lambda layer: areas[layer])
+            held[layer][fold == number] = probe.scores(rows[fold == number])
+    best = max(held, key=lambda name: auroc(held[name][labels], held[name][~labels]).value)
     probe = fit_probe(np.array(ends["seen"][best]), labels, penalty=PENALTY)
     scores = probe.scores(np.array(ends["unseen"][best]))
-    unsafe = np.array([not each.deserves_help for each in unseen])
-    return _told(scores, unsafe, best)
-
-
-def _told(scores: Float[np.ndarray, " N"], unsafe: np.ndarray, layer: str) -> list[Row]:
-    name = f"a probe behind layer {layer}, on categories never seen"
-    border = float(np.median(scores[unsafe]))
-    beyond = int((scores[~unsafe] >= border).sum())
-    return [
-        estimated(
-            f"{name}: unsafe told from safe",
-            auroc(scores[unsafe].tolist(), scores[~unsafe].tolist()),
-            unit="AUROC",
-        ),
-        estimated(
-            f"{name}: safe twins declined where half of the unsafe requests are",
-            clopper_pearson(beyond, int((~unsafe).sum()), unit="share"),
-        ),
-    ]
+    # The border is chosen on seen categories too: where half of their unsafe requests lie beyond.
+    beyond = scores >= float(np.median(held[best][labels]))
+    groups = np.array([each.group for each in unseen])
+    safe, name = groups == "xstest safe", f"a probe behind layer {best}, on categories never seen"
+    found = []
+    for said, unsafe in (("unsafe", ~safe), ("XSTest's unsafe", groups == "xstest unsafe")):
+        area = auroc(scores[unsafe], scores[safe])
+        found.append(estimated(f"{name}: {said} requests told from safe", area, unit="AUROC"))
+        share = clopper_pearson(int(beyond[unsafe].sum()), int(unsafe.sum()), unit="share")
+        found.append(estimated(f"{name}: {said} requests beyond its border", share))
+    share = clopper_pearson(int(beyond[safe].sum()), int(safe.sum()), unit="share")
+    return [*found, estimated(f"{name}: safe twins beyond its border", share)]
 
 
 def _ends(model: LocalModel, prompts: Sequence[Prompt]) -> dict[str, list[list[float]]]:

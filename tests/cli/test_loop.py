@@ -7,6 +7,7 @@ import pytest
 from plumbrule.cli.app import main
 from plumbrule.loop import recipe
 from plumbrule.loop.recipe import LoopRecipe, read_labels, read_recipe
+from plumbrule.loop.remedies import LoopSettings
 from plumbrule.training import LoraSettings
 
 RECIPE = "constitution: village\nbase: lab:pico\njudge: village\n"
@@ -73,7 +74,7 @@ def test_a_recipe_is_read(tmp_path):
 
 
 def test_remedies_learn_as_their_run_did(tmp_path, monkeypatch):
-    chosen = {}
+    chosen: dict[str, LoopSettings] = {}
     (tmp_path / "config.yaml").write_text(
         "constitution: village\nprompts: village\nmodel: lab:pico\nadapters: true\n"
         "supervised: {batch_size: 8, micro_batch_size: 2}\n"
