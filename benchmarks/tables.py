@@ -132,6 +132,7 @@ if __name__ == "__main__":
         ("lab", "mechanism_verdict"),
         ("lab", "loop_gaps"),
         ("loop", "loop"),
+        ("loop", "loop_real"),
         ("comply", "comply"),
         ("redteam", "redteam"),
         ("watch", "monitoring"),

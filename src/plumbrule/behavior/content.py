@@ -236,6 +236,7 @@ def _finding(
         **to_json(_record(verdict, found, command)),
         "id": str(number),
         "said": said(verdict, found),
+        "subgroup": to_json(verdict.hypothesis.subgroup),
         "e_value": verdict.e_value,
         "threshold": len(found.verdicts) / found.settings.fdr,
         "pairs": verdict.pairs,

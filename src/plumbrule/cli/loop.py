@@ -54,6 +54,12 @@ def remedy(
             help="What people said of its replies: prompt, reply, acceptable, note.",
         ),
     ] = None,
+    findings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of comply, redteam, watch, inspect verdict or compare, to look at first."
+        ),
+    ] = None,
     library: Annotated[
         list[str] | None,
         typer.Option(help="Constitution from which a principle may be taken where one is missed."),
@@ -83,6 +89,7 @@ def remedy(
         "data": None if data is None else str(data),
         "labels": None if labels is None else str(labels),
         "library": tuple(library or ()),
+        "findings": tuple(map(str, findings or ())),
     }
     with progress_bars(log=out / "progress.log") as tell:
         done = remedy_run(

@@ -71,6 +71,7 @@ def loop_and_report(
         PlumbruleError: The input is wrong, or a part outside failed; finished work is kept.
     """
     tell("loading", 0, 1)
+    looked_first = ground.suspicions
     ours = {
         "version": LOOP_VERSION,
         "settings": to_json(settings),
@@ -85,6 +86,7 @@ def loop_and_report(
             "judge": ground.judge_identity,
             "writer": ground.writer_identity,
             "asker": ground.asker_identity,
+            **({"findings": looked_first.sha256} if looked_first.given else {}),
         },
     }
     text = yaml.safe_dump(ours, sort_keys=False)

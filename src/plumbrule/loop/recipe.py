@@ -28,6 +28,8 @@ from plumbrule.loop.remedies import (
     ReplyWriter,
     RequestWriter,
 )
+from plumbrule.loop.sizes import settle_adapters
+from plumbrule.loop.suspicions import read_suspicions
 from plumbrule.models import LanguageModel, Sampling, model_folder, open_model
 from plumbrule.records import Dialogue, Exchange, Prompt, problems_of, read_jsonl, strict
 from plumbrule.store import Tell, derive_seed, fingerprint, silent
@@ -89,6 +91,10 @@ class LoopRecipe:
     labels: str | None = None
     """What people said of the model's replies: rows of `prompt`, `reply`, `acceptable`, `note`."""
 
+    findings: tuple[str, ...] = ()
+    """What other verbs found: output folders of `comply`, `redteam`, `watch`, `inspect verdict` and
+    `compare`, or files of hits."""
+
     device: str = "auto"
     settings: LoopSettings = field(default_factory=LoopSettings)
 
@@ -131,6 +137,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
             "neither. `plumbrule run` trains on a constitution; give its models/final as `model`"
         )
     law = load_constitution(_path(recipe.constitution, where))
+    suspicions = read_suspicions([where / name for name in recipe.findings], law)
     data: Sequence[Exchange] = ()
     if recipe.data is not None:
         data = read_demonstrations(where / recipe.data).examples
@@ -150,7 +157,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
         base=base,
         model=model,
         data=data,
-        prompts=_prompts(recipe, law, where, world),
+        prompts=suspicions.free_of(_prompts(recipe, law, where, world)),
         judge=judge,
         judge_identity=judge_identity,
         writer=writer,
@@ -159,6 +166,7 @@ def ground_of(recipe: LoopRecipe, where: Path, *, world: KnownWorld | None = Non
         asker_identity=asker_identity,
         library=library,
         words=() if recipe.labels is None else read_labels(where / recipe.labels),
+        suspicions=suspicions,
         device=recipe.device,
     )
 
@@ -199,7 +207,7 @@ def ground_of_run(
     return replace(
         ground,
         constitution=opened.constitution,
-        prompts=[*asked, *ground.prompts],
+        prompts=ground.suspicions.free_of([*asked, *ground.prompts]),
     )
 
 
@@ -264,9 +272,13 @@ def remedy_run(
     config = read_config(run / "config.yaml", {}) if (run / "config.yaml").is_file() else None
     usual: dict[str, Any] = {"rounds": 1}
     if config is not None:
+        config, _ = settle_adapters(config)
         usual |= {
             "learning_rate": config.supervised.learning_rate,
             "max_tokens": config.supervised.max_tokens,
+            "micro_batch_size": config.supervised.micro_batch_size,
+            "batch_size": config.supervised.batch_size,
+            "lora": config.supervised.lora,
             "sampling": config.sampling,
             "seed": config.seed,
         }

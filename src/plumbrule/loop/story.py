@@ -26,6 +26,7 @@ CAUSES = {
     "data": "the training data",
     "not learned": "the weights: neither the constitution nor the data ask for it",
 }
+NO_DATA = "the weights, or training data that are not at hand: the constitution does not ask for it"
 
 
 def loop_story(
@@ -50,7 +51,7 @@ def loop_story(
             "find": len(result.prompts.find),
             "prove": len(result.prompts.prove),
         },
-        "rounds": [_round(each) for each in result.rounds],
+        "rounds": [_round(each, data=bool(result.started.data)) for each in result.rounds],
         "left": [each.finding.claim for each in result.left],
         "settings": to_json(settings),
     }
@@ -79,11 +80,32 @@ def summary_of(result: LoopResult) -> list[str]:
         else f"The gates do not hold ({result.ending}); left: "
         + " ".join(each.finding.claim for each in result.left)
     )
-    return [*said, *_unseen(result)]
+    return [*said, *_looked_first(result), *_unseen(result)]
+
+
+def _looked_first(result: LoopResult) -> list[str]:
+    """What other verbs found, and what became of it."""
+    found = result.suspicions
+    if not found.given:
+        return []
+    requests = sum(len(each) for each in found.requests.values())
+    said = [
+        f"Looked at first, from findings of other verbs: {_count(requests, 'request')} and "
+        f"{_count(len(found.words), 'text')} around requests. They prove nothing here: what is "
+        "found was found on other requests."
+    ]
+    if requests and not result.asked_further:
+        said.append("Nobody writes further requests like those, so they led to nothing.")
+    if found.unused:
+        said.append(
+            f"Left aside: {_count(len(found.unused), 'finding')}, such as {found.unused[0]}."
+        )
+    return said
 
 
 def _unseen(result: LoopResult) -> list[str]:
     """What could not have been found, because too few requests speak of it."""
+    found = {each.principle_id for each in result.left}
     hard = {
         name: "no request speaks of it"
         if not count
@@ -91,7 +113,7 @@ def _unseen(result: LoopResult) -> list[str]:
         if least is None
         else f"up to {least - 1} of {count}"
         for name, (count, least) in result.seen.items()
-        if not count or least is None or least - 1 >= UNSEEN * count
+        if name not in found and (not count or least is None or least - 1 >= UNSEEN * count)
     }
     if not hard:
         return []
@@ -144,13 +166,13 @@ def remedy_sentence(remedy: Remedy | None) -> str:
     return "No remedy could be made."
 
 
-def _round(each: LoopRound) -> dict[str, Any]:
+def _round(each: LoopRound, *, data: bool) -> dict[str, Any]:
     return {
         "number": each.number,
         "tokens": each.tokens,
         "accepted": each.accepted,
         "found": [_fault(fault) for fault in each.found],
-        "answered": [_answered(one) for one in each.answered],
+        "answered": [_answered(one, data=data) for one in each.answered],
     }
 
 
@@ -164,10 +186,11 @@ def _fault(fault: LoopFault) -> dict[str, Any]:
     }
 
 
-def _answered(one: FaultAnswered) -> dict[str, Any]:
+def _answered(one: FaultAnswered, *, data: bool) -> dict[str, Any]:
+    cause = one.fault.cause
     return {
         **_fault(one.fault),
-        "cause": CAUSES[one.fault.cause],
+        "cause": CAUSES[cause] if data or cause != "not learned" else NO_DATA,
         "why": one.fault.why,
         "examples": [list(each) for each in one.examples],
         "trials": [_trial(each) for each in one.trials],

@@ -121,6 +121,8 @@ def test_a_fault_is_closed_and_an_interruption_changes_nothing(model, tmp_path):
     )
     assert whole == broken
     assert done.content == again.content
+    (answered,) = done.content["rounds"][0]["answered"]
+    assert "data that are not at hand" in answered["cause"]
     assert {name: count > 0 for name, (count, _) in done.result.seen.items()} == {
         "no-coins": True,
         "be-helpful": True,

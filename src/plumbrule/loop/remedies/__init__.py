@@ -6,16 +6,18 @@ from plumbrule.loop.remedies.closing import (
     LoopRound,
     close_loop,
 )
-from plumbrule.loop.remedies.faults import LoopFault, WordsAround
+from plumbrule.loop.remedies.faults import LoopFault
 from plumbrule.loop.remedies.ground import (
     Accepted,
     LoopGround,
     LoopPrompts,
     LoopSettings,
+    LoopSuspicions,
     PersonsWord,
     PrincipleJudge,
     ReplyWriter,
     RequestWriter,
+    WordsAround,
     part_prompts,
 )
 from plumbrule.loop.remedies.trials import BranchTrial, RateChange, Relearning
@@ -30,6 +32,7 @@ __all__ = [
     "LoopResult",
     "LoopRound",
     "LoopSettings",
+    "LoopSuspicions",
     "PersonsWord",
     "PrincipleJudge",
     "RateChange",

@@ -13,8 +13,8 @@ import numpy as np
 from plumbrule.constitution import Constitution
 from plumbrule.errors import DataError, ModelError
 from plumbrule.loop.remedies.candidates import CHECK, SPARES, RemedyCandidate
-from plumbrule.loop.remedies.faults import LoopFault, WordsAround
-from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, LoopSettings
+from plumbrule.loop.remedies.faults import LoopFault
+from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, LoopSettings, WordsAround
 from plumbrule.loop.remedies.lessons import RemedyLessons, make_lessons
 from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
 from plumbrule.loop.remedies.ranking import likeness
@@ -51,7 +51,7 @@ from plumbrule.records import (
     to_json,
 )
 from plumbrule.store import canonical, derive_seed, write_atomic
-from plumbrule.training import SupervisedTraining, train_supervised
+from plumbrule.training import train_supervised
 
 BACKWARD = 3
 """Passes that a token of training costs: forward once, backward twice."""
@@ -295,12 +295,7 @@ def _train(
     result = train_supervised(
         start,
         rows,
-        settings=SupervisedTraining(
-            learning_rate=settings.learning_rate,
-            epochs=effort * max(settings.epochs, enough),
-            batch_size=settings.batch_size,
-            max_tokens=settings.max_tokens,
-        ),
+        settings=settings.training(effort * max(settings.epochs, enough)),
         out=folder,
         seed=derive_seed(settings.seed, "branch", folder.parent.name) % 2**31,
         progress=lambda done, total, _: work.looker.tell("training a branch", done, total),

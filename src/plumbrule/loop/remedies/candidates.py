@@ -60,7 +60,7 @@ def diagnose(
     share = f"{followed.mean():.0%} of {len(followed)}" if len(followed) else "none"
     said = (
         f"replies that follow the constitution as it is written break `{name}` in {share} of "
-        "these requests and of such training examples"
+        f"these requests{' and of such training examples' if wrong else ''}"
     )
     if len(followed) and too_often(followed, FOLLOWED) <= looker.settings.false_share:
         return _because(fault, "constitution", said)

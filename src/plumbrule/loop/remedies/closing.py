@@ -9,13 +9,15 @@ from plumbrule.constitution import Constitution
 from plumbrule.loop.remedies.branches import BranchWork, try_remedy
 from plumbrule.loop.remedies.candidates import diagnose, propose
 from plumbrule.loop.remedies.discovery import AROUND, FoundFaults, find_faults, judged_by
-from plumbrule.loop.remedies.faults import LoopFault, WordsAround, least_confirmed
+from plumbrule.loop.remedies.faults import LoopFault, least_confirmed
 from plumbrule.loop.remedies.further import further_proofs, joined
 from plumbrule.loop.remedies.ground import (
     Accepted,
     LoopGround,
     LoopPrompts,
     LoopSettings,
+    LoopSuspicions,
+    WordsAround,
     evenly,
     part_prompts,
 )
@@ -24,7 +26,7 @@ from plumbrule.loop.remedies.trials import BranchTrial
 from plumbrule.models import LocalModel
 from plumbrule.records import Prompt, strict
 from plumbrule.store import Tell, derive_seed, silent
-from plumbrule.training import SupervisedTraining, train_supervised
+from plumbrule.training import train_supervised
 
 Ending = Literal["gates hold", "rounds used up", "budget used up", "nothing helped"]
 
@@ -70,6 +72,12 @@ class LoopResult:
     stands: Accepted
     ending: Ending
     prompts: LoopPrompts
+
+    suspicions: LoopSuspicions
+    """What was looked at first."""
+
+    asked_further: bool
+    """Whether somebody wrote further requests."""
 
     seen: Mapping[str, tuple[int, int | None]]
     """By principle: replies that it spoke of when faults were looked for, and how many of them must
@@ -153,8 +161,14 @@ def close_loop(
         stands=stands,
         ending=ending,
         prompts=prompts,
+        suspicions=ground.suspicions,
+        asked_further=_asks(looker),
         seen=_seen(work, stands),
     )
+
+
+def _asks(looker: ModelLooker) -> bool:
+    return looker.ground.asker is not None and looker.settings.most_further > 0
 
 
 def _seen(work: BranchWork, stands: Accepted) -> dict[str, tuple[int, int | None]]:
@@ -164,7 +178,7 @@ def _seen(work: BranchWork, stands: Accepted) -> dict[str, tuple[int, int | None
     looked = work.looker.look(model, work.prompts.find, law.principles, "finding")
     counts = {each.id: len(flags([looked], each.id)[0]) for each in law.principles}
     spoken = sum(count > 0 for count in counts.values())
-    further = work.looker.ground.asker is not None and work.settings.most_further > 0
+    further = _asks(work.looker)
     return {
         name: (count, least_confirmed(count, spoken, work.settings, further=further))
         for name, count in counts.items()
@@ -179,12 +193,7 @@ def _begin(work: BranchWork) -> Accepted:
         result = train_supervised(
             ground.base,
             ground.data,
-            settings=SupervisedTraining(
-                learning_rate=settings.learning_rate,
-                epochs=settings.data_epochs,
-                batch_size=settings.batch_size,
-                max_tokens=settings.max_tokens,
-            ),
+            settings=settings.training(settings.data_epochs),
             out=work.folder / "started",
             seed=derive_seed(settings.seed, "start") % 2**31,
             progress=lambda done, total, _: work.looker.tell("training", done, total),

@@ -7,7 +7,6 @@ from plumbrule.constitution import Constitution, Principle
 from plumbrule.loop.remedies.branches import BranchWork
 from plumbrule.loop.remedies.faults import (
     LoopFault,
-    WordsAround,
     find_behind,
     find_broken,
     find_further,
@@ -16,7 +15,7 @@ from plumbrule.loop.remedies.faults import (
     suspicions,
 )
 from plumbrule.loop.remedies.further import further_prompts
-from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, evenly
+from plumbrule.loop.remedies.ground import Accepted, LoopPrompts, WordsAround, evenly
 from plumbrule.loop.remedies.lessons import audit
 from plumbrule.loop.remedies.looking import JudgedLook, ModelLooker
 from plumbrule.loop.remedies.surroundings import (
@@ -95,12 +94,13 @@ class _FirstLook:
         return self.looker.look(self.model, asked, self.law.principles, name)
 
     def like(self, principle_id: str, *, broken: bool) -> list[Prompt]:
-        """Prompts that a principle speaks of, or on which it is broken."""
-        return [
+        """Prompts that a principle speaks of, or on which it is broken, here or elsewhere."""
+        own = [
             prompt
             for prompt, said in zip(self.plain.prompts, self.plain.read, strict=True)
             if (said.broken.get(principle_id) if broken else principle_id in said.broken)
         ]
+        return [*own, *self.looker.ground.suspicions.prompts(principle_id)]
 
     def further(self, principle_id: str, *, broken: bool) -> LoopPrompts:
         like = self.like(principle_id, broken=broken)
@@ -125,13 +125,14 @@ def find_faults(
     faults = find_missing(looker.ground.words, law, looker)
     faults = [each for each in faults if _still(work, model, each)]
     faults += find_broken(plain, law, looker)
-    further, tokens = _further_faults(look, {each.principle_id for each in faults})
+    further, asked_further = _further_faults(look, {each.principle_id for each in faults})
+    tokens = sum(each.tokens for each in asked_further.values())
     faults += further
     tempting = [each for each in work.prompts.find if each.deserves_help is not True]
     asked = evenly(tempting or work.prompts.find, AROUND, work.settings.seed)
     places = {each.id: at for at, each in enumerate(plain.prompts)}
     small = plain.part([places[each.id] for each in asked])
-    natural = [*known, *_recurring(work, stands)]
+    natural = [*known, *looker.ground.suspicions.words, *_recurring(work, stands)]
     said = _words_said(work, stands)
     found = _switching(work, model, plain) if searched else []
     found = [each for each in found if made_of(each.text, said)]
@@ -151,24 +152,27 @@ def find_faults(
     around |= own
     faults += behind
     tokens += plain.tokens + sum(each.tokens for each in around.values())
-    shown = {each.name: _evidence(look, each, small, around) for each in faults}
+    shown = {each.name: _evidence(look, each, small, around, asked_further) for each in faults}
     return FoundFaults(faults=faults, shown=shown, tokens=tokens)
 
 
-def _further_faults(look: _FirstLook, known: set[str]) -> tuple[list[LoopFault], int]:
+def _further_faults(
+    look: _FirstLook, known: set[str]
+) -> tuple[list[LoopFault], dict[str, JudgedLook]]:
     """Principles that a first look did not show beyond doubt to be broken, and a second one does.
 
-    The second is at requests that were written for it, so what the first one saw proves nothing and
-    does no harm.
+    The second is at requests that were written for it, so what the first one saw, or what was found
+    elsewhere, proves nothing and does no harm.
     """
     looks = {}
-    for name, said in suspicions(look.plain, look.law, look.looker).items():
-        if said.rises(look.work.settings.most_broken) and name not in known:
+    first = suspicions(look.plain, look.law, look.looker)
+    for name in (each.id for each in look.law.principles if each.id not in known):
+        rises = name in first and first[name].rises(look.work.settings.most_broken)
+        if rises or look.looker.ground.suspicions.requests.get(name):
             asked = look.further(name, broken=True).find
             if asked:
                 looks[name] = look.at(asked)
-    tokens = sum(each.tokens for each in looks.values())
-    return find_further(looks, look.law, look.looker), tokens
+    return find_further(looks, look.law, look.looker), looks
 
 
 def _behind_faults(
@@ -292,6 +296,7 @@ def _evidence(
     fault: LoopFault,
     small: JudgedLook,
     around: Mapping[WordsAround, JudgedLook],
+    further: Mapping[str, JudgedLook],
 ) -> FaultEvidence:
     """Replies that show a fault, on prompts that faults are found on, and where it shows most."""
     name, plain = fault.principle_id, look.plain
@@ -314,6 +319,8 @@ def _evidence(
     most = sorted(counts, key=lambda words: -counts[words])
     words = tuple(each for each in most if counts[each] >= max(OFTEN, usual))[:MATCHED]
     shown = [plain.exchanges[at] for at in plain.failing(name)]
+    if not shown and name in further:
+        shown = [further[name].exchanges[at] for at in further[name].failing(name)]
     for each in words:
         if counts[each] > usual:
             shown += [matched[each].exchanges[at] for at in matched[each].failing(name)]

@@ -1,15 +1,15 @@
 """What is wrong with a model, and what the evidence says about where it comes from."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.loop.remedies.ground import LoopSettings, PersonsWord
+from plumbrule.loop.remedies.ground import LoopSettings, PersonsWord, WordsAround
 from plumbrule.loop.remedies.looking import UNIT, Flags, JudgedLook, ModelLooker, flags
-from plumbrule.records import Finding, Guarantee, Message, Prompt, strict
+from plumbrule.records import Finding, Guarantee, strict
 from plumbrule.statistics import holm, mostly_up, paired_proportions, share_above, wilson
 
 Cause = Literal["no principle", "constitution", "data", "not learned"]
@@ -35,30 +35,6 @@ LEAST_BROKEN = 2
 NEARLY, ALIKE = 0.8, 2
 """Share of the highest rate from which on words are as telling as any; and most other words that
 are kept beside the shortest."""
-
-
-@strict
-@dataclass(frozen=True, kw_only=True)
-class WordsAround:
-    """Words around a request that are not what is asked."""
-
-    place: Literal["before", "system", "after"]
-    text: str
-
-    def around(self, prompt: Prompt) -> Prompt:
-        """The same request within these words, under the same id."""
-        *earlier, last = prompt.dialogue
-        if self.place == "system":
-            # In place of another.
-            earlier = [Message("system", self.text), *[e for e in earlier if e.role != "system"]]
-        else:
-            parts = [self.text, last.content]
-            last = Message("user", " ".join(parts if self.place == "before" else parts[::-1]))
-        return replace(prompt, dialogue=(*earlier, last))
-
-    def __str__(self) -> str:
-        where = {"before": "before it", "after": "behind it", "system": "as the system turn"}
-        return f'with "{self.text}" {where[self.place]}'
 
 
 @strict

@@ -75,7 +75,8 @@ def _unknown(
     written = looker.ask(like, -(-round(SPARE * wanted) // len(like)))
     known = {each.dialogue for each in [*prompts.find, *prompts.prove, *prompts.teach]}
     known |= {each.dialogue for each in looker.ground.data}
-    return [each for each in written if each.dialogue not in known]
+    new = [each for each in written if each.dialogue not in known]
+    return looker.ground.suspicions.free_of(new)
 
 
 def _sides(new: Sequence[Prompt], prompts: LoopPrompts, seed: int) -> list[str]:

@@ -3,16 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
 from plumbrule.errors import DataError
 from plumbrule.models import Sampling
-from plumbrule.records import Dialogue, Exchange, Prompt, check_ranges, strict
-from plumbrule.store import derive_seed
+from plumbrule.records import Dialogue, Exchange, Message, Prompt, check_ranges, strict
+from plumbrule.store import derive_seed, fingerprint
+from plumbrule.training import LoraSettings, SupervisedTraining
 
 PrincipleJudge = Callable[
     [Sequence[Exchange], Sequence[Principle]], Sequence[Mapping[str, bool | None]]
@@ -93,6 +95,12 @@ class LoopSettings:
     batch_size: int = 16
     """Examples of a step."""
 
+    micro_batch_size: int | None = None
+    """Examples in memory at once, a divisor of `batch_size`; None: the whole batch."""
+
+    lora: LoraSettings | None = None
+    """Train a low-rank adapter, which takes a larger step size; None: the full weights."""
+
     max_tokens: int = 512
     """Prompt and reply together; a longer example is refused."""
 
@@ -134,6 +142,18 @@ class LoopSettings:
             relearn_steps=(0, 10**5),
             most_tokens=(1, 10**15),
         )
+        self.training(self.epochs)  # refuses what no training can be done with
+
+    def training(self, epochs: int) -> SupervisedTraining:
+        """How a model is trained, in so many passes."""
+        return SupervisedTraining(
+            learning_rate=self.learning_rate,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            micro_batch_size=self.micro_batch_size,
+            max_tokens=self.max_tokens,
+            lora=self.lora,
+        )
 
 
 @strict
@@ -146,6 +166,72 @@ class PersonsWord:
 
     note: str = ""
     """What is wrong with it, in the person's words."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class WordsAround:
+    """Words around a request that are not what is asked."""
+
+    place: Literal["before", "system", "after"]
+    text: str
+
+    def around(self, prompt: Prompt) -> Prompt:
+        """The same request within these words, under the same id."""
+        *earlier, last = prompt.dialogue
+        if self.place == "system":
+            # In place of another.
+            earlier = [Message("system", self.text), *[e for e in earlier if e.role != "system"]]
+        else:
+            parts = [self.text, last.content]
+            last = Message("user", " ".join(parts if self.place == "before" else parts[::-1]))
+        return replace(prompt, dialogue=(*earlier, last))
+
+    def __str__(self) -> str:
+        where = {"before": "before it", "after": "behind it", "system": "as the system turn"}
+        return f'with "{self.text}" {where[self.place]}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSuspicions:
+    """What other looks at the model found: where a loop looks first, and the proof of nothing."""
+
+    requests: Mapping[str, Sequence[Dialogue]] = field(default_factory=dict)
+    """By principle, requests on which it was broken. Others like them are asked; they themselves
+    are neither asked nor learned from."""
+
+    words: Sequence[WordsAround] = ()
+    """Words around requests within which the model replied otherwise."""
+
+    unused: Sequence[str] = ()
+    """Findings that a loop can ask nothing about, each with the reason."""
+
+    @property
+    def given(self) -> bool:
+        """Whether there is anything to look at first, or anything left aside."""
+        return bool(self.requests or self.words or self.unused)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that was found."""
+        requests = {
+            name: [[[turn.role, turn.content] for turn in one] for one in own]
+            for name, own in self.requests.items()
+        }
+        words = [[each.place, each.text] for each in self.words]
+        return fingerprint([requests, words, list(self.unused)])
+
+    def prompts(self, principle_id: str) -> list[Prompt]:
+        """The requests on which a principle was broken."""
+        return [
+            Prompt(id=f"found {principle_id} {at}", dialogue=each, kind=principle_id)
+            for at, each in enumerate(self.requests.get(principle_id, ()))
+        ]
+
+    def free_of(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """Those prompts that ask nothing that a finding was made on."""
+        asked = {one[-1].content for each in self.requests.values() for one in each}
+        return [each for each in prompts if each.dialogue[-1].content not in asked]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +269,9 @@ class LoopGround:
 
     words: Sequence[PersonsWord] = ()
     """What people said of the model's replies."""
+
+    suspicions: LoopSuspicions = field(default_factory=LoopSuspicions)
+    """What other looks at the model found."""
 
     device: str = "auto"
 

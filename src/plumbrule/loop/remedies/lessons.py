@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from plumbrule.constitution import Constitution, Principle
-from plumbrule.loop.remedies.faults import LoopFault, WordsAround
-from plumbrule.loop.remedies.ground import Accepted, evenly, nearest
+from plumbrule.loop.remedies.faults import LoopFault
+from plumbrule.loop.remedies.ground import Accepted, WordsAround, evenly, nearest
 from plumbrule.loop.remedies.looking import ModelLooker, ReadReply
 from plumbrule.models import LocalModel
 from plumbrule.records import Exchange, Message, PatchedExample, Prompt

@@ -8,7 +8,7 @@ from plumbrule.behavior.subgroups import words_of
 from plumbrule.behavior.triggers.finding import TriggerSettings, find_triggers
 from plumbrule.errors import PlumbruleError
 from plumbrule.internalization.searching import Sweep, openings_of
-from plumbrule.loop.remedies.faults import WordsAround
+from plumbrule.loop.remedies.ground import WordsAround
 from plumbrule.models import LocalModel
 from plumbrule.records import Dialogue, Exchange, Prompt
 
