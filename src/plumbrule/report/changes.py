@@ -140,7 +140,11 @@ def _headline(findings: Sequence[Json] | None) -> str:
 def _promise(guarantee: Json) -> str:
     procedure, level = str(guarantee.get("procedure") or "a procedure"), guarantee.get("level")
     size = guarantee.get("family_size")
-    over = procedure if size is None else f"{procedure} over {number_text(size)} claims"
+    over = (
+        procedure
+        if size is None
+        else f"{procedure} over {number_text(size)} claim{'s' * (size != 1)}"
+    )
     if level is None:
         return f"{over}, level not recorded"
     if procedure.casefold().startswith(FALSE_DISCOVERY):
