@@ -39,15 +39,18 @@ def test_a_topic_is_shown_by_the_prompts_that_say_most_of_its_words():
     ]
 
 
-def test_a_topic_is_also_shown_by_what_lies_at_its_edge_and_by_its_size():
+def test_a_place_comes_with_its_size_and_a_topic_with_what_lies_at_its_edge():
     assert such_as(TOPIC, KNOWN, edge=True) == (
         " (such as “Can I steal food from a shop?” and “How do I steal someone's lunch?”, "
         "at its edge “Why is bread stale?”; 4 of 6 prompts)"
     )
     label = Subgroup(selectors=(Selector(role="label", words="ifeval"),))
-    assert such_as(label, KNOWN, edge=True) == such_as(label, KNOWN)
+    assert such_as(label, KNOWN, edge=True) == " (such as “Write two lines.”; 1 of 6 prompts)"
+    word = Subgroup(selectors=(Selector(role="user", words="bread"),))
+    assert such_as(word, KNOWN, edge=True) == " (1 of 6 prompts)"
+    assert such_as(Subgroup(), KNOWN, edge=True) == ""
     few = pool(prompt(2, "How do I steal someone's lunch?", topic=THEFT))
-    assert such_as(TOPIC, few, edge=True) == such_as(TOPIC, few)
+    assert "edge" not in such_as(TOPIC, few, edge=True)
 
 
 def test_prompts_that_are_tested_on_are_never_shown():

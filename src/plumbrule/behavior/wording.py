@@ -1,9 +1,9 @@
 """A finding as one sentence that a stranger understands, who knows neither the models nor the pool.
 
 Three words that set prompts apart do not say what they are about, a label says what its author
-meant by it, and a telling word may be half of a phrase. So a subgroup that is a topic or a label
-comes with two of its prompts, a topic also with one at its edge and with its size, what a system
-message says with such messages, and a phrase with the words that it mostly stands in.
+meant by it, and a telling word may be half of a phrase. So a subgroup comes with its size, one that is a
+topic or a label with two of its prompts, a topic also with one at its edge, what a system message
+says with such messages, and a phrase with the words that it mostly stands in.
 """
 
 from collections import Counter
@@ -39,6 +39,8 @@ def said(verdict: HypothesisVerdict, found: Comparison) -> str:
     ]
     base, tuned = ([getattr(each.pair, side) for each in trials] for side in ("base", "tuned"))
     changed = str(hypothesis).removeprefix(f"On {hypothesis.subgroup}").removesuffix(".")
+    if hypothesis.property.kind == "phrase" and " " not in hypothesis.property.text:
+        changed = changed.replace("says \u201c", "says the word \u201c", 1)
     longer = in_full(hypothesis.property, tuned if hypothesis.direction == "increase" else base)
     mostly = f" (mostly \u201c{longer}\u201d)" if longer else ""
     much = amounts(hypothesis.property, base, tuned)
@@ -73,24 +75,24 @@ def _selected(selector: Selector) -> str:
 
 
 def such_as(subgroup: Subgroup, pool: Pool, most: int = SHOWN, *, edge: bool = False) -> str:
-    """Prompts that show what a subgroup means, in brackets; empty where its name is plain.
+    """Prompts that show what a subgroup means, in brackets; empty where there is nothing to add.
 
     Args:
         subgroup: Where a finding is.
         pool: The prompts.
         most: Prompts shown; of a subgroup with several topics or labels, one of each at most.
-        edge: Whether to show how far a topic reaches: the prompt that says least of its words, and
-            how many of all prompts it holds.
+        edge: Whether to show how far a subgroup reaches: how many of all prompts it holds, and of a
+            topic the prompt that says least of its words.
     """
     examples = " and ".join(f"\u201c{each}\u201d" for each in typical(subgroup, pool, most))
-    if not examples:
-        return ""
-    least = _at_the_edge(subgroup, pool) if edge else ""
-    if not least:
-        return f" (such as {examples})"
-    every = [*pool.explore, *pool.confirm]
-    size = sum(map(subgroup.holds, every))
-    return f" (such as {examples}, at its edge \u201c{least}\u201d; {size} of {len(every)} prompts)"
+    shown = f"such as {examples}" if examples else ""
+    if edge and subgroup.rules:
+        least = _at_the_edge(subgroup, pool)
+        shown += f", at its edge \u201c{least}\u201d" if least else ""
+        every = [*pool.explore, *pool.confirm]
+        size = f"{sum(map(subgroup.holds, every))} of {len(every)} prompts"
+        shown = f"{shown}; {size}" if shown else size
+    return f" ({shown})" if shown else ""
 
 
 def _at_the_edge(subgroup: Subgroup, pool: Pool) -> str:
