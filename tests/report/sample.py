@@ -392,7 +392,6 @@ def sample_content() -> dict[str, Any]:
         "schema": 1,
         "title": "A small model trained on the Alder constitution",
         "summary": [
-            "208 of 210 replies were revised and 205 of them imitated (left out: repeats itself 3).",
             "lab:talker-300k was trained on 10 principles: critique and revision first, then "
             "reinforcement from a judge's comparisons.",
             "It breaks every principle of the first two tiers less often and stays helpful; "
