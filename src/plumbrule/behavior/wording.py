@@ -1,8 +1,8 @@
 """A finding as one sentence that a stranger understands, who knows neither the models nor the pool.
 
 Three words that set prompts apart do not say what they are about, a label says what its author
-meant by it, and a telling word may be half of a phrase. So a subgroup comes with its size, a topic or a
-label with two of its prompts, a topic also with one at its edge, what a system message says with
+meant by it, and a telling word may be half of a phrase. So a subgroup comes with its size, a topic
+or label with two of its prompts, a topic also with one at its edge, what a system message says with
 such messages, and a phrase with the words that it mostly stands in.
 """
 
