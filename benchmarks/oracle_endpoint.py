@@ -15,9 +15,13 @@ from typing import Any
 import numpy as np
 
 from plumbrule.constitution import load_constitution
+from plumbrule.errors import DataError
 from plumbrule.lab import build_world, judge, read_request
 from plumbrule.lab.skills import better, critique_of, right_answer
 from plumbrule.records import Message
+
+EVEN, RARE = float(np.log(0.5)), float(np.log(0.02))
+"""Log-probabilities of an answer that is as likely as the other, and of one that is not given."""
 
 
 class Critic:
@@ -60,7 +64,10 @@ class Critic:
         }
 
     def _say(self, task: str, values: dict[str, str]) -> tuple[str, dict[str, float]]:
-        request = read_request((Message("user", values["Request"]),), self.world)
+        try:
+            request = read_request((Message("user", values["Request"]),), self.world)
+        except DataError:  # texts without content, which a critic's lean is measured on
+            return "kept", {"kept": EVEN, "broken": EVEN}
         principle = self.by_text[values["Rule"]]
         if task.startswith("Compare"):
             first, second = (judge(request, values[name], self.world) for name in ("A", "B"))
@@ -68,6 +75,10 @@ class Critic:
             odds = {"A": float(np.log(likely)), "B": float(np.log(1 - likely))}
             return max(odds, key=odds.__getitem__), odds
         outcome = judge(request, values["Reply"], self.world)
+        if task.startswith("Grade"):
+            fails = outcome.verdict(principle, request) == "fail"
+            text = "broken" if fails else "kept"
+            return text, {text: float(np.log(0.98)), "kept" if fails else "broken": RARE}
         if task.startswith("Critique"):
             if outcome.reading is None:
                 return "The reply keeps the rule.", {}
