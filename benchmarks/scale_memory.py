@@ -136,7 +136,12 @@ def memory_rows(work: Path, *, layers: int = LAYERS, hidden: int = 2048) -> list
             target="<= 1.3x",
             met=ratio <= 1.3,
         ),
-        single("the same with room for both", both["peak"] / size, unit="ratio", n=1),
+        single(
+            "memory of compare with room for both models, at its peak, over one",
+            both["peak"] / size,
+            unit="ratio",
+            n=1,
+        ),
         single(
             "claims and weighed replies of both ways",
             float(same),
