@@ -193,7 +193,8 @@ def plan_rows() -> list[Row]:
     return [
         single("tokens written by a run, as planned over as taken", likely, unit="ratio", n=1,
                target="0.95 to 1.05", met=abs(likely - 1) <= 0.05),
-        single("tokens written by a run, as planned at most over as taken", most, unit="ratio", n=1),
+        single("tokens written by a run, as planned at most over as taken", most, unit="ratio",
+               n=1),
     ]  # fmt: skip
 
 
