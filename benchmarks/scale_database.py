@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -50,15 +50,15 @@ def server() -> Iterator[Any]:
 
 @contextmanager
 def restarting(database: Any, critic: Critic, every: int) -> Iterator[list[int]]:
-    """Restart a server whenever a further so many answers were given, `RESTARTS` times.
+    """Restart a server whenever so many further answers were given, `RESTARTS` times.
 
     Gives how many answers had been given at each.
     """
-    over, done = threading.Event(), list[int]()
+    over, done, start = threading.Event(), list[int](), len(critic.calls)
 
     def restart() -> None:
         while len(done) < RESTARTS and not over.wait(0.02):
-            if len(critic.calls) >= every * (len(done) + 1):
+            if len(critic.calls) - start >= every * (len(done) + 1):
                 done.append(len(critic.calls))
                 database.stop()
                 database.start()
@@ -81,10 +81,10 @@ def kept_answers(url: str) -> list[int]:
     return [json.loads(answer)["usage"]["prompt_tokens"] for (answer,) in rows]
 
 
-def paid_twice(critic: Critic, kept: list[int]) -> int:
-    """Calls made again although the answer to an equal one was kept."""
-    by_body = {critic.calls[serial]: serial for serial in kept}
-    return sum(serial > by_body.get(body, serial) for serial, body in enumerate(critic.calls))
+def paid_twice(calls: Sequence[str], kept: Sequence[int], start: int) -> int:
+    """Calls from one on that were made again although the answer to an equal one was kept."""
+    by_body = {calls[serial]: serial for serial in kept}
+    return sum(at > by_body.get(calls[at], at) for at in range(start, len(calls)))
 
 
 def database_rows(
@@ -107,30 +107,28 @@ def database_rows(
     """
     before = os.environ.get(ANSWERS)
     try:
-        with server() as database:
-            calm, fire = Critic(), Critic()
-            with serve(calm) as spec:
-                os.environ[ANSWERS] = database.fresh()
-                peaceful, _ = run(
-                    work / "calm", one_after_another, replace(configuration, critic=spec)
-                )
-            with serve(fire) as spec:
-                os.environ[ANSWERS] = url = database.fresh()
-                every = max(1, len(calm.calls) // (RESTARTS + 1))
-                with (
-                    fanned() as fan,
-                    killing(work / "fire", kills, 0) as killed,
-                    restarting(database, fire, every) as restarts,
-                ):
-                    hashes, _ = run(work / "fire", fan, replace(configuration, critic=spec))
-                kept = kept_answers(url)
+        # One address for both: it is part of what a shard is named by.
+        with server() as database, serve(critic := Critic()) as spec:
+            config = replace(configuration, critic=spec)
+            os.environ[ANSWERS] = database.fresh()
+            peaceful, _ = run(work / "calm", one_after_another, config)
+            start = len(critic.calls)
+            os.environ[ANSWERS] = url = database.fresh()
+            with (
+                fanned() as fan,
+                killing(work / "fire", kills, 0) as killed,
+                restarting(database, critic, max(1, start // (RESTARTS + 1))) as restarts,
+            ):
+                hashes, _ = run(work / "fire", fan, config)
+            kept = kept_answers(url)
     finally:
         if before is None:
             os.environ.pop(ANSWERS, None)
         else:
             os.environ[ANSWERS] = before
     same = {name: value for name, value in hashes.items() if peaceful.get(name) == value}
-    print(f"{time.strftime('%H:%M:%S')} {len(fire.calls)} calls, {len(kept)} answers kept")
+    calls, again = len(critic.calls) - start, paid_twice(critic.calls, kept, start)
+    print(f"{time.strftime('%H:%M:%S')} {calls} calls, {len(kept)} answers kept")
     return [
         single(
             "files of a run with paid answers in PostgreSQL, workers killed and it restarted, "
@@ -152,16 +150,16 @@ def database_rows(
         ),
         single(
             "calls paid again whose answer had been kept",
-            paid_twice(fire, kept),
+            again,
             unit="calls",
-            n=len(fire.calls),
+            n=calls,
             target="0",
-            met=paid_twice(fire, kept) == 0,
+            met=again == 0,
         ),
         single(
             "calls whose answer was lost with a worker",
-            len(fire.calls) - len(kept),
+            calls - len(kept),
             unit="calls",
-            n=len(fire.calls),
+            n=calls,
         ),
     ]
