@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import compare_aa, compare_growth, compare_peer
 from benchmarks.organism_trials import KEPT, guided, in_processes, took
-from benchmarks.rows import Row, estimated, show
+from benchmarks.rows import Row, estimated, show, with_earlier
 from plumbrule.behavior import CompareSettings
 from plumbrule.lab.organisms import KINDS, METHODS, UNPLANTABLE, Organism
 from plumbrule.statistics import clopper_pearson
@@ -171,6 +171,7 @@ def main() -> None:
         rows += compare_peer.rows(quick=given.quick)
     if "growth" in parts:
         rows += compare_growth.rows(quick=given.quick)
+    rows = with_earlier(rows, given.json) if given.part else rows
     show("What changed: guided comparison", rows, given.json)
 
 
