@@ -242,7 +242,7 @@ def organism_rows(names: Sequence[str], kept_since: int | None = None) -> list[R
     ]
     for kind, here in (
         ("earlier ones, looked at since", [one for one in found if not _later(one)]),
-        ("later ones, sealed until this version was done", [one for one in found if _later(one)]),
+        ("later ones, made by somebody else", [one for one in found if _later(one)]),
     ):
         if here:
             rows.append(_share(f"of {kind}", [one["found"] for one in here], unit="of organisms"))

@@ -167,7 +167,7 @@ def open_pair(
         larger = (base, tuned)[needs[1] > needs[0]]
         raise ModelError(
             f"expected about {(_WORK + max(needs)) / 1e9:.1f} GB of memory for {larger} alone, "
-            f"{limit / 1e9:.1f} GB {'are free' if most_bytes is None else 'may be taken'}; give a "
+            f"{limit / 1e9:.1f} GB {'are free; give' if most_bytes is None else 'may be taken; give more with --memory,'} a "
             "smaller model, or one behind an endpoint (http://HOST/v1#NAME)"
         )
     turns, models = Turns(), []
