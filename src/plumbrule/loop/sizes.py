@@ -165,10 +165,11 @@ def open_pair(
         return open_model(base, **options), open_model(tuned, **options), None
     if _WORK + max(needs) > limit:
         larger = (base, tuned)[needs[1] > needs[0]]
+        have = f"{limit / 1e9:.1f} GB "
+        have += "are free; give" if most_bytes is None else "may be taken; give more with --memory,"
         raise ModelError(
             f"expected about {(_WORK + max(needs)) / 1e9:.1f} GB of memory for {larger} alone, "
-            f"{limit / 1e9:.1f} GB {'are free; give' if most_bytes is None else 'may be taken; give more with --memory,'} a "
-            "smaller model, or one behind an endpoint (http://HOST/v1#NAME)"
+            f"{have} a smaller model, or one behind an endpoint (http://HOST/v1#NAME)"
         )
     turns, models = Turns(), []
     for spec in (base, tuned):
